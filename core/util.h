@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Conventions shared by every module, and the few helpers that GLib lacks.
+ *
+ * The error rule: a function that can fail for a reason of the system's returns 0 (or a count, or
+ * a descriptor) on success and a negative errno on failure. A constructor takes `T **out` and
+ * leaves it alone on failure. Running out of memory ends the program, as everywhere in GLib.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static inline void closep(const int *fd)
+{
+	if (*fd >= 0) {
+		int saved = errno;
+		close(*fd);
+		errno = saved;
+	}
+}
+
+/* A descriptor that closes itself at the end of its scope; steal_fd() takes it out. */
+#define auto_fd __attribute__((cleanup(closep))) int
+
+static inline int steal_fd(int *fd)
+{
+	int taken = *fd;
+	*fd = -1;
+	return taken;
+}
