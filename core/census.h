@@ -42,14 +42,6 @@ struct census_config {
 	pid_t self;                         /* the daemon, left out of every count; 0: nobody */
 };
 
-/*
- * Inode numbers that the mount reports, for a file that stands for a segment: a file of the tmpfs
- * has its own; the others have a class in the top four bits, which no tmpfs inode number reaches.
- * A mapping or descriptor made through the mount is seen with the mount's device and this number.
- */
-#define MOUNT_INO_CLASS_SHIFT 60
-uint64_t segment_mount_ino(const struct segment_key *key);
-
 /* Counts of one segment. */
 struct usage {
 	uint64_t mappings;  /* VMAs, over all address spaces */
@@ -94,8 +86,23 @@ struct census_report {
 int census_new(const struct census_config *config, struct census **out);
 void census_free(struct census *census);
 
-/* The mount's device number, once it is known: its mappings count as the segments'. */
-void census_set_mount(struct census *census, uint64_t dev);
+/*
+ * The mount's device number, once it is known (from mountinfo: stat(2) of the mount point would ask
+ * the daemon itself). What is mapped or opened through the mount counts as the segment's, which is
+ * known by the inode number that the mount reports for it: a file of the tmpfs has its own; all
+ * others have one with a mark in the top four bits, which no tmpfs inode number reaches.
+ */
+int census_set_mount(struct census *census, uint64_t dev);
+uint64_t census_mount_ino(struct census *census, const struct segment_key *key);
+
+/*
+ * Another tmpfs whose files are POSIX objects (the /dev/shm of another mount namespace): the next
+ * pass sees them. -ENOSPC when there are too many.
+ */
+int census_add_device(struct census *census, uint64_t dev);
+
+/* The kernel's own device, of which memfds, anonymous and System V segments are. */
+uint64_t census_internal_device(struct census *census);
 
 /* 0, or a negative errno when procfs itself cannot be read; then nothing is held. */
 int census_hold(struct census *census, unsigned facets);
@@ -116,6 +123,26 @@ void census_each_mapping(struct census *census, const struct segment_key *key,
 	void (*visit)(const struct mapping_row *row, void *data), void *data);
 void census_each_descriptor(struct census *census, const struct segment_key *key,
 	void (*visit)(const struct descriptor_row *row, void *data), void *data);
+
+/*
+ * The last name that the kernel showed for the file behind the segment: without directories and
+ * without " (deleted)"; "memfd:x", "SYSV0052e2c1", "dev/zero" for those that have no path. NULL if
+ * unknown. The string is the census's, valid while it is held.
+ */
+const char *census_name(struct census *census, const struct segment_key *key);
+
+/*
+ * A way to the file behind a segment in use: a mapping, PROC/task/map_files/START-END, or if there
+ * is none a descriptor, PROC/task/fd/FD. Who opens it must compare device and inode number of what
+ * it got: the process may have moved on. False if nobody maps or (as far as was looked at) holds
+ * it.
+ */
+struct witness {
+	pid_t task;          /* a thread id that /proc knows, even where the first thread is dead */
+	uint64_t start, end; /* of the mapping; both 0: use fd */
+	int fd;
+};
+bool census_witness(struct census *census, const struct segment_key *key, struct witness *out);
 
 /* A copy; its strings are static or live as long as the census. Held or not. */
 struct census_report census_report(struct census *census);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "render.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+void render_escape(GString *out, const char *value)
+{
+	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
+		if (*p < ' ' || *p == '\\' || *p == 0x7f)
+			g_string_append_printf(out, "\\%03o", *p);
+		else
+			g_string_append_c(out, (char)*p);
+	}
+}
+
+void render_time(GString *out, const struct timespec *time)
+{
+	long long seconds = time->tv_sec;
+	long nanoseconds = time->tv_nsec;
+
+	/* Nanoseconds count upwards before 1970 as well: -2 s + 0.5 s is written -1.5. */
+	if (seconds < 0 && nanoseconds > 0) {
+		seconds++;
+		nanoseconds = 1000000000 - nanoseconds;
+		if (seconds == 0)
+			g_string_append_c(out, '-');
+	}
+	g_string_append_printf(out, "%lld.%09ld", seconds, nanoseconds);
+}
+
+/* The third letter of a group: x, unless a set-ID or sticky bit shows in its place. */
+static char special(mode_t mode, mode_t execute, mode_t bit, char letter)
+{
+	if (mode & bit)
+		return mode & execute ? letter : (char)g_ascii_toupper(letter);
+	return mode & execute ? 'x' : '-';
+}
+
+void render_perms(GString *out, mode_t mode)
+{
+	const char perms[] = {
+		mode & S_IRUSR ? 'r' : '-', mode & S_IWUSR ? 'w' : '-',
+		special(mode, S_IXUSR, S_ISUID, 's'),
+		mode & S_IRGRP ? 'r' : '-', mode & S_IWGRP ? 'w' : '-',
+		special(mode, S_IXGRP, S_ISGID, 's'),
+		mode & S_IROTH ? 'r' : '-', mode & S_IWOTH ? 'w' : '-',
+		special(mode, S_IXOTH, S_ISVTX, 't'),
+	};
+
+	g_string_append_len(out, perms, sizeof(perms));
+}
+
+void render_json_bytes(JsonBuilder *builder, const char *key, const char *value)
+{
+	json_builder_set_member_name(builder, key);
+	if (g_utf8_validate(value, -1, NULL)) {
+		json_builder_add_string_value(builder, value);
+		return;
+	}
+
+	g_autofree char *readable = g_utf8_make_valid(value, -1);
+	g_autofree char *exact = g_base64_encode((const guchar *)value, strlen(value));
+	g_autofree char *exact_key = g_strconcat(key, "_base64", NULL);
+
+	json_builder_add_string_value(builder, readable);
+	json_builder_set_member_name(builder, exact_key);
+	json_builder_add_string_value(builder, exact);
+}

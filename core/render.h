@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How values are written: in tables, where a value must not look like a separator, and in JSON,
+ * where a string is Unicode although a file name is any bytes.
+ */
+#pragma once
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <sys/types.h>
+#include <time.h>
+
+/*
+ * Appends a value to a table: backslash, tab, newline and every other control character become a
+ * backslash and three octal digits, as /proc/PID/maps does; all other bytes stand as they are,
+ * UTF-8 or not. `printf %b` undoes it.
+ */
+void render_escape(GString *out, const char *value);
+
+/* Appends seconds and nine decimals since 1970, as `stat -c %.9Y` does; negative before. */
+void render_time(GString *out, const struct timespec *time);
+
+/* Appends nine letters, as in the output of ls(1) after the type: "rw-r--r--", "rwsr-xr-t". */
+void render_perms(GString *out, mode_t mode);
+
+/*
+ * Adds a member whose value is a string of bytes. What is valid UTF-8 is written as it is. What is
+ * not has U+FFFD for each byte that fits no character, and beside it a member KEY_base64 that
+ * holds the exact bytes: the latter exists only where the former is not the whole truth.
+ */
+void render_json_bytes(JsonBuilder *builder, const char *key, const char *value);
