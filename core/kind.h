@@ -66,8 +66,8 @@ struct item {
 	mode_t mode;             /* permission bits */
 	uid_t uid;
 	gid_t gid;
-	uint64_t size, allocated;            /* bytes */
-	uint64_t resident, swapped;          /* bytes, or BYTES_UNKNOWN */
+	uint64_t size;                         /* bytes */
+	uint64_t allocated, resident, swapped; /* bytes; BYTES_UNKNOWN until kind->residency() */
 	struct timespec atime, mtime, ctime; /* zero: never, or there is none */
 };
 
@@ -156,11 +156,20 @@ struct kind {
 	 */
 	int (*open)(const struct realm *realm, const struct item *seen, struct item_file *out);
 
+	/*
+	 * Fills in what a stat would be too costly for: allocated, resident, swapped. What the kernel
+	 * does not tell stays BYTES_UNKNOWN. NULL: nothing to add.
+	 */
+	int (*residency)(const struct realm *realm, struct item *item);
+
 	int (*remove)(const struct realm *realm, const char *id, const struct caller *caller);
 
-	/* Makes an item from what mkdir(2) was given as name. `mode` has the umask applied. */
+	/*
+	 * Makes an item from what mkdir(2) was given as name, which is not its ID: that is in `*out`,
+	 * freed as for stat(). `mode` has the umask applied.
+	 */
 	int (*create)(const struct realm *realm, const char *spec, mode_t mode,
-		const struct caller *caller);
+		const struct caller *caller, struct item **out);
 
 	int (*change)(const struct realm *realm, const char *id, const struct item_change *change,
 		const struct caller *caller);
