@@ -109,7 +109,8 @@ struct attribute {
 	enum attribute_form form;
 	unsigned needs; /* enum census_facet: what the census must be held with */
 	/* Appends the content. 0 or a negative errno: what the open(2) of the file gives. */
-	int (*show)(const struct view *view, GString *out);
+	int (*show)(const struct view *view, const struct attribute *self, GString *out);
+	size_t offset;                           /* for show(): where in the item the value is */
 	bool (*exists)(const struct item *item); /* NULL: every item of the kind has it */
 };
 
