@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -222,7 +223,7 @@ static long retire(void)
 
 static long start_anew(void)
 {
-	execv("/proc/self/exe", arguments);
+	execv("/proc/thread-self/exe", arguments);
 	return -errno;
 }
 
