@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "listing.h"
+
+#include "render.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* What a row shows; the strings stand one behind the other in one chunk. */
+struct row {
+	const char *label; /* static */
+	const char *id, *name;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	uint64_t size, allocated, resident, swapped;
+	struct usage usage;
+	enum segment_state state;
+	struct timespec mtime;
+};
+
+struct listing {
+	GArray *rows; /* of struct row */
+	GStringChunk *strings;
+	GArray *totals; /* of struct listing_total */
+	unsigned failures;
+};
+
+struct taking {
+	const struct realm *realm;
+	struct listing *listing;
+};
+
+static void add_total(GArray *totals, const struct row *row)
+{
+	struct listing_total fresh = { .label = row->label }, *total = NULL;
+
+	for (guint i = 0; i < totals->len && !total; i++)
+		if (g_str_equal(g_array_index(totals, struct listing_total, i).label, row->label))
+			total = &g_array_index(totals, struct listing_total, i);
+	if (!total) {
+		g_array_append_val(totals, fresh);
+		total = &g_array_index(totals, struct listing_total, totals->len - 1);
+	}
+	total->segments++;
+	total->size += row->size;
+	if (row->allocated != BYTES_UNKNOWN)
+		total->allocated += row->allocated;
+}
+
+static void take_item(const struct item *item, void *data)
+{
+	struct taking *taking = data;
+	struct listing *listing = taking->listing;
+	struct item full = *item;
+	struct row row;
+
+	if (!item->segment)
+		return;
+	if (item->kind->residency)
+		item->kind->residency(taking->realm, &full);
+	row = (struct row){
+		.label = item->label,
+		.id = g_string_chunk_insert(listing->strings, item->id),
+		.mode = item->mode,
+		.uid = item->uid,
+		.gid = item->gid,
+		.size = item->size,
+		.allocated = full.allocated,
+		.resident = full.resident,
+		.swapped = full.swapped,
+		.usage = census_usage(taking->realm->census, &item->key),
+		.mtime = item->mtime,
+	};
+	row.name = strcmp(item->id, item->name) == 0 ?
+		row.id :
+		g_string_chunk_insert(listing->strings, item->name);
+	row.state = census_state(taking->realm->census, &row.usage);
+	g_array_append_val(listing->rows, row);
+	add_total(listing->totals, &row);
+}
+
+struct listing *listing_take(const struct realm *realm)
+{
+	struct listing *listing = g_new0(struct listing, 1);
+	struct taking taking = { .realm = realm, .listing = listing };
+
+	listing->rows = g_array_new(FALSE, FALSE, sizeof(struct row));
+	listing->totals = g_array_new(FALSE, FALSE, sizeof(struct listing_total));
+	listing->strings = g_string_chunk_new(16384);
+	for (const struct kind *const *kind = kinds; *kind; kind++)
+		if ((*kind)->present(realm) && (*kind)->each(realm, take_item, &taking) < 0)
+			listing->failures++;
+	return listing;
+}
+
+void listing_free(struct listing *listing)
+{
+	g_array_unref(listing->rows);
+	g_array_unref(listing->totals);
+	g_string_chunk_free(listing->strings);
+	g_free(listing);
+}
+
+unsigned listing_failures(const struct listing *listing)
+{
+	return listing->failures;
+}
+
+size_t listing_rows(const struct listing *listing)
+{
+	return listing->rows->len + 2;
+}
+
+static void append_bytes(GString *out, uint64_t bytes)
+{
+	if (bytes == BYTES_UNKNOWN)
+		g_string_append(out, "unknown");
+	else
+		g_string_append_printf(out, "%" PRIu64, bytes);
+}
+
+static void table_row(const struct row *row, GString *out)
+{
+	g_string_append_printf(out, "%s\t", row->label);
+	render_escape(out, row->id);
+	g_string_append_c(out, '\t');
+	render_escape(out, row->name);
+	g_string_append_printf(out, "\t%04o\t%u\t%u\t%" PRIu64 "\t", row->mode & 07777u, row->uid, row->gid,
+		row->size);
+	append_bytes(out, row->allocated);
+	g_string_append_c(out, '\t');
+	append_bytes(out, row->resident);
+	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t", row->usage.mappings,
+		row->usage.processes, row->usage.openers, segment_state_name(row->state));
+	render_time(out, &row->mtime);
+	g_string_append_c(out, '\n');
+}
+
+void listing_render_table(const struct listing *listing, size_t row, GString *out)
+{
+	if (row == 0)
+		g_string_append(out, "KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
+				     "PROCESSES\tOPENERS\tSTATE\tMTIME\n");
+	else if (row <= listing->rows->len)
+		table_row(&g_array_index(listing->rows, struct row, row - 1), out);
+}
+
+static void json_bytes(JsonBuilder *builder, const char *name, uint64_t bytes)
+{
+	json_builder_set_member_name(builder, name);
+	if (bytes == BYTES_UNKNOWN)
+		json_builder_add_null_value(builder);
+	else
+		json_builder_add_int_value(builder, bytes);
+}
+
+static void json_text(JsonBuilder *builder, const char *name, const char *value)
+{
+	json_builder_set_member_name(builder, name);
+	json_builder_add_string_value(builder, value);
+}
+
+static void json_time(JsonBuilder *builder, const char *name, const struct timespec *time)
+{
+	json_builder_set_member_name(builder, name);
+	json_builder_add_double_value(builder, time->tv_sec + time->tv_nsec / 1e9);
+}
+
+static JsonNode *json_row(const struct row *row)
+{
+	g_autoptr(JsonBuilder) builder = json_builder_new_immutable();
+	g_autofree char *perms = g_strdup_printf("%04o", row->mode & 07777u);
+
+	json_builder_begin_object(builder);
+	json_text(builder, "kind", row->label);
+	render_json_bytes(builder, "id", row->id);
+	render_json_bytes(builder, "name", row->name);
+	json_text(builder, "perms", perms);
+	json_bytes(builder, "uid", row->uid);
+	json_bytes(builder, "gid", row->gid);
+	json_bytes(builder, "size", row->size);
+	json_bytes(builder, "allocated", row->allocated);
+	json_bytes(builder, "resident", row->resident);
+	json_bytes(builder, "swapped", row->swapped);
+	json_bytes(builder, "mappings", row->usage.mappings);
+	json_bytes(builder, "processes", row->usage.processes);
+	json_bytes(builder, "openers", row->usage.openers);
+	json_text(builder, "state", segment_state_name(row->state));
+	json_time(builder, "mtime", &row->mtime);
+	json_builder_end_object(builder);
+	return json_builder_get_root(builder);
+}
+
+void listing_render_json(const struct listing *listing, size_t row, GString *out)
+{
+	g_autofree char *text = NULL;
+	JsonNode *node;
+
+	if (row == 0) {
+		g_string_append(out, "{\"segments\":[");
+	} else if (row <= listing->rows->len) {
+		node = json_row(&g_array_index(listing->rows, struct row, row - 1));
+		text = json_to_string(node, FALSE);
+		json_node_unref(node);
+		g_string_append_printf(out, "%s\n%s", row == 1 ? "" : ",", text);
+	} else {
+		g_string_append(out, "\n]}\n");
+	}
+}
+
+void listing_each_total(const struct listing *listing,
+	void (*visit)(const struct listing_total *total, void *data), void *data)
+{
+	for (guint i = 0; i < listing->totals->len; i++)
+		visit(&g_array_index(listing->totals, struct listing_total, i), data);
+}

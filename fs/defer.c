@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "defer.h"
+
+/* Most wait for the same census, which runs once for all of them. */
+#define WORKERS 64
+
+void defer_if(struct fs *fs, bool wait, struct deferred *d,
+	void (*run)(struct fs *fs, struct deferred *d))
+{
+	if (!wait) {
+		run(fs, d);
+		return;
+	}
+	d = g_memdup2(d, sizeof *d);
+	d->run = run;
+	if (d->node)
+		node_ref(fs->nodes, d->node);
+	g_thread_pool_push(fs->workers, d, NULL);
+}
+
+static void work(gpointer data, gpointer user)
+{
+	struct deferred *d = data;
+	struct fs *fs = user;
+
+	d->run(fs, d);
+	if (d->node)
+		node_unref(fs->nodes, d->node);
+	g_free(d);
+}
+
+int defer_start(struct fs *fs)
+{
+	fs->workers = g_thread_pool_new(work, fs, WORKERS, FALSE, NULL);
+	return fs->workers ? 0 : -EAGAIN;
+}
+
+void defer_stop(struct fs *fs)
+{
+	g_thread_pool_free(fs->workers, FALSE, TRUE);
+	fs->workers = NULL;
+}

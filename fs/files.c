@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The files directly under .shmtree. */
+#include "listing.h"
+#include "ops.h"
+#include "tree.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char readme[] =
+	"This is the shared memory of this machine, as files. (shmtree " SHMTREE_VERSION ")\n"
+	"\n"
+	"The directory above holds the POSIX shared memory objects: creating, resizing, reading,\n"
+	"writing, mapping and deleting a file there is shm_open, ftruncate, mmap and shm_unlink.\n"
+	"This directory tells who uses them, and shows the segments that have no name there.\n"
+	"\n"
+	"  status          the daemon: how data and counts are got, and what it cannot see\n"
+	"  segments        a table of all segments, one row each; tab-separated\n"
+	"  segments.json   the same and more, as JSON\n"
+	"  posix/NAME/     facts about one object, one value a file:\n"
+	"    mappings      how many times it is mapped, in all address spaces\n"
+	"    processes     how many address spaces map it\n"
+	"    openers       how many descriptors refer to it\n"
+	"    resident      bytes of it in memory; swapped: bytes in swap\n"
+	"    state         mapped; open (a descriptor only); idle (nobody uses it);\n"
+	"                  unknown (nobody seen, but some process could not be read)\n"
+	"    mappers       a row for each mapping: who, where\n"
+	"    holders       a row for each descriptor\n"
+	"    info.json     all of it\n"
+	"    data          the bytes\n"
+	"\n"
+	"Try:\n"
+	"  column -t -s \"$(printf '\\t')\" segments\n"
+	"  grep . posix/*/mappings\n"
+	"  rmdir posix/NAME          removes the object, as rm ../NAME does\n"
+	"\n"
+	"A file's content is made when it is opened. See shmtree(8).\n";
+
+static int show_readme(struct fs *fs, const struct caller *caller, struct content *out)
+{
+	(void)fs, (void)caller;
+	g_string_append(out->text, readme);
+	return 0;
+}
+
+/* Entries of the directory that are no objects, and whether one has the reserved name. */
+static void count_hidden(struct fs *fs, unsigned *hidden, bool *reserved)
+{
+	g_autofree char *path = g_strdup(fd_path(fs->shm_fd).text);
+	GDir *dir = g_dir_open(path, 0, NULL);
+	struct stat st;
+	const char *name;
+
+	*hidden = 0;
+	*reserved = false;
+	while (dir && (name = g_dir_read_name(dir))) {
+		if (strcmp(name, TREE_NAME) == 0)
+			*reserved = true;
+		else if (fstatat(fs->shm_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+			++*hidden;
+	}
+	if (dir)
+		g_dir_close(dir);
+}
+
+static void show_data_path(struct fs *fs, GString *out)
+{
+	g_string_append_printf(out, "data_path\t%s\n", fs->passthrough ? "passthrough" : "direct");
+	if (!fs->passthrough)
+		g_string_append_printf(out, "data_path_reason\t%s\n", fs->passthrough_missing);
+	else
+		g_string_append_printf(out, "passthrough_failures\t%d\n",
+			g_atomic_int_get(&fs->passthrough_failures));
+	g_string_append_printf(out, "transport\t%s\n", fs->io_uring ? "io_uring" : "/dev/fuse");
+}
+
+static void show_census(const struct census_report *report, GString *out)
+{
+	g_string_append_printf(out, "census\t%s\n", report->backend);
+	if (report->why_not_better)
+		g_string_append_printf(out, "census_reason\t%s\n", report->why_not_better);
+	g_string_append_printf(out,
+		"census_passes\t%" PRIu64 "\ncensus_last_time\t%" PRId64 "\ncensus_last_ns\t%" PRIu64
+		"\naddress_spaces\t%" PRIu64 "\naddress_spaces_reread\t%" PRIu64
+		"\nunreadable_processes\t%" PRIu64 "\n",
+		report->passes, report->last_pass_time, report->last_pass_ns, report->spaces, report->reread,
+		report->unreadable);
+	if (report->blind)
+		g_string_append_printf(out, "invisible_processes\t%s\n", report->blind);
+}
+
+static void show_total(const struct listing_total *total, void *data)
+{
+	g_string_append_printf(data,
+		"%s_segments\t%" PRIu64 "\n%s_size\t%" PRIu64 "\n%s_allocated\t%" PRIu64 "\n", total->label,
+		total->segments, total->label, total->size, total->label, total->allocated);
+}
+
+static int show_status(struct fs *fs, const struct caller *caller, struct content *out)
+{
+	struct census_report report = census_report(fs->census);
+	struct listing *listing = listing_take(&fs->realm);
+	GString *text = out->text;
+	unsigned hidden;
+	bool reserved;
+
+	(void)caller;
+	count_hidden(fs, &hidden, &reserved);
+	g_string_append(text, "version\t" SHMTREE_VERSION "\n");
+	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(), fs->options.source,
+		geteuid() == 0 ? "root" : "unprivileged: processes of others cannot be read");
+	show_data_path(fs, text);
+	show_census(&report, text);
+	g_string_append_printf(text, "not_objects\t%u\n", hidden);
+	if (reserved)
+		g_string_append(text, "reserved_name\tan object named " TREE_NAME
+				      " exists; it is not shown, rename it to see it\n");
+	listing_each_total(listing, show_total, text);
+	if (listing_failures(listing) > 0)
+		g_string_append_printf(text, "unlisted_kinds\t%u\n", listing_failures(listing));
+	listing_free(listing);
+	return 0;
+}
+
+static void show_rows(struct fs *fs, struct content *out,
+	void (*render)(const struct listing *, size_t, GString *))
+{
+	struct listing *listing = listing_take(&fs->realm);
+
+	out->rows = (struct content_rows){
+		.n = listing_rows(listing),
+		.render = (void (*)(const void *, size_t, GString *))render,
+		.data = listing,
+		.free = (GDestroyNotify)listing_free,
+	};
+}
+
+static int show_segments(struct fs *fs, const struct caller *caller, struct content *out)
+{
+	(void)caller;
+	show_rows(fs, out, listing_render_table);
+	return 0;
+}
+
+static int show_segments_json(struct fs *fs, const struct caller *caller, struct content *out)
+{
+	(void)caller;
+	show_rows(fs, out, listing_render_json);
+	return 0;
+}
+
+#define ALL_FACETS (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
+
+const struct tree_entry tree_files[] = {
+	{ TREE_FILE, "README", .show = show_readme },
+	{ TREE_FILE, "status", .needs = ALL_FACETS, .show = show_status },
+	{ TREE_FILE, "segments", .needs = ALL_FACETS, .show = show_segments },
+	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .show = show_segments_json },
+	{ 0 },
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemon's one object: what main() sets up and every request finds in fuse_req_userdata(). */
+#pragma once
+
+#include "kind.h"
+#include "node.h"
+#include "options.h"
+
+#include <sys/stat.h>
+
+struct fs {
+	struct options options;
+	struct fuse_session *session;
+	struct census *census;
+	struct realm realm; /* this mount's own */
+	struct node_table *nodes;
+	GThreadPool *workers; /* for requests that may wait for other processes: see tree-file.c */
+
+	int shm_fd;      /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */
+	uint64_t shm_dev;
+	int proc_fd_dir; /* /proc/self/fd: the way from an O_PATH descriptor to the file itself */
+
+	bool passthrough;                 /* negotiated with the kernel */
+	const char *passthrough_missing;  /* why not, a static string */
+	gint passthrough_failures;        /* inodes that fell back, atomic */
+	bool io_uring;                    /* negotiated as well */
+};
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* "/proc/self/fd/N", for the calls that take only a path. */
+struct fd_path {
+	char text[32];
+};
+struct fd_path fd_path(int fd);
+
+/*
+ * Opens anew the file behind an O_PATH descriptor. Never blocks: a lease that somebody holds is
+ * -EWOULDBLOCK. Returns the descriptor or a negative errno.
+ */
+int fs_reopen(const struct fs *fs, int path_fd, int flags);

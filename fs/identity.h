@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Acting as the caller.
+ *
+ * The kernel has checked a request against the attributes that it last saw; by the time the daemon
+ * acts, the name may mean somebody else's object. So whatever changes a name or an attribute is
+ * done with the caller's own file system identity, and tmpfs itself has the last word.
+ *
+ *	struct identity id;
+ *
+ *	identity_begin(&id, req);
+ *	do
+ *		r = unlinkat(dir, name, 0) < 0 ? -errno : 0;
+ *	while (identity_retry(&id, r));
+ *	identity_end(&id);
+ *
+ * The caller's supplementary groups and capabilities cost a look into procfs, and hardly any
+ * request needs them: they are put on only when the first try was refused (identity_retry()), or
+ * at once where their lack would not be refused but change the result (identity_groups()).
+ *
+ * Between begin and end the thread must not reply, nor register a backing file: the kernel would
+ * keep the caller's credentials for every later opener.
+ *
+ * A daemon without privilege serves its own user alone and acts as itself; all this is then nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
+#include <fuse_lowlevel.h>
+
+struct identity {
+	fuse_req_t req;
+	bool worn;    /* fsuid and fsgid are the caller's */
+	bool full;    /* groups and capabilities too */
+	bool limited; /* CAP_FSETID was taken off */
+};
+
+/* Once, before any thread starts: drops the daemon's own supplementary groups, learns its rights. */
+void identity_init(void);
+
+/* Whether the daemon can act for other users at all. */
+bool identity_privileged(void);
+
+void identity_begin(struct identity *id, fuse_req_t req);
+
+/* Puts on the caller's groups and capabilities now. */
+void identity_groups(struct identity *id);
+
+/* Whether `result` (0 or a negative errno) calls for another try, now with groups. */
+bool identity_retry(struct identity *id, int result);
+
+/* Back to the daemon's own; errno is kept. */
+void identity_end(struct identity *id);
+
+/*
+ * Takes CAP_FSETID off the daemon itself until identity_end(), so that what it does as root clears
+ * set-user-ID and set-group-ID as it does for a caller without that capability.
+ */
+void identity_without_fsetid(struct identity *id);
+
+/* Sets the umask of this thread alone, for the creation that follows. */
+void identity_umask(mode_t umask);

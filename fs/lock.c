@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "lock.h"
+
+#include "opened.h"
+#include "reply.h"
+#include "util.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+
+#define WAITER_SIGNAL SIGUSR2
+#define WAITER_STACK (128 * 1024)
+
+/* The locks of one owner on one segment. */
+struct owner {
+	gint refs;                   /* the table's, and a request's while it is under way */
+	uint64_t id;
+	bool flock;                  /* record or OFD locks otherwise; the two do not meet */
+	int fd;                      /* the open file description that carries them */
+	pid_t pid;                   /* who asked last: the answer to F_GETLK */
+	const struct handle *handle; /* an OFD or flock owner ends with this one */
+};
+
+struct lock_table {
+	GPtrArray *owners; /* guarded by the `opened`'s lock */
+};
+
+static void owner_unref(struct owner *owner)
+{
+	if (!g_atomic_int_dec_and_test(&owner->refs))
+		return;
+	close(owner->fd);
+	g_free(owner);
+}
+
+void lock_table_free(struct lock_table *table)
+{
+	g_assert(table->owners->len == 0);
+	g_ptr_array_unref(table->owners);
+	g_free(table);
+}
+
+static struct owner *find_locked(struct lock_table *table, uint64_t id, bool flock)
+{
+	for (guint i = 0; table && i < table->owners->len; i++) {
+		struct owner *owner = g_ptr_array_index(table->owners, i);
+
+		if (owner->id == id && owner->flock == flock)
+			return owner;
+	}
+	return NULL;
+}
+
+/* A descriptor that can carry both kinds of lock, or what the daemon may have (normal user). */
+static int open_for_locks(struct fs *fs, int path_fd)
+{
+	static const int modes[] = { O_RDWR, O_RDONLY, O_WRONLY };
+	int fd = -EACCES;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(modes) && (fd == -EACCES || fd == -EPERM || fd == -EROFS);
+		i++)
+		fd = fs_reopen(fs, path_fd, modes[i]);
+	return fd;
+}
+
+static int add_locked(struct fs *fs, struct handle *handle, uint64_t id, bool flock,
+	struct owner **out)
+{
+	struct opened *opened = handle->opened;
+	int fd = open_for_locks(fs, opened->path_fd);
+	struct owner *owner;
+
+	if (fd < 0)
+		return fd;
+	owner = g_new0(struct owner, 1);
+	*owner = (struct owner){ .refs = 1, .id = id, .flock = flock, .fd = fd, .handle = handle };
+	if (!opened->locks) {
+		opened->locks = g_new0(struct lock_table, 1);
+		opened->locks->owners = g_ptr_array_new_with_free_func((GDestroyNotify)owner_unref);
+	}
+	g_ptr_array_add(opened->locks->owners, owner);
+	*out = owner;
+	return 0;
+}
+
+/* The owner, made if need be, with a reference for the caller; `pid`: who locks, 0 for who only asks. */
+static int get_owner(struct fs *fs, struct handle *handle, uint64_t id, bool flock, pid_t pid,
+	struct owner **out)
+{
+	struct owner *owner;
+	int r = 0;
+
+	g_mutex_lock(&handle->opened->lock);
+	owner = find_locked(handle->opened->locks, id, flock);
+	if (!owner)
+		r = add_locked(fs, handle, id, flock, &owner);
+	if (r == 0) {
+		if (pid)
+			owner->pid = pid;
+		g_atomic_int_inc(&owner->refs);
+		*out = owner;
+	}
+	g_mutex_unlock(&handle->opened->lock);
+	return r;
+}
+
+void lock_flush(struct handle *handle, uint64_t owner_id)
+{
+	struct owner *owner;
+
+	if (!g_atomic_pointer_get(&handle->opened->locks))
+		return;
+	g_mutex_lock(&handle->opened->lock);
+	owner = find_locked(handle->opened->locks, owner_id, false);
+	if (owner)
+		g_ptr_array_remove_fast(handle->opened->locks->owners, owner);
+	g_mutex_unlock(&handle->opened->lock);
+}
+
+void lock_release_handle(struct lock_table *table, const struct handle *handle)
+{
+	for (guint i = table->owners->len; i-- > 0;) {
+		struct owner *owner = g_ptr_array_index(table->owners, i);
+
+		if (owner->handle == handle)
+			g_ptr_array_remove_index_fast(table->owners, i);
+	}
+}
+
+/* Waiting */
+
+struct waiter {
+	fuse_req_t req;
+	struct owner *owner;  /* referenced */
+	struct flock lock;    /* record locks */
+	int operation;        /* flock(2) */
+	pthread_t thread;
+	GMutex mutex;         /* guards the rest */
+	GCond changed;
+	bool interrupted, done;
+};
+
+static void ignore(int signal)
+{
+	(void)signal;
+}
+
+void lock_init(void)
+{
+	/* Without SA_RESTART: its purpose is EINTR. */
+	struct sigaction action = { .sa_handler = ignore };
+
+	sigaction(WAITER_SIGNAL, &action, NULL);
+}
+
+static int try_lock(const struct owner *owner, const struct flock *lock, int operation, bool wait)
+{
+	struct flock copy;
+
+	if (owner->flock)
+		return flock(owner->fd, wait ? operation & ~LOCK_NB : operation | LOCK_NB) < 0 ? -errno : 0;
+	copy = *lock;
+	copy.l_pid = 0; /* as OFD locks want it */
+	return fcntl(owner->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &copy) < 0 ? -errno : 0;
+}
+
+/*
+ * Called by libfuse when the kernel says that the caller's wait was interrupted. The thread may be
+ * just short of the system call that the signal is to interrupt: signal until it has come out.
+ */
+static void interrupt(fuse_req_t req, void *data)
+{
+	struct waiter *waiter = data;
+
+	(void)req;
+	g_mutex_lock(&waiter->mutex);
+	waiter->interrupted = true;
+	while (!waiter->done && !pthread_equal(waiter->thread, pthread_self())) {
+		pthread_kill(waiter->thread, WAITER_SIGNAL);
+		g_cond_wait_until(&waiter->changed, &waiter->mutex,
+			g_get_monotonic_time() + G_TIME_SPAN_MILLISECOND);
+	}
+	g_mutex_unlock(&waiter->mutex);
+}
+
+static bool is_interrupted(struct waiter *waiter)
+{
+	bool interrupted;
+
+	g_mutex_lock(&waiter->mutex);
+	interrupted = waiter->interrupted;
+	g_mutex_unlock(&waiter->mutex);
+	return interrupted;
+}
+
+static void *wait_for_lock(void *data)
+{
+	struct waiter *waiter = data;
+	int r;
+
+	g_mutex_lock(&waiter->mutex);
+	waiter->thread = pthread_self();
+	g_mutex_unlock(&waiter->mutex);
+	fuse_req_interrupt_func(waiter->req, interrupt, waiter);
+	do
+		r = is_interrupted(waiter) ? -ECANCELED :
+					     try_lock(waiter->owner, &waiter->lock, waiter->operation, true);
+	while (r == -EINTR);
+	g_mutex_lock(&waiter->mutex);
+	waiter->done = true;
+	g_cond_signal(&waiter->changed);
+	g_mutex_unlock(&waiter->mutex);
+	/* Returns only when interrupt() is not running and will not be called again. */
+	fuse_req_interrupt_func(waiter->req, NULL, NULL);
+	owner_unref(waiter->owner);
+	reply_result(waiter->req, r == -ECANCELED ? -EINTR : r);
+	g_mutex_clear(&waiter->mutex);
+	g_cond_clear(&waiter->changed);
+	g_free(waiter);
+	return NULL;
+}
+
+/* Takes over the reference to `owner`; replies when the wait is over. */
+static void start_waiter(fuse_req_t req, struct owner *owner, const struct flock *lock, int operation)
+{
+	struct waiter *waiter = g_new0(struct waiter, 1);
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	waiter->req = req;
+	waiter->owner = owner;
+	waiter->operation = operation;
+	if (lock)
+		waiter->lock = *lock;
+	g_mutex_init(&waiter->mutex);
+	g_cond_init(&waiter->changed);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WAITER_STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(&thread, &attr, wait_for_lock, waiter);
+	pthread_attr_destroy(&attr);
+	if (r == 0)
+		return;
+	owner_unref(owner);
+	g_free(waiter);
+	reply_result(req, -ENOLCK);
+}
+
+static void take(fuse_req_t req, struct owner *owner, const struct flock *lock, int operation, bool wait)
+{
+	int r = try_lock(owner, lock, operation, false);
+
+	if (wait && (r == -EAGAIN || r == -EACCES)) {
+		start_waiter(req, owner, lock, operation);
+		return;
+	}
+	owner_unref(owner);
+	reply_result(req, r);
+}
+
+void lock_set(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner_id,
+	const struct flock *lock, bool wait)
+{
+	struct owner *owner;
+	int r = get_owner(fs, handle, owner_id, false, lock->l_pid, &owner);
+
+	if (r < 0)
+		reply_result(req, r);
+	else
+		take(req, owner, lock, 0, wait);
+}
+
+void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner_id, int operation)
+{
+	struct owner *owner;
+	int r = get_owner(fs, handle, owner_id, true, fuse_req_ctx(req)->pid, &owner);
+
+	if (r < 0)
+		reply_result(req, r);
+	else
+		take(req, owner, NULL, operation, !(operation & LOCK_NB));
+}
+
+/* F_GETLK */
+
+/*
+ * A conflicting OFD lock has no pid, but may be one of ours: then it is that of the owner from
+ * whose own descriptor the range looks free.
+ */
+static pid_t holder_locked(const struct lock_table *table, const struct owner *asking,
+	const struct flock *found)
+{
+	for (guint i = 0; i < table->owners->len; i++) {
+		const struct owner *owner = g_ptr_array_index(table->owners, i);
+		struct flock probe = *found;
+
+		if (owner == asking || owner->flock)
+			continue;
+		probe.l_type = F_WRLCK;
+		probe.l_pid = 0;
+		if (fcntl(owner->fd, F_OFD_GETLK, &probe) == 0 &&
+			(probe.l_type == F_UNLCK || probe.l_start != found->l_start ||
+				probe.l_len != found->l_len))
+			return owner->pid;
+	}
+	return -1;
+}
+
+void lock_get(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner_id,
+	struct flock *lock)
+{
+	struct owner *owner;
+	struct flock probe = *lock;
+	int r = get_owner(fs, handle, owner_id, false, 0, &owner);
+
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	probe.l_pid = 0;
+	r = fcntl(owner->fd, F_OFD_GETLK, &probe) < 0 ? -errno : 0;
+	if (r == 0 && probe.l_type != F_UNLCK && probe.l_pid == -1) {
+		g_mutex_lock(&handle->opened->lock);
+		probe.l_pid = holder_locked(handle->opened->locks, owner, &probe);
+		g_mutex_unlock(&handle->opened->lock);
+	}
+	owner_unref(owner);
+	if (r < 0)
+		reply_result(req, r);
+	else
+		fuse_reply_lock(req, &probe);
+}

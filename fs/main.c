@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* shmtree: the machine's shared memory as a tree of files. */
+#include "background.h"
+#include "defer.h"
+#include "fs.h"
+#include "identity.h"
+#include "lock.h"
+#include "log.h"
+#include "session.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+/* As many descriptors as the system allows: one for each open file, and its locks. */
+static void raise_limits(void)
+{
+	g_autofree char *text = NULL;
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (identity_privileged() && g_file_get_contents("/proc/sys/fs/nr_open", &text, NULL, NULL))
+		limit.rlim_max = MAX(limit.rlim_max, strtoull(text, NULL, 10));
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	/* The kernel applies the caller's own limit on file size; the daemon must not add its own. */
+	if (identity_privileged())
+		setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+static int open_source(struct fs *fs)
+{
+	struct stat st;
+
+	fs->shm_fd = open(fs->options.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fs->shm_fd < 0 || fstat(fs->shm_fd, &st) < 0) {
+		log_line("%s: %s; name the tmpfs directory that holds the objects", fs->options.source,
+			g_strerror(errno));
+		return -1;
+	}
+	fs->shm_dev = st.st_dev;
+	return 0;
+}
+
+/* This process's: after the fork, if there is one. */
+static int open_proc(struct fs *fs)
+{
+	fs->proc_fd_dir = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fs->proc_fd_dir < 0) {
+		log_line("/proc/self/fd: %s; mount procfs on /proc", g_strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int start_census(struct fs *fs)
+{
+	const struct census_config config = {
+		.proc = fs->options.proc,
+		.backend = fs->options.census,
+		.shm_dev = fs->shm_dev,
+		.self = getpid(),
+	};
+	int r = census_new(&config, &fs->census);
+	struct stat ns;
+
+	if (r < 0) {
+		log_line("processes cannot be counted: %s: %s", fs->options.proc, g_strerror(-r));
+		return -1;
+	}
+	fs->realm = (struct realm){
+		.proc = fs->options.proc,
+		.census = fs->census,
+		.shm_fd = fs->shm_fd,
+		.shm_dev = fs->shm_dev,
+		.ipc_ns = stat("/proc/self/ns/ipc", &ns) == 0 ? ns.st_ino : 0,
+		.ipc_ns_fd = -1,
+	};
+	return 0;
+}
+
+static int run(struct fs *fs)
+{
+	if (open_source(fs) < 0)
+		return EXIT_FAILURE;
+	/* From here on in the process that stays: threads do not survive a fork. */
+	if (!fs->options.cmdline.foreground)
+		background_start();
+	lock_init();
+	fs->nodes = node_table_new();
+	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
+		return EXIT_FAILURE;
+	return session_serve(fs);
+}
+
+static void fs_clear(struct fs *fs)
+{
+	session_end(fs);
+	if (fs->nodes)
+		node_table_free(fs->nodes);
+	if (fs->census)
+		census_free(fs->census);
+	closep(&fs->shm_fd);
+	closep(&fs->proc_fd_dir);
+	options_free(&fs->options);
+}
+
+int main(int argc, char **argv)
+{
+	struct fs fs = { .shm_fd = -1, .proc_fd_dir = -1 };
+	int status = EXIT_FAILURE;
+
+	log_init();
+	identity_init();
+	switch (options_parse(argc, argv, &fs.options)) {
+	case OPTIONS_DONE:
+		status = EXIT_SUCCESS;
+		break;
+	case OPTIONS_MOUNT:
+		raise_limits();
+		if (session_check(&fs.options) == 0)
+			status = run(&fs);
+		break;
+	case OPTIONS_WRONG:
+		break;
+	}
+	fs_clear(&fs);
+	return status;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "node.h"
+
+#include "tree-data.h"
+
+#include <glib.h>
+#include <malloc.h>
+#include <string.h>
+
+/* Inode numbers of tree nodes have this bit; those of segments have a class below it at most. */
+#define TREE_INO_BIT (UINT64_C(1) << 63)
+
+/* Give memory back to the system when this many nodes have gone since the last time. */
+#define TRIM_AFTER 50000
+
+struct node_table {
+	struct node root; /* first: node_root() */
+	GMutex lock;
+	GHashTable *nodes; /* a set of struct node *: see node_equal() */
+	guint forgotten;   /* since the last malloc_trim() */
+};
+
+static guint node_hash(gconstpointer p)
+{
+	const struct node *n = p;
+	uint64_t h = n->ino * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (guint)(h >> 32);
+}
+
+/* A data file's inode number may be in use again for another segment, with another stamp. */
+static uint64_t stamp(const struct node *node)
+{
+	return node->type == NODE_SEGMENT && node->data ? tree_data_stamp(node->data) : 0;
+}
+
+static gboolean node_equal(gconstpointer a, gconstpointer b)
+{
+	const struct node *x = a, *y = b;
+
+	return x->ino == y->ino && x->type == y->type && stamp(x) == stamp(y);
+}
+
+struct node_table *node_table_new(void)
+{
+	struct node_table *table = g_new0(struct node_table, 1);
+
+	table->root.type = NODE_ROOT;
+	table->root.ino = FUSE_ROOT_ID;
+	g_mutex_init(&table->lock);
+	table->nodes = g_hash_table_new(node_hash, node_equal);
+	return table;
+}
+
+static void node_free(struct node *node)
+{
+	if (node->type == NODE_SEGMENT && node->data)
+		tree_data_free(node->data);
+	g_free(node->name);
+	g_free(node);
+}
+
+static gboolean free_each(gpointer key, gpointer value, gpointer data)
+{
+	(void)value, (void)data;
+	node_free(key);
+	return TRUE;
+}
+
+void node_table_free(struct node_table *table)
+{
+	/* An unmount forgets nothing: the kernel drops all its inodes without a word. */
+	g_hash_table_foreach_remove(table->nodes, free_each, NULL);
+	g_hash_table_unref(table->nodes);
+	g_mutex_clear(&table->lock);
+	g_free(table);
+}
+
+struct node *node_from_id(struct node_table *table, fuse_ino_t id)
+{
+	return id == FUSE_ROOT_ID ? &table->root : (struct node *)(uintptr_t)id;
+}
+
+fuse_ino_t node_id(struct node_table *table, const struct node *node)
+{
+	return node == &table->root ? FUSE_ROOT_ID : (uintptr_t)node;
+}
+
+/* Frees the node if nobody knows it any more, and then its parent the same way. */
+static void release_locked(struct node_table *table, struct node *node)
+{
+	while (node && node->type != NODE_ROOT && node->nlookup == 0 && node->refs == 0) {
+		struct node *parent = node->type == NODE_TREE ? node->parent : NULL;
+
+		g_hash_table_remove(table->nodes, node);
+		node_free(node);
+		table->forgotten++;
+		if (parent)
+			parent->refs--;
+		node = parent;
+	}
+}
+
+/*
+ * The C library keeps what was freed. After a listing of a million objects that would be for
+ * good, and the listing is over when the kernel forgets.
+ */
+static void trim(struct node_table *table)
+{
+	bool due;
+
+	g_mutex_lock(&table->lock);
+	due = table->forgotten >= TRIM_AFTER && g_hash_table_size(table->nodes) < table->forgotten;
+	if (due)
+		table->forgotten = 0;
+	g_mutex_unlock(&table->lock);
+	if (due)
+		malloc_trim(0);
+}
+
+static void set_name(struct node *node, const char *name)
+{
+	if (node->name && strcmp(node->name, name) == 0)
+		return;
+	g_free(node->name);
+	node->name = g_strdup(name);
+}
+
+static struct node *insert_locked(struct node_table *table, const struct node *model, const char *name)
+{
+	struct node *node = g_memdup2(model, sizeof *model);
+
+	node->name = g_strdup(name);
+	g_hash_table_add(table->nodes, node);
+	return node;
+}
+
+struct node *node_lookup_object(struct node_table *table, uint64_t ino, const char *name)
+{
+	struct node model = { .type = NODE_SEGMENT, .ino = ino };
+	struct node *node;
+
+	g_mutex_lock(&table->lock);
+	node = g_hash_table_lookup(table->nodes, &model);
+	if (node)
+		set_name(node, name);
+	else
+		node = insert_locked(table, &model, name);
+	node->nlookup++;
+	g_mutex_unlock(&table->lock);
+	return node;
+}
+
+struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct tree_data *data)
+{
+	struct node model = { .type = NODE_SEGMENT, .ino = ino, .data = data };
+	struct tree_data *old = NULL;
+	struct node *node;
+
+	g_mutex_lock(&table->lock);
+	node = g_hash_table_lookup(table->nodes, &model);
+	if (node) {
+		old = node->data;
+		node->data = data;
+	} else {
+		node = insert_locked(table, &model, NULL);
+	}
+	node->nlookup++;
+	g_mutex_unlock(&table->lock);
+	if (old)
+		tree_data_free(old);
+	return node;
+}
+
+uint64_t node_tree_ino(const struct node *parent, const char *name)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (parent ? parent->ino : 0);
+
+	for (const unsigned char *p = (const unsigned char *)name; *p; p++)
+		h = (h ^ *p) * UINT64_C(0x100000001b3);
+	return h | TREE_INO_BIT;
+}
+
+struct node *node_lookup_tree(struct node_table *table, struct node *parent,
+	const struct tree_entry *entry, const char *name)
+{
+	struct node model = { .type = NODE_TREE, .entry = entry, .parent = parent };
+	struct node *node;
+
+	g_mutex_lock(&table->lock);
+	model.ino = node_tree_ino(parent, name);
+	/* Two names may share a number, by chance or by design: the later one takes the next. */
+	while ((node = g_hash_table_lookup(table->nodes, &model)) &&
+		(node->parent != parent || strcmp(node->name, name) != 0))
+		model.ino = (model.ino + 1) | TREE_INO_BIT;
+	if (!node) {
+		node = insert_locked(table, &model, name);
+		if (parent)
+			parent->refs++;
+	}
+	node->nlookup++;
+	g_mutex_unlock(&table->lock);
+	return node;
+}
+
+void node_forget(struct node_table *table, struct node *node, uint64_t nlookup)
+{
+	if (node->type == NODE_ROOT)
+		return;
+	g_mutex_lock(&table->lock);
+	g_assert(node->nlookup >= nlookup);
+	node->nlookup -= nlookup;
+	release_locked(table, node);
+	g_mutex_unlock(&table->lock);
+	trim(table);
+}
+
+void node_ref(struct node_table *table, struct node *node)
+{
+	g_mutex_lock(&table->lock);
+	node->refs++;
+	g_mutex_unlock(&table->lock);
+}
+
+void node_unref(struct node_table *table, struct node *node)
+{
+	g_mutex_lock(&table->lock);
+	g_assert(node->refs > 0);
+	node->refs--;
+	release_locked(table, node);
+	g_mutex_unlock(&table->lock);
+}
+
+void node_renamed(struct node_table *table, uint64_t ino, const char *name)
+{
+	struct node model = { .type = NODE_SEGMENT, .ino = ino };
+	struct node *node;
+
+	g_mutex_lock(&table->lock);
+	node = g_hash_table_lookup(table->nodes, &model);
+	if (node)
+		set_name(node, name);
+	g_mutex_unlock(&table->lock);
+}
+
+char *node_dup_name(struct node_table *table, struct node *node)
+{
+	char *name;
+
+	g_mutex_lock(&table->lock);
+	name = g_strdup(node->name);
+	g_mutex_unlock(&table->lock);
+	return name;
+}
+
+void node_table_lock(struct node_table *table)
+{
+	g_mutex_lock(&table->lock);
+}
+
+void node_table_unlock(struct node_table *table)
+{
+	g_mutex_unlock(&table->lock);
+}

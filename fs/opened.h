@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Open segments: the descriptors that exist because somebody has the file open, and no longer.
+ *
+ * The first open of a node makes an `opened`: an O_PATH descriptor that reaches the file after a
+ * rename or unlink outside, the backing id that lets the kernel serve the data by itself
+ * (passthrough), and the locks. Every open(2) has a `handle` beside it: a descriptor with the
+ * access mode asked for, its number handed to the kernel as `fh`. The last handle's release closes
+ * the backing id and takes the `opened` off the node; who has it pinned keeps the descriptor.
+ *
+ * One backing id an inode: the kernel refuses a second one while the first is in use.
+ */
+#pragma once
+
+#include "fs.h"
+#include "lock.h"
+
+struct opened {
+	int refs;          /* handles and pins; guarded by the node table's lock */
+	int handles;       /* likewise */
+	int path_fd;       /* constant */
+	GMutex lock;       /* guards the rest; taken before the table's, never across a reply */
+	int backing_id;    /* 0: none */
+	bool direct;       /* no passthrough for this inode until it is closed */
+	bool fixed_size;   /* constant: no write may change the size (System V) */
+	struct lock_table *locks; /* NULL until somebody locks */
+};
+
+struct handle {
+	struct node *node;
+	struct opened *opened;
+	int fd;
+};
+
+/* A node's file for the length of one request, whether it is open or not. */
+struct pin {
+	struct opened *opened; /* if the node was open */
+	int fd;                /* O_PATH */
+	bool direct;           /* as the kind says: never passthrough */
+	bool fixed_size;
+};
+
+/* 0, or -ESTALE where the name leads elsewhere by now, or what open(2) says. */
+int pin_node(struct fs *fs, struct node *node, struct pin *out);
+void unpin_node(struct fs *fs, struct node *node, struct pin *pin);
+
+static inline struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+/*
+ * Makes the handle of an open(2) and fills in what the kernel is told in `fi`. The pin and `fd` are
+ * taken over. Call it as the daemon itself, never while wearing a caller's identity.
+ */
+struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
+	struct fuse_file_info *fi);
+void handle_free(struct fs *fs, struct handle *handle);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The data path without passthrough, and the calls that passthrough never serves.
+ *
+ * The daemon never maps a segment: whoever truncates it would have it killed by SIGBUS. It moves
+ * bytes with read and write calls, whose faults are errors.
+ */
+#include "ops.h"
+
+#include "identity.h"
+#include "opened.h"
+#include "reply.h"
+#include "tree.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
+{
+	return node_from_id(fs_of(req)->nodes, ino);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fuse_bufvec vector = FUSE_BUFVEC_INIT(size);
+
+	if (node_of(req, ino)->type == NODE_TREE) {
+		tree_read(req, size, off, fi);
+		return;
+	}
+	vector.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	vector.buf[0].fd = handle_of(fi)->fd;
+	vector.buf[0].pos = off;
+	fuse_reply_data(req, &vector, 0);
+}
+
+/* How much of a write fits a segment whose size is fixed; -EPERM if none of it does. */
+static ssize_t within_size(const struct handle *handle, size_t size, off_t off)
+{
+	struct stat st;
+
+	if (!handle->opened->fixed_size)
+		return size;
+	if (fstat(handle->fd, &st) < 0)
+		return -errno;
+	return off < st.st_size ? (ssize_t)MIN(size, (uint64_t)(st.st_size - off)) : -EPERM;
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	struct handle *handle = handle_of(fi);
+	struct identity id = { .req = req };
+	bool append = fi->flags & O_APPEND; /* it can change after open(2) */
+	ssize_t r = append && handle->opened->fixed_size ? -EPERM : within_size(handle, size, off);
+
+	(void)ino;
+	if (r >= 0) {
+		struct iovec vector = { .iov_base = (char *)buf, .iov_len = r };
+
+		if (fi->kill_suidgid)
+			identity_without_fsetid(&id);
+		/* The end is where it is now, whatever the kernel believed when it chose `off`. */
+		r = pwritev2(handle->fd, &vector, 1, off, append ? RWF_APPEND : 0);
+		if (r < 0)
+			r = -errno;
+		identity_end(&id);
+	}
+	reply_count(req, r);
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	off_t r;
+
+	if (node_of(req, ino)->type == NODE_TREE) {
+		reply_result(req, -EINVAL);
+		return;
+	}
+	r = lseek(handle_of(fi)->fd, off, whence);
+	if (r < 0)
+		reply_result(req, -errno);
+	else
+		fuse_reply_lseek(req, r);
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+	struct fuse_file_info *fi)
+{
+	struct handle *handle = handle_of(fi);
+
+	if (node_of(req, ino)->type == NODE_TREE)
+		reply_result(req, -EOPNOTSUPP);
+	else if (handle->opened->fixed_size && within_size(handle, length, offset) != length)
+		reply_result(req, -EPERM);
+	else
+		reply_result(req, fallocate(handle->fd, mode, offset, length) < 0 ? -errno : 0);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+	struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+	struct fuse_file_info *fi_out, size_t len, int flags)
+{
+	ssize_t r;
+
+	/* EXDEV: the kernel copies by reading and writing instead. */
+	if (node_of(req, ino_in)->type == NODE_TREE || node_of(req, ino_out)->type == NODE_TREE) {
+		reply_result(req, -EXDEV);
+		return;
+	}
+	r = within_size(handle_of(fi_out), len, off_out);
+	if (r >= 0) {
+		r = copy_file_range(handle_of(fi_in)->fd, &off_in, handle_of(fi_out)->fd, &off_out, r, flags);
+		if (r < 0)
+			r = -errno;
+	}
+	reply_count(req, r);
+}
+
+/* The inode flags of chattr(1): the kernel has checked who may set them, tmpfs checks again. */
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
+	unsigned flags, const void *in, size_t in_size, size_t out_size)
+{
+	union {
+		int flags;
+		struct fsxattr attr;
+	} value = { 0 };
+	struct node *node = node_of(req, ino);
+	struct identity id;
+	int r;
+
+	(void)arg;
+	if (node->type != NODE_SEGMENT || flags & FUSE_IOCTL_DIR ||
+		(cmd != FS_IOC_GETFLAGS && cmd != FS_IOC_SETFLAGS && cmd != FS_IOC_FSGETXATTR &&
+			cmd != FS_IOC_FSSETXATTR)) {
+		reply_result(req, -ENOTTY);
+		return;
+	}
+	memcpy(&value, in, MIN(in_size, sizeof value));
+	identity_begin(&id, req);
+	do
+		r = ioctl(handle_of(fi)->fd, cmd, &value) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	if (r < 0)
+		reply_result(req, r);
+	else
+		fuse_reply_ioctl(req, 0, &value, MIN(out_size, sizeof value));
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Extended attributes and, as such, ACLs: those of the object, whatever the kernel's tmpfs allows. */
+#include "ops.h"
+
+#include "identity.h"
+#include "opened.h"
+#include "reply.h"
+
+#include <string.h>
+#include <sys/xattr.h>
+
+/* Only what is a file of the tmpfs has any. */
+static int pin_for_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node, struct pin *pin)
+{
+	struct fs *fs = fs_of(req);
+
+	*node = node_from_id(fs->nodes, ino);
+	if ((*node)->type == NODE_TREE)
+		return -EOPNOTSUPP;
+	return pin_node(fs, *node, pin);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+	int flags)
+{
+	struct identity id;
+	struct node *node;
+	struct pin pin;
+	int r = pin_for_xattr(req, ino, &node, &pin);
+
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	identity_begin(&id, req);
+	identity_groups(&id); /* an ACL drops set-group-ID where the caller is not in the group */
+	r = setxattr(fd_path(pin.fd).text, name, value, size, flags) < 0 ? -errno : 0;
+	identity_end(&id);
+	unpin_node(fs_of(req), node, &pin);
+	reply_result(req, r);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct identity id;
+	struct node *node;
+	struct pin pin;
+	int r = pin_for_xattr(req, ino, &node, &pin);
+
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	identity_begin(&id, req);
+	do
+		r = removexattr(fd_path(pin.fd).text, name) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	unpin_node(fs_of(req), node, &pin);
+	reply_result(req, r);
+}
+
+/* A size of 0 asks how much there is. */
+static void reply_value(fuse_req_t req, const char *value, ssize_t length, size_t size)
+{
+	if (length < 0)
+		reply_result(req, length);
+	else if (size == 0)
+		fuse_reply_xattr(req, length);
+	else
+		reply_buf(req, value, length);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	g_autofree char *value = g_malloc(MAX(size, 1));
+	struct node *node;
+	struct pin pin;
+	ssize_t length = pin_for_xattr(req, ino, &node, &pin);
+
+	if (length == 0) {
+		length = getxattr(fd_path(pin.fd).text, name, value, size);
+		if (length < 0)
+			length = -errno;
+		unpin_node(fs_of(req), node, &pin);
+	}
+	reply_value(req, value, length, size);
+}
+
+/* Names under trusted. are for the privileged alone; the daemon is, its caller may not be. */
+static size_t drop_trusted(char *names, size_t length)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0; at < length;) {
+		size_t n = strlen(names + at) + 1;
+
+		if (!g_str_has_prefix(names + at, "trusted.")) {
+			memmove(names + kept, names + at, n);
+			kept += n;
+		}
+		at += n;
+	}
+	return kept;
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	g_autofree char *names = g_malloc(XATTR_LIST_MAX);
+	struct node *node;
+	struct pin pin;
+	ssize_t length = pin_for_xattr(req, ino, &node, &pin);
+
+	if (length == 0) {
+		length = listxattr(fd_path(pin.fd).text, names, XATTR_LIST_MAX);
+		if (length < 0)
+			length = -errno;
+		unpin_node(fs_of(req), node, &pin);
+	}
+	if (length > 0 && fuse_req_ctx(req)->uid != 0)
+		length = drop_trusted(names, length);
+	if (size > 0 && length > (ssize_t)size)
+		length = -ERANGE;
+	reply_value(req, names, length, size);
+}

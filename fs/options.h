@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line: `shmtree [SOURCE] MOUNTPOINT [options]`, and the same as mount(8) calls it. */
+#pragma once
+
+#include "census.h"
+
+#include <stdbool.h>
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
+#include <fuse_lowlevel.h>
+
+struct options {
+	char *source;     /* the tmpfs directory that holds the objects; owned */
+	char *mountpoint; /* absolute; owned */
+	char *proc;       /* the procfs to read; owned */
+	enum census_backend_choice census;
+	bool passthrough; /* wanted */
+	double attr_timeout, entry_timeout; /* seconds */
+	struct fuse_cmdline_opts cmdline;   /* -f -d -s, threads */
+	struct fuse_args fuse;              /* what is left for libfuse and the kernel */
+};
+
+enum options_result {
+	OPTIONS_MOUNT, /* go on */
+	OPTIONS_DONE,  /* help or version was printed: exit with success */
+	OPTIONS_WRONG, /* one line was printed on stderr: exit with failure */
+};
+
+/* Fills `out`; options_free() afterwards, whatever was returned. */
+enum options_result options_parse(int argc, char **argv, struct options *out);
+void options_free(struct options *options);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reply.h"
+
+#include "log.h"
+
+/* ENOENT: given up by the kernel, see above. Others mean that the connection is broken. */
+static void sent(int r)
+{
+	if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ECONNABORTED)
+		log_line("a reply could not be sent: %s", g_strerror(-r));
+}
+
+void reply_result(fuse_req_t req, int result)
+{
+	sent(fuse_reply_err(req, -result));
+}
+
+static struct fuse_entry_param entry_param(struct fs *fs, const struct node *node,
+	const struct stat *st)
+{
+	return (struct fuse_entry_param){
+		.ino = node_id(fs->nodes, node),
+		.generation = node->ino,
+		.attr = *st,
+		.attr_timeout = fs->options.attr_timeout,
+		.entry_timeout = fs->options.entry_timeout,
+	};
+}
+
+void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *st)
+{
+	struct fuse_entry_param entry = entry_param(fs, node, st);
+	int r = fuse_reply_entry(req, &entry);
+
+	if (r < 0)
+		node_forget(fs->nodes, node, 1);
+	sent(r);
+}
+
+void reply_attr(struct fs *fs, fuse_req_t req, const struct stat *st)
+{
+	sent(fuse_reply_attr(req, st, fs->options.attr_timeout));
+}
+
+void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi)
+{
+	int r = fuse_reply_open(req, fi);
+
+	if (r < 0)
+		handle_free(fs, handle);
+	sent(r);
+}
+
+void reply_create(struct fs *fs, fuse_req_t req, struct handle *handle, const struct stat *st,
+	struct fuse_file_info *fi)
+{
+	struct node *node = handle->node;
+	struct fuse_entry_param entry = entry_param(fs, node, st);
+	int r = fuse_reply_create(req, &entry, fi);
+
+	if (r < 0) {
+		handle_free(fs, handle);
+		node_forget(fs->nodes, node, 1);
+	}
+	sent(r);
+}
+
+void reply_buf(fuse_req_t req, const void *data, size_t size)
+{
+	sent(fuse_reply_buf(req, data, size));
+}
+
+void reply_count(fuse_req_t req, ssize_t result)
+{
+	if (result < 0)
+		reply_result(req, result);
+	else
+		sent(fuse_reply_write(req, result));
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "session.h"
+
+#include "background.h"
+#include "defer.h"
+#include "identity.h"
+#include "log.h"
+#include "mountinfo.h"
+#include "ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+/* What prevents the mount */
+
+static int check_fuse(void)
+{
+	if (access("/dev/fuse", R_OK | W_OK) == 0)
+		return 0;
+	if (errno == ENOENT)
+		log_line("there is no /dev/fuse; load the module (modprobe fuse), or give the container "
+			 "the device");
+	else
+		log_line("no access to /dev/fuse: %s; run it as root, or ask for access", g_strerror(errno));
+	return -1;
+}
+
+/* Whoever was mounted there was killed: its objects are the kernel's, only the mount is left over. */
+static int clear_dead_mount(const char *path)
+{
+	const char *const helper[] = { "fusermount3", "-u", "-z", "-q", path, NULL };
+	struct mount mount;
+
+	if (mountinfo_find(path, &mount) == 1 && strcmp(mount.fstype, "fuse.shmtree") == 0 &&
+		(identity_privileged() ? umount2(path, MNT_DETACH) == 0 :
+					 g_spawn_sync(NULL, (char **)helper, NULL,
+						 G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
+						 NULL, NULL, NULL, NULL, NULL)))
+		return 0;
+	log_line("%s: the file system mounted there is dead; clear it with umount -l %s", path, path);
+	return -1;
+}
+
+static int check_mountpoint(struct options *options)
+{
+	struct stat st;
+	struct mount mount;
+	g_autofree char *real = NULL;
+
+	if (stat(options->mountpoint, &st) < 0 && errno == ENOTCONN &&
+		clear_dead_mount(options->mountpoint) < 0)
+		return -1;
+	real = realpath(options->mountpoint, NULL);
+	if (!real || stat(real, &st) < 0) {
+		log_line("%s: %s; create it first (mkdir) or name another directory",
+			options->mountpoint, g_strerror(errno));
+		return -1;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		log_line("%s is not a directory; name an empty directory to mount on", real);
+		return -1;
+	}
+	if (!identity_privileged() && access(real, W_OK) < 0) {
+		log_line("%s: no permission to mount there; a normal user mounts on a directory of their own",
+			real);
+		return -1;
+	}
+	if (mountinfo_find(real, &mount) == 1) {
+		log_line("%s: a file system (%s) is mounted there already; unmount it first (umount %s) "
+			 "or name another directory",
+			real, mount.fstype, real);
+		return -1;
+	}
+	g_free(options->mountpoint);
+	options->mountpoint = g_strdup(real);
+	return 0;
+}
+
+static int check_helper(void)
+{
+	g_autofree char *helper = NULL;
+
+	if (identity_privileged())
+		return 0;
+	helper = g_find_program_in_path("fusermount3");
+	if (helper)
+		return 0;
+	log_line("fusermount3, which mounts for a normal user, is not installed; install the package "
+		 "fuse3 or run it as root");
+	return -1;
+}
+
+int session_check(struct options *options)
+{
+	if (check_fuse() < 0 || check_mountpoint(options) < 0 || check_helper() < 0)
+		return -1;
+	return 0;
+}
+
+/* The agreement with the kernel */
+
+static void want(struct fuse_conn_info *conn, uint64_t flag)
+{
+	fuse_set_feature_flag(conn, flag); /* false where the kernel has it not: then without */
+}
+
+static void choose_passthrough(struct fs *fs, struct fuse_conn_info *conn)
+{
+	if (!fs->options.passthrough)
+		fs->passthrough_missing = "switched off by option";
+	else if (!(conn->capable_ext & FUSE_CAP_PASSTHROUGH))
+		fs->passthrough_missing = "the kernel has no FUSE passthrough (Linux 6.9)";
+	else if (!identity_privileged())
+		fs->passthrough_missing = "it needs root";
+	else if (!fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
+		fs->passthrough_missing = "libfuse did not agree";
+	else
+		fs->passthrough = true;
+}
+
+void session_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct fs *fs = userdata;
+
+	choose_passthrough(fs, conn);
+	/* Without it the kernel asks for security.capability before every write. */
+	want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
+	/* ACLs decide as on tmpfs; and so default ACLs override the umask, which is ours to apply. */
+	want(conn, FUSE_CAP_POSIX_ACL);
+	want(conn, FUSE_CAP_DONT_MASK);
+	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
+	/* A listing with attributes is worth it only if these may be kept for a while. */
+	if (fs->options.attr_timeout == 0 || fs->options.entry_timeout == 0)
+		fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS);
+	fs->io_uring = conn->want_ext & FUSE_CAP_OVER_IO_URING;
+	if (!fs->options.cmdline.foreground)
+		background_ready();
+	log_ready(!fs->options.cmdline.foreground, fs->options.cmdline.debug);
+}
+
+/* Mounting */
+
+static void add_mount_options(struct fs *fs)
+{
+	g_autofree char *name = g_strdup_printf("fsname=%s,subtype=shmtree", fs->options.source);
+	struct fuse_args *args = &fs->options.fuse;
+	struct statvfs st;
+
+	fuse_opt_insert_arg(args, 1, "-odefault_permissions");
+	if (identity_privileged())
+		fuse_opt_insert_arg(args, 1, "-oallow_other");
+	if (fstatvfs(fs->shm_fd, &st) == 0 && st.f_flag & ST_NOEXEC)
+		fuse_opt_insert_arg(args, 1, "-onoexec");
+	fuse_opt_insert_arg(args, 1, "-o");
+	fuse_opt_insert_arg(args, 2, name);
+}
+
+int session_mount(struct fs *fs)
+{
+	struct mount mount;
+
+	add_mount_options(fs);
+	fs->session = fuse_session_new(&fs->options.fuse, &fs_ops, sizeof fs_ops, fs);
+	if (!fs->session) {
+		log_failure("libfuse did not accept the options", "see shmtree --help");
+		return -1;
+	}
+	if (fuse_set_signal_handlers(fs->session) < 0) {
+		log_failure("signal handlers could not be set", "this should not happen");
+		return -1;
+	}
+	if (fuse_session_mount(fs->session, fs->options.mountpoint) < 0) {
+		log_failure("the mount was refused", "see mount.fuse3(8)");
+		return -1;
+	}
+	if (mountinfo_find(fs->options.mountpoint, &mount) == 1) {
+		fs->realm.mount_dev = mount.dev;
+		return census_set_mount(fs->census, mount.dev);
+	}
+	log_line("%s: the mount is not in /proc/self/mountinfo; is /proc mounted?", fs->options.mountpoint);
+	return -1;
+}
+
+int session_serve(struct fs *fs)
+{
+	struct fuse_loop_config *config;
+	int r;
+
+	if (fs->options.cmdline.singlethread) {
+		r = fuse_session_loop(fs->session);
+	} else {
+		config = fuse_loop_cfg_create();
+		fuse_loop_cfg_set_clone_fd(config, fs->options.cmdline.clone_fd);
+		fuse_loop_cfg_set_max_threads(config, fs->options.cmdline.max_threads);
+		fuse_loop_cfg_set_idle_threads(config, fs->options.cmdline.max_idle_threads);
+		r = fuse_session_loop_mt(fs->session, config);
+		fuse_loop_cfg_destroy(config);
+	}
+	/* A positive value is the signal that ended it. */
+	if (r < 0)
+		log_line("serving the mount failed: %s", g_strerror(-r));
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+void session_end(struct fs *fs)
+{
+	if (!fs->session)
+		return;
+	fuse_remove_signal_handlers(fs->session);
+	fuse_session_unmount(fs->session);
+	if (fs->workers)
+		defer_stop(fs);
+	fuse_session_destroy(fs->session);
+	fs->session = NULL;
+}

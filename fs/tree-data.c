@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tree-data.h"
+
+#include "identity.h"
+#include "tree.h"
+
+static struct tree_data *data_copy(struct fs *fs, struct node *node)
+{
+	struct tree_data *copy;
+
+	node_table_lock(fs->nodes);
+	copy = g_memdup2(node->data, sizeof *copy);
+	node_table_unlock(fs->nodes);
+	return copy;
+}
+
+bool tree_data_waits(const struct node *node)
+{
+	return is_data(node) && node->data->kind->needs != 0;
+}
+
+static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)
+{
+	*out = (struct stat){
+		.st_ino = ino,
+		.st_mode = S_IFREG | (item->mode & 0777),
+		.st_nlink = 1,
+		.st_uid = item->uid,
+		.st_gid = item->gid,
+		.st_size = item->size,
+		.st_blocks = item->allocated / 512,
+		.st_blksize = 4096,
+		.st_atim = item->atime,
+		.st_mtim = item->mtime,
+		.st_ctim = item->ctime,
+	};
+}
+
+struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const struct item *item,
+	struct stat *st)
+{
+	struct tree_data *data = g_new0(struct tree_data, 1);
+	uint64_t ino = census_mount_ino(fs->census, &item->key);
+
+	data->kind = item->kind;
+	data->realm = realm;
+	data->item = *item;
+	fill_stat(ino, item, st);
+	return node_lookup_data(fs->nodes, ino, data);
+}
+
+int tree_data_open(struct fs *fs, struct node *node, struct pin *out)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct item_file file;
+	int r = tree_hold(fs, data->kind->needs);
+
+	if (r < 0)
+		return r;
+	r = data->kind->open ? data->kind->open(data->realm, &data->item, &file) : -EPERM;
+	tree_drop(fs, data->kind->needs);
+	if (r < 0)
+		return r;
+	out->fd = file.fd;
+	out->direct = !file.passthrough;
+	out->fixed_size = data->item.fixed_size;
+	return 0;
+}
+
+/* What the kernel is told from now on; nothing if the ID means something else by now. */
+static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
+{
+	g_autofree struct item *item = NULL;
+	int r = tree_hold(fs, data->kind->needs);
+
+	if (r < 0)
+		return r;
+	r = data->kind->stat(data->realm, data->item.id, &item);
+	tree_drop(fs, data->kind->needs);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	if (!item_same(item, &data->item))
+		return -ESTALE;
+	data->item = *item;
+	node_table_lock(fs->nodes);
+	if (item_same(item, &node->data->item))
+		node->data->item = *item;
+	node_table_unlock(fs->nodes);
+	return 0;
+}
+
+/* An open file lives on when its ID has gone: then its owner is what it was. */
+int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct stat st;
+	struct pin pin;
+	int r = refresh(fs, node, data);
+
+	if (r < 0 && !g_atomic_pointer_get(&node->opened))
+		return r;
+	fill_stat(node->ino, &data->item, out);
+	if (r == 0)
+		return 0;
+	r = pin_node(fs, node, &pin);
+	if (r < 0)
+		return r;
+	r = fstat(pin.fd, &st) < 0 ? -errno : 0;
+	unpin_node(fs, node, &pin);
+	if (r == 0) {
+		out->st_size = st.st_size;
+		out->st_blocks = st.st_blocks;
+		out->st_nlink = 0;
+	}
+	return r;
+}
+
+int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
+	int *to_set)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	const struct caller caller = { .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct item_change change = { .mode = attr->st_mode & 07777, .uid = attr->st_uid,
+		.gid = attr->st_gid };
+	struct identity id;
+	int r;
+
+	if (*to_set & FUSE_SET_ATTR_SIZE && data->item.fixed_size)
+		return -EPERM;
+	change.mask = (*to_set & FUSE_SET_ATTR_MODE ? CHANGE_MODE : 0) |
+		(*to_set & FUSE_SET_ATTR_UID ? CHANGE_UID : 0) |
+		(*to_set & FUSE_SET_ATTR_GID ? CHANGE_GID : 0);
+	*to_set &= ~(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID);
+	if (change.mask == 0)
+		return 0;
+	if (!data->kind->change)
+		return -EPERM;
+	identity_begin(&id, req);
+	do
+		r = data->kind->change(data->realm, data->item.id, &change, &caller);
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	return r;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The metadata files: made when opened, on a worker where that may wait, and then only read. */
+#include "tree.h"
+
+#include "defer.h"
+#include "reply.h"
+
+#include <fcntl.h>
+
+static unsigned needs_of(const struct node *node, const struct attribute *attribute)
+{
+	if (node->entry->type == TREE_FILE)
+		return node->entry->needs;
+	return node->entry->kind->needs | (attribute ? attribute->needs : 0);
+}
+
+/* An attribute's needs are the same for every item; which one it is, only the item knows. */
+static const struct attribute *attribute_of(const struct node *node)
+{
+	if (node->entry->type != TREE_ATTRIBUTE)
+		return NULL;
+	for (const struct attribute *const *table = node->entry->kind->attributes; *table; table++)
+		for (const struct attribute *a = *table; a->name; a++)
+			if (g_str_equal(a->name, node->name))
+				return a;
+	return NULL;
+}
+
+static int show_attribute(struct fs *fs, struct deferred *d, const struct attribute *attribute,
+	struct content *out)
+{
+	g_autofree struct item *item = NULL;
+	struct view view = { .realm = tree_realm(fs, d->node), .caller = tree_caller(d->req) };
+	int r = d->node->entry->kind->stat(view.realm, d->node->parent->name, &item);
+
+	if (r < 0)
+		return r;
+	if (item_attribute(item, attribute->name) != attribute)
+		return -ENOENT;
+	view.item = item;
+	return attribute->show(&view, attribute, out->text);
+}
+
+static void open_now(struct fs *fs, struct deferred *d)
+{
+	const struct attribute *attribute = attribute_of(d->node);
+	const struct caller caller = tree_caller(d->req);
+	unsigned needs = needs_of(d->node, attribute);
+	struct content *content = content_new();
+	int r = tree_hold(fs, needs);
+
+	if (r == 0) {
+		r = attribute ? show_attribute(fs, d, attribute, content) :
+				d->node->entry->show(fs, &caller, content);
+		tree_drop(fs, needs);
+	}
+	if (r < 0) {
+		content_free(content);
+		reply_result(d->req, r);
+		return;
+	}
+	d->fi.fh = (uintptr_t)content;
+	d->fi.direct_io = true; /* its size is 0 to stat(2) */
+	d->fi.noflush = true;
+	if (fuse_reply_open(d->req, &d->fi) < 0)
+		content_free(content);
+}
+
+void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+	struct deferred d = { .req = req, .node = node, .fi = *fi };
+
+	if (node->entry->type != TREE_FILE && node->entry->type != TREE_ATTRIBUTE)
+		reply_result(req, -EISDIR);
+	else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC)
+		reply_result(req, -EACCES);
+	else
+		defer_if(fs, node->entry->type == TREE_FILE || needs_of(node, attribute_of(node)) != 0, &d,
+			open_now);
+}
+
+void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct content *content = (struct content *)(uintptr_t)fi->fh;
+	g_autofree char *buf = g_malloc(size);
+
+	reply_buf(req, buf, content_read(content, buf, size, off));
+}
+
+void tree_release(struct fs *fs, struct fuse_file_info *fi)
+{
+	(void)fs;
+	content_free((struct content *)(uintptr_t)fi->fh);
+}
