@@ -39,7 +39,7 @@ pid_t proc_pid_here(const struct proc *proc, pid_t pid);
  */
 const char *proc_blind(const struct proc *proc);
 
-/* Appends the pids (pid_t) listed now, in ascending order on a live procfs. */
+/* Appends the pids (pid_t) listed now. */
 int proc_list(const struct proc *proc, GArray *pids);
 
 /*
@@ -54,8 +54,8 @@ struct proc_stat {
 	char state;
 	uint64_t flags;      /* PF_* of the kernel */
 	uint64_t start_time; /* clock ticks after boot */
-	uint64_t layout;     /* differs between address spaces that different programs have set up;
-				equal in all that share one */
+	uint64_t layout;     /* where the program, its stack and its arguments lie: equal in all that
+				share an address space or were forked from it, else different */
 };
 
 /* `dir` is of /proc/PID or /proc/PID/task/TID. -ESRCH when it is gone, -EPROTO if unintelligible. */
@@ -64,14 +64,20 @@ int proc_read_stat(int dir, struct proc_stat *stat);
 /* The pure part of it. False if `text` is none. */
 bool proc_parse_stat(const char *text, struct proc_stat *stat);
 
+bool proc_is_kernel_thread(const struct proc_stat *stat);
+
 /* A kernel thread, or a thread that has given up its address space (or is about to). */
 bool proc_has_no_mm(const struct proc_stat *stat);
 
 /* The effective user id. */
 int proc_read_uid(int dir, uid_t *uid);
 
-/* The threads of a process, appended as pid_t. */
+/* Thread ids and descriptor numbers of a process, appended as int. */
 int proc_list_threads(int dir, GArray *tids);
+int proc_list_descriptors(int dir, GArray *fds);
+
+/* A directory descriptor of /proc/PID/task/TID, which the caller closes. */
+int proc_open_thread(int dir, pid_t tid);
 
 /* The inode number of a namespace ("ipc", "mnt"): 0 where it cannot be told. */
 uint32_t proc_namespace(int dir, const char *name);

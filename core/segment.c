@@ -27,9 +27,22 @@ enum segment_class segment_class_of_name(const char *name)
 		return SEGMENT_SYSV;
 	if (strncmp(name, "memfd:", 6) == 0)
 		return SEGMENT_MEMFD;
-	if (strncmp(name, "dev/zero", 8) == 0)
+	/* The latter is MAP_ANONYMOUS | MAP_HUGETLB. */
+	if (strncmp(name, "dev/zero", 8) == 0 || strncmp(name, "anon_hugepage", 13) == 0)
 		return SEGMENT_ANON;
 	return SEGMENT_OTHER;
+}
+
+char *segment_bare_name(enum segment_class class, char *shown)
+{
+	char *slash = strrchr(shown, '/');
+
+	if (g_str_has_suffix(shown, " (deleted)"))
+		shown[strlen(shown) - strlen(" (deleted)")] = '\0';
+	/* A memfd's name may hold slashes: only the root's goes. */
+	if (class == SEGMENT_FILE)
+		return slash ? slash + 1 : shown;
+	return *shown == '/' ? shown + 1 : shown;
 }
 
 const char *segment_class_name(enum segment_class class)

@@ -33,11 +33,12 @@
 struct segment {
 	struct segment_key key;
 	struct usage usage;
-	char *name;    /* as segment_name_set() left it, or NULL: none was ever shown */
+	char *name; /* the last that the kernel showed, or NULL */
 	/* private to spaces.c */
-	uint64_t rows;  /* that point here, counted in `usage` or not */
-	bool doubtful;  /* on the list of those to drop if no row points here */
-	size_t at;      /* where its part of the index begins or ends */
+	uint64_t rows;      /* that point here, counted in `usage` or not */
+	uint64_t counting;  /* the last set of rows in which it was met */
+	size_t index_end[2]; /* of its part of the index, for mappings and for descriptors */
+	bool doubtful;      /* on the list of those to drop if no row points here */
 };
 
 /*
@@ -72,7 +73,7 @@ struct space {
 	/* The rows are another space's too, and counted there. */
 	bool shares_mappings, shares_descriptors;
 	/* private to spaces.c */
-	uint64_t pass;
+	uint64_t seen; /* the last pass in which it was */
 };
 
 struct spaces;
@@ -84,9 +85,9 @@ void spaces_begin(struct spaces *spaces);
 void spaces_end(struct spaces *spaces);
 
 /*
- * The segment of that key, there for the rows of this pass. `name` is what the kernel shows for
- * the file (the path in /proc/PID/maps or of a /proc/PID/fd link, or the name of its dentry), NULL
- * if it was not looked at; " (deleted)" and all before the last component are cut.
+ * The segment of that key, there for the rows of this pass. `name` is the file's, as the kernel
+ * shows it, without directories and " (deleted)" (segment_bare_name()); NULL if it was not looked
+ * at, which leaves the one known.
  */
 struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key,
 	const char *name);
@@ -96,6 +97,10 @@ struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *
  * pid with another start time is another process: the old one's rows are gone.
  */
 struct space *spaces_see(struct spaces *spaces, pid_t pid, uint64_t start_time);
+
+/* The same, but NULL for a process that is not in the table; marks nothing. */
+struct space *spaces_lookup(struct spaces *spaces, pid_t pid);
+
 void space_describe(struct space *space, uid_t uid, const char *command);
 
 /* The rows are copied. Return whether they differ from those before. */
@@ -114,6 +119,8 @@ void space_share_descriptors(struct spaces *spaces, struct space *space, bool sh
 /* What follows only reads. */
 
 size_t spaces_count(const struct spaces *spaces);
+
+/* All; during a pass those that have been seen in it so far. `visit` may set rows, not see more. */
 void spaces_each(struct spaces *spaces, void (*visit)(struct space *space, void *data), void *data);
 
 /* NULL if no space uses it. */

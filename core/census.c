@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Whose pass is whose: a caller of census_hold() takes a ticket for the next pass to begin and
+ * waits for that one. Who finds none running, and nobody looking at the result of the last, runs
+ * it, for all that have a ticket for it. When it ends, all of them hold the table at once, before
+ * anyone can begin another; the next begins when the last has let go. So there is one pass running
+ * or being looked at, and one awaited, however many ask.
+ */
+#include "census.h"
+
+#include "census-backend.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct census {
+	struct proc *proc;
+	struct devices devices;
+	struct census_source source;
+	const struct census_backend *backend;
+	void *state; /* the back end's */
+	struct spaces *spaces;
+	char *why_not_better;
+
+	GMutex lock;
+	GCond changed;
+	/* Under the lock. */
+	uint64_t begun, ended;     /* passes, numbered from 1 */
+	unsigned awaited_facets;   /* of those who wait for the next pass */
+	unsigned awaiting;         /* how many */
+	unsigned holders;          /* who look at the last pass */
+	int result;                /* of the last pass */
+	unsigned facets;           /* of the last pass */
+	struct devices next_devices; /* for the next pass */
+	struct census_report report;
+};
+
+static const struct census_backend *const backends[] = {
+	&census_backend_query,
+	&census_backend_text,
+};
+
+static const struct {
+	enum census_backend_choice choice;
+	const char *name;
+} choices[] = {
+	{CENSUS_BPF, "bpf"},
+	{CENSUS_QUERY, "query"},
+	{CENSUS_TEXT, "text"},
+};
+
+static const char *choice_name(enum census_backend_choice choice)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(choices); i++)
+		if (choices[i].choice == choice)
+			return choices[i].name;
+	return NULL;
+}
+
+/* Opens the first back end that works, or the one that was chosen. */
+static int open_backend(struct census *census, enum census_backend_choice choice)
+{
+	const char *chosen = choice_name(choice);
+	g_autoptr(GString) missing = g_string_new(NULL);
+	int error = -EOPNOTSUPP;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+		const char *why = NULL;
+
+		if (chosen && strcmp(chosen, backends[i]->name) != 0)
+			continue;
+		error = backends[i]->open(&census->source, &census->state, &why);
+		if (!error) {
+			census->backend = backends[i];
+			break;
+		}
+		g_string_append_printf(missing, "%s%s: %s", missing->len ? "; " : "",
+			backends[i]->name, why ? why : g_strerror(-error));
+	}
+	if (chosen)
+		g_string_assign(missing, "chosen by option");
+	if (missing->len && !error)
+		census->why_not_better = g_string_free(g_steal_pointer(&missing), FALSE);
+	return error;
+}
+
+int census_new(const struct census_config *config, struct census **out)
+{
+	struct census *census = g_new0(struct census, 1);
+	int error = proc_open(config->proc, &census->proc);
+
+	g_mutex_init(&census->lock);
+	g_cond_init(&census->changed);
+	census->spaces = spaces_new();
+	if (!error)
+		error = devices_init(&census->devices, config->shm_dev);
+	if (!error) {
+		census->next_devices = census->devices;
+		census->source = (struct census_source){
+			.proc = census->proc,
+			.devices = &census->devices,
+			.self = proc_pid_here(census->proc, config->self),
+		};
+		error = open_backend(census, config->backend);
+	}
+	if (error) {
+		census_free(census);
+		return error;
+	}
+	census->report.backend = census->backend->name;
+	census->report.why_not_better = census->why_not_better;
+	census->report.blind = proc_blind(census->proc);
+	*out = census;
+	return 0;
+}
+
+void census_free(struct census *census)
+{
+	if (!census)
+		return;
+	g_assert(!census->holders && !census->awaiting);
+	if (census->backend)
+		census->backend->free(census->state);
+	spaces_free(census->spaces);
+	proc_close(census->proc);
+	g_free(census->why_not_better);
+	g_cond_clear(&census->changed);
+	g_mutex_clear(&census->lock);
+	g_free(census);
+}
+
+static int add_device(struct census *census, uint64_t dev, enum device_role role)
+{
+	int error;
+
+	g_mutex_lock(&census->lock);
+	error = devices_add(&census->next_devices, dev, role);
+	g_mutex_unlock(&census->lock);
+	return error;
+}
+
+int census_set_mount(struct census *census, uint64_t dev)
+{
+	return add_device(census, dev, DEVICE_MOUNT);
+}
+
+int census_add_device(struct census *census, uint64_t dev)
+{
+	return add_device(census, dev, DEVICE_SHM);
+}
+
+uint64_t census_mount_ino(struct census *census, const struct segment_key *key)
+{
+	uint64_t ino;
+
+	g_mutex_lock(&census->lock);
+	ino = devices_mount_ino(&census->next_devices, key);
+	g_mutex_unlock(&census->lock);
+	return ino;
+}
+
+uint64_t census_internal_device(struct census *census)
+{
+	uint64_t dev;
+
+	g_mutex_lock(&census->lock);
+	dev = census->next_devices.internal;
+	g_mutex_unlock(&census->lock);
+	return dev;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
+static void run_pass(struct census *census)
+{
+	struct census_tally tally = {0};
+	unsigned waiting = census->awaiting, facets = census->awaited_facets;
+	uint64_t start = now_ns();
+	const char *blind;
+	int result;
+
+	census->begun++;
+	census->awaiting = 0;
+	census->awaited_facets = 0;
+	census->devices = census->next_devices;
+	g_mutex_unlock(&census->lock);
+
+	spaces_begin(census->spaces);
+	result = census->backend->pass(census->state, census->spaces, facets, &tally);
+	spaces_end(census->spaces);
+	blind = proc_blind(census->proc);
+
+	g_mutex_lock(&census->lock);
+	census->result = result;
+	census->facets = facets;
+	census->report.passes++;
+	census->report.last_pass_ns = now_ns() - start;
+	census->report.last_pass_time = time(NULL);
+	census->report.spaces = tally.spaces;
+	census->report.reread = tally.reread;
+	census->report.unreadable = tally.unreadable;
+	census->report.blind = blind;
+	census->holders = waiting;
+	census->ended++;
+	g_cond_broadcast(&census->changed);
+}
+
+int census_hold(struct census *census, unsigned facets)
+{
+	uint64_t ticket;
+	int result;
+
+	g_mutex_lock(&census->lock);
+	ticket = census->begun + 1;
+	census->awaiting++;
+	census->awaited_facets |= facets;
+	while (census->ended < ticket) {
+		if (census->begun < ticket && census->ended == census->begun && !census->holders)
+			run_pass(census);
+		else
+			g_cond_wait(&census->changed, &census->lock);
+	}
+	/* No other pass can have begun: we are among the holders of this one. */
+	result = census->result;
+	g_mutex_unlock(&census->lock);
+	if (result)
+		census_release(census);
+	return result;
+}
+
+void census_release(struct census *census)
+{
+	g_mutex_lock(&census->lock);
+	g_assert(census->holders);
+	if (--census->holders == 0)
+		g_cond_broadcast(&census->changed);
+	g_mutex_unlock(&census->lock);
+}
+
+/* What the pass did not look at may be of an earlier one. */
+static struct usage looked_at(const struct census *census, const struct segment *segment)
+{
+	struct usage usage = segment->usage;
+
+	if (!(census->facets & CENSUS_MAPPINGS))
+		usage.mappings = usage.processes = 0;
+	if (!(census->facets & CENSUS_DESCRIPTORS))
+		usage.openers = 0;
+	return usage;
+}
+
+struct usage census_usage(struct census *census, const struct segment_key *key)
+{
+	const struct segment *segment = spaces_find(census->spaces, key);
+
+	return segment ? looked_at(census, segment) : (struct usage){0};
+}
+
+enum segment_state census_state(struct census *census, const struct usage *usage)
+{
+	if (usage->mappings)
+		return STATE_MAPPED;
+	if (usage->openers)
+		return STATE_OPEN;
+	if (census->report.unreadable || census->report.blind ||
+		census->facets != (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS))
+		return STATE_UNKNOWN;
+	return STATE_IDLE;
+}
+
+const char *segment_state_name(enum segment_state state)
+{
+	static const char *const names[] = {
+		[STATE_MAPPED] = "mapped", [STATE_OPEN] = "open",
+		[STATE_IDLE] = "idle",     [STATE_UNKNOWN] = "unknown",
+	};
+
+	return names[state];
+}
+
+const char *census_name(struct census *census, const struct segment_key *key)
+{
+	const struct segment *segment = spaces_find(census->spaces, key);
+
+	return segment ? segment->name : NULL;
+}
+
+struct segment_visit {
+	struct census *census;
+	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data);
+	void *data;
+};
+
+static void visit_segment(const struct segment *segment, void *data)
+{
+	const struct segment_visit *each = data;
+	struct usage usage = looked_at(each->census, segment);
+
+	if (usage.mappings || usage.openers)
+		each->visit(&segment->key, &usage, each->data);
+}
+
+void census_each_segment(struct census *census,
+	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data), void *data)
+{
+	struct segment_visit each = {census, visit, data};
+
+	spaces_each_segment(census->spaces, visit_segment, &each);
+}
+
+struct mapping_visit {
+	void (*visit)(const struct mapping_row *row, void *data);
+	void *data;
+};
+
+static bool visit_mapping(const struct space *space, const struct mapping *mapping, void *data)
+{
+	const struct mapping_visit *each = data;
+	struct mapping_row row = {
+		.pid = space->pid, .uid = space->uid, .command = space->command,
+		.start = mapping->start, .end = mapping->end, .offset = mapping->offset,
+	};
+
+	memcpy(row.perms, mapping->perms, sizeof(row.perms));
+	each->visit(&row, each->data);
+	return true;
+}
+
+void census_each_mapping(struct census *census, const struct segment_key *key,
+	void (*visit)(const struct mapping_row *row, void *data), void *data)
+{
+	const struct segment *segment = spaces_find(census->spaces, key);
+	struct mapping_visit each = {visit, data};
+
+	if (segment && census->facets & CENSUS_MAPPINGS)
+		spaces_each_mapping(census->spaces, segment, visit_mapping, &each);
+}
+
+struct descriptor_visit {
+	void (*visit)(const struct descriptor_row *row, void *data);
+	void *data;
+};
+
+static bool visit_descriptor(const struct space *space, const struct descriptor *descriptor,
+	void *data)
+{
+	const struct descriptor_visit *each = data;
+	struct descriptor_row row = {
+		.pid = space->pid, .uid = space->uid, .command = space->command,
+		.fd = descriptor->fd, .flags = descriptor->flags,
+	};
+
+	each->visit(&row, each->data);
+	return true;
+}
+
+void census_each_descriptor(struct census *census, const struct segment_key *key,
+	void (*visit)(const struct descriptor_row *row, void *data), void *data)
+{
+	const struct segment *segment = spaces_find(census->spaces, key);
+	struct descriptor_visit each = {visit, data};
+
+	if (segment && census->facets & CENSUS_DESCRIPTORS)
+		spaces_each_descriptor(census->spaces, segment, visit_descriptor, &each);
+}
+
+static bool witness_by_mapping(const struct space *space, const struct mapping *row, void *data)
+{
+	*(struct witness *)data = (struct witness){
+		.task = space->task, .start = row->start, .end = row->end, .fd = -1,
+	};
+	return false;
+}
+
+static bool witness_by_descriptor(const struct space *space, const struct descriptor *row,
+	void *data)
+{
+	*(struct witness *)data = (struct witness){.task = space->task, .fd = row->fd};
+	return false;
+}
+
+bool census_witness(struct census *census, const struct segment_key *key, struct witness *out)
+{
+	const struct segment *segment = spaces_find(census->spaces, key);
+	struct usage usage = segment ? looked_at(census, segment) : (struct usage){0};
+
+	if (usage.mappings)
+		spaces_each_mapping(census->spaces, segment, witness_by_mapping, out);
+	else if (usage.openers)
+		spaces_each_descriptor(census->spaces, segment, witness_by_descriptor, out);
+	return usage.mappings || usage.openers;
+}
+
+struct census_report census_report(struct census *census)
+{
+	struct census_report report;
+
+	g_mutex_lock(&census->lock);
+	report = census->report;
+	g_mutex_unlock(&census->lock);
+	return report;
+}

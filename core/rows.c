@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "rows.h"
+#include "share.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+void rows_init(struct rows *rows, const struct proc *proc, const struct devices *devices,
+	struct spaces *spaces)
+{
+	auto_fd self = proc_open_pid(proc, proc_pid_here(proc, getpid()));
+
+	*rows = (struct rows){
+		.proc = proc,
+		.devices = devices,
+		.spaces = spaces,
+		.mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping)),
+		.descriptors = g_array_new(FALSE, FALSE, sizeof(struct descriptor)),
+		.own_ipc = self < 0 ? 0 : proc_namespace(self, "ipc"),
+	};
+}
+
+void rows_deinit(struct rows *rows)
+{
+	g_array_unref(rows->mappings);
+	g_array_unref(rows->descriptors);
+}
+
+static void enter(struct rows *rows, int dir)
+{
+	rows->dir = dir;
+	rows->ipc = -1;
+}
+
+/* Only System V segments need it, and few processes have any. */
+static uint32_t ipc_namespace(struct rows *rows)
+{
+	if (rows->ipc < 0) {
+		uint32_t ns = proc_namespace(rows->dir, "ipc");
+
+		rows->ipc = ns == rows->own_ipc ? 0 : ns;
+	}
+	return (uint32_t)rows->ipc;
+}
+
+static bool identify(struct rows *rows, struct file_seen *file, struct segment_key *key)
+{
+	if (file->name && segment_class_of_name(file->name) == SEGMENT_SYSV &&
+		devices_role(rows->devices, file->dev) == DEVICE_INTERNAL)
+		file->ipc_ns = ipc_namespace(rows);
+	return devices_identify(rows->devices, file, key);
+}
+
+/* The name by which the mount shows a segment is not the segment's. */
+static char *own_name(const struct rows *rows, const struct file_seen *file,
+	const struct segment_key *key, char *shown)
+{
+	if (!shown || devices_role(rows->devices, file->dev) == DEVICE_MOUNT)
+		return NULL;
+	return segment_bare_name(key->class, shown);
+}
+
+static enum vma_interest look(const struct vma *vma, void *data)
+{
+	const struct rows *rows = data;
+	struct segment_key key = {.dev = vma->dev, .ino = vma->ino, .class = SEGMENT_FILE};
+	const struct segment *known;
+
+	switch (devices_role(rows->devices, vma->dev)) {
+	case DEVICE_INTERNAL:
+		return VMA_NAMED;
+	case DEVICE_SHM:
+		/* A name may change, but costs: the first serves. */
+		known = spaces_find(rows->spaces, &key);
+		return known && known->name ? VMA_PLAIN : VMA_NAMED;
+	case DEVICE_MOUNT:
+		return VMA_PLAIN;
+	case DEVICE_NONE:
+		break;
+	}
+	return VMA_SKIP;
+}
+
+/*
+ * While a process changes its mappings a row may overlap the one before: where it begins no later,
+ * it is the same memory as it is now.
+ */
+static void drop_overlapped(GArray *mappings, uint64_t start)
+{
+	while (mappings->len &&
+		g_array_index(mappings, struct mapping, mappings->len - 1).start >= start)
+		g_array_set_size(mappings, mappings->len - 1);
+}
+
+static void add_mapping(struct vma *vma, void *data)
+{
+	struct rows *rows = data;
+	struct file_seen file = {
+		.dev = vma->dev, .ino = vma->ino, .name = vma->name,
+		.private = vma->perms[3] == 'p',
+	};
+	struct segment_key key;
+	struct mapping row = {.start = vma->start, .end = vma->end, .offset = vma->offset};
+
+	if (!identify(rows, &file, &key))
+		return;
+	drop_overlapped(rows->mappings, vma->start);
+	row.segment = spaces_segment(rows->spaces, &key, own_name(rows, &file, &key, vma->name));
+	memcpy(row.perms, vma->perms, sizeof(vma->perms));
+	g_array_append_val(rows->mappings, row);
+}
+
+/* Within the directory of a process that is gone, nothing can be looked up. */
+static int gone(int error)
+{
+	return error == -ENOENT ? -ESRCH : error;
+}
+
+int rows_read_mappings(struct rows *rows, int dir,
+	int (*read_maps)(int fd, const struct maps_sink *sink))
+{
+	struct maps_sink sink = {.look = look, .row = add_mapping, .data = rows};
+	auto_fd fd = openat(dir, "maps", O_RDONLY | O_CLOEXEC);
+
+	g_array_set_size(rows->mappings, 0);
+	if (fd < 0)
+		return gone(-errno);
+	enter(rows, dir);
+	return read_maps(fd, &sink);
+}
+
+/* The mode of the open file description, or a negative errno: closed meanwhile, perhaps. */
+static int descriptor_flags(int dir, int number)
+{
+	char path[32], text[4096];
+	const char *line;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "fdinfo/%d", number);
+	n = proc_read_file(dir, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	line = strstr(text, "flags:");
+	if (!line)
+		return -EPROTO;
+	return strtoul(line + strlen("flags:"), NULL, 8) & (O_ACCMODE | O_PATH);
+}
+
+/*
+ * Asks for no attribute and no synchronisation, so that no file server, which may hang, is asked
+ * anything: the device, inode number and type are known to the kernel. False if it is no segment.
+ */
+static bool identify_descriptor(struct rows *rows, int fds, const char *number,
+	struct segment_key *key, char **name, char shown[PATH_MAX])
+{
+	struct file_seen file = {0};
+	struct statx stx;
+	ssize_t n;
+
+	if (statx(fds, number, AT_STATX_DONT_SYNC, 0, &stx) < 0)
+		return false;
+	file.dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	file.ino = stx.stx_ino;
+	if (!S_ISREG(stx.stx_mode) || devices_role(rows->devices, file.dev) == DEVICE_NONE)
+		return false;
+	n = readlinkat(fds, number, shown, PATH_MAX - 1);
+	shown[MAX(n, 0)] = '\0';
+	file.name = shown;
+	if (!identify(rows, &file, key))
+		return false;
+	*name = own_name(rows, &file, key, n > 0 ? shown : NULL);
+	return true;
+}
+
+static int add_descriptor(struct rows *rows, int fds, int number)
+{
+	char text[16], shown[PATH_MAX], *name;
+	struct descriptor row = {.fd = number};
+	struct segment_key key;
+
+	snprintf(text, sizeof(text), "%d", number);
+	if (!identify_descriptor(rows, fds, text, &key, &name, shown))
+		return 0;
+	row.flags = descriptor_flags(rows->dir, number);
+	if (row.flags == -ENOENT || row.flags == -ESRCH)
+		return 0;
+	if (row.flags < 0)
+		return row.flags;
+	row.segment = spaces_segment(rows->spaces, &key, name);
+	g_array_append_val(rows->descriptors, row);
+	return 0;
+}
+
+static int add_descriptors(struct rows *rows, int dir)
+{
+	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(int));
+	int error = proc_list_descriptors(dir, numbers);
+	auto_fd fds = openat(dir, "fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (error || fds < 0)
+		return gone(error ? error : -errno);
+	enter(rows, dir);
+	for (guint i = 0; i < numbers->len && !error; i++)
+		error = add_descriptor(rows, fds, g_array_index(numbers, int, i));
+	return error;
+}
+
+int rows_read_descriptors(struct rows *rows, int dir)
+{
+	g_array_set_size(rows->descriptors, 0);
+	return add_descriptors(rows, dir);
+}
+
+static bool table_is_read(GArray *tables, pid_t tid)
+{
+	for (guint i = 0; i < tables->len; i++)
+		if (share_same_files(g_array_index(tables, pid_t, i), tid))
+			return true;
+	return false;
+}
+
+int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task)
+{
+	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	struct stat st;
+	int error;
+
+	/* A directory for each thread, "." and "..". */
+	if (!proc_is_own(rows->proc) || fstatat(dir, "task", &st, 0) < 0 || st.st_nlink <= 3)
+		return 0;
+	error = proc_list_threads(dir, tids);
+	g_array_append_val(tables, task);
+	for (guint i = 0; i < tids->len && !error; i++) {
+		pid_t tid = g_array_index(tids, pid_t, i);
+
+		if (table_is_read(tables, tid))
+			continue;
+		auto_fd thread = proc_open_thread(dir, tid);
+		if (thread >= 0)
+			error = add_descriptors(rows, thread);
+		/* A thread that ends has no table, and nothing to add. */
+		if (error == -ENOENT || error == -ESRCH)
+			error = 0;
+		g_array_append_val(tables, tid);
+	}
+	return gone(error);
+}

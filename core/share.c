@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "share.h"
+
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+
+/* kcmp(2) orders what it compares: -1, 0, 1; or 2 when it cannot tell. */
+static int compare(pid_t a, pid_t b, int type)
+{
+	switch (syscall(SYS_kcmp, a, b, type, 0, 0)) {
+	case 0:
+		return 0;
+	case 1:
+		return -1;
+	case 2:
+		return 1;
+	default:
+		return 2;
+	}
+}
+
+bool share_same_files(pid_t a, pid_t b)
+{
+	int order = compare(a, b, KCMP_FILES);
+
+	return order == 0 || (order == 2 && errno == ESRCH);
+}
+
+struct resolve {
+	const struct proc *proc;
+	struct spaces *spaces;
+	int type;           /* KCMP_VM or KCMP_FILES */
+	GPtrArray *members; /* spaces that have rows of this type */
+	GArray *stale;
+};
+
+static void collect(struct space *space, void *data)
+{
+	struct resolve *resolve = data;
+
+	if (resolve->type == KCMP_VM ? space->n_mappings : space->n_descriptors)
+		g_ptr_array_add(resolve->members, space);
+}
+
+/* Families together, and in each the eldest first, which is to be the one that counts. */
+static int by_family(gconstpointer a, gconstpointer b)
+{
+	const struct space *x = *(const struct space *const *)a;
+	const struct space *y = *(const struct space *const *)b;
+	uint64_t of_x = x->stamp[SHARE_LAYOUT], of_y = y->stamp[SHARE_LAYOUT];
+
+	if (of_x != of_y)
+		return of_x < of_y ? -1 : 1;
+	if (x->start_time != y->start_time)
+		return x->start_time < y->start_time ? -1 : 1;
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static uint64_t bit(const struct resolve *resolve)
+{
+	return UINT64_C(1) << resolve->type;
+}
+
+static void set_shares(struct resolve *resolve, struct space *space, bool shares)
+{
+	if (shares)
+		space->stamp[SHARE_DISTINCT] &= ~bit(resolve);
+	if (resolve->type == KCMP_VM)
+		space_share_mappings(resolve->spaces, space, shares);
+	else
+		space_share_descriptors(resolve->spaces, space, shares);
+}
+
+/*
+ * The rows were read, then found to be nobody else's. If the program is the same as before the
+ * reading, this was so at that time too; else the process may have shared the rows until it called
+ * execve(2).
+ */
+static void confirm(struct resolve *resolve, struct space *space)
+{
+	struct proc_stat stat;
+	auto_fd dir = proc_open_pid(resolve->proc, space->task);
+
+	if (space->stamp[SHARE_DISTINCT] & bit(resolve))
+		return;
+	space->stamp[SHARE_DISTINCT] |= bit(resolve);
+	if (dir < 0 || proc_read_stat(dir, &stat) < 0 ||
+		stat.layout != space->stamp[SHARE_LAYOUT])
+		g_array_append_val(resolve->stale, space->pid);
+}
+
+/* Where kcmp() orders the space among the distinct ones. True if it is found to be one of them. */
+static bool find(struct resolve *resolve, GPtrArray *distinct, const struct space *space,
+	guint *at, bool *known)
+{
+	guint low = 0, high = distinct->len;
+
+	*known = true;
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+		const struct space *other = distinct->pdata[middle];
+		int order = compare(space->task, other->task, resolve->type);
+
+		if (order == 0)
+			return true;
+		if (order < 0) {
+			high = middle;
+		} else if (order == 1) {
+			low = middle + 1;
+		} else if (compare(other->task, other->task, resolve->type) == 0) {
+			*known = false;
+			return false;
+		} else {
+			/* It died, and may have left its address space to others. */
+			g_array_append_val(resolve->stale, other->pid);
+			g_ptr_array_remove_index(distinct, middle);
+			high--;
+		}
+	}
+	*at = low;
+	return false;
+}
+
+static void place(struct resolve *resolve, GPtrArray *distinct, struct space *space)
+{
+	guint at;
+	bool known, found = find(resolve, distinct, space, &at, &known);
+
+	set_shares(resolve, space, found);
+	if (found || !known)
+		return;
+	confirm(resolve, space);
+	g_ptr_array_insert(distinct, (int)at, space);
+}
+
+static void resolve_family(struct resolve *resolve, guint begin, guint end)
+{
+	g_autoptr(GPtrArray) distinct = NULL;
+	bool settled = true;
+
+	for (guint i = begin; i < end; i++) {
+		const struct space *space = resolve->members->pdata[i];
+
+		settled = settled && space->stamp[SHARE_DISTINCT] & bit(resolve);
+	}
+	if (settled)
+		return;
+	distinct = g_ptr_array_sized_new(end - begin);
+	for (guint i = begin; i < end; i++)
+		place(resolve, distinct, resolve->members->pdata[i]);
+}
+
+static void resolve_type(const struct proc *proc, struct spaces *spaces, int type, GArray *stale)
+{
+	struct resolve resolve = {
+		.proc = proc, .spaces = spaces, .type = type, .stale = stale,
+		.members = g_ptr_array_new(),
+	};
+	GPtrArray *members = resolve.members;
+
+	spaces_each(spaces, collect, &resolve);
+	g_ptr_array_sort(members, by_family);
+	for (guint begin = 0, end; begin < members->len; begin = end) {
+		const struct space *first = members->pdata[begin];
+
+		end = begin + 1;
+		while (end < members->len && ((struct space *)members->pdata[end])
+				->stamp[SHARE_LAYOUT] == first->stamp[SHARE_LAYOUT])
+			end++;
+		if (end - begin > 1)
+			resolve_family(&resolve, begin, end);
+		else
+			set_shares(&resolve, members->pdata[begin], false);
+	}
+	g_ptr_array_unref(members);
+}
+
+void share_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets, GArray *stale)
+{
+	if (!proc_is_own(proc))
+		return;
+	if (facets & CENSUS_MAPPINGS)
+		resolve_type(proc, spaces, KCMP_VM, stale);
+	if (facets & CENSUS_DESCRIPTORS)
+		resolve_type(proc, spaces, KCMP_FILES, stale);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which processes are one address space or one descriptor table, found out by kcmp(2).
+ *
+ * vfork(2) and clone(2) with CLONE_VM or CLONE_FILES make processes that share; sharing begins
+ * only there and ends at the latest with execve(2). Two processes found distinct stay so as long
+ * as they live, so that only new processes, and those known to share, are compared in later passes.
+ * And who shares has the same program, stack and arguments at the same addresses, so that nobody
+ * is compared but with forks of its own family.
+ */
+#pragma once
+
+#include "proc.h"
+#include "spaces.h"
+
+/* How a back end that calls share_resolve() uses the stamps of its spaces. */
+enum share_stamp {
+	SHARE_LAYOUT,   /* struct proc_stat's, from before the rows were read */
+	SHARE_DISTINCT, /* share.c's own */
+};
+
+/*
+ * Marks those spaces whose rows another space counts. Appends to `stale` the pids of processes that
+ * have loaded another program since their rows were read, which may be rows of what was shared
+ * until then. Without a procfs whose pids are kcmp()'s, every process is taken for distinct.
+ */
+void share_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets, GArray *stale);
+
+/* Whether two threads have one descriptor table; true as well when one of them is gone. */
+bool share_same_files(pid_t a, pid_t b);
