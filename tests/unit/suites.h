@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The suites, in the order in which they run. */
+SUITE(render)
+SUITE(devices)

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "devices.h"
+
+#include "unit.h"
+#include "util.h"
+
+#include <linux/memfd.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define SHM_DEV makedev(0, 99)
+#define MOUNT_DEV makedev(0, 98)
+#define ELSEWHERE makedev(0, 1000000)
+
+static struct devices devices;
+
+static int setup(void)
+{
+	return devices_init(&devices, SHM_DEV) || devices_add(&devices, MOUNT_DEV, DEVICE_MOUNT) ||
+		devices_add(&devices, ELSEWHERE, DEVICE_SHM);
+}
+
+static struct segment_key identified(uint64_t dev, uint64_t ino, const char *name)
+{
+	struct file_seen file = {.dev = dev, .ino = ino, .name = name, .ipc_ns = 7};
+	struct segment_key key = {0};
+
+	CU_ASSERT(devices_identify(&devices, &file, &key));
+	return key;
+}
+
+static void learns_the_devices_of_memfds(void)
+{
+	struct stat st;
+	auto_fd fd = memfd_create("test", MFD_CLOEXEC);
+
+	CU_ASSERT(fd >= 0 && fstat(fd, &st) == 0);
+	ASSERT_INT(devices.internal, st.st_dev);
+	ASSERT_INT(devices_role(&devices, st.st_dev), DEVICE_INTERNAL);
+	ASSERT_INT(devices_role(&devices, makedev(259, 1)), DEVICE_NONE);
+
+	auto_fd huge = memfd_create("test", MFD_CLOEXEC | MFD_HUGETLB);
+	if (huge >= 0 && fstat(huge, &st) == 0)
+		ASSERT_INT(devices_role(&devices, st.st_dev), DEVICE_INTERNAL);
+}
+
+static void adds_a_device_once(void)
+{
+	unsigned generation = devices.generation;
+
+	ASSERT_INT(devices_add(&devices, ELSEWHERE, DEVICE_SHM), 0);
+	ASSERT_INT(devices.generation, generation);
+	ASSERT_INT(devices_add(&devices, makedev(0, 77), DEVICE_SHM), 0);
+	ASSERT_INT(devices.generation, generation + 1);
+	for (unsigned minor = 200; devices.count < DEVICES_MAX; minor++)
+		ASSERT_INT(devices_add(&devices, makedev(0, minor), DEVICE_SHM), 0);
+	ASSERT_INT(devices_add(&devices, makedev(0, 78), DEVICE_SHM), -ENOSPC);
+}
+
+static void tells_classes_apart_by_name(void)
+{
+	uint64_t dev = devices.internal;
+
+	ASSERT_INT(identified(dev, 5, "/SYSV00001234 (deleted)").class, SEGMENT_SYSV);
+	ASSERT_INT(identified(dev, 5, "/SYSV00001234 (deleted)").ns, 7);
+	ASSERT_INT(identified(dev, 5, "/memfd:SYSV (deleted)").class, SEGMENT_MEMFD);
+	ASSERT_INT(identified(dev, 5, "/memfd:SYSV (deleted)").ns, 0);
+	ASSERT_INT(identified(dev, 5, "/dev/zero (deleted)").class, SEGMENT_ANON);
+	ASSERT_INT(identified(dev, 5, "/anon_hugepage (deleted)").class, SEGMENT_ANON);
+	ASSERT_INT(identified(dev, 5, "/drm mm object (deleted)").class, SEGMENT_OTHER);
+	/* On a mounted tmpfs the name means nothing. */
+	ASSERT_INT(identified(SHM_DEV, 5, "/dev/shm/memfd:x (deleted)").class, SEGMENT_FILE);
+	ASSERT_INT(identified(ELSEWHERE, 5, "/SYSV00001234").class, SEGMENT_FILE);
+}
+
+static void private_huge_pages_are_no_segment(void)
+{
+	struct file_seen file = {
+		.dev = devices.internal, .ino = 5, .name = "/anon_hugepage (deleted)", .private = true,
+	};
+	struct segment_key key;
+
+	CU_ASSERT_FALSE(devices_identify(&devices, &file, &key));
+	file.name = "/memfd:x (deleted)";
+	CU_ASSERT(devices_identify(&devices, &file, &key));
+	file.dev = makedev(8, 1);
+	CU_ASSERT_FALSE(devices_identify(&devices, &file, &key));
+}
+
+static void inode_numbers_of_the_mount_lead_back(void)
+{
+	const struct segment_key keys[] = {
+		{.dev = SHM_DEV, .ino = 12345678901, .class = SEGMENT_FILE},
+		{.dev = ELSEWHERE, .ino = 12345678901, .class = SEGMENT_FILE},
+		{.dev = devices.internal, .ino = 4026531839, .class = SEGMENT_MEMFD},
+		{.dev = makedev(0, 17), .ino = 4026531839, .class = SEGMENT_MEMFD},
+		{.dev = devices.internal, .ino = 1, .class = SEGMENT_ANON},
+		{.dev = devices.internal, .ino = 1, .class = SEGMENT_OTHER},
+		{.dev = devices.internal, .ino = INT32_MAX, .class = SEGMENT_SYSV},
+		{.dev = devices.internal, .ino = 3, .ns = 0xefffffff, .class = SEGMENT_SYSV},
+		{.dev = devices.internal, .ino = 3, .ns = 0xf0000123, .class = SEGMENT_SYSV},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		uint64_t ino = devices_mount_ino(&devices, &keys[i]);
+		struct segment_key seen = identified(MOUNT_DEV, ino, "/mnt/x/data");
+
+		CU_ASSERT(segment_key_equal(&seen, &keys[i]));
+		for (size_t j = 0; j < i; j++)
+			CU_ASSERT(devices_mount_ino(&devices, &keys[j]) != ino);
+	}
+}
+
+static void other_inode_numbers_of_the_mount_are_nobodys(void)
+{
+	struct segment_key key;
+
+	for (uint64_t class = 6; class < 16; class++)
+		CU_ASSERT_FALSE(devices_of_mount_ino(&devices, class << 60 | 1, &key));
+}
+
+static void keys_differ_in_every_part(void)
+{
+	const struct segment_key key = {.dev = 1, .ino = 2, .ns = 3, .class = SEGMENT_SYSV};
+	struct segment_key others[] = {key, key, key, key};
+
+	others[0].dev++;
+	others[1].ino++;
+	others[2].ns++;
+	others[3].class++;
+	CU_ASSERT(segment_key_equal(&key, &(struct segment_key){1, 2, 3, SEGMENT_SYSV}));
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+		CU_ASSERT_FALSE(segment_key_equal(&key, &others[i]));
+}
+
+static void assert_bare(enum segment_class class, const char *shown, const char *expected)
+{
+	g_autofree char *copy = g_strdup(shown);
+
+	ASSERT_STRING(segment_bare_name(class, copy), expected);
+}
+
+static void names_are_cut_to_the_file(void)
+{
+	assert_bare(SEGMENT_FILE, "/dev/shm/a b", "a b");
+	assert_bare(SEGMENT_FILE, "/dev/shm/x (deleted)", "x");
+	assert_bare(SEGMENT_FILE, "/dev/shm/x (deleted) (deleted)", "x (deleted)");
+	assert_bare(SEGMENT_MEMFD, "/memfd:a/b (deleted)", "memfd:a/b");
+	assert_bare(SEGMENT_SYSV, "/SYSV00000000 (deleted)", "SYSV00000000");
+	assert_bare(SEGMENT_ANON, "/dev/zero (deleted)", "dev/zero");
+	assert_bare(SEGMENT_FILE, "", "");
+}
+
+static CU_TestInfo tests[] = {
+	{"learns the devices of memfds", learns_the_devices_of_memfds},
+	{"tells classes apart by name", tells_classes_apart_by_name},
+	{"private huge pages are no segment", private_huge_pages_are_no_segment},
+	{"inode numbers of the mount lead back", inode_numbers_of_the_mount_lead_back},
+	{"other inode numbers of the mount are nobody's",
+		other_inode_numbers_of_the_mount_are_nobodys},
+	{"adds a device once", adds_a_device_once},
+	{"keys differ in every part", keys_differ_in_every_part},
+	{"names are cut to the file", names_are_cut_to_the_file},
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo devices_suite = {"devices", setup, NULL, NULL, NULL, tests};

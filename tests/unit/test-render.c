@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "render.h"
+
+#include "unit.h"
+
+#include <string.h>
+
+static void assert_escaped(const char *value, const char *expected)
+{
+	GString *out = g_string_new("x\t");
+
+	render_escape(out, value);
+	ASSERT_STRING(out->str + 2, expected);
+	g_string_free(out, TRUE);
+}
+
+static void escapes_what_would_break_a_table(void)
+{
+	assert_escaped("", "");
+	assert_escaped("plain name (deleted)", "plain name (deleted)");
+	assert_escaped("a\tb\nc\\d", "a\\011b\\012c\\134d");
+	assert_escaped("\x01\x1b[31m\x7f\r", "\\001\\033[31m\\177\\015");
+}
+
+static void leaves_bytes_above_ascii(void)
+{
+	assert_escaped("gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f");
+	assert_escaped("\xff\xfe\x80", "\xff\xfe\x80");
+}
+
+static void assert_time(time_t seconds, long nanoseconds, const char *expected)
+{
+	GString *out = g_string_new(NULL);
+
+	render_time(out, &(struct timespec){seconds, nanoseconds});
+	ASSERT_STRING(out->str, expected);
+	g_string_free(out, TRUE);
+}
+
+static void writes_times_on_both_sides_of_1970(void)
+{
+	assert_time(0, 0, "0.000000000");
+	assert_time(1700000000, 5, "1700000000.000000005");
+	assert_time(-1, 0, "-1.000000000");
+	assert_time(-2, 500000000, "-1.500000000");
+	assert_time(-1, 999999999, "-0.000000001");
+	assert_time(-1, 1, "-0.999999999");
+}
+
+static void assert_perms(mode_t mode, const char *expected)
+{
+	GString *out = g_string_new(NULL);
+
+	render_perms(out, mode);
+	ASSERT_STRING(out->str, expected);
+	g_string_free(out, TRUE);
+}
+
+static void writes_permissions_as_ls_does(void)
+{
+	assert_perms(0100644, "rw-r--r--");
+	assert_perms(0, "---------");
+	assert_perms(07777, "rwsrwsrwt");
+	assert_perms(07000, "--S--S--T");
+	assert_perms(01711, "rwx--x--t");
+}
+
+static char *json_of(const char *value)
+{
+	g_autoptr(JsonBuilder) builder = json_builder_new();
+	g_autoptr(JsonGenerator) generator = json_generator_new();
+	JsonNode *root;
+	char *text;
+
+	json_builder_begin_object(builder);
+	render_json_bytes(builder, "name", value);
+	json_builder_end_object(builder);
+	root = json_builder_get_root(builder);
+	json_generator_set_root(generator, root);
+	text = json_generator_to_data(generator, NULL);
+	json_node_free(root);
+	return text;
+}
+
+static void assert_json(const char *value, const char *expected)
+{
+	g_autofree char *text = json_of(value);
+
+	ASSERT_STRING(text, expected);
+	CU_ASSERT(g_utf8_validate(text, -1, NULL));
+}
+
+static void json_has_utf8_as_it_is(void)
+{
+	assert_json("gr\xc3\xbc n", "{\"name\":\"gr\xc3\xbc n\"}");
+	assert_json("a\"b\\c", "{\"name\":\"a\\\"b\\\\c\"}");
+	assert_json("a\nb\x01", "{\"name\":\"a\\nb\\u0001\"}");
+}
+
+static void json_keeps_the_bytes_of_what_is_not_utf8(void)
+{
+	/* A stray byte, an overlong form, a surrogate, a sequence cut short. */
+	assert_json("a\xff", "{\"name\":\"a\xef\xbf\xbd\",\"name_base64\":\"Yf8=\"}");
+	for (const char *const *bad = (const char *const[]){"\xc0\xaf", "\xed\xa0\x80", "\xe2\x82",
+		     NULL}; *bad; bad++) {
+		g_autofree char *text = json_of(*bad);
+		g_autofree char *exact = g_base64_encode((const guchar *)*bad, strlen(*bad));
+
+		CU_ASSERT(g_utf8_validate(text, -1, NULL));
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, exact));
+	}
+}
+
+static CU_TestInfo tests[] = {
+	{"escapes what would break a table", escapes_what_would_break_a_table},
+	{"leaves bytes above ASCII", leaves_bytes_above_ascii},
+	{"writes times on both sides of 1970", writes_times_on_both_sides_of_1970},
+	{"writes permissions as ls does", writes_permissions_as_ls_does},
+	{"JSON has UTF-8 as it is", json_has_utf8_as_it_is},
+	{"JSON keeps the bytes of what is not UTF-8", json_keeps_the_bytes_of_what_is_not_utf8},
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo render_suite = {"render", NULL, NULL, NULL, NULL, tests};
