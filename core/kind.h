@@ -18,6 +18,7 @@
 #include "census.h"
 
 #include <glib.h>
+#include <json-glib/json-glib.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -35,10 +36,20 @@ struct realm {
 	struct census *census;
 	int shm_fd;            /* the directory of the POSIX objects; -1: this realm has none */
 	uint64_t shm_dev;      /* its st_dev */
+	uint64_t internal_dev; /* census_internal_device() */
 	uint64_t mount_dev;    /* st_dev of the mount itself, whose files stand for others; 0: none */
 	uint32_t ipc_ns;       /* inode number of the IPC namespace; 0: this realm has none */
 	int ipc_ns_fd;         /* that namespace, for setns(2); -1: the one this process is in */
 };
+
+/*
+ * The daemon's own, which alone has what belongs to no namespace (memfds, anonymous memory) and
+ * whose System V segments have no namespace in their keys.
+ */
+static inline bool realm_is_own(const struct realm *realm)
+{
+	return realm->ipc_ns != 0 && realm->ipc_ns_fd < 0;
+}
 
 /* On whose behalf: the request's user and group, and the process that made it. */
 struct caller {
@@ -95,13 +106,11 @@ struct view {
 	struct caller caller; /* rows of tables are for whom may see them */
 };
 
-/* How an attribute's text becomes JSON; all but documents end in one newline. */
+/* How an attribute's text becomes a member of info.json. */
 enum attribute_form {
-	FORM_NUMBER,
-	FORM_TEXT,
-	FORM_PAIRS,    /* "key<TAB>value" lines: an object */
-	FORM_TABLE,    /* a header and rows, tab-separated: an array of objects */
-	FORM_DOCUMENT, /* JSON itself; left out of info.json */
+	FORM_NUMBER, /* a decimal number and a newline; "unknown" is null */
+	FORM_TEXT,   /* a value and a newline */
+	FORM_OTHER,  /* by json(), or not at all */
 };
 
 struct attribute {
@@ -110,7 +119,9 @@ struct attribute {
 	unsigned needs; /* enum census_facet: what the census must be held with */
 	/* Appends the content. 0 or a negative errno: what the open(2) of the file gives. */
 	int (*show)(const struct view *view, const struct attribute *self, GString *out);
-	size_t offset;                           /* for show(): where in the item the value is */
+	size_t offset; /* for show(): where in the item the value is */
+	/* FORM_OTHER: adds the members, names and all, to the object that is begun. */
+	int (*json)(const struct view *view, const struct attribute *self, JsonBuilder *builder);
 	bool (*exists)(const struct item *item); /* NULL: every item of the kind has it */
 };
 
@@ -151,15 +162,15 @@ struct kind {
 	int (*stat)(const struct realm *realm, const char *id, struct item **out);
 
 	/*
-	 * Opens the bytes of the segment that was `seen`, with the daemon's own rights; never those of
+	 * Opens the bytes of the segment that was `seen` (its struct item alone counts), with the daemon's own rights; never those of
 	 * another that has its ID by now, nor after its permissions changed: -ESTALE, whereupon the
 	 * kernel asks again from the name on.
 	 */
 	int (*open)(const struct realm *realm, const struct item *seen, struct item_file *out);
 
 	/*
-	 * Fills in what a stat would be too costly for: allocated, resident, swapped. What the kernel
-	 * does not tell stays BYTES_UNKNOWN. NULL: nothing to add.
+	 * Fills in what is BYTES_UNKNOWN, because stat() would be too costly with it: allocated,
+	 * resident, swapped. What the kernel does not tell stays so. NULL: nothing to add.
 	 */
 	int (*residency)(const struct realm *realm, struct item *item);
 

@@ -76,6 +76,7 @@ static int start_census(struct fs *fs)
 		.census = fs->census,
 		.shm_fd = fs->shm_fd,
 		.shm_dev = fs->shm_dev,
+		.internal_dev = census_internal_device(fs->census),
 		.ipc_ns = stat("/proc/self/ns/ipc", &ns) == 0 ? ns.st_ino : 0,
 		.ipc_ns_fd = -1,
 	};

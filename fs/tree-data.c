@@ -28,7 +28,7 @@ static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)
 		.st_uid = item->uid,
 		.st_gid = item->gid,
 		.st_size = item->size,
-		.st_blocks = item->allocated / 512,
+		.st_blocks = item->allocated == BYTES_UNKNOWN ? 0 : item->allocated / 512,
 		.st_blksize = 4096,
 		.st_atim = item->atime,
 		.st_mtim = item->mtime,
@@ -76,6 +76,8 @@ static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
 	if (r < 0)
 		return r;
 	r = data->kind->stat(data->realm, data->item.id, &item);
+	if (r == 0 && item->allocated == BYTES_UNKNOWN && data->kind->residency)
+		data->kind->residency(data->realm, item); /* st_blocks */
 	tree_drop(fs, data->kind->needs);
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;

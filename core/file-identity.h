@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which file a descriptor is, beyond device and inode number, which come again. */
+#pragma once
+
+#include "kind.h"
+
+/*
+ * Fills in all of `out` but the descriptor, for one of a tmpfs or hugetlbfs (O_PATH will do).
+ * 0 or a negative errno.
+ */
+int file_identify(int fd, struct item_file *out);
