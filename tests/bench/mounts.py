@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The file systems under measurement, and how they are mounted over this run's /dev/shm.
+
+All of them show the same tmpfs, mounted side by side, so that one round can ask each in turn.
+"""
+
+import contextlib
+import os
+import re
+import resource
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from host import BenchError, run, wait_until
+
+SHM = Path("/dev/shm")
+URING_BY_ITSELF = "io_uring used by itself where the system has it on"
+URING_SWITCH = Path("/sys/module/fuse/parameters/enable_uring")
+
+
+@dataclass
+class Mount:
+    name: str
+    path: Path
+    process: subprocess.Popen = None
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def transport(self):
+        """What the daemon talks to the kernel with, seen from outside."""
+        for fd in os.scandir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(OSError):
+                if "io_uring" in os.readlink(fd.path):
+                    return "io_uring"
+        return "/dev/fuse"
+
+    def facts(self, segment):
+        """The directory of facts about a named object."""
+        return self.path / ".shmtree" / "posix" / segment
+
+
+NATIVE = Mount("native", SHM)
+
+
+@contextlib.contextmanager
+def uring_switched(on):
+    """The kernel's switch, as wanted for the time of a mount, and then as it was."""
+    if not URING_SWITCH.exists():
+        if on:
+            raise BenchError("this kernel has no FUSE over io_uring")
+        yield
+        return
+    before = URING_SWITCH.read_text()
+    URING_SWITCH.write_text("Y" if on else "N")
+    try:
+        yield
+    finally:
+        URING_SWITCH.write_text(before)
+
+
+def mounted_at(path):
+    fields = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return any(f[4] == str(path) for f in fields)
+
+
+def usual_descriptor_limits():
+    """Those that systemd gives: a daemon that needs more than 1,024 has to see to it itself, and
+    passthrough_hp, which holds one for each object that it has seen, can."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 524288))
+
+
+class Peers:
+    """Knows the command line of each file system, and mounts them."""
+
+    def __init__(self, root, build, work, results):
+        self.shmtree = build / "fs" / "shmtree"
+        self.work = work
+        self.results = results
+        self._hp = self._find_passthrough_hp(root, build)
+
+    def _find_passthrough_hp(self, root, build):
+        """libfuse's example, built outside the tree from the source that shmtree itself is built
+        from, at the same optimisation."""
+        try:
+            sources = sorted((root / "subprojects").glob("fuse-*/example/passthrough_hp.cc"))
+            if not sources:
+                run(["meson", "subprojects", "download", "fuse3"], cwd=root)
+                sources = sorted((root / "subprojects").glob("fuse-*/example/passthrough_hp.cc"))
+            if not sources:
+                raise BenchError("no source of libfuse below subprojects/")
+            out = build / "peers"
+            if not (out / "build.ninja").exists():
+                run(["meson", "setup", out, sources[-1].parent.parent, "-Dbuildtype=release",
+                     "-Dexamples=true", "-Dtests=false", "-Dutils=false", "-Duseroot=false",
+                     "-Ddefault_library=static", "-Dwerror=false"])
+            run(["ninja", "-C", out, "example/passthrough_hp"])
+            return out / "example" / "passthrough_hp"
+        except (BenchError, OSError) as error:
+            self.results.note(f"passthrough_hp not measured: {error}")
+            return None
+
+    def shmtree_argv(self, path, options=()):
+        argv = [self.shmtree, SHM, path]
+        return argv + (["-o", ",".join(options)] if options else [])
+
+    def passthrough_hp_argv(self, path, *options):
+        if not self._hp:
+            raise BenchError("passthrough_hp could not be built")
+        return [self._hp, "--nocache", *options, SHM, path]
+
+    def bindfs_argv(self, path):
+        program = shutil.which("bindfs")
+        if not program:
+            raise BenchError("bindfs is not installed")
+        return [program, "-o", "attr_timeout=0,entry_timeout=0,negative_timeout=0", SHM, path]
+
+    def mount_point(self, name):
+        path = self.work / re.sub(r"[^a-z0-9]+", "-", name)
+        path.mkdir(exist_ok=True)
+        return path
+
+    @contextlib.contextmanager
+    def _mounted(self, name, argv, path, uring):
+        log = self.work / f"{path.name}.log"
+        with uring_switched(uring), open(log, "w") as out:
+            process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out,
+                                       stderr=out, preexec_fn=usual_descriptor_limits)
+            mount = Mount(name, path, process)
+            try:
+                wait_until(lambda: mounted_at(path) or process.poll() is not None, f"{name} mounts")
+                if process.poll() is not None:
+                    raise BenchError(f"{name}: {log.read_text().strip() or process.returncode}")
+                os.stat(path)  # the daemon has answered: it is past its start
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+        try:
+            yield mount
+        finally:
+            self.unmount(mount)
+
+    def unmount(self, mount):
+        subprocess.run(["umount", "-l", str(mount.path)], stderr=subprocess.DEVNULL)
+        try:
+            status = mount.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            mount.process.kill()
+            status = mount.process.wait()
+            self.results.note(f"{mount.name}: did not end when it was unmounted, killed")
+        if status not in (0, -9):
+            self.results.note(f"{mount.name}: ended with status {status}")
+
+    def with_shmtree(self, name="shmtree", options=(), uring=False):
+        path = self.mount_point(name)
+        return self._mounted(name, self.shmtree_argv(path, options) + ["-f"], path, uring)
+
+    @contextlib.contextmanager
+    def with_shmtree_uring(self):
+        """shmtree over io_uring, asked for by an option only where it does not take it by itself."""
+        name = "shmtree io_uring"
+        with self.with_shmtree(name, uring=True) as mount:
+            by_itself = mount.transport == "io_uring"
+            self.results.add("calls", URING_BY_ITSELF, "shmtree", [by_itself], "")
+            if by_itself:
+                yield mount
+        if not by_itself:
+            with self.with_shmtree(name, ["io_uring"], uring=True) as mount:
+                yield mount
+
+    def with_passthrough_hp(self, name="passthrough_hp", *options, uring=False):
+        path = self.mount_point(name)
+        extra = ["-o", "io_uring"] if uring else []
+        argv = self.passthrough_hp_argv(path, "--foreground", *options, *extra)
+        return self._mounted(name, argv, path, uring)
+
+    def with_bindfs(self):
+        path = self.mount_point("bindfs")
+        return self._mounted("bindfs", self.bindfs_argv(path) + ["-f"], path, False)
+
+    def enter(self, stack, make, *args, **kwargs):
+        """Mounts for the time of the stack. What cannot be mounted becomes a note and None: the
+        others are measured all the same."""
+        try:
+            return stack.enter_context(make(*args, **kwargs))
+        except BenchError as error:
+            self.results.note(f"not measured: {error}")
+            return None
+
+    def enter_all(self, stack, uring):
+        """Native and every peer; with `uring`, those that can over both transports."""
+        mounts = [NATIVE,
+                  self.enter(stack, self.with_shmtree),
+                  self.enter(stack, self.with_passthrough_hp),
+                  self.enter(stack, self.with_bindfs)]
+        if uring:
+            mounts += [self.enter(stack, self.with_shmtree_uring),
+                       self.enter(stack, self.with_passthrough_hp, "passthrough_hp io_uring",
+                                  uring=True)]
+        for mount in mounts:
+            wanted = "io_uring" if mount and "io_uring" in mount.name else "/dev/fuse"
+            if mount and mount.process and mount.transport != wanted:
+                self.results.note(f"{mount.name}: talks over {mount.transport}, not {wanted}")
+        return [m for m in mounts if m]

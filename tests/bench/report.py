@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The results as text for people and as JSON for a machine."""
+
+import json
+
+
+def number(value):
+    """Three significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000 or value == int(value):
+        return f"{value:,.0f}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"
+
+
+def cell(sample):
+    """Median and, where there were several rounds, half the distance of the quartiles."""
+    if not sample:
+        return "–"
+    text = number(sample.median)
+    return f"{text} ±{sample.spread:.0f}%" if len(sample.values) > 1 else text
+
+
+def layout(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(text.ljust(width) if i == 0 else text.rjust(width)
+                      for i, (text, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+
+
+def group_table(results, group):
+    rows = [row for row in results.rows.values() if row.group == group]
+    columns = list(dict.fromkeys(column for row in rows for column in row.cells))
+    lines = [[f"{group}", "unit"] + columns]
+    lines += [[row.what, row.unit] + [cell(row.cells.get(c)) for c in columns] for row in rows]
+    return layout(lines)
+
+
+def verdict(passed):
+    return "not measured" if passed is None else "pass" if passed else "MISS"
+
+
+def target_table(results, targets):
+    lines = [["target", "wanted", "measured", ""]]
+    for target in targets:
+        value, passed = target.judge(results)
+        unit = f" {target.unit}" if target.unit else ""
+        lines.append([f"{target.group}: {target.text}", f"{target.op} {number(target.limit)}{unit}",
+                      "–" if value is None else f"{number(value)}{unit}", verdict(passed)])
+    return layout(lines)
+
+
+def text(results, targets):
+    machine = results.machine
+    lines = [f"Linux {machine['kernel']}, {machine['cpus']} × {machine['cpu']}, "
+             f"{machine['memory_bytes'] >> 30} GiB, load {machine['load_at_start']:.1f}; "
+             f"medians ± half the distance of the quartiles"]
+    for group in results.groups():
+        lines += [""] + group_table(results, group)
+    lines += [""] + target_table(results, targets)
+    judged = [target.judge(results)[1] for target in targets]
+    lines += ["", f"{judged.count(True)} passed, {judged.count(False)} missed, "
+                  f"{judged.count(None)} not measured"]
+    lines += [f"note: {note}" for note in results.notes]
+    return "\n".join(lines)
+
+
+def as_json(results, targets):
+    rows = [{"group": row.group, "what": row.what, "unit": row.unit,
+             "columns": {name: {"median": s.median, "q1": s.quartiles[0], "q3": s.quartiles[1],
+                                "samples": s.values} for name, s in row.cells.items()}}
+            for row in results.rows.values()]
+    judged = []
+    for target in targets:
+        value, passed = target.judge(results)
+        judged.append({"group": target.group, "target": target.text, "op": target.op,
+                       "limit": target.limit, "unit": target.unit, "measured": value, "passed": passed})
+    return json.dumps({"machine": results.machine, "rows": rows, "targets": judged,
+                       "notes": results.notes}, indent=1, ensure_ascii=False)
