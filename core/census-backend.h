@@ -24,6 +24,7 @@ struct census_tally {
 	uint64_t spaces;     /* address spaces */
 	uint64_t reread;     /* of these, read anew */
 	uint64_t unreadable; /* processes with an address space that could not be read */
+	uint64_t restless;   /* see struct census_report */
 };
 
 struct census_backend {
@@ -46,5 +47,8 @@ struct census_backend {
 	void (*free)(void *state);
 };
 
+#ifdef HAVE_BPF
+extern const struct census_backend census_backend_bpf;
+#endif
 extern const struct census_backend census_backend_query;
 extern const struct census_backend census_backend_text;

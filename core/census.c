@@ -37,6 +37,9 @@ struct census {
 };
 
 static const struct census_backend *const backends[] = {
+#ifdef HAVE_BPF
+	&census_backend_bpf,
+#endif
 	&census_backend_query,
 	&census_backend_text,
 };
@@ -207,6 +210,7 @@ static void run_pass(struct census *census)
 	census->report.spaces = tally.spaces;
 	census->report.reread = tally.reread;
 	census->report.unreadable = tally.unreadable;
+	census->report.restless = tally.restless;
 	census->report.blind = blind;
 	census->holders = waiting;
 	census->ended++;

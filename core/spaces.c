@@ -283,6 +283,20 @@ struct space *spaces_see(struct spaces *spaces, pid_t pid, uint64_t start_time)
 	return space;
 }
 
+void spaces_see_all(struct spaces *spaces)
+{
+	for (guint i = 0; i < spaces->order->len; i++) {
+		struct space *space = spaces->order->pdata[i];
+
+		space->seen = spaces->pass;
+	}
+}
+
+void space_unsee(struct space *space)
+{
+	space->seen = 0;
+}
+
 void space_describe(struct space *space, uid_t uid, const char *command)
 {
 	space->uid = uid;

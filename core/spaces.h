@@ -98,7 +98,14 @@ struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *
  */
 struct space *spaces_see(struct spaces *spaces, pid_t pid, uint64_t start_time);
 
-/* The same, but NULL for a process that is not in the table; marks nothing. */
+/*
+ * For a back end that knows what has changed: at the beginning of a pass, all in the table are
+ * seen, as they were; and one is not after all, so that spaces_end() drops it.
+ */
+void spaces_see_all(struct spaces *spaces);
+void space_unsee(struct space *space);
+
+/* As spaces_see(), but NULL for a process that is not in the table; marks nothing. */
 struct space *spaces_lookup(struct spaces *spaces, pid_t pid);
 
 void space_describe(struct space *space, uid_t uid, const char *command);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "programs.h"
+
+#include "census.skel.h"
+#include "util.h"
+
+#include <glib.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* As many as one run of the program may give; more make it run again. */
+#define MAPPINGS_MAX 2048
+/* To begin with; a machine with more processes gets more. */
+#define STAMPS_MIN 1024
+#define DESCRIPTORS_MAX 256
+
+struct programs {
+	struct census_bpf *skeleton;
+	struct bpf_link *descriptors;
+	pid_t self;
+	size_t stamps_max;
+	const struct stamp *stamps;
+	const struct seen_mapping *mappings;
+};
+
+/* libbpf explains itself on stderr; what the user is told is the one line of programs_load(). */
+static int be_silent(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	(void)level;
+	(void)format;
+	(void)arguments;
+	return 0;
+}
+
+static const void *map_elements(struct bpf_map *map)
+{
+	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static void unmap_elements(const void *at, const struct bpf_map *map)
+{
+	if (at != NULL)
+		munmap((void *)at, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
+}
+
+static void unload(struct programs *programs)
+{
+	struct census_bpf *skeleton = programs->skeleton;
+
+	if (skeleton == NULL)
+		return;
+	unmap_elements(programs->stamps, skeleton->maps.stamps);
+	unmap_elements(programs->mappings, skeleton->maps.mappings);
+	bpf_link__destroy(programs->descriptors);
+	census_bpf__destroy(skeleton);
+	programs->stamps = NULL;
+	programs->mappings = NULL;
+	programs->descriptors = NULL;
+	programs->skeleton = NULL;
+}
+
+static int load_all(struct programs *programs)
+{
+	struct census_bpf *skeleton = census_bpf__open();
+	int err;
+
+	if (skeleton == NULL)
+		return -errno;
+	programs->skeleton = skeleton;
+	skeleton->rodata->self = programs->self;
+	bpf_map__set_max_entries(skeleton->maps.stamps, programs->stamps_max);
+	bpf_map__set_max_entries(skeleton->maps.mappings, MAPPINGS_MAX);
+	err = census_bpf__load(skeleton);
+	if (err != 0)
+		return err;
+	programs->descriptors = bpf_program__attach_iter(skeleton->progs.read_descriptors, NULL);
+	if (programs->descriptors == NULL)
+		return -errno;
+	programs->stamps = map_elements(skeleton->maps.stamps);
+	programs->mappings = map_elements(skeleton->maps.mappings);
+	return programs->stamps != NULL && programs->mappings != NULL ? 0 : -errno;
+}
+
+static int load(struct programs *programs)
+{
+	int err = load_all(programs);
+
+	if (err != 0)
+		unload(programs);
+	return err;
+}
+
+static int run(const struct bpf_program *program, void *context, size_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = context, .ctx_size_in = size);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(program), &options);
+}
+
+static int walk_once(struct programs *programs, struct walk *walk)
+{
+	memset(walk, 0, sizeof *walk);
+	return run(programs->skeleton->progs.walk, walk, sizeof *walk);
+}
+
+int programs_walk(struct programs *programs, struct stamps *stamps)
+{
+	struct walk walk;
+	int err;
+
+	for (;;) {
+		if (programs->skeleton == NULL && (err = load(programs)) != 0)
+			return err;
+		err = walk_once(programs, &walk);
+		if (err != 0)
+			return err;
+		if (walk.count <= programs->stamps_max)
+			break;
+		/* The size of a map is fixed; loading again costs 50 ms, once a doubling. */
+		unload(programs);
+		programs->stamps_max = walk.count * 2;
+	}
+	stamps->at = programs->stamps;
+	stamps->count = walk.count;
+	stamps->births = walk.births;
+	return 0;
+}
+
+int programs_read(struct programs *programs, struct stamp *stamp,
+	void (*visit)(const struct seen_mapping *seen, void *data), void *data)
+{
+	struct read_space ask = {.mm = stamp->mm, .task = stamp->task};
+
+	for (bool first = true;; first = false) {
+		uint32_t seq = ask.seq;
+		int err = run(programs->skeleton->progs.read_space, &ask, sizeof ask);
+
+		if (err != 0)
+			return err;
+		if (!first && seq != ask.seq)
+			return READ_TORN;
+		if (ask.status != READ_DONE && ask.status != READ_MORE)
+			return ask.status;
+		for (uint32_t i = 0; i < ask.count; i++)
+			visit(&programs->mappings[i], data);
+		if (ask.status == READ_DONE)
+			break;
+		ask.from = ask.next;
+	}
+	stamp->seq = ask.seq;
+	return READ_DONE;
+}
+
+int programs_descriptors(struct programs *programs,
+	void (*visit)(const struct seen_descriptor *seen, void *data), void *data)
+{
+	auto_fd fd = bpf_iter_create(bpf_link__fd(programs->descriptors));
+	g_autofree struct seen_descriptor *buffer = NULL;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	/* A read gives whole records as long as the kernel's buffer, of 32 KiB, fits into ours. */
+	buffer = g_new(struct seen_descriptor, DESCRIPTORS_MAX);
+	for (;;) {
+		got = read(fd, buffer, DESCRIPTORS_MAX * sizeof *buffer);
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+			continue; /* EAGAIN: a million descriptors without one for us */
+		if (got <= 0)
+			return got < 0 ? -errno : 0;
+		for (size_t i = 0; i < (size_t)got / sizeof *buffer; i++)
+			visit(&buffer[i], data);
+	}
+}
+
+static int own_seq(struct programs *programs, uint32_t *seq)
+{
+	struct read_space ask;
+	int err;
+
+	do { /* another thread of ours may have the lock */
+		ask = (struct read_space){0};
+		err = run(programs->skeleton->progs.read_space, &ask, sizeof ask);
+	} while (err == 0 && (ask.status == READ_BUSY || ask.status == READ_TORN));
+	*seq = ask.seq;
+	if (err == 0 && ask.status == READ_GONE)
+		err = -ESRCH;
+	return err;
+}
+
+/* All rests on stamps that move with their address space: see that our own does. */
+static int try_stamp(struct programs *programs)
+{
+	uint32_t before, after;
+	void *page;
+	int err;
+
+	err = own_seq(programs, &before);
+	if (err != 0)
+		return err;
+	page = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	munmap(page, 1);
+	err = own_seq(programs, &after);
+	return err != 0 ? err : before != after ? 0 : -ENOTSUP;
+}
+
+static const char *why_not(int err)
+{
+	g_autofree char *line = NULL;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+		return "the kernel does not describe itself (CONFIG_DEBUG_INFO_BTF)";
+	if (err == -EPERM || err == -EACCES)
+		return "not permitted (needs CAP_BPF and CAP_PERFMON, and no lockdown)";
+	if (err == -ENOTSUP)
+		return "this kernel does not number the changes of an address space";
+	line = g_strdup_printf("the kernel refuses the programs (Linux 6.10 takes them): %s",
+		g_strerror(-err));
+	return g_intern_string(line);
+}
+
+int programs_load(pid_t self, struct programs **out, const char **why)
+{
+	struct programs *programs = g_new0(struct programs, 1);
+	struct stamps stamps;
+	int err;
+
+	libbpf_set_print(be_silent);
+	programs->self = self;
+	programs->stamps_max = STAMPS_MIN;
+	err = programs_walk(programs, &stamps);
+	if (err == 0)
+		err = try_stamp(programs);
+	if (err != 0) {
+		*why = why_not(err);
+		programs_free(programs);
+		return err;
+	}
+	*out = programs;
+	return 0;
+}
+
+void programs_free(struct programs *programs)
+{
+	unload(programs);
+	g_free(programs);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the BPF programs and the back end that runs them tell each other. Nothing here is padded. */
+#pragma once
+
+#include <linux/types.h>
+
+#define STAMP_COMM 16
+#define SEEN_NAME 256
+
+/* One for each process that has an address space. */
+struct stamp {
+	__u64 mm;         /* the address space: its address in the kernel */
+	__u64 start_time; /* of the process, ns */
+	__u64 exec_id;    /* moves at each execve(2) */
+	__u64 task;       /* a live thread, as the initial pid namespace numbers it */
+	__u32 seq;        /* mm_lock_seq */
+	__s32 pid;        /* these as the pid namespace of the one who asks does */
+	__s32 thread;     /* the live one */
+	__u32 uid;        /* effective */
+	char command[STAMP_COMM];
+};
+
+/* Out of the program `walk`. */
+struct walk {
+	__u32 births; /* moves with each process or thread made; read before the walk */
+	__u32 count;  /* of stamps; more than fit: too few were written */
+};
+
+/* A file of a tmpfs, hugetlbfs or FUSE. */
+struct seen_file {
+	__u64 ino;
+	__u32 dev;            /* as the kernel encodes it: major << 20 | minor */
+	__u32 ipc_ns;         /* inode number; 0: not known to be attached by shmat(2) */
+	char name[SEEN_NAME]; /* of its dentry */
+};
+
+struct seen_mapping {
+	__u64 start, end;
+	__u64 pgoff;
+	__u64 flags;           /* vm_flags */
+	__u64 same_file;       /* as the mapping before: `file` is not filled in */
+	struct seen_file file;
+};
+
+struct seen_descriptor {
+	__u64 table;      /* the descriptor table: its address in the kernel */
+	__u64 start_time; /* of the process */
+	__s32 pid;
+	__s32 task;
+	__u32 uid;
+	__s32 fd;
+	__u64 flags;      /* f_flags */
+	char command[STAMP_COMM];
+	struct seen_file file;
+};
+
+enum read_status {
+	READ_DONE,
+	READ_MORE, /* the buffer is full: go on from `next` */
+	READ_GONE, /* the thread, or its use of this address space */
+	READ_BUSY, /* someone has the address space locked */
+	READ_TORN, /* it changed meanwhile */
+};
+
+/* In and out of the program `read_space`. */
+struct read_space {
+	__u64 mm;   /* in: as in the stamp; 0: any */
+	__u64 from; /* in: address to begin with */
+	__u64 next; /* out */
+	__s32 task; /* in: as in the stamp; 0: the one that asks */
+	__u32 seq;  /* out: at which it was as the mappings say */
+	__u32 status;
+	__u32 count;
+};

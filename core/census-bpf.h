@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the BPF back end share. census-bpf.c says how it works. */
+#pragma once
+
+#include "bpf/programs.h"
+#include "census-backend.h"
+
+#include <glib.h>
+
+/* How the back end uses the stamps of a space. */
+enum { STAMP_MM, STAMP_SEQ, STAMP_ROUND, STAMP_FILES_ROUND };
+
+struct bpf_census {
+	struct programs *programs;
+	const struct census_source *source;
+	unsigned generation; /* of the devices, at the last pass */
+	uint32_t own_ipc;
+	uint64_t round;      /* over all passes */
+	uint64_t spaces_found;
+
+	/* The last walk, each stamp as of when its mappings were read: what the table stands for. */
+	GArray *known;
+	uint32_t known_births;
+
+	/* While a pass runs. */
+	struct spaces *spaces;
+	GArray *rows;            /* struct mapping, of the space being read */
+	struct segment *segment; /* of the row before; NULL: it was of no segment */
+	GArray *found;           /* descriptors on their way into the table */
+	GHashTable *tables;      /* descriptor table: the thread that counts for it */
+};
+
+/* What a round came to. */
+struct round {
+	uint64_t reread;
+	uint64_t unreadable;
+	bool busy;    /* someone else had the lock, all the time we tried */
+	bool changed; /* rows did */
+};
+
+/* For spaces_each(). */
+struct vanishing {
+	struct bpf_census *census;
+	struct round *round;
+};
+
+/* The segment of a file that a program showed, or NULL. */
+struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file *file,
+	bool private);
+
+/* Brings the table to what the stamps in `known` say, or those to what was found. */
+void bpf_settle_mappings(struct bpf_census *census, struct round *round);
+
+/* Reads all descriptors anew. A negative errno if the kernel refused. */
+int bpf_settle_descriptors(struct bpf_census *census, struct round *round);
+
+GArray *bpf_found_new(void);
