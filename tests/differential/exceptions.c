@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Each line is a difference that FUSE imposes, with its reason; it has to leave both sides in the
+ * same state. What is not here is an error. Two more classes are foretold rather than excepted,
+ * because the call must not be made on the native side: names that are not regular files
+ * (ops-open.c) and mappings without passthrough (ops-map.c).
+ */
+#include "exceptions.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+static const struct {
+	const char *op;
+	int native, mount;
+	const char *reason;
+} errnos[] = {
+	{"get_seals", 0, EINVAL, "the kernel looks for seals in an inode of tmpfs alone"},
+	{"add_seals", EPERM, EINVAL, "as above; a file of a mounted tmpfs refuses every seal"},
+};
+
+static const struct {
+	const char *name, *field;
+	const char *reason;
+} fields[] = {
+	{".", "nlink", "the mount's root has the directory .shmtree"},
+	{".", "size", "as above"},
+};
+
+bool errno_excepted(const char *op, int native_errno, int mount_errno)
+{
+	for (size_t i = 0; i < sizeof(errnos) / sizeof(*errnos); i++) {
+		if (strcmp(errnos[i].op, op) == 0 && errnos[i].native == native_errno &&
+				errnos[i].mount == mount_errno)
+			return true;
+	}
+	return false;
+}
+
+bool field_excepted(const char *name, const char *field)
+{
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		if (strcmp(fields[i].name, name) == 0 && strcmp(fields[i].field, field) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *ignored[100];
+static size_t ignored_count;
+
+void ignore_kind(const char *kind)
+{
+	if (ignored_count < sizeof(ignored) / sizeof(*ignored))
+		ignored[ignored_count++] = kind;
+}
+
+bool is_ignored(const char *kind)
+{
+	for (size_t i = 0; i < ignored_count; i++) {
+		if (strcmp(ignored[i], kind) == 0)
+			return true;
+	}
+	return false;
+}
