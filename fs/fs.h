@@ -24,6 +24,7 @@ struct fs {
 	const char *passthrough_missing;  /* why not, a static string */
 	gint passthrough_failures;        /* inodes that fell back, atomic */
 	bool io_uring;                    /* negotiated as well */
+	bool settled;                     /* the kernel has agreed on the protocol */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

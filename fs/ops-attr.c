@@ -193,6 +193,13 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 		reply_attr(fs, d->req, &st);
 }
 
+static bool frees_much(struct fs *fs, struct node *node)
+{
+	struct stat st;
+
+	return locate_stat(fs, node, &st) == 0 && many_pages(&st);
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct fuse_file_info *fi)
 {
@@ -207,7 +214,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	d.has_fi = fi != NULL;
 	if (fi)
 		d.fi = *fi;
-	defer_if(fs, tree_data_waits(d.node), &d, setattr_now);
+	defer_if(fs, tree_data_waits(d.node) || (to_set & FUSE_SET_ATTR_SIZE && frees_much(fs, d.node)),
+		&d, setattr_now);
 }
 
 void op_statfs(fuse_req_t req, fuse_ino_t ino)

@@ -7,6 +7,7 @@
  */
 #include "ops.h"
 
+#include "defer.h"
 #include "identity.h"
 #include "opened.h"
 #include "reply.h"
@@ -106,37 +107,54 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 		fuse_reply_lseek(req, r);
 }
 
+static void fallocate_now(struct fs *fs, struct deferred *d)
+{
+	int r = fallocate(handle_of(&d->fi)->fd, d->mode, d->offset, d->length);
+
+	(void)fs;
+	reply_result(d->req, r < 0 ? -errno : 0);
+}
+
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 	struct fuse_file_info *fi)
 {
-	struct handle *handle = handle_of(fi);
+	struct deferred d = { .req = req, .node = node_of(req, ino), .fi = *fi, .mode = mode,
+		.offset = offset, .length = length };
 
-	if (node_of(req, ino)->type == NODE_TREE)
+	if (d.node->type == NODE_TREE)
 		reply_result(req, -EOPNOTSUPP);
-	else if (handle->opened->fixed_size && within_size(handle, length, offset) != length)
+	else if (handle_of(fi)->opened->fixed_size && within_size(handle_of(fi), length, offset) != length)
 		reply_result(req, -EPERM);
 	else
-		reply_result(req, fallocate(handle->fd, mode, offset, length) < 0 ? -errno : 0);
+		defer_if(fs_of(req), length >= MANY_BYTES, &d, fallocate_now);
+}
+
+static void copy_now(struct fs *fs, struct deferred *d)
+{
+	ssize_t r = within_size(handle_of(&d->fi_out), d->length, d->offset_out);
+
+	(void)fs;
+	if (r >= 0) {
+		r = copy_file_range(handle_of(&d->fi)->fd, &d->offset, handle_of(&d->fi_out)->fd,
+			&d->offset_out, r, d->flags);
+		if (r < 0)
+			r = -errno;
+	}
+	reply_count(d->req, r);
 }
 
 void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
 	struct fuse_file_info *fi_out, size_t len, int flags)
 {
-	ssize_t r;
+	struct deferred d = { .req = req, .node = node_of(req, ino_in), .fi = *fi_in, .fi_out = *fi_out,
+		.offset = off_in, .offset_out = off_out, .length = len, .flags = flags };
 
 	/* EXDEV: the kernel copies by reading and writing instead. */
-	if (node_of(req, ino_in)->type == NODE_TREE || node_of(req, ino_out)->type == NODE_TREE) {
+	if (d.node->type == NODE_TREE || node_of(req, ino_out)->type == NODE_TREE)
 		reply_result(req, -EXDEV);
-		return;
-	}
-	r = within_size(handle_of(fi_out), len, off_out);
-	if (r >= 0) {
-		r = copy_file_range(handle_of(fi_in)->fd, &off_in, handle_of(fi_out)->fd, &off_out, r, flags);
-		if (r < 0)
-			r = -errno;
-	}
-	reply_count(req, r);
+	else
+		defer_if(fs_of(req), len >= MANY_BYTES, &d, copy_now);
 }
 
 /* The inode flags of chattr(1): the kernel has checked who may set them, tmpfs checks again. */

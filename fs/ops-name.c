@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops.h"
 
+#include "defer.h"
 #include "identity.h"
 #include "locate.h"
 #include "opened.h"
@@ -132,22 +133,35 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		reply_entry(fs, req, node_lookup_object(fs->nodes, st.st_ino, name), &st);
 }
 
+static void unlink_now(struct fs *fs, struct deferred *d)
+{
+	struct identity id;
+	int r;
+
+	identity_begin(&id, d->req);
+	do
+		r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	reply_result(d->req, r);
+}
+
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
-	struct identity id;
+	struct deferred d = { .req = req };
+	struct stat st;
 	int r = may_name(req, parent, name);
 
-	if (r < 0) {
+	if (r == 0 && g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
+		r = -ENAMETOOLONG;
+	/* What is not an object is not there. */
+	if (r == 0)
+		r = locate_name(fs, name, &st);
+	if (r < 0)
 		reply_result(req, r);
-		return;
-	}
-	identity_begin(&id, req);
-	do
-		r = unlinkat(fs->shm_fd, name, 0) < 0 ? -errno : 0;
-	while (identity_retry(&id, r));
-	identity_end(&id);
-	reply_result(req, r);
+	else
+		defer_if(fs, many_pages(&st), &d, unlink_now);
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -156,16 +170,6 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_result(req, strcmp(name, TREE_NAME) == 0 ? -EPERM : -ENOTDIR);
 	else
 		tree_rmdir(fs_of(req), req, node_of(req, parent), name);
-}
-
-/* What is in the directory but not an object is not shown, and not to be replaced by a rename. */
-static int may_replace(struct fs *fs, const char *name)
-{
-	struct stat st;
-
-	if (fstatat(fs->shm_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	return S_ISREG(st.st_mode) ? 0 : -EEXIST;
 }
 
 /* A node follows its object to the new name; the object replaced keeps a name that is stale. */
@@ -177,34 +181,46 @@ static void follow_rename(struct fs *fs, const char *name)
 		node_renamed(fs->nodes, st.st_ino, name);
 }
 
+static void rename_now(struct fs *fs, struct deferred *d)
+{
+	struct identity id;
+	int r;
+
+	identity_begin(&id, d->req);
+	do
+		r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	if (r == 0) {
+		follow_rename(fs, d->new_name);
+		if (d->flags & RENAME_EXCHANGE)
+			follow_rename(fs, d->name);
+	}
+	reply_result(d->req, r);
+}
+
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	const char *newname, unsigned flags)
 {
 	struct fs *fs = fs_of(req);
-	struct identity id;
+	struct deferred d = { .req = req, .flags = flags };
+	struct stat st = { .st_mode = S_IFREG }; /* what is to be replaced */
 	int r = may_name(req, parent, name);
 
 	if (r == 0)
 		r = may_name(req, newparent, newname);
 	if (r == 0 && flags & RENAME_WHITEOUT)
 		r = -EPERM; /* it would leave a device node: nothing but objects here */
-	if (r == 0)
-		r = may_replace(fs, newname);
-	if (r < 0) {
+	if (r == 0 && (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name ||
+			      g_strlcpy(d.new_name, newname, sizeof d.new_name) >= sizeof d.new_name))
+		r = -ENAMETOOLONG;
+	/* What is in the directory but not an object is not shown, and not to be replaced. */
+	if (r == 0 && fstatat(fs->shm_fd, newname, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+		r = -EEXIST;
+	if (r < 0)
 		reply_result(req, r);
-		return;
-	}
-	identity_begin(&id, req);
-	do
-		r = renameat2(fs->shm_fd, name, fs->shm_fd, newname, flags) < 0 ? -errno : 0;
-	while (identity_retry(&id, r));
-	identity_end(&id);
-	if (r == 0) {
-		follow_rename(fs, newname);
-		if (flags & RENAME_EXCHANGE)
-			follow_rename(fs, name);
-	}
-	reply_result(req, r);
+	else
+		defer_if(fs, many_pages(&st), &d, rename_now);
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)

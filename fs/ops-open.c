@@ -123,6 +123,13 @@ static void open_now(struct fs *fs, struct deferred *d)
 	}
 }
 
+static bool empties_much(struct fs *fs, struct node *node, const struct fuse_file_info *fi)
+{
+	struct stat st;
+
+	return fi->flags & O_TRUNC && locate_stat(fs, node, &st) == 0 && many_pages(&st);
+}
+
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -131,7 +138,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (d.node->type == NODE_TREE)
 		tree_open(fs, req, d.node, fi);
 	else
-		defer_if(fs, tree_data_waits(d.node), &d, open_now);
+		defer_if(fs, tree_data_waits(d.node) || empties_much(fs, d.node, fi), &d, open_now);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -141,13 +148,24 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_result(req, 0);
 }
 
+static void release_now(struct fs *fs, struct deferred *d)
+{
+	handle_free(fs, handle_of(&d->fi));
+	reply_result(d->req, 0);
+}
+
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
+	struct stat st;
 
-	if (node_from_id(fs->nodes, ino)->type == NODE_TREE)
+	if (d.node->type == NODE_TREE) {
 		tree_release(fs, fi);
-	else
-		handle_free(fs, handle_of(fi));
-	reply_result(req, 0);
+		reply_result(req, 0);
+		return;
+	}
+	/* The last close of an unlinked object frees its pages. */
+	defer_if(fs, fstat(handle_of(fi)->fd, &st) == 0 && st.st_nlink == 0 && many_pages(&st), &d,
+		release_now);
 }

@@ -13,6 +13,9 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
+/* What fuse_parse_cmdline() sets where the caller has not said how many threads. */
+#define DEFAULT_MAX_THREADS 10
+
 /* What prevents the mount */
 
 static int check_fuse(void)
@@ -137,6 +140,7 @@ void session_init(void *userdata, struct fuse_conn_info *conn)
 	fs->io_uring = conn->want_ext & FUSE_CAP_OVER_IO_URING;
 	if (!fs->options.cmdline.foreground)
 		background_ready();
+	fs->settled = true;
 	log_ready(!fs->options.cmdline.foreground, fs->options.cmdline.debug);
 }
 
@@ -183,18 +187,48 @@ int session_mount(struct fs *fs)
 	return -1;
 }
 
+/*
+ * Answers requests until the first, which settles the protocol, is one of them. 0, or a negative
+ * errno.
+ */
+static int settle_protocol(struct fs *fs)
+{
+	struct fuse_buf buf = { 0 };
+	int r = 0;
+
+	while (!fs->settled && !fuse_session_exited(fs->session)) {
+		r = fuse_session_receive_buf(fs->session, &buf);
+		if (r > 0)
+			fuse_session_process_buf(fs->session, &buf);
+		else if (r != -EINTR)
+			break;
+	}
+	free(buf.mem);
+	return fs->settled || fuse_session_exited(fs->session) ? 0 : r;
+}
+
+/*
+ * With passthrough one thread is best (defer.h). Without, it copies the data as well: then as many
+ * as there are cores, up to a few.
+ */
+static unsigned serving_threads(const struct fs *fs)
+{
+	if (fs->options.cmdline.max_threads != DEFAULT_MAX_THREADS)
+		return fs->options.cmdline.max_threads;
+	return fs->passthrough ? 1 : CLAMP(g_get_num_processors(), 1, 4);
+}
+
 int session_serve(struct fs *fs)
 {
 	struct fuse_loop_config *config;
-	int r;
+	int r = settle_protocol(fs);
 
-	if (fs->options.cmdline.singlethread) {
+	if (r == 0 && fs->options.cmdline.singlethread) {
 		r = fuse_session_loop(fs->session);
-	} else {
+	} else if (r == 0) {
 		config = fuse_loop_cfg_create();
 		fuse_loop_cfg_set_clone_fd(config, fs->options.cmdline.clone_fd);
-		fuse_loop_cfg_set_max_threads(config, fs->options.cmdline.max_threads);
-		fuse_loop_cfg_set_idle_threads(config, fs->options.cmdline.max_idle_threads);
+		fuse_loop_cfg_set_max_threads(config, serving_threads(fs));
 		r = fuse_session_loop_mt(fs->session, config);
 		fuse_loop_cfg_destroy(config);
 	}
