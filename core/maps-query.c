@@ -71,29 +71,35 @@ int maps_query_probe(int fd)
 	return error == -ENOENT || error == -ESRCH ? 0 : error;
 }
 
+/*
+ * Rows that want a name come in runs: after one that did, the next is asked for with its name, so
+ * that only the first of a run costs a second question.
+ */
 int maps_query_read(int fd, const struct maps_sink *sink)
 {
 	char name[PATH_MAX];
 	uint64_t address = 0;
+	bool naming = false;
 	struct vma vma;
 	int error;
 
-	while ((error = query(fd, address, NULL, 0, &vma)) == 0) {
-		enum vma_interest interest = sink->look(&vma, sink->data);
+	for (;;) {
+		enum vma_interest interest;
 
-		/*
-		 * The second answer counts alone, whatever happened since the first. A name that
-		 * is too long is nobody's on the devices whose names matter.
-		 */
-		if (interest == VMA_NAMED) {
-			error = query(fd, address, name, sizeof(name), &vma);
-			if (error == 0)
-				interest = sink->look(&vma, sink->data);
-			else if (error != -ENAMETOOLONG)
-				break;
+		error = query(fd, address, naming ? name : NULL, naming ? sizeof(name) : 0, &vma);
+		/* Nobody's name on the devices whose names matter is so long: do without. */
+		if (error == -ENAMETOOLONG)
+			error = query(fd, address, NULL, 0, &vma);
+		else if (!error && !naming && sink->look(&vma, sink->data) == VMA_NAMED) {
+			naming = true;
+			continue;
 		}
+		if (error)
+			break;
+		interest = sink->look(&vma, sink->data);
 		if (interest != VMA_SKIP)
 			sink->row(&vma, sink->data);
+		naming = interest == VMA_NAMED;
 		address = vma.end;
 	}
 	return error == -ENOENT ? 0 : error;

@@ -133,7 +133,7 @@ int rows_read_mappings(struct rows *rows, int dir,
 	return read_maps(fd, &sink);
 }
 
-/* The mode of the open file description, or a negative errno: closed meanwhile, perhaps. */
+/* The mode of the open file description, or a negative errno. */
 static int descriptor_flags(int dir, int number)
 {
 	char path[32], text[4096];
@@ -152,45 +152,48 @@ static int descriptor_flags(int dir, int number)
 
 /*
  * Asks for no attribute and no synchronisation, so that no file server, which may hang, is asked
- * anything: the device, inode number and type are known to the kernel. False if it is no segment.
+ * anything: the device, inode number and type are known to the kernel. False in `segment` if it is
+ * none, which includes files that fail in ways of which memory knows nothing.
  */
-static bool identify_descriptor(struct rows *rows, int fds, const char *number,
-	struct segment_key *key, char **name, char shown[PATH_MAX])
+static int identify_descriptor(struct rows *rows, int fds, const char *number, bool *segment,
+	struct file_seen *file, struct segment_key *key, char shown[PATH_MAX])
 {
-	struct file_seen file = {0};
 	struct statx stx;
 	ssize_t n;
 
+	*segment = false;
 	if (statx(fds, number, AT_STATX_DONT_SYNC, 0, &stx) < 0)
-		return false;
-	file.dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
-	file.ino = stx.stx_ino;
-	if (!S_ISREG(stx.stx_mode) || devices_role(rows->devices, file.dev) == DEVICE_NONE)
-		return false;
+		return errno == EACCES || errno == EPERM || errno == ENOMEM ? -errno : 0;
+	file->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	file->ino = stx.stx_ino;
+	if (!S_ISREG(stx.stx_mode) || devices_role(rows->devices, file->dev) == DEVICE_NONE)
+		return 0;
 	n = readlinkat(fds, number, shown, PATH_MAX - 1);
-	shown[MAX(n, 0)] = '\0';
-	file.name = shown;
-	if (!identify(rows, &file, key))
-		return false;
-	*name = own_name(rows, &file, key, n > 0 ? shown : NULL);
-	return true;
+	if (n < 0)
+		return -errno;
+	shown[n] = '\0';
+	file->name = shown;
+	*segment = identify(rows, file, key);
+	return 0;
 }
 
 static int add_descriptor(struct rows *rows, int fds, int number)
 {
-	char text[16], shown[PATH_MAX], *name;
+	char text[16], shown[PATH_MAX];
 	struct descriptor row = {.fd = number};
+	struct file_seen file = {0};
 	struct segment_key key;
+	bool segment;
+	int error;
 
 	snprintf(text, sizeof(text), "%d", number);
-	if (!identify_descriptor(rows, fds, text, &key, &name, shown))
-		return 0;
+	error = identify_descriptor(rows, fds, text, &segment, &file, &key, shown);
+	if (error || !segment)
+		return error;
 	row.flags = descriptor_flags(rows->dir, number);
-	if (row.flags == -ENOENT || row.flags == -ESRCH)
-		return 0;
 	if (row.flags < 0)
 		return row.flags;
-	row.segment = spaces_segment(rows->spaces, &key, name);
+	row.segment = spaces_segment(rows->spaces, &key, own_name(rows, &file, &key, shown));
 	g_array_append_val(rows->descriptors, row);
 	return 0;
 }
@@ -204,8 +207,12 @@ static int add_descriptors(struct rows *rows, int dir)
 	if (error || fds < 0)
 		return gone(error ? error : -errno);
 	enter(rows, dir);
-	for (guint i = 0; i < numbers->len && !error; i++)
+	for (guint i = 0; i < numbers->len && !error; i++) {
 		error = add_descriptor(rows, fds, g_array_index(numbers, int, i));
+		/* Closed meanwhile; the mappings tell if the process is gone. */
+		if (error == -ENOENT || error == -ESRCH)
+			error = 0;
+	}
 	return error;
 }
 
