@@ -186,8 +186,9 @@ def repeated(bench, load):
 def note_back_end(bench, column, mount):
     lines = (mount.path / ".shmtree" / "status").read_text().splitlines()
     for line in lines:
-        if "census" in line or "back end" in line:
-            bench.results.note(f"{column}: " + line.replace("\t", " "))
+        key, _, value = line.partition("\t")
+        if key in ("census", "census_reason"):
+            bench.results.note(f"{column}: {key} {value}")
 
 
 def measure_group(bench):

@@ -71,7 +71,11 @@ def mounted_at(path):
 def usual_descriptor_limits():
     """Those that systemd gives: a daemon that needs more than 1,024 has to see to it itself, and
     passthrough_hp, which holds one for each object that it has seen, can."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 524288))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 524288))
+    except ValueError:  # root without CAP_SYS_RESOURCE
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
 
 
 class Peers:
