@@ -92,7 +92,8 @@ static void release_locked(struct node_table *table, struct node *node)
 	while (node && node->type != NODE_ROOT && node->nlookup == 0 && node->refs == 0) {
 		struct node *parent = node->type == NODE_TREE ? node->parent : NULL;
 
-		g_hash_table_remove(table->nodes, node);
+		if (!node->orphan)
+			g_hash_table_remove(table->nodes, node);
 		node_free(node);
 		table->forgotten++;
 		if (parent)
@@ -213,6 +214,15 @@ void node_forget(struct node_table *table, struct node *node, uint64_t nlookup)
 	release_locked(table, node);
 	g_mutex_unlock(&table->lock);
 	trim(table);
+}
+
+void node_orphan(struct node_table *table, struct node *node)
+{
+	g_mutex_lock(&table->lock);
+	if (!node->orphan)
+		g_hash_table_remove(table->nodes, node);
+	node->orphan = true;
+	g_mutex_unlock(&table->lock);
 }
 
 void node_ref(struct node_table *table, struct node *node)

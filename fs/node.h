@@ -46,6 +46,7 @@ struct node {
 	char *name;       /* a hint (segment), the name in its directory (tree); owned */
 	uint32_t refs;
 	enum node_type type;
+	bool orphan; /* no longer in the table: its inode number is another segment's */
 	union {
 		struct opened *opened; /* segment: while it is open; guarded by the table's lock */
 		struct node *parent;   /* tree: referenced; NULL for .shmtree itself */
@@ -81,6 +82,12 @@ struct node *node_lookup_tree(struct node_table *table, struct node *parent,
 	const struct tree_entry *entry, const char *name);
 
 void node_forget(struct node_table *table, struct node *node, uint64_t nlookup);
+
+/*
+ * Takes a data file's node out of the table, although the kernel still knows it: a new segment has
+ * its inode number, and the next lookup makes a node of that one.
+ */
+void node_orphan(struct node_table *table, struct node *node);
 
 void node_ref(struct node_table *table, struct node *node);
 void node_unref(struct node_table *table, struct node *node);

@@ -39,6 +39,7 @@ int pin_node(struct fs *fs, struct node *node, struct pin *out)
 	node_table_unlock(fs->nodes);
 	if (out->opened) {
 		out->fd = out->opened->path_fd;
+		out->generation = out->opened->generation;
 		return 0;
 	}
 	return locate_segment(fs, node, out);
@@ -54,7 +55,7 @@ void unpin_node(struct fs *fs, struct node *node, struct pin *pin)
 
 /*
  * Adds a handle to the node's `opened`. If the node has none, the pin's goes back on it (its last
- * handle may just have been closed) or a new one is made of the pin.
+ * handle may just have been closed) or a new one is made of the pin. NULL: its is another file.
  */
 static struct opened *attach(struct fs *fs, struct node *node, struct pin *pin)
 {
@@ -62,15 +63,18 @@ static struct opened *attach(struct fs *fs, struct node *node, struct pin *pin)
 
 	g_mutex_init(&fresh->lock);
 	fresh->path_fd = pin->fd;
+	fresh->generation = pin->generation;
 	fresh->direct = pin->direct;
 	fresh->fixed_size = pin->fixed_size;
 	node_table_lock(fs->nodes);
 	if (!node->opened)
 		node->opened = pin->opened ? pin->opened : g_steal_pointer(&fresh);
-	used = node->opened;
-	used->refs++;
-	used->handles++;
-	node->refs++;
+	used = node->opened->generation == pin->generation ? node->opened : NULL;
+	if (used) {
+		used->refs++;
+		used->handles++;
+		node->refs++;
+	}
 	node_table_unlock(fs->nodes);
 	if (!fresh)
 		return used;
@@ -113,10 +117,17 @@ static void choose_data_path(struct fs *fs, struct opened *opened, int fd,
 struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
 	struct fuse_file_info *fi)
 {
-	struct handle *handle = g_new(struct handle, 1);
+	struct opened *opened = attach(fs, node, pin);
+	struct handle *handle;
 
+	if (!opened) {
+		node_orphan(fs->nodes, node);
+		close(fd);
+		return NULL;
+	}
+	handle = g_new(struct handle, 1);
 	handle->node = node;
-	handle->opened = attach(fs, node, pin);
+	handle->opened = opened;
 	handle->fd = fd;
 	choose_data_path(fs, handle->opened, fd, fi);
 	fi->fh = (uintptr_t)handle;

@@ -22,6 +22,7 @@ struct opened {
 	GMutex lock;       /* guards the rest; taken before the table's, never across a reply */
 	int backing_id;    /* 0: none */
 	bool direct;       /* no passthrough for this inode until it is closed */
+	uint64_t generation; /* constant: of the inode, for data files; else 0 */
 	bool fixed_size;   /* constant: no write may change the size (System V) */
 	struct lock_table *locks; /* NULL until somebody locks */
 };
@@ -36,6 +37,7 @@ struct handle {
 struct pin {
 	struct opened *opened; /* if the node was open */
 	int fd;                /* O_PATH */
+	uint64_t generation;   /* of the inode, for data files */
 	bool direct;           /* as the kind says: never passthrough */
 	bool fixed_size;
 };
@@ -51,7 +53,8 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 
 /*
  * Makes the handle of an open(2) and fills in what the kernel is told in `fi`. The pin and `fd` are
- * taken over. Call it as the daemon itself, never while wearing a caller's identity.
+ * taken over. Call it as the daemon itself, never while wearing a caller's identity. NULL if the
+ * node is open, but as another file than the pin's: a new one has its inode number.
  */
 struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
 	struct fuse_file_info *fi);

@@ -107,6 +107,7 @@ static int open_pinned(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 
 static void open_now(struct fs *fs, struct deferred *d)
 {
+	struct handle *handle;
 	struct pin pin;
 	int fd, r = pin_node(fs, d->node, &pin);
 
@@ -114,13 +115,19 @@ static void open_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, r);
 		return;
 	}
-	fd = open_pinned(fs, d->req, pin.fd, &d->fi);
+	if (is_data(d->node) && pin.opened)
+		r = tree_data_check(fs, d->node, &pin);
+	fd = r < 0 ? r : open_pinned(fs, d->req, pin.fd, &d->fi);
 	if (fd < 0) {
 		unpin_node(fs, d->node, &pin);
 		reply_result(d->req, fd);
-	} else {
-		reply_open(fs, d->req, handle_new(fs, d->node, &pin, fd, &d->fi), &d->fi);
+		return;
 	}
+	handle = handle_new(fs, d->node, &pin, fd, &d->fi);
+	if (handle)
+		reply_open(fs, d->req, handle, &d->fi);
+	else
+		reply_result(d->req, -ESTALE);
 }
 
 static bool empties_much(struct fs *fs, struct node *node, const struct fuse_file_info *fi)

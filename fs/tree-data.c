@@ -62,9 +62,28 @@ int tree_data_open(struct fs *fs, struct node *node, struct pin *out)
 	if (r < 0)
 		return r;
 	out->fd = file.fd;
+	out->generation = file.generation;
 	out->direct = !file.passthrough;
 	out->fixed_size = data->item.fixed_size;
 	return 0;
+}
+
+int tree_data_check(struct fs *fs, struct node *node, const struct pin *pin)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct pin now;
+	int r;
+
+	if (data->item.stamp == pin->generation)
+		return 0;
+	r = tree_data_open(fs, node, &now);
+	if (r < 0)
+		return r;
+	close(now.fd);
+	if (now.generation == pin->generation)
+		return 0;
+	node_orphan(fs->nodes, node);
+	return -ESTALE;
 }
 
 /* What the kernel is told from now on; nothing if the ID means something else by now. */
@@ -97,7 +116,7 @@ int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 	g_autofree struct tree_data *data = data_copy(fs, node);
 	struct stat st;
 	struct pin pin;
-	int r = refresh(fs, node, data);
+	int r = node->orphan ? -ESTALE : refresh(fs, node, data);
 
 	if (r < 0 && !g_atomic_pointer_get(&node->opened))
 		return r;

@@ -38,6 +38,13 @@ struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const st
 	struct stat *st);
 
 int tree_data_open(struct fs *fs, struct node *node, struct pin *out);
+
+/*
+ * Before an open(2) joins those that have the node open: -ESTALE if the ID means another segment by
+ * now, whose next lookup then gets a node of its own. The stamp of a System V segment does not tell
+ * that for sure.
+ */
+int tree_data_check(struct fs *fs, struct node *node, const struct pin *pin);
 int tree_data_stat(struct fs *fs, struct node *node, struct stat *out);
 
 /*
