@@ -2,7 +2,7 @@
 #include "posix.h"
 
 #include "residency.h"
-#include "semaphore.h"
+#include "named-semaphore.h"
 #include "util.h"
 
 #include <dirent.h>

@@ -226,26 +226,14 @@ struct act {
 	struct shmid_ds ds;
 };
 
-static int remove_segment(void *data)
+static int end_segment(int id)
 {
-	struct act *act = data;
-	struct sysvipc_identity identity;
-	int r = sysvipc_wear(act->caller, &identity);
-
-	if (r < 0)
-		return r;
-	r = shmctl(act->shmid, IPC_RMID, NULL) < 0 ? sysvipc_error(errno) : 0;
-	sysvipc_shed(&identity);
-	return r;
+	return shmctl(id, IPC_RMID, NULL);
 }
 
 static int sysv_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {
-	struct act act = { .caller = caller };
-
-	if (!sysvipc_parse_id(id, &act.shmid))
-		return -ENOENT;
-	return sysvipc_enter(realm, remove_segment, &act);
+	return sysvipc_remove(realm, id, caller, end_segment);
 }
 
 static int change_segment(void *data)
@@ -461,16 +449,11 @@ static const struct attribute attributes[] = {
 static const struct attribute *const tables[] = { segment_attributes, sysvipc_attributes,
 	attributes, NULL };
 
-static bool sysv_present(const struct realm *realm)
-{
-	return realm->ipc_ns != 0;
-}
-
 const struct kind kind_sysv = {
 	.directory = "sysv",
 	.data = DATA_FILE,
 	.attributes = tables,
-	.present = sysv_present,
+	.present = sysvipc_present,
 	.each = sysv_each,
 	.stat = sysv_stat,
 	.open = sysv_open,

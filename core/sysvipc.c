@@ -206,6 +206,40 @@ int sysvipc_error(int error)
 	return error == EINVAL || error == EIDRM ? -ENOENT : -error;
 }
 
+struct removal {
+	const struct caller *caller;
+	int id;
+	int (*end)(int id);
+};
+
+static int remove_object(void *data)
+{
+	const struct removal *removal = data;
+	struct sysvipc_identity identity;
+	int r = sysvipc_wear(removal->caller, &identity);
+
+	if (r < 0)
+		return r;
+	r = removal->end(removal->id) < 0 ? sysvipc_error(errno) : 0;
+	sysvipc_shed(&identity);
+	return r;
+}
+
+int sysvipc_remove(const struct realm *realm, const char *id, const struct caller *caller,
+	int (*end)(int id))
+{
+	struct removal removal = { .caller = caller, .end = end };
+
+	if (!sysvipc_parse_id(id, &removal.id))
+		return -ENOENT;
+	return sysvipc_enter(realm, remove_object, &removal);
+}
+
+bool sysvipc_present(const struct realm *realm)
+{
+	return realm->ipc_ns != 0;
+}
+
 void sysvipc_complete(struct sysvipc_item *s, int id)
 {
 	snprintf(s->item.id, sizeof s->item.id, "%d", id);

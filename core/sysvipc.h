@@ -67,6 +67,16 @@ struct sysvipc_identity {
 int sysvipc_wear(const struct caller *caller, struct sysvipc_identity *out);
 void sysvipc_shed(const struct sysvipc_identity *identity);
 
+/*
+ * kind->remove of all three: `end` is *ctl(IPC_RMID), which returns -1 and sets errno, and is called
+ * with the caller's effective ids in the realm's namespace.
+ */
+int sysvipc_remove(const struct realm *realm, const char *id, const struct caller *caller,
+	int (*end)(int id));
+
+/* kind->present of all three. */
+bool sysvipc_present(const struct realm *realm);
+
 /* An ID: digits without leading zeros that fit an int. False otherwise. */
 bool sysvipc_parse_id(const char *text, int *id);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The files directly under .shmtree. */
+#include "ipc-limits.h"
 #include "listing.h"
 #include "ops.h"
 #include "tree.h"
@@ -149,6 +150,15 @@ static int show_segments_json(struct fs *fs, const struct caller *caller, struct
 	return 0;
 }
 
+static int show_limits(struct fs *fs, const struct caller *caller, struct content *out)
+{
+	struct limit limits[LIMITS_MAX];
+
+	(void)caller;
+	limits_render(limits, limits_read(&fs->realm, limits), out->text);
+	return 0;
+}
+
 #define ALL_FACETS (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
 
 const struct tree_entry tree_files[] = {
@@ -156,5 +166,6 @@ const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "status", .needs = ALL_FACETS, .show = show_status },
 	{ TREE_FILE, "segments", .needs = ALL_FACETS, .show = show_segments },
 	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .show = show_segments_json },
+	{ TREE_FILE, "limits", .show = show_limits },
 	{ 0 },
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "semaphore.h"
+#include "named-semaphore.h"
 
 #include "util.h"
 
