@@ -2,3 +2,5 @@
 /* The suites, in the order in which they run. */
 SUITE(render)
 SUITE(devices)
+SUITE(maps)
+SUITE(spaces)
