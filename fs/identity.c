@@ -144,6 +144,17 @@ void identity_groups(struct identity *id)
 	g_array_unref(caller.groups);
 }
 
+void identity_begin_as_group(struct identity *id, fuse_req_t req)
+{
+	*id = (struct identity){ .req = req };
+	if (!privileged)
+		return;
+	set_fs_ids(0, fuse_req_ctx(req)->gid);
+	id->worn = true;
+	identity_groups(id);
+	identity_without_fsetid(id);
+}
+
 bool identity_retry(struct identity *id, int result)
 {
 	if (!id->worn || id->full || (result != -EPERM && result != -EACCES))

@@ -61,5 +61,11 @@ void identity_end(struct identity *id);
  */
 void identity_without_fsetid(struct identity *id);
 
+/*
+ * In place of identity_begin(): the daemon's own right to any file, but the caller's groups and no
+ * CAP_FSETID, which decide whether set-group-ID goes.
+ */
+void identity_begin_as_group(struct identity *id, fuse_req_t req);
+
 /* Sets the umask of this thread alone, for the creation that follows. */
 void identity_umask(mode_t umask);

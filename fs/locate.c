@@ -77,7 +77,7 @@ int locate_stat(struct fs *fs, struct node *node, struct stat *out)
 	int r;
 
 	/* One call less than a pin, for what is asked most: a file that nobody has open. */
-	if (node->type == NODE_SEGMENT && !node->data && !g_atomic_pointer_get(&node->opened))
+	if (node->type == NODE_SEGMENT && !node->data && !node_is_open(node))
 		return stat_object(fs, node, out);
 	if (is_data(node))
 		return tree_data_stat(fs, node, out);

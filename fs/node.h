@@ -95,6 +95,12 @@ void node_unref(struct node_table *table, struct node *node);
 /* The object of that inode goes by that name now; nothing if the kernel does not know it. */
 void node_renamed(struct node_table *table, uint64_t ino, const char *name);
 
+/* Whether some handle is on it: true from before the open is answered. */
+static inline bool node_is_open(const struct node *node)
+{
+	return node->type == NODE_SEGMENT && g_atomic_pointer_get((struct opened **)&node->opened);
+}
+
 /* A copy of the name, for a segment whose name another thread may change. Caller frees. */
 char *node_dup_name(struct node_table *table, struct node *node);
 

@@ -21,7 +21,7 @@ static void getattr_now(struct fs *fs, struct deferred *d)
 	if (r < 0)
 		reply_result(d->req, r);
 	else
-		reply_attr(fs, d->req, &st);
+		reply_attr(fs, d->req, d->node, &st);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -112,14 +112,6 @@ static int change_all(const struct change *change)
 {
 	int set = change->to_set, r = 0;
 
-	/*
-	 * Nothing to set: the kernel is about to write, through passthrough and with the daemon's
-	 * credentials, for a caller whose write clears set-user-ID and set-group-ID. A chown(2) to
-	 * nobody clears exactly those.
-	 */
-	if (!(set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
-			SET_TIMES)))
-		return change_owner(change);
 	if (set & FUSE_SET_ATTR_SIZE)
 		r = change_size(change);
 	if (r == 0 && set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
@@ -129,6 +121,28 @@ static int change_all(const struct change *change)
 	/* A truncation sets the time by itself, and needs no ownership for it as utimensat() would. */
 	if (r == 0 && set & SET_TIMES && !(set & FUSE_SET_ATTR_SIZE))
 		r = change_times(change);
+	return r;
+}
+
+/*
+ * Nothing to set: the kernel is about to write, through passthrough and with the daemon's
+ * credentials, for a caller whose write clears set-user-ID and set-group-ID whoever owns the file.
+ * A chown(2) to nobody clears exactly those.
+ */
+static bool is_before_write(const struct change *change)
+{
+	return !(change->to_set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
+					  FUSE_SET_ATTR_GID | SET_TIMES));
+}
+
+static int clear_set_ids(fuse_req_t req, const struct change *change)
+{
+	struct identity id;
+	int r;
+
+	identity_begin_as_group(&id, req);
+	r = change_owner(change);
+	identity_end(&id);
 	return r;
 }
 
@@ -142,8 +156,7 @@ static int change_as_caller(fuse_req_t req, const struct change *change)
 	if (unprivileged)
 		identity_without_fsetid(&id);
 	/* Set-group-ID is dropped in silence where the caller is not in the group. */
-	if ((change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID) ||
-		change->to_set == 0)
+	if (change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID)
 		identity_groups(&id);
 	do
 		r = change_all(change);
@@ -163,7 +176,7 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	path = fd_path(pin.fd);
 	change->path = path.text;
 	change->path_fd = pin.fd;
-	r = change_as_caller(req, change);
+	r = is_before_write(change) ? clear_set_ids(req, change) : change_as_caller(req, change);
 	unpin_node(fs, node, &pin);
 	return r;
 }
@@ -190,7 +203,7 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 	if (r < 0)
 		reply_result(d->req, r);
 	else
-		reply_attr(fs, d->req, &st);
+		reply_attr(fs, d->req, d->node, &st);
 }
 
 static bool frees_much(struct fs *fs, struct node *node)

@@ -13,7 +13,7 @@ void reply_result(fuse_req_t req, int result);
 
 /* Hands over one lookup of `node`. */
 void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *st);
-void reply_attr(struct fs *fs, fuse_req_t req, const struct stat *st);
+void reply_attr(struct fs *fs, fuse_req_t req, const struct node *node, const struct stat *st);
 
 /* Hands over the handle in `fi`; with `st`, one lookup of its node as well (create, tmpfile). */
 void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi);

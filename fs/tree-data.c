@@ -118,7 +118,7 @@ int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 	struct pin pin;
 	int r = node->orphan ? -ESTALE : refresh(fs, node, data);
 
-	if (r < 0 && !g_atomic_pointer_get(&node->opened))
+	if (r < 0 && !node_is_open(node))
 		return r;
 	fill_stat(node->ino, &data->item, out);
 	if (r == 0)

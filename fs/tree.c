@@ -125,7 +125,7 @@ static void getattr_item(struct fs *fs, struct deferred *d)
 		return;
 	}
 	fill_stat(d->node, item, &st);
-	reply_attr(fs, d->req, &st);
+	reply_attr(fs, d->req, d->node, &st);
 }
 
 void tree_getattr(struct fs *fs, fuse_req_t req, struct node *node)
@@ -138,7 +138,7 @@ void tree_getattr(struct fs *fs, fuse_req_t req, struct node *node)
 		return;
 	}
 	fill_stat(node, NULL, &st);
-	reply_attr(fs, req, &st);
+	reply_attr(fs, req, node, &st);
 }
 
 /* Names */

@@ -50,6 +50,12 @@ int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, vo
 /* Whether a listing of it may have to wait for other processes. */
 bool tree_waits(const struct node *node);
 
+/* Whether it is a place whose name and attributes never change: all but an item's directory. */
+static inline bool tree_is_fixed(const struct node *node)
+{
+	return node->type == NODE_TREE && node->entry->type != TREE_ITEM;
+}
+
 /* The realm that a node lies in. */
 const struct realm *tree_realm(struct fs *fs, const struct node *node);
 
