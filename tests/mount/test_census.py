@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Counts are the truth: helper processes map and hold a known number of times."""
+import errno
+import mmap
+import os
+import threading
+
+from harness import (MOUNTED, Mapper, as_user, equal, check, eventually, fails, opened, read, table,
+                     test, write)
+
+PAGE = mmap.PAGESIZE
+BACKENDS = ('auto', 'query', 'text')
+
+
+def counts(t, name):
+    return tuple(t.number(name, a) for a in ('mappings', 'processes', 'openers'))
+
+
+@test(MOUNTED)
+def three_processes_come_and_go(t):
+    write(t.shm / 'x', bytes(PAGE))
+    equal(counts(t, 'x'), (0, 0, 0))
+    equal(t.attribute('x', 'state'), 'idle')
+    mappers = []
+    for i in range(3):
+        mappers.append(Mapper(t.shm / 'x'))
+        equal(counts(t, 'x'), (sum(range(i + 1)), i, i + 1))
+        equal(mappers[-1](f'map {i + 1}'), i + 1)
+        equal(t.attribute('x', 'state'), 'mapped')
+    equal(counts(t, 'x'), (6, 3, 3))
+    mappers[2]('unmap 2')
+    equal(counts(t, 'x'), (4, 3, 3))
+    mappers[2]('unmap 1')
+    equal(counts(t, 'x'), (3, 2, 3))
+    for left, mapper in ((2, mappers[0]), (0, mappers[1]), (0, mappers[2])):
+        mapper.end()
+        equal(t.number('x', 'mappings'), left)
+    equal(t.attribute('x', 'state'), 'idle')
+
+
+@test(MOUNTED)
+def each_back_end_counts_the_same(t):
+    write(t.shm / 'x', bytes(3 * PAGE))
+    t.stop()
+    with Mapper(t.shm / 'x') as one, Mapper(t.shm / 'x', 'r') as two:
+        one('map 3')
+        one('private 2')
+        one('split')
+        two('map 4')
+        two('dup 3')
+        for backend in BACKENDS:
+            t.start('-o', f'census={backend}')
+            if backend != 'auto':
+                equal(t.status()['census'], backend)
+            equal(counts(t, 'x'), (12, 2, 5), f'census={backend}')
+            equal(len(t.rows('x', 'mappers')), 12)
+            t.stop()
+
+
+@test(MOUNTED)
+def mappings_through_the_mount_count(t):
+    write(t.shm / 'x', bytes(PAGE))
+    with Mapper(t.root / 'x') as inside, Mapper(t.shm / 'x') as outside:
+        inside('private 2')
+        outside('map 1')
+        if t.shared_mmap:
+            inside('map 3')
+        equal(counts(t, 'x'), (6 if t.shared_mmap else 3, 2, 2))
+        pids = {int(row['PID']) for row in t.rows('x', 'mappers')}
+        equal(pids, {inside.pid, outside.pid})
+        inside('close')
+        equal(counts(t, 'x'), (6 if t.shared_mmap else 3, 2, 1))
+
+
+@test(MOUNTED)
+def the_daemon_does_not_count(t):
+    """Not its descriptors, nor those of passthrough, nor its mappings, whatever it does for others."""
+    write(t.root / 'x', bytes(PAGE))
+    with opened(t.root / 'x', os.O_RDWR) as one, opened(t.root / 'x', os.O_RDONLY):
+        os.pwrite(one, b'abc', 0)
+        os.pread(one, 3, 0)
+        equal(counts(t, 'x'), (0, 0, 2))
+        equal(t.attribute('x', 'state'), 'open')
+        equal({int(row['PID']) for row in t.rows('x', 'holders')}, {os.getpid()})
+    equal(counts(t, 'x'), (0, 0, 0))
+    equal(t.attribute('x', 'state'), 'idle')
+
+
+@test(MOUNTED)
+def fork_exec_vfork_threads(t):
+    write(t.shm / 'x', bytes(PAGE))
+    with Mapper(t.shm / 'x') as mapper:
+        mapper('map 5')
+        mapper('threads 8')
+        equal(counts(t, 'x'), (5, 1, 1), 'threads are one address space')
+        mapper('vfork')
+        equal(t.number('x', 'mappings'), 5, 'a vforked child is in the same one')
+        equal(t.number('x', 'processes'), 1)
+        mapper('fork')
+        equal(t.number('x', 'mappings'), 10, 'a forked child has its own')
+        equal(t.number('x', 'processes'), 2)
+    with Mapper(t.shm / 'x') as mapper:
+        mapper('map 7')
+        equal(mapper('exec'), mapper.pid)
+        equal(counts(t, 'x'), (0, 0, 1), 'exec leaves none')
+        mapper('map 2')
+        equal(counts(t, 'x'), (2, 1, 1), 'and the process is read anew')
+
+
+@test(MOUNTED)
+def a_process_whose_first_thread_has_exited(t):
+    write(t.shm / 'x', bytes(PAGE))
+    with Mapper(t.shm / 'x') as mapper:
+        mapper('map 3')
+        mapper('retire')
+        stat = f'/proc/{mapper.pid}/stat'
+        eventually(lambda: read(stat).rsplit(b')', 1)[1].split()[0] == b'Z', 'the leader is a zombie')
+        equal(counts(t, 'x'), (3, 1, 1))
+        equal(t.attribute('x', 'state'), 'mapped')
+        mapper('map 1')
+        equal(counts(t, 'x'), (4, 1, 1))
+        equal({int(row['PID']) for row in t.rows('x', 'mappers')}, {mapper.pid})
+
+
+@test(MOUNTED)
+def many_mappings_of_one_process(t):
+    """More than a page of /proc/PID/maps, many times over."""
+    write(t.shm / 'x', bytes(PAGE))
+    with Mapper(t.shm / 'x') as mapper:
+        mapper('map 20000')
+        equal(counts(t, 'x'), (20000, 1, 1))
+        rows = t.rows('x', 'mappers')
+        equal(len(rows), 20000)
+        equal(len({row['START'] for row in rows}), 20000, 'each once')
+        mapper('unmap 19999')
+        equal(counts(t, 'x'), (1, 1, 1))
+
+
+@test(MOUNTED)
+def a_thousand_mappings_made_and_undone_meanwhile(t):
+    """What stays is counted each time, what comes and goes at most as often as it is there."""
+    write(t.shm / 'x', bytes(PAGE))
+    write(t.shm / 'y', bytes(PAGE))
+    with Mapper(t.shm / 'x') as steady, Mapper(t.shm / 'x') as restless, Mapper(t.shm / 'y') as other:
+        steady('map 17')
+        other('map 5')
+        restless('map 4')
+        restless('churn 1000')
+        for _ in range(60):
+            got = t.number('x', 'mappings')
+            check(21 <= got <= 1021, f'{got} mappings, of which 21 stay and 1000 come and go')
+            equal(t.number('x', 'processes'), 2)
+            equal(t.number('y', 'mappings'), 5)
+        check(restless('calm') > 0, 'it did come and go')
+        equal(counts(t, 'x'), (21, 2, 2))
+
+
+@test(MOUNTED)
+def a_mapping_made_before_the_open_is_in_it(t):
+    write(t.shm / 'x', bytes(PAGE))
+    with Mapper(t.shm / 'x') as mapper:
+        for i in range(1, 200):
+            mapper('map 1')
+            equal(t.number('x', 'mappings'), i)
+
+
+@test(MOUNTED)
+def readers_at_once_all_get_the_truth(t):
+    write(t.shm / 'x', bytes(PAGE))
+    wrong = []
+    with Mapper(t.shm / 'x') as mapper:
+        for i in range(1, 20):
+            mapper('map 1')
+
+            def reader():
+                if (got := t.number('x', 'mappings')) != i:
+                    wrong.append((got, i))
+            threads = [threading.Thread(target=reader) for _ in range(16)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    equal(wrong, [])
+
+
+@test(MOUNTED)
+def names_that_lie(t):
+    names = [b'x (deleted)', b'two  words', b'new\nline', b'tab\tbed', b'back\\slash', b'\xff\xfe',
+             b'-', b'sem.like', b'SYSV00000000 (deleted)', b'memfd:x', 'ünïcode'.encode(), b'n' * 255,
+             b'x']
+    shm = os.fsencode(t.shm)
+    mappers = []
+    for i, name in enumerate(names, 1):
+        write(os.path.join(shm, name), bytes(PAGE))
+        mappers.append(Mapper(os.fsdecode(os.path.join(shm, name))))
+        mappers[-1](f'map {i}')
+    posix = os.fsencode(t.meta / 'posix')
+    equal(set(os.listdir(posix)), set(names))
+    for i, name in enumerate(names, 1):
+        equal(read(os.path.join(posix, name, b'mappings')), b'%d\n' % i, name)
+        equal(read(os.path.join(posix, name, b'processes')), b'1\n', name)
+    rows = [r for r in table(read(t.meta / 'segments'))[0] if r['KIND'] == b'posix']
+    equal({r['NAME']: int(r['MAPPINGS']) for r in rows}, {n: i for i, n in enumerate(names, 1)})
+    for mapper in mappers:
+        mapper.end()
+
+
+@test(MOUNTED)
+def a_deleted_namesake_does_not_count(t):
+    write(t.shm / 'x', bytes(PAGE))
+    with Mapper(t.shm / 'x') as old:
+        old('map 9')
+        os.unlink(t.shm / 'x')
+        fails(errno.ENOENT, read, t.meta / 'posix' / 'x' / 'mappings')
+        write(t.shm / 'x', bytes(PAGE))
+        equal(counts(t, 'x'), (0, 0, 0))
+        equal(t.attribute('x', 'state'), 'idle')
+        write(t.shm / 'x (deleted)', bytes(PAGE))
+        equal(counts(t, 'x (deleted)'), (0, 0, 0))
+
+
+@test(MOUNTED)
+def two_names_of_one_object(t):
+    write(t.shm / 'a', bytes(PAGE))
+    os.link(t.shm / 'a', t.shm / 'b')
+    with Mapper(t.shm / 'a') as one, Mapper(t.shm / 'b') as two:
+        one('map 1')
+        two('map 2')
+        equal(counts(t, 'a'), (3, 2, 2))
+        equal(counts(t, 'b'), (3, 2, 2))
+
+
+@test(MOUNTED)
+def renamed_while_mapped(t):
+    write(t.shm / 'a', bytes(PAGE))
+    with Mapper(t.shm / 'a') as mapper:
+        mapper('map 2')
+        os.rename(t.root / 'a', t.root / 'b')
+        fails(errno.ENOENT, read, t.meta / 'posix' / 'a' / 'mappings')
+        equal(counts(t, 'b'), (2, 1, 1))
+
+
+@test(MOUNTED)
+def rows_of_mappers(t):
+    write(t.shm / 'x', bytes(3 * PAGE))
+    with Mapper(t.shm / 'x') as mapper, Mapper(t.shm / 'x', 'r', user=None) as reader:
+        mapper('split')
+        reader('map 1')
+        wanted = set()
+        for pid in mapper.pid, reader.pid:
+            for line in read(f'/proc/{pid}/maps').decode().splitlines():
+                if line.endswith('/dev/shm/x'):
+                    place, perms, offset = line.split()[:3]
+                    start, end = place.split('-')
+                    wanted.add((pid, 0, 'mapper', int(start, 16), int(end, 16), perms,
+                                int(offset, 16)))
+        equal(len(wanted), 4)
+        rows = t.rows('x', 'mappers')
+        equal(list(rows[0]), 'PID UID COMMAND START END PERMS OFFSET'.split())
+        got = {(int(r['PID']), int(r['UID']), r['COMMAND'].decode(), int(r['START'], 0),
+                int(r['END'], 0), r['PERMS'].decode(), int(r['OFFSET'])) for r in rows}
+        equal(got, wanted)
+
+
+@test(MOUNTED)
+def rows_of_holders(t):
+    write(t.shm / 'x', b'')
+    with opened(t.shm / 'x', os.O_RDONLY) as one, opened(t.root / 'x', os.O_RDWR) as two, \
+            opened(t.shm / 'x', os.O_WRONLY) as three:
+        rows = t.rows('x', 'holders')
+        equal(list(rows[0]), 'PID UID COMMAND FD MODE'.split())
+        equal({int(r['PID']) for r in rows}, {os.getpid()})
+        equal({int(r['FD']): r['MODE'].decode() for r in rows}, {one: 'r', two: 'rw', three: 'w'})
+
+
+@test(MOUNTED)
+def resident_bytes(t):
+    write(t.shm / 'x', bytes(5 * PAGE))
+    os.truncate(t.shm / 'x', 100 * PAGE)
+    equal(t.number('x', 'resident'), 5 * PAGE)
+    equal(t.number('x', 'swapped'), 0)
+    equal(os.stat(t.shm / 'x').st_blocks, 5 * PAGE // 512, 'looking brought no page in')
+
+
+@test(MOUNTED)
+def counts_are_for_everyone_rows_for_their_own(t):
+    write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
+    with Mapper(t.shm / 'x') as roots, Mapper(t.shm / 'x', user=1234) as theirs:
+        roots('map 3')
+        theirs('map 2')
+        equal(len(t.rows('x', 'mappers')), 5)
+
+        def look():
+            equal(t.number('x', 'mappings'), 5)
+            rows, remarks = table(read(t.meta / 'posix' / 'x' / 'mappers'))
+            equal([int(r['PID']) for r in rows], [theirs.pid] * 2)
+            check(len(remarks) == 1 and '3' in remarks[0], f'a last line counts the others: {remarks}')
+            rows, remarks = table(read(t.meta / 'posix' / 'x' / 'holders'))
+            equal([int(r['PID']) for r in rows], [theirs.pid])
+            check(len(remarks) == 1 and '1' in remarks[0], f'a last line counts the others: {remarks}')
+        equal(as_user(1234, 1234, look), 0)
