@@ -308,10 +308,10 @@ class Tree:
         """Starts a daemon in the foreground; returns when the mount is there."""
         root = root or self.root
         arguments = ['-f', '-o', f'passthrough={self.path}', *self.options, *options]
-        before = mounts_at(root)
+        before = mount_ids(root)
         self.daemon = subprocess.Popen([self.program, os.fspath(root), *arguments],
                                        stdin=subprocess.DEVNULL)
-        wait_for_mount(root, before + 1, self.daemon)
+        wait_for_mount(root, before, self.daemon)
 
     def stop(self, number=signal.SIGTERM):
         daemon, self.daemon = self.daemon, None
@@ -326,20 +326,24 @@ class Tree:
         daemon.wait(PATIENCE)
 
 
-def mounts_at(path):
-    """How many file systems are mounted on exactly this path."""
+def mount_ids(path):
+    """Of the file systems mounted on exactly this path."""
     wanted = os.fsencode(path)
     with open('/proc/self/mountinfo', 'rb') as file:
-        return sum(unescape(line.split(b' ')[4]) == wanted for line in file)
+        return {fields[0] for fields in map(bytes.split, file) if unescape(fields[4]) == wanted}
 
 
-def wait_for_mount(path, count, process):
-    """Waits until `count` file systems are mounted there; the kernel tells of each change."""
+def mounts_at(path):
+    return len(mount_ids(path))
+
+
+def wait_for_mount(path, before, process):
+    """Waits for one more than were there before; the kernel tells of each change."""
     deadline = time.monotonic() + PATIENCE
     with open('/proc/self/mountinfo', 'rb') as changes:
         poll = select.poll()
         poll.register(changes, select.POLLERR | select.POLLPRI)
-        while mounts_at(path) < count:
+        while not mount_ids(path) - before:
             check(process.poll() is None, f'the daemon ended with status {process.returncode}')
             check(time.monotonic() < deadline, f'nothing was mounted on {path}')
             poll.poll(50)

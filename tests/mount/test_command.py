@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line: starting, stopping, options, and what prevents a mount."""
+import errno
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+
+from harness import (MOUNTED, Mapper, as_user, call, equal, check, eventually, fails, mounts_at, opened,
+                     read, run, skip, test, write)
+
+HERE = ('auto',)
+MS_BIND = 4096
+USER = pwd.getpwnam('nobody').pw_uid  # fusermount3 asks for a name
+
+
+def refused(t, *arguments, program=None, **keywords):
+    """Starts a daemon that must fail as said: exit status 1 and one line, which is returned."""
+    done = subprocess.run([program or t.program, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          capture_output=True, check=False, timeout=60, **keywords)
+    text = done.stderr.decode()
+    equal(done.returncode, 1, f'status ({text})')
+    equal(done.stdout, b'', 'standard output')
+    equal(text.count('\n'), 1, f'one line, not {text!r}')
+    check(text.startswith('shmtree: '), text)
+    return text
+
+
+def start_in_background(t, *arguments, root=None, **keywords):
+    """Returns when the program has: by then the mount must work."""
+    done = subprocess.run([t.program, str(root or t.root), *arguments], stdin=subprocess.DEVNULL,
+                          capture_output=True, check=False, timeout=60, **keywords)
+    equal((done.returncode, done.stdout, done.stderr), (0, b'', b''), 'status and messages')
+
+
+def private_dev(fuse_mode):
+    """A /dev of the test's own, with or without FUSE."""
+    os.mkdir('dev')
+    call('mount', 'dev', 'dev', b'tmpfs', 0, b'mode=755')
+    os.umask(0)
+    for name, minor in ('null', 3), ('zero', 5), ('full', 7), ('random', 8), ('urandom', 9):
+        os.mknod(f'dev/{name}', stat.S_IFCHR | 0o666, os.makedev(1, minor))
+    if fuse_mode is not None:
+        os.mknod('dev/fuse', stat.S_IFCHR | fuse_mode, os.makedev(10, 229))
+    os.umask(0o022)
+    os.mkdir('dev/shm')
+    call('mount', 'dev', '/dev', b'', MS_BIND, b'')
+    call('mount', 'shm', '/dev/shm', b'tmpfs', 0, b'size=64m,mode=1777')
+
+
+def need_fusermount():
+    helper = shutil.which('fusermount3')
+    if not helper or not os.stat(helper).st_mode & stat.S_ISUID:
+        skip('no fusermount3 here, or it has no power')
+
+
+def users_directory(t):
+    root = t.private / 'home' / 'mnt'
+    root.mkdir(parents=True)
+    for directory in root.parent, root:
+        os.chown(directory, USER, USER)
+    os.chmod(t.private, 0o1777)
+    return root
+
+
+def as_a_user():
+    """For subprocess: with that identity, and a program that the user may reach."""
+    return {'user': USER, 'group': USER, 'extra_groups': []}
+
+
+def daemon_pid(root):
+    return int(dict(line.split('\t', 1) for line in
+                    read(f'{root}/.shmtree/status').decode().splitlines())['pid'])
+
+
+def ended(pid):
+    try:
+        return read(f'/proc/{pid}/stat').rsplit(b')', 1)[1].split()[0] == b'Z'
+    except FileNotFoundError:
+        return True
+
+
+@test(MOUNTED, start=False)
+def background(t):
+    start_in_background(t, '-o', f'passthrough={t.path}')
+    write(t.root / 'x', b'works at once')
+    equal(read(t.shm / 'x'), b'works at once')
+    pid = daemon_pid(t.root)
+    equal(os.readlink(f'/proc/{pid}/cwd'), '/')
+    equal({os.readlink(f'/proc/{pid}/fd/{n}') for n in range(3)}, {'/dev/null'})
+    equal(os.getsid(pid), pid, 'a session of its own')
+    run('umount', t.root)
+    eventually(lambda: ended(pid), 'the daemon ends')
+
+
+@test(HERE, start=False)
+def signals_unmount(t):
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        t.start()
+        write(t.root / 'x', b'')
+        t.stop(number)
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        start_in_background(t)
+        pid = daemon_pid(t.root)
+        os.kill(pid, number)
+        eventually(lambda: ended(pid) and mounts_at(t.root) == 0, f'signal {number} unmounts')
+
+
+@test(HERE, start=False)
+def signals_unmount_a_mount_in_use(t):
+    t.start()
+    write(t.root / 'x', b'kept')
+    fd = os.open(t.root / 'x', os.O_RDONLY)
+    t.stop()
+    fails(errno.ENOTCONN, os.fstat, fd)
+    equal(read(t.shm / 'x'), b'kept')
+
+
+@test(HERE, start=False)
+def help_and_version(t):
+    for flag in '-h', '--help':
+        text = run(t.program, flag).decode()
+        check(text.startswith('usage: shmtree'), text[:80])
+        for option in ('census=', 'passthrough=', 'proc=', 'attr_timeout=', 'entry_timeout='):
+            check(option in text, f'{option} in the help')
+    for flag in '-V', '--version':
+        check(run(t.program, flag).startswith(b'shmtree '), flag)
+
+
+@test(HERE, start=False)
+def wrong_arguments(t):
+    check('mount point' in refused(t), 'no arguments')
+    check('too many' in refused(t, 'a', 'b', 'c'), 'three paths')
+    for option in ('census=wrong', 'passthrough=perhaps', 'attr_timeout=-1', 'entry_timeout=soon'):
+        text = refused(t, t.root, '-o', option)
+        check(option.split('=')[0] in text or 'timeout' in text, text)
+    for arguments in (('-o', 'no_such_option'), ('--no-such-option',), ('-Z',)):
+        text = refused(t, t.root, *arguments)
+        check(arguments[-1].lstrip('-') in text, f'{text} names {arguments}')
+    equal(mounts_at(t.root), 0)
+
+
+@test(HERE, start=False)
+def wrong_places(t):
+    missing = t.private / 'missing'
+    check('missing' in refused(t, missing), 'names the directory')
+    write(t.private / 'file', b'')
+    check('not a directory' in refused(t, t.private / 'file'), 'a file')
+    check(str(t.private / 'nosource') in refused(t, t.private / 'nosource', t.root), 'source')
+    check('proc' in refused(t, t.root, '-o', f'proc={t.private}/nowhere'), 'procfs')
+    t.start()
+    text = refused(t, t.root)
+    check('already' in text and 'umount' in text, text)
+    equal(mounts_at(t.root), 1)
+
+
+@test(HERE, start=False)
+def no_fuse_device(t):
+    private_dev(fuse_mode=None)
+    text = refused(t, t.root)
+    check('/dev/fuse' in text and 'modprobe' in text, text)
+
+
+@test(HERE, start=False)
+def source_and_mount_point(t):
+    os.mkdir('other')
+    call('mount', 'other', 'other', b'tmpfs', 0, b'size=1m,mode=1777')
+    write('other/here', b'of another tmpfs')
+    daemon = subprocess.Popen([t.program, 'other', str(t.root), '-f'])
+    eventually(lambda: mounts_at(t.root) == 1, 'mounted')
+    equal(read(t.root / 'here'), b'of another tmpfs')
+    equal(set(os.listdir(t.root)) - {'.shmtree'}, {'here'})
+    daemon.terminate()
+    equal(daemon.wait(30), 0)
+
+
+@test(HERE, start=False)
+def odd_mount_points(t):
+    for name in 'two words', 'new\nline', 'back\\slash', 'tab\there', 'ü', 'comma,equals=':
+        root = t.private / name
+        root.mkdir()
+        start_in_background(t, root=root)
+        write(root / 'x', b'')
+        pid = daemon_pid(root)
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: ended(pid) and mounts_at(root) == 0, f'{name!r} unmounted')
+    os.symlink(t.root, 'link')
+    start_in_background(t, root='link')
+    equal(mounts_at(t.root), 1)
+    check(os.path.exists('link/.shmtree/status'), 'through the link')
+    run('umount', t.root)
+
+
+@test(MOUNTED, start=False)
+def read_only(t):
+    write(t.shm / 'x', b'kept')
+    t.start('-o', 'ro')
+    equal(read(t.root / 'x'), b'kept')
+    for function, *arguments in ((write, t.root / 'x', b'y'), (os.unlink, t.root / 'x'),
+                                 (write, t.root / 'new', b''), (os.chmod, t.root / 'x', 0),
+                                 (os.truncate, t.root / 'x', 0),
+                                 (os.rename, t.root / 'x', t.root / 'y')):
+        fails(errno.EROFS, function, *arguments)
+    equal(t.attribute('x', 'state'), 'idle')
+    equal(read(t.shm / 'x'), b'kept')
+
+
+@test(MOUNTED, start=False)
+def single_threaded(t):
+    t.start('-s')
+    write(t.root / 'x', bytes(4096))
+    with Mapper(t.root / 'x') as mapper:
+        mapper('private 3')
+        equal(t.number('x', 'mappings'), 3)
+
+
+@test(MOUNTED, start=False)
+def timeouts_are_options(t):
+    t.start('-o', 'attr_timeout=3600,entry_timeout=3600')
+    write(t.shm / 'x', b'123')
+    equal(os.stat(t.root / 'x').st_size, 3)
+    os.chmod(t.shm / 'x', 0o604)
+    check(os.stat(t.root / 'x').st_mode & 0o777 != 0o604, 'the attributes were kept, as asked for')
+
+
+@test(HERE, start=False)
+def debug_output(t):
+    with open('log', 'wb') as log:
+        daemon = subprocess.Popen([t.program, str(t.root), '-d'], stderr=log)
+        eventually(lambda: mounts_at(t.root) == 1, 'mounted')
+        os.listdir(t.root)
+        daemon.terminate()
+        equal(daemon.wait(30), 0)
+    check(b'READDIR' in read('log'), 'libfuse traces the requests')
+
+
+@test(HERE, start=False)
+def from_mount_and_fstab(t):
+    """mount(8) calls the helper by its name, with options that are meant for others."""
+    os.mkdir('sbin')
+    os.symlink(t.program, 'sbin/mount.fuse.shmtree')
+    sbin = os.path.realpath('/sbin')
+    try:
+        call('mount', 'sbin', sbin, b'overlay', 0, f'lowerdir={t.private}/sbin:{sbin}'.encode())
+    except OSError as error:
+        skip(f'no overlay to put the helper into {sbin}: {error}')
+    write('fstab', f'shmtree {t.root} fuse.shmtree rw,nofail,x-systemd.automount,_netdev,census=text '
+          f'0 0\n'.encode())
+    for command in (['mount', '-t', 'fuse.shmtree', '-o', 'census=text,noexec', 'shmtree', t.root],
+                    ['mount', '-T', 'fstab', t.root]):
+        run(*command)
+        write(t.root / 'x', b'')
+        equal(t.status()['census'], 'text')
+        run('umount', t.root)
+    fails_with = subprocess.run(['mount', '-t', 'fuse.shmtree', 'shmtree', f'{t.private}/missing'],
+                                capture_output=True, check=False)
+    check(fails_with.returncode != 0, 'mount(8) fails where the mount does')
+
+
+@test(HERE, start=False)
+def no_permission(t):
+    private_dev(fuse_mode=0o600)
+    root = users_directory(t)
+    text = refused(t, root, **as_a_user())
+    check('/dev/fuse' in text, text)
+
+
+@test(HERE, start=False)
+def another_users_directory(t):
+    private_dev(fuse_mode=0o666)
+    text = refused(t, t.root, **as_a_user())
+    check('permission' in text, text)
+
+
+def start_as_user(t, *arguments):
+    need_fusermount()
+    private_dev(fuse_mode=0o666)
+    root = users_directory(t)
+    start_in_background(t, *arguments, root=root, **as_a_user())
+    t.root = root
+
+
+@test(HERE, start=False)
+def a_normal_user(t):
+    """Own objects work in full, but for passthrough; those of others as /dev/shm itself allows."""
+    write(t.shm / 'roots', b'secret')
+    os.chmod(t.shm / 'roots', 0o600)
+    write(t.shm / 'public', b'public')
+    start_as_user(t)
+
+    def work():
+        write(t.root / 'mine', b'mine')
+        equal(read(t.shm / 'mine'), b'mine')
+        equal(os.stat(t.root / 'mine').st_uid, USER)
+        os.truncate(t.root / 'mine', 2)
+        os.rename(t.root / 'mine', t.root / 'my')
+        equal(read(t.root / 'public'), b'public')
+        fails(errno.EACCES, read, t.root / 'roots')
+        fails(errno.EACCES, write, t.root / 'public', b'')
+        fails(errno.EPERM, os.unlink, t.root / 'public')
+        status = t.status()
+        equal(status['data_path'], 'direct')
+        check(status['data_path_reason'], 'why')
+        check(int(status['unreadable_processes']) > 0 or 'invisible_processes' in status,
+              'the processes of others cannot be read')
+        equal(t.attribute('my', 'state'), 'unknown', 'not idle, for others may map it')
+        with Mapper(t.root / 'my') as mapper:
+            mapper('private 2')
+            equal(t.number('my', 'mappings'), 2)
+            equal(t.attribute('my', 'state'), 'mapped')
+        os.unlink(t.root / 'my')
+    equal(as_user(USER, USER, work), 0)
+    run('fusermount3', '-u', t.root, **as_a_user())
+    eventually(lambda: mounts_at(t.root) == 0, 'unmounted')
+    equal(sorted(os.listdir(t.shm)), ['public', 'roots'])
+
+
+@test(HERE, start=False)
+def a_normal_users_dead_mount(t):
+    """The next start clears it, or says how to."""
+    start_as_user(t)
+    equal(as_user(USER, USER, lambda: write(t.private / 'pid', b'%d' % daemon_pid(t.root))), 0)
+    pid = int(read(t.private / 'pid'))
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: ended(pid), 'killed')
+    start_in_background(t, root=t.root, **as_a_user())
+    equal(mounts_at(t.root), 1)
+    equal(as_user(USER, USER, lambda: os.listdir(t.root)), 0)
+    run('fusermount3', '-u', t.root, **as_a_user())
