@@ -194,6 +194,14 @@ def as_user(uid, gid, function, groups=()):
     return status
 
 
+def close_dead(fd):
+    """Closes a descriptor whose daemon is gone, which close(2) may report, and does all the same."""
+    try:
+        os.close(fd)
+    except OSError as error:
+        equal(errno.errorcode[error.errno], 'ENOTCONN')
+
+
 class Mapper:
     """tests/helpers/mapper: a process that maps, holds and forks as it is told."""
 
@@ -308,10 +316,9 @@ class Tree:
         """Starts a daemon in the foreground; returns when the mount is there."""
         root = root or self.root
         arguments = ['-f', '-o', f'passthrough={self.path}', *self.options, *options]
-        before = mount_ids(root)
         self.daemon = subprocess.Popen([self.program, os.fspath(root), *arguments],
                                        stdin=subprocess.DEVNULL)
-        wait_for_mount(root, before, self.daemon)
+        wait_for_mount(root, self.daemon)
 
     def stop(self, number=signal.SIGTERM):
         daemon, self.daemon = self.daemon, None
@@ -326,26 +333,30 @@ class Tree:
         daemon.wait(PATIENCE)
 
 
-def mount_ids(path):
-    """Of the file systems mounted on exactly this path."""
+def mounts_at(path):
+    """How many file systems are mounted on exactly this path."""
     wanted = os.fsencode(path)
     with open('/proc/self/mountinfo', 'rb') as file:
-        return {fields[0] for fields in map(bytes.split, file) if unescape(fields[4]) == wanted}
+        return sum(unescape(line.split(b' ')[4]) == wanted for line in file)
 
 
-def mounts_at(path):
-    return len(mount_ids(path))
+def alive(root):
+    """Whether a daemon answers there. To a dead mount that is still in its place, it does not."""
+    try:
+        return os.path.isdir(root / '.shmtree')
+    except OSError:
+        return False
 
 
-def wait_for_mount(path, before, process):
-    """Waits for one more than were there before; the kernel tells of each change."""
+def wait_for_mount(root, daemon):
+    """Waits until the daemon answers; the kernel tells of each change of the mounts."""
     deadline = time.monotonic() + PATIENCE
     with open('/proc/self/mountinfo', 'rb') as changes:
         poll = select.poll()
         poll.register(changes, select.POLLERR | select.POLLPRI)
-        while not mount_ids(path) - before:
-            check(process.poll() is None, f'the daemon ended with status {process.returncode}')
-            check(time.monotonic() < deadline, f'nothing was mounted on {path}')
+        while not alive(root):
+            check(daemon.poll() is None, f'the daemon ended with status {daemon.returncode}')
+            check(time.monotonic() < deadline, f'nothing was mounted on {root}')
             poll.poll(50)
 
 

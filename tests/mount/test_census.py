@@ -257,8 +257,8 @@ def rows_of_mappers(t):
         equal(len(wanted), 4)
         rows = t.rows('x', 'mappers')
         equal(list(rows[0]), 'PID UID COMMAND START END PERMS OFFSET'.split())
-        got = {(int(r['PID']), int(r['UID']), r['COMMAND'].decode(), int(r['START'], 0),
-                int(r['END'], 0), r['PERMS'].decode(), int(r['OFFSET'])) for r in rows}
+        got = {(int(r['PID']), int(r['UID']), r['COMMAND'].decode(), int(r['START'], 16),
+                int(r['END'], 16), r['PERMS'].decode(), int(r['OFFSET'])) for r in rows}
         equal(got, wanted)
 
 

@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 
-from harness import (MOUNTED, Mapper, as_user, call, equal, check, eventually, fails, mounts_at, opened,
+from harness import (MOUNTED, Mapper, as_user, call, close_dead, equal, check, eventually, fails, mounts_at, opened,
                      read, run, skip, test, write)
 
 HERE = ('auto',)
@@ -115,6 +115,7 @@ def signals_unmount_a_mount_in_use(t):
     fd = os.open(t.root / 'x', os.O_RDONLY)
     t.stop()
     fails(errno.ENOTCONN, os.fstat, fd)
+    close_dead(fd)
     equal(read(t.shm / 'x'), b'kept')
 
 

@@ -5,7 +5,7 @@ import mmap
 import os
 import subprocess
 
-from harness import (MOUNTED, equal, check, fails, mounts_at, opened, read, run, test, write)
+from harness import (MOUNTED, close_dead, equal, check, fails, mounts_at, opened, read, run, test, write)
 
 
 @test(MOUNTED)
@@ -28,7 +28,7 @@ def kill_and_start_again(t):
     equal(read(t.root / 'x').lower()[4:], b'ives')
     write(t.root / 'y', b'works')
     equal(read(t.shm / 'y'), b'works')
-    os.close(fd)
+    close_dead(fd)
 
 
 @test(MOUNTED)
