@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ipc-limits.h"
+#include "named-semaphore.h"
+#include "posix-mq.h"
+#include "process.h"
+#include "unlinked.h"
+
+#include "unit.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static void ids_say_what_a_segment_is(void)
+{
+	struct segment_key key = { .ino = 1047, .class = SEGMENT_MEMFD };
+	char id[NAME_MAX + 1];
+
+	unlinked_format_id(&key, false, "wayland-shm", id);
+	ASSERT_STRING(id, "memfd-wayland-shm-1047");
+	unlinked_format_id(&key, true, "x", id);
+	ASSERT_STRING(id, "hugememfd-x-1047");
+	unlinked_format_id(&key, false, "a b/c\td\xff\\", id);
+	ASSERT_STRING(id, "memfd-a_b_c_d__-1047");
+	key.class = SEGMENT_FILE;
+	unlinked_format_id(&key, false, "psm_4f2a", id);
+	ASSERT_STRING(id, "posix-psm_4f2a-1047");
+	key.class = SEGMENT_ANON;
+	key.ino = UINT64_MAX;
+	unlinked_format_id(&key, false, "", id);
+	ASSERT_STRING(id, "anon-18446744073709551615");
+}
+
+static void the_longest_name_leaves_room_for_the_inode(void)
+{
+	struct segment_key key = { .ino = UINT64_MAX, .class = SEGMENT_MEMFD };
+	char name[NAME_MAX + 1], id[NAME_MAX + 1];
+	enum segment_class class;
+	uint64_t ino;
+	bool huge;
+
+	memset(name, 'n', NAME_MAX);
+	name[NAME_MAX] = 0;
+	unlinked_format_id(&key, true, name, id);
+	ASSERT_INT(strlen(id), NAME_MAX);
+	CU_ASSERT(unlinked_parse_id(id, &class, &huge, &ino));
+	CU_ASSERT(class == SEGMENT_MEMFD && huge && ino == UINT64_MAX);
+}
+
+static void ids_are_understood_or_refused(void)
+{
+	static const char *const wrong[] = { "", "-", "memfd", "memfd-", "memfd-x", "memfd-01", "-1",
+		"sysv-1", "hugesysv-1", "memfdx-1", "memfd-1x", "memfd-18446744073709551616", "memfd--",
+		"memfd-x- 1", "huge-1" };
+	enum segment_class class;
+	uint64_t ino;
+	bool huge;
+
+	CU_ASSERT(unlinked_parse_id("anon-12", &class, &huge, &ino));
+	CU_ASSERT(class == SEGMENT_ANON && !huge && ino == 12);
+	CU_ASSERT(unlinked_parse_id("posix-a-7-12", &class, &huge, &ino));
+	CU_ASSERT(class == SEGMENT_FILE && ino == 12);
+	CU_ASSERT(unlinked_parse_id("other-0", &class, &huge, &ino));
+	CU_ASSERT(class == SEGMENT_OTHER && ino == 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+		CU_ASSERT(!unlinked_parse_id(wrong[i], &class, &huge, &ino));
+}
+
+static const char *name_of(enum segment_class class, const char *shown)
+{
+	static char name[NAME_MAX + 1];
+
+	unlinked_name(class, shown, name);
+	return name;
+}
+
+static void names_are_what_the_maker_chose(void)
+{
+	ASSERT_STRING(name_of(SEGMENT_FILE, "/dev/shm/x (deleted)"), "x");
+	ASSERT_STRING(name_of(SEGMENT_FILE, "/x (deleted) (deleted)"), "x (deleted)");
+	ASSERT_STRING(name_of(SEGMENT_MEMFD, "/memfd:x (deleted)"), "x");
+	ASSERT_STRING(name_of(SEGMENT_MEMFD, "/memfd:a/b (deleted) (deleted)"), "a/b (deleted)");
+	ASSERT_STRING(name_of(SEGMENT_MEMFD, "/memfd: (deleted)"), "");
+	ASSERT_STRING(name_of(SEGMENT_ANON, "/dev/zero (deleted)"), "");
+	ASSERT_STRING(name_of(SEGMENT_OTHER, "/i915 (deleted)"), "i915");
+}
+
+static bool is_semaphore(const char *bytes, size_t size, uint32_t value, uint32_t waiters)
+{
+	struct semaphore s;
+
+	return semaphore_parse(bytes, size, &s) && s.value == value && s.waiters == waiters;
+}
+
+static void semaphores_of_each_library_are_read(void)
+{
+	static const char glibc[32] = { 6, 0, 0, 0, 2, 0, 0, 0, (char)128 };
+	static const char musl[32] = { 5, 0, 0, (char)0x80, 1 };
+	static const char glibc32[16] = { 13, 0, 0, 0, (char)128, 0, 0, 0, 0, 0, 0, 0, 3 };
+	static const char larger[4096] = { 1 };
+	static const char zero[32];
+
+	CU_ASSERT(is_semaphore(glibc, sizeof glibc, 6, 2));
+	CU_ASSERT(is_semaphore(musl, sizeof musl, 5, 1));
+	CU_ASSERT(is_semaphore(glibc32, sizeof glibc32, 6, 3));
+	CU_ASSERT(is_semaphore(larger, SEMAPHORE_SIZE, 1, 0));
+	CU_ASSERT(is_semaphore(zero, sizeof zero, 0, 0));
+}
+
+static void other_bytes_are_no_semaphore(void)
+{
+	char bytes[32] = { 6 };
+	struct semaphore s;
+
+	for (size_t size = 0; size < sizeof bytes; size++)
+		if (size != 16)
+			CU_ASSERT(!semaphore_parse(bytes, size, &s));
+	bytes[3] = (char)0x80; /* a value beyond SEM_VALUE_MAX, with nobody waiting */
+	CU_ASSERT(!semaphore_parse(bytes, sizeof bytes, &s));
+	bytes[3] = 0;
+	bytes[8] = 1; /* neither shared nor private */
+	CU_ASSERT(!semaphore_parse(bytes, sizeof bytes, &s));
+	bytes[8] = 0;
+	bytes[7] = 1; /* more waiters than threads can be */
+	CU_ASSERT(!semaphore_parse(bytes, sizeof bytes, &s));
+	memset(bytes, 'x', sizeof bytes);
+	CU_ASSERT(!semaphore_parse(bytes, sizeof bytes, &s));
+	CU_ASSERT(!semaphore_parse(bytes, 16, &s));
+}
+
+static void a_queue_tells_its_bytes_and_who_waits(void)
+{
+	static const char *const wrong[] = { "", "QSIZE:", "QSIZE:1 NOTIFY:0 SIGNO:0",
+		"QSIZE:x NOTIFY:0 SIGNO:0 NOTIFY_PID:0", "QSIZE:1 NOTIFY:0 SIGNO:0 NOTIFY_PID:-4" };
+	struct mqueue_text text;
+
+	CU_ASSERT(mqueue_parse("QSIZE:129       NOTIFY:2     SIGNO:0     NOTIFY_PID:8260  \n", &text));
+	ASSERT_INT(text.bytes, 129);
+	ASSERT_INT(text.notify_pid, 8260);
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+		CU_ASSERT(!mqueue_parse(wrong[i], &text));
+}
+
+static void a_mqueue_mount_is_found_by_its_type(void)
+{
+	g_autofree char *with = mqueue_find_mount(
+		"22 27 0:21 / /proc rw,relatime - proc proc rw\n"
+		"23 27 0:22 / /mqueue rw,relatime shared:3 - tmpfs mqueue rw\n"
+		"24 27 0:23 / /dev/m\\040q rw,relatime shared:3 master:1 - mqueue none rw\n");
+
+	ASSERT_STRING(with, "/dev/m q");
+	CU_ASSERT_PTR_NULL(mqueue_find_mount(""));
+	CU_ASSERT_PTR_NULL(mqueue_find_mount("22 27 0:21 / /dev/mqueue rw"));
+	CU_ASSERT_PTR_NULL(mqueue_find_mount("22 27 0:21 / /dev/mqueue rw - \n\n- mqueue\n"));
+}
+
+static void limits_say_how_near_they_are(void)
+{
+	static const struct limit limits[] = {
+		{ "SHMMNI", 4096, 1024 },
+		{ "SHMMAX", 18446744073692774399u, LIMIT_NONE },
+		{ "TMPFS_BYTES", LIMIT_NONE, LIMIT_NONE },
+		{ "MQ_QUEUES_MAX", 0, 3 },
+	};
+	g_autoptr(GString) out = g_string_new(NULL);
+
+	limits_render(limits, G_N_ELEMENTS(limits), out);
+	ASSERT_STRING(out->str,
+		"RESOURCE\tLIMIT\tUSED\tUSE%\n"
+		"SHMMNI\t4096\t1024\t25.00\n"
+		"SHMMAX\t18446744073692774399\t-\t-\n"
+		"TMPFS_BYTES\tunlimited\t-\t-\n"
+		"MQ_QUEUES_MAX\t0\t3\t-\n");
+}
+
+static void a_pid_used_anew_is_not_the_process_that_was_meant(void)
+{
+	static const struct realm realm = { .proc = "/proc" };
+	struct process us = process_of(&realm, getpid(), time(NULL));
+	struct process earlier = process_of(&realm, getpid(), time(NULL) - 100000);
+	struct process nobody = process_of(&realm, 0, time(NULL));
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	CU_ASSERT(us.alive && *us.command);
+	CU_ASSERT(!earlier.alive);
+	ASSERT_STRING(earlier.command, "");
+	process_show(&nobody, text);
+	ASSERT_STRING(text->str, "pid\t0\ncommand\t\nstate\tnone\n");
+}
+
+static void every_attribute_of_a_kind_has_a_name_of_its_own(void)
+{
+	for (const struct kind *const *kind = kinds; *kind; kind++) {
+		g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+
+		CU_ASSERT((*kind)->directory && (*kind)->each && (*kind)->stat && (*kind)->present);
+		g_hash_table_add(names, (gpointer) "data");
+		for (const struct attribute *const *table = (*kind)->attributes; *table; table++)
+			for (const struct attribute *a = *table; a->name; a++) {
+				CU_ASSERT(g_hash_table_add(names, (gpointer)a->name));
+				CU_ASSERT(a->show != NULL);
+			}
+		CU_ASSERT(g_hash_table_contains(names, "info.json"));
+	}
+}
+
+static CU_TestInfo tests[] = {
+	{ "IDs say what a segment is", ids_say_what_a_segment_is },
+	{ "the longest name leaves room for the inode", the_longest_name_leaves_room_for_the_inode },
+	{ "IDs are understood or refused", ids_are_understood_or_refused },
+	{ "names are what the maker chose", names_are_what_the_maker_chose },
+	{ "semaphores of each library are read", semaphores_of_each_library_are_read },
+	{ "other bytes are no semaphore", other_bytes_are_no_semaphore },
+	{ "a queue tells its bytes and who waits", a_queue_tells_its_bytes_and_who_waits },
+	{ "a mqueue mount is found by its type", a_mqueue_mount_is_found_by_its_type },
+	{ "limits say how near they are", limits_say_how_near_they_are },
+	{ "a pid used anew is not the process that was meant",
+		a_pid_used_anew_is_not_the_process_that_was_meant },
+	{ "every attribute of a kind has a name of its own",
+		every_attribute_of_a_kind_has_a_name_of_its_own },
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo kinds_suite = { "kinds", NULL, NULL, NULL, NULL, tests };
