@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "lock.h"
 
+#include "lock-wait.h"
 #include "opened.h"
 #include "reply.h"
 #include "util.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/file.h>
-
-#define WAITER_SIGNAL SIGUSR2
-#define WAITER_STACK (128 * 1024)
 
 /* The locks of one owner on one segment. */
 struct owner {
@@ -24,6 +20,13 @@ struct owner {
 
 struct lock_table {
 	GPtrArray *owners; /* guarded by the `opened`'s lock */
+};
+
+/* One request for a lock. */
+struct attempt {
+	struct owner *owner; /* referenced */
+	struct flock lock;   /* record locks */
+	int operation;       /* flock(2) */
 };
 
 static void owner_unref(struct owner *owner)
@@ -128,159 +131,74 @@ void lock_release_handle(struct lock_table *table, const struct handle *handle)
 	}
 }
 
-/* Waiting */
+/* Taking */
 
-struct waiter {
-	fuse_req_t req;
-	struct owner *owner;  /* referenced */
-	struct flock lock;    /* record locks */
-	int operation;        /* flock(2) */
-	pthread_t thread;
-	GMutex mutex;         /* guards the rest */
-	GCond changed;
-	bool interrupted, done;
-};
-
-static void ignore(int signal)
+static int lock_file(void *data, bool wait)
 {
-	(void)signal;
-}
+	const struct attempt *attempt = data;
+	int operation = attempt->operation;
+	struct flock copy = attempt->lock;
 
-void lock_init(void)
-{
-	/* Without SA_RESTART: its purpose is EINTR. */
-	struct sigaction action = { .sa_handler = ignore };
-
-	sigaction(WAITER_SIGNAL, &action, NULL);
-}
-
-static int try_lock(const struct owner *owner, const struct flock *lock, int operation, bool wait)
-{
-	struct flock copy;
-
-	if (owner->flock)
-		return flock(owner->fd, wait ? operation & ~LOCK_NB : operation | LOCK_NB) < 0 ? -errno : 0;
-	copy = *lock;
+	if (attempt->owner->flock)
+		return flock(attempt->owner->fd, wait ? operation & ~LOCK_NB : operation | LOCK_NB) < 0 ?
+			-errno :
+			0;
 	copy.l_pid = 0; /* as OFD locks want it */
-	return fcntl(owner->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &copy) < 0 ? -errno : 0;
+	return fcntl(attempt->owner->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &copy) < 0 ? -errno : 0;
 }
 
-/*
- * Called by libfuse when the kernel says that the caller's wait was interrupted. The thread may be
- * just short of the system call that the signal is to interrupt: signal until it has come out.
- */
-static void interrupt(fuse_req_t req, void *data)
+static void attempt_free(void *data)
 {
-	struct waiter *waiter = data;
+	struct attempt *attempt = data;
 
-	(void)req;
-	g_mutex_lock(&waiter->mutex);
-	waiter->interrupted = true;
-	while (!waiter->done && !pthread_equal(waiter->thread, pthread_self())) {
-		pthread_kill(waiter->thread, WAITER_SIGNAL);
-		g_cond_wait_until(&waiter->changed, &waiter->mutex,
-			g_get_monotonic_time() + G_TIME_SPAN_MILLISECOND);
-	}
-	g_mutex_unlock(&waiter->mutex);
+	owner_unref(attempt->owner);
+	g_free(attempt);
 }
 
-static bool is_interrupted(struct waiter *waiter)
+/* Takes over the attempt. */
+static void take(fuse_req_t req, struct attempt *attempt, bool wait)
 {
-	bool interrupted;
-
-	g_mutex_lock(&waiter->mutex);
-	interrupted = waiter->interrupted;
-	g_mutex_unlock(&waiter->mutex);
-	return interrupted;
-}
-
-static void *wait_for_lock(void *data)
-{
-	struct waiter *waiter = data;
-	int r;
-
-	g_mutex_lock(&waiter->mutex);
-	waiter->thread = pthread_self();
-	g_mutex_unlock(&waiter->mutex);
-	fuse_req_interrupt_func(waiter->req, interrupt, waiter);
-	do
-		r = is_interrupted(waiter) ? -ECANCELED :
-					     try_lock(waiter->owner, &waiter->lock, waiter->operation, true);
-	while (r == -EINTR);
-	g_mutex_lock(&waiter->mutex);
-	waiter->done = true;
-	g_cond_signal(&waiter->changed);
-	g_mutex_unlock(&waiter->mutex);
-	/* Returns only when interrupt() is not running and will not be called again. */
-	fuse_req_interrupt_func(waiter->req, NULL, NULL);
-	owner_unref(waiter->owner);
-	reply_result(waiter->req, r == -ECANCELED ? -EINTR : r);
-	g_mutex_clear(&waiter->mutex);
-	g_cond_clear(&waiter->changed);
-	g_free(waiter);
-	return NULL;
-}
-
-/* Takes over the reference to `owner`; replies when the wait is over. */
-static void start_waiter(fuse_req_t req, struct owner *owner, const struct flock *lock, int operation)
-{
-	struct waiter *waiter = g_new0(struct waiter, 1);
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
-
-	waiter->req = req;
-	waiter->owner = owner;
-	waiter->operation = operation;
-	if (lock)
-		waiter->lock = *lock;
-	g_mutex_init(&waiter->mutex);
-	g_cond_init(&waiter->changed);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WAITER_STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attr, wait_for_lock, waiter);
-	pthread_attr_destroy(&attr);
-	if (r == 0)
-		return;
-	owner_unref(owner);
-	g_free(waiter);
-	reply_result(req, -ENOLCK);
-}
-
-static void take(fuse_req_t req, struct owner *owner, const struct flock *lock, int operation, bool wait)
-{
-	int r = try_lock(owner, lock, operation, false);
+	int r = lock_file(attempt, false);
 
 	if (wait && (r == -EAGAIN || r == -EACCES)) {
-		start_waiter(req, owner, lock, operation);
+		lock_wait(req, lock_file, attempt, attempt_free);
 		return;
 	}
-	owner_unref(owner);
+	attempt_free(attempt);
 	reply_result(req, r);
 }
 
 void lock_set(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner_id,
 	const struct flock *lock, bool wait)
 {
+	struct attempt *attempt;
 	struct owner *owner;
 	int r = get_owner(fs, handle, owner_id, false, lock->l_pid, &owner);
 
-	if (r < 0)
+	if (r < 0) {
 		reply_result(req, r);
-	else
-		take(req, owner, lock, 0, wait);
+		return;
+	}
+	attempt = g_new0(struct attempt, 1);
+	attempt->owner = owner;
+	attempt->lock = *lock;
+	take(req, attempt, wait);
 }
 
 void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner_id, int operation)
 {
+	struct attempt *attempt;
 	struct owner *owner;
 	int r = get_owner(fs, handle, owner_id, true, fuse_req_ctx(req)->pid, &owner);
 
-	if (r < 0)
+	if (r < 0) {
 		reply_result(req, r);
-	else
-		take(req, owner, NULL, operation, !(operation & LOCK_NB));
+		return;
+	}
+	attempt = g_new0(struct attempt, 1);
+	attempt->owner = owner;
+	attempt->operation = operation;
+	take(req, attempt, !(operation & LOCK_NB));
 }
 
 /* F_GETLK */

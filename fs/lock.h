@@ -26,9 +26,6 @@ struct fs;
 struct handle;
 struct lock_table;
 
-/* Once, before any thread starts: the signal that interrupts a waiter. */
-void lock_init(void);
-
 /* All three reply, now or when the lock is there. `lock` is as fcntl(2) takes it, from SEEK_SET. */
 void lock_get(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner,
 	struct flock *lock);

@@ -4,7 +4,7 @@
 #include "defer.h"
 #include "fs.h"
 #include "identity.h"
-#include "lock.h"
+#include "lock-wait.h"
 #include "log.h"
 #include "session.h"
 #include "util.h"
@@ -90,7 +90,7 @@ static int run(struct fs *fs)
 	/* From here on in the process that stays: threads do not survive a fork. */
 	if (!fs->options.cmdline.foreground)
 		background_start();
-	lock_init();
+	lock_wait_init();
 	fs->nodes = node_table_new();
 	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
 		return EXIT_FAILURE;

@@ -123,6 +123,18 @@ static void choose_passthrough(struct fs *fs, struct fuse_conn_info *conn)
 		fs->passthrough = true;
 }
 
+/* What libfuse was told in the options it does only if the kernel is able to. */
+static void choose_transport(struct fs *fs, struct fuse_conn_info *conn)
+{
+#ifdef FUSE_CAP_OVER_IO_URING
+	fs->io_uring = fs->options.io_uring && conn->capable_ext & FUSE_CAP_OVER_IO_URING;
+	if (!fs->io_uring)
+		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
+#else
+	(void)fs, (void)conn;
+#endif
+}
+
 void session_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fs *fs = userdata;
@@ -137,7 +149,7 @@ void session_init(void *userdata, struct fuse_conn_info *conn)
 	/* A listing with attributes is worth it only if these may be kept for a while. */
 	if (fs->options.attr_timeout == 0 || fs->options.entry_timeout == 0)
 		fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS);
-	fs->io_uring = conn->want_ext & FUSE_CAP_OVER_IO_URING;
+	choose_transport(fs, conn);
 	if (!fs->options.cmdline.foreground)
 		background_ready();
 	fs->settled = true;
@@ -155,6 +167,8 @@ static void add_mount_options(struct fs *fs)
 	fuse_opt_insert_arg(args, 1, "-odefault_permissions");
 	if (identity_privileged())
 		fuse_opt_insert_arg(args, 1, "-oallow_other");
+	if (fs->options.io_uring)
+		fuse_opt_insert_arg(args, 1, "-oio_uring");
 	if (fstatvfs(fs->shm_fd, &st) == 0 && st.f_flag & ST_NOEXEC)
 		fuse_opt_insert_arg(args, 1, "-onoexec");
 	fuse_opt_insert_arg(args, 1, "-o");
