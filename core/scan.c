@@ -55,7 +55,7 @@ void scan_free(void *scan)
 
 /*
  * A thread of the process that has its address space: its directory, to be closed by the caller,
- * and what it says of itself. -ESRCH if there is none.
+ * and what it says of itself. -ENOENT if there is none.
  */
 static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 {
@@ -71,7 +71,7 @@ static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 		*task = tid;
 		return steal_fd(&thread);
 	}
-	return error && error != -ENOENT ? error : -ESRCH;
+	return error ? error : -ENOENT;
 }
 
 static int read_rows(struct pass *pass, int dir, int thread, pid_t task)
@@ -126,7 +126,7 @@ static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct
 	return 0;
 }
 
-/* -ESRCH: it has no address space now, and may be asked again. */
+/* -ESRCH: it had no address space just now; -ENOENT: it has none, and nobody else has it. */
 static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc_stat *stat)
 {
 	struct proc_stat of_thread = *stat;
@@ -155,14 +155,12 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 {
 	auto_fd dir = proc_open_pid(pass->scan->source.proc, pid);
 	struct proc_stat stat;
-	int error;
 
 	if (dir < 0)
 		return is_denial(dir) ? UNREADABLE : GONE;
 	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-		pid_t task;
+		int error = proc_read_stat(dir, &stat);
 
-		error = proc_read_stat(dir, &stat);
 		if (error)
 			return error == -ESRCH ? GONE : UNREADABLE;
 		if (proc_is_kernel_thread(&stat))
@@ -170,11 +168,10 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 		error = read_process(pass, pid, dir, &stat);
 		if (!error)
 			return READ;
+		if (error == -ENOENT)
+			return GONE;
 		if (error != -ESRCH)
 			return UNREADABLE;
-		auto_fd live = open_live_thread(dir, &task, &stat);
-		if (live == -ESRCH)
-			return GONE;
 	}
 	return UNREADABLE;
 }
