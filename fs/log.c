@@ -12,7 +12,7 @@
 
 static struct {
 	GMutex lock;
-	char *kept; /* libfuse's first message since the start */
+	char *kept; /* libfuse's first message since the start, to its newline */
 	bool ready, background, debug;
 } state;
 
@@ -22,6 +22,18 @@ static void emit(int level, const char *text)
 		syslog(level, "%s", text);
 	else
 		fprintf(stderr, "shmtree: %s\n", text);
+}
+
+/* One message may come in several pieces, of which the last has the newline. */
+static void keep(const char *piece)
+{
+	char *longer;
+
+	if (state.kept && strchr(state.kept, '\n'))
+		return;
+	longer = g_strconcat(state.kept ? state.kept : "", piece, NULL);
+	g_free(state.kept);
+	state.kept = longer;
 }
 
 /* libfuse ends most messages with a newline and starts many with "fuse: ". */
@@ -38,9 +50,7 @@ static void from_libfuse(enum fuse_log_level level, const char *format, va_list 
 
 	g_mutex_lock(&state.lock);
 	if (!state.ready && level <= FUSE_LOG_ERR) {
-		tidy(text);
-		if (!state.kept)
-			state.kept = g_steal_pointer(&text);
+		keep(text);
 	} else if (state.debug) {
 		fputs(text, stderr);
 	} else if (level <= FUSE_LOG_ERR) {
@@ -85,6 +95,8 @@ void log_failure(const char *cause, const char *remedy)
 	g_autofree char *text = NULL;
 
 	g_mutex_lock(&state.lock);
+	if (state.kept)
+		tidy(state.kept);
 	text = g_strdup_printf("%s; %s", state.kept ? state.kept : cause, remedy);
 	emit(LOG_ERR, text);
 	g_clear_pointer(&state.kept, g_free);

@@ -221,7 +221,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		.to_set = to_set };
 
 	if (d.node->type == NODE_TREE) {
-		reply_result(req, -EPERM);
+		reply_result(req, to_set & FUSE_SET_ATTR_SIZE ? -EACCES : -EPERM);
 		return;
 	}
 	d.has_fi = fi != NULL;

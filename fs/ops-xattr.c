@@ -78,6 +78,9 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	struct pin pin;
 	ssize_t length = pin_for_xattr(req, ino, &node, &pin);
 
+	/* The kernel asks for ACLs to decide access, and takes any other error for its decision. */
+	if (length == -EOPNOTSUPP)
+		length = -ENODATA;
 	if (length == 0) {
 		length = getxattr(fd_path(pin.fd).text, name, value, size);
 		if (length < 0)

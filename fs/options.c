@@ -167,10 +167,12 @@ static int choose_values(const struct raw *raw, struct options *out)
 
 /*
  * One path is the mount point, two are the source and the mount point. fstab(5) wants a first
- * field whatever it means, so that a source which is no path ("shmtree", "none") is a label.
+ * field whatever it means, so that from mount(8) a source which is no path ("shmtree", "none") is
+ * a label.
  */
-static int choose_paths(const GPtrArray *paths, struct options *out)
+static int choose_paths(const struct raw *raw, struct options *out)
 {
+	const GPtrArray *paths = raw->paths;
 	const char *mountpoint;
 
 	if (paths->len < 1 || paths->len > 2) {
@@ -180,7 +182,7 @@ static int choose_paths(const GPtrArray *paths, struct options *out)
 	}
 	mountpoint = g_ptr_array_index(paths, paths->len - 1);
 	out->mountpoint = g_canonicalize_filename(mountpoint, NULL);
-	if (paths->len == 2 && strchr(g_ptr_array_index(paths, 0), '/'))
+	if (paths->len == 2 && (!raw->helper || strchr(g_ptr_array_index(paths, 0), '/')))
 		out->source = g_canonicalize_filename(g_ptr_array_index(paths, 0), NULL);
 	else
 		out->source = g_strdup(DEFAULT_SOURCE);
@@ -204,10 +206,11 @@ static enum options_result parse_all(struct raw *raw, struct options *out)
 	}
 	if (out->cmdline.show_version) {
 		printf("shmtree " SHMTREE_VERSION "\n");
+		fflush(stdout); /* libfuse has fusermount3 tell its own version */
 		fuse_lowlevel_version();
 		return OPTIONS_DONE;
 	}
-	if (choose_values(raw, out) < 0 || choose_paths(raw->paths, out) < 0)
+	if (choose_values(raw, out) < 0 || choose_paths(raw, out) < 0)
 		return OPTIONS_WRONG;
 	return raw->fake ? OPTIONS_DONE : OPTIONS_MOUNT;
 }
