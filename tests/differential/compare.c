@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,12 @@ struct identities {
 };
 
 static struct identities native_inodes, mount_inodes;
+static bool protected_files;
 
 void compare_begin(void)
 {
 	native_inodes.count = mount_inodes.count = 0;
+	protected_files = false;
 }
 
 static int64_t place_of(struct identities *ids, uint64_t ino)
@@ -163,8 +166,11 @@ bool compare_outcomes(struct world *w, const struct step *step, const struct out
 	const char *op = op_at(step->op)->name;
 	char a[100], b[100];
 
-	if (native->err != mount->err && errno_excepted(op, native->err, mount->err))
+	if (native->err != mount->err && errno_excepted(op, native->err, mount->err,
+			protected_files))
 		return false;
+	if (native->ret == 0 && strcmp(op, "ioctl_setflags") == 0)
+		protected_files |= step->arg[1] & (FS_IMMUTABLE_FL | FS_APPEND_FL);
 	outcome_describe(native, a, sizeof(a));
 	outcome_describe(mount, b, sizeof(b));
 	if (native->err != mount->err || native->sig != mount->sig) {

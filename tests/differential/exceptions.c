@@ -12,12 +12,15 @@
 #include <string.h>
 
 static const struct {
-	const char *op;
+	const char *op; /* NULL: any */
 	int native, mount;
+	bool protected_files;
 	const char *reason;
 } errnos[] = {
-	{"get_seals", 0, EINVAL, "the kernel looks for seals in an inode of tmpfs alone"},
-	{"add_seals", EPERM, EINVAL, "as above; a file of a mounted tmpfs refuses every seal"},
+	{NULL, EPERM, EACCES, true, "the kernel's FUSE inode does not know that it is immutable"},
+	{"access", EPERM, 0, true, "as above"},
+	{"get_seals", 0, EINVAL, false, "the kernel looks for seals in an inode of tmpfs alone"},
+	{"add_seals", EPERM, EINVAL, false, "as above; a file of a mounted tmpfs refuses every seal"},
 };
 
 static const struct {
@@ -28,11 +31,12 @@ static const struct {
 	{".", "size", "as above"},
 };
 
-bool errno_excepted(const char *op, int native_errno, int mount_errno)
+bool errno_excepted(const char *op, int native_errno, int mount_errno, bool protected_files)
 {
 	for (size_t i = 0; i < sizeof(errnos) / sizeof(*errnos); i++) {
-		if (strcmp(errnos[i].op, op) == 0 && errnos[i].native == native_errno &&
-				errnos[i].mount == mount_errno)
+		if ((!errnos[i].op || strcmp(errnos[i].op, op) == 0) &&
+				errnos[i].native == native_errno && errnos[i].mount == mount_errno &&
+				(protected_files || !errnos[i].protected_files))
 			return true;
 	}
 	return false;

@@ -197,24 +197,61 @@ static int64_t pick_arg(struct generator *g, unsigned actor, const struct arg_sp
 	}
 }
 
+static bool without_sizes;
+
+void generate_without_sizes(bool on)
+{
+	without_sizes = on;
+}
+
+/* Splicing reads up to the size that the kernel knows, and a limit is applied to it. */
+static bool depends_on_size(const struct op *op)
+{
+	static const char *const names[] = {
+		"limit_file_size", "sendfile", "sendfile_to_pipe", "splice_to_pipe", "tee",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(op->name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool has_outsider(const struct generator *g)
+{
+	for (unsigned i = 0; i < g->actor_count; i++) {
+		if (actors[g->actors[i]].outside)
+			return true;
+	}
+	return false;
+}
+
+static void choose_actors(struct generator *g)
+{
+	while (!g->actor_count) {
+		for (unsigned i = 0; i < ACTORS; i++) {
+			if (one_in(g, 2))
+				g->actors[g->actor_count++] = i;
+		}
+	}
+}
+
 static void choose_habits(struct generator *g)
 {
 	unsigned ops = op_count();
 
+	choose_actors(g);
 	for (unsigned i = 0; i < ops; i++) {
 		unsigned weight = op_at(i)->weight;
 
 		/* The heavy ones, which everything else needs, are in every sequence. */
 		if (weight < 100 && one_in(g, 2))
 			weight = 0;
+		if (without_sizes && has_outsider(g) && depends_on_size(op_at(i)))
+			weight = 0;
 		g->weights[i] = weight;
 		g->weight_sum += weight;
-	}
-	while (!g->actor_count) {
-		for (unsigned i = 0; i < ACTORS; i++) {
-			if (one_in(g, 2))
-				g->actors[g->actor_count++] = i;
-		}
 	}
 	g->names = 1 + below(g, PLAIN_NAMES);
 	g->odd_names = one_in(g, 2);

@@ -19,7 +19,7 @@ static const struct choice open_flags[] = {
 	{"O_CREAT", O_CREAT}, {"O_EXCL", O_EXCL}, {"O_TRUNC", O_TRUNC}, {"O_APPEND", O_APPEND},
 	{"O_DIRECT", O_DIRECT}, {"O_SYNC", O_SYNC}, {"O_NOFOLLOW", O_NOFOLLOW},
 	{"O_NOATIME", O_NOATIME}, {"O_DSYNC", O_DSYNC}, {"O_NONBLOCK", O_NONBLOCK},
-	{"O_PATH", O_PATH}, {"O_DIRECTORY", O_DIRECTORY}, {"O_TMPFILE", O_TMPFILE},
+	{"O_DIRECTORY", O_DIRECTORY}, {"O_TMPFILE", O_TMPFILE},
 	{"O_ASYNC", O_ASYNC}, {0},
 };
 
@@ -30,6 +30,10 @@ static const struct choice create_flags[] = {
 
 static const struct choice tmpfile_flags[] = {
 	{"O_EXCL", O_EXCL}, {"O_APPEND", O_APPEND}, {"O_DIRECT", O_DIRECT}, {0},
+};
+
+static const struct choice path_flags[] = {
+	{"O_DIRECTORY", O_DIRECTORY}, {"O_TRUNC", O_TRUNC}, {0},
 };
 
 static const struct choice status_flags[] = {
@@ -67,6 +71,30 @@ static void do_tmpfile(struct context *ctx, const int64_t *arg, struct outcome *
 	note_fd(ctx, out, arg[0], open(".", flags, (mode_t)arg[3]));
 }
 
+/*
+ * What can be asked of an O_PATH descriptor. It does not outlive the step, because FUSE does not
+ * tell the daemon of it: it keeps no unlinked object alive.
+ */
+static void do_open_path(struct context *ctx, const int64_t *arg, struct outcome *out)
+{
+	int fd = open(name_at(arg[0]), O_PATH | O_NOFOLLOW | (int)arg[1] | O_CLOEXEC);
+	char path[40];
+	int results[6], n = 0;
+
+	if (!note(out, fd < 0 ? -1 : 0))
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	results[n++] = read(fd, ctx->io, 1) < 0 ? errno : 0;
+	results[n++] = fchmod(fd, 0644) < 0 ? errno : 0;
+	results[n++] = chmod(path, (mode_t)arg[2]) < 0 ? errno : 0;
+	results[n++] = linkat(fd, "", AT_FDCWD, name_at(0), AT_EMPTY_PATH) < 0 ? errno : 0;
+	results[n++] = utimensat(fd, "", NULL, AT_EMPTY_PATH) < 0 ? errno : 0;
+	results[n++] = fcntl(fd, F_GETFL);
+	note_data(out, results, sizeof(results));
+	out->has_stat = statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &out->st) == 0;
+	close(fd);
+}
+
 /* Through the magic link, which leads to the file even when it has no name. */
 static void do_reopen(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
@@ -92,9 +120,19 @@ static void do_getfl(struct context *ctx, const int64_t *arg, struct outcome *ou
 	note(out, fcntl(ctx->fds[arg[0]], F_GETFL));
 }
 
+/*
+ * With passthrough the kernel's own descriptor of the object keeps the flags of open(2): what is
+ * switched off later stays on, and access times go by what was said at first.
+ */
+#define KEPT_BY_PASSTHROUGH (O_APPEND | O_NOATIME)
+
 static void do_setfl(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	note(out, fcntl(ctx->fds[arg[0]], F_SETFL, (int)arg[1]));
+	int fd = ctx->fds[arg[0]], flags = (int)arg[1];
+
+	if (!ctx->side->no_mmap)
+		flags = (flags & ~KEPT_BY_PASSTHROUGH) | (fcntl(fd, F_GETFL) & KEPT_BY_PASSTHROUGH);
+	note(out, fcntl(fd, F_SETFL, flags));
 }
 
 static void do_umask(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -177,6 +215,8 @@ const struct op ops_open[] = {
 		{"", ARG_BITS, tmpfile_flags}, {"mode", ARG_MODE}}, do_tmpfile},
 	{"reopen", 15, {{"new fd", ARG_FD_NEW}, {"fd", ARG_FD}, {"", ARG_PICK, accesses},
 		{"", ARG_BITS, open_flags}}, do_reopen},
+	{"open_path", 8, {{"", ARG_NAME}, {"", ARG_BITS, path_flags}, {"mode", ARG_MODE}},
+		do_open_path},
 	{"close", 40, {{"fd", ARG_FD_CLOSED}}, do_close},
 	{"dup", 10, {{"fd", ARG_FD}, {"new fd", ARG_FD_NEW}}, do_dup},
 	{"fcntl_getfl", 8, {{"fd", ARG_FD}}, do_getfl},

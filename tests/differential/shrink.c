@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Delta debugging: first fewer steps, then simpler arguments. */
+/* Delta debugging: first fewer steps, by kind and then one by one, then simpler arguments. */
 #include "sequence.h"
 
 #include <stdlib.h>
@@ -50,16 +50,72 @@ static bool remove_pieces(struct world *w, struct sequence *s, size_t size, cons
 	return removed;
 }
 
-static void simplify_value(struct world *w, struct sequence *s, int64_t *value, const char *kind)
+/* What steps have in common, so that they can be left out together: few runs, much gone. */
+static unsigned op_of(const struct step *step)
 {
-	static const int64_t simple[] = {0, 1, 0644, 4096};
+	return step->op;
+}
+
+static unsigned actor_of(const struct step *step)
+{
+	return step->actor;
+}
+
+/* Tries without all the steps, but the last, of each class. */
+static void remove_classes(struct world *w, struct sequence *s, unsigned classes,
+	unsigned (*class_of)(const struct step *), const char *kind)
+{
+	struct sequence shorter = *s;
+
+	shorter.steps = malloc(s->count * sizeof(*s->steps));
+	for (unsigned class = 0; class < classes; class++) {
+		shorter.count = 0;
+		for (size_t i = 0; i < s->count; i++) {
+			if (class_of(&s->steps[i]) != class || i == s->count - 1)
+				shorter.steps[shorter.count++] = s->steps[i];
+		}
+		if (shorter.count < s->count && still_differs(w, &shorter, kind)) {
+			memcpy(s->steps, shorter.steps, shorter.count * sizeof(*s->steps));
+			s->count = shorter.count;
+		}
+	}
+	free(shorter.steps);
+}
+
+/* Simple values of a kind of argument, ended by -1; none for what has no order of simplicity. */
+static const int64_t *simple_values(enum arg_kind kind)
+{
+	static const int64_t none[] = {-1}, numbers[] = {0, 1, 4096, -1}, modes[] = {0644, -1},
+		slots[] = {0, -1};
+
+	switch (kind) {
+	case ARG_PICK:
+		return none;
+	case ARG_MODE:
+		return modes;
+	case ARG_FD:
+	case ARG_FD_NEW:
+	case ARG_FD_CLOSED:
+	case ARG_MAP:
+	case ARG_MAP_NEW:
+	case ARG_NAME:
+	case ARG_BITS:
+		return slots;
+	default:
+		return numbers;
+	}
+}
+
+static void simplify_value(struct world *w, struct sequence *s, int64_t *value,
+	enum arg_kind kind, const char *difference)
+{
 	int64_t original = *value;
 
-	for (size_t i = 0; i < sizeof(simple) / sizeof(*simple); i++) {
-		if (original == simple[i])
+	for (const int64_t *simple = simple_values(kind); *simple != -1; simple++) {
+		if (original == *simple)
 			return;
-		*value = simple[i];
-		if (still_differs(w, s, kind))
+		*value = *simple;
+		if (still_differs(w, s, difference))
 			return;
 		*value = original;
 	}
@@ -71,10 +127,8 @@ static void simplify_steps(struct world *w, struct sequence *s, const char *kind
 		struct step *step = &s->steps[i];
 		const struct arg_spec *args = op_at(step->op)->args;
 
-		for (int j = 0; j < MAX_ARGS && args[j].kind != ARG_NONE; j++) {
-			if (args[j].kind != ARG_PICK)
-				simplify_value(w, s, &step->arg[j], kind);
-		}
+		for (int j = 0; j < MAX_ARGS && args[j].kind != ARG_NONE; j++)
+			simplify_value(w, s, &step->arg[j], args[j].kind, kind);
 	}
 }
 
@@ -98,6 +152,8 @@ void sequence_shrink(struct world *w, struct sequence *s, const struct differenc
 	w->settle_limit = SHRINK_SETTLE_MS;
 	if (d->step + 1 < s->count)
 		s->count = d->step + 1;
+	remove_classes(w, s, ACTORS, actor_of, d->kind);
+	remove_classes(w, s, op_count(), op_of, d->kind);
 	for (size = s->count / 2; size > 1; size /= 2)
 		remove_pieces(w, s, size, d->kind);
 	while (remove_pieces(w, s, 1, d->kind))
