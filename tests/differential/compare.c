@@ -2,6 +2,7 @@
 #include "compare.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
 #include <stdarg.h>
@@ -160,6 +161,21 @@ static bool compare_data(const char *op, const struct outcome *native,
 		i < mount->len ? mount->data[i] : 0);
 }
 
+/* Whose lock is in the way: the same actor's on both sides. */
+static bool compare_holders(struct world *w, const struct step *step,
+	const struct outcome *native, const struct outcome *mount, struct difference *d)
+{
+	int a = world_actor_of(w, false, native->holder), b = world_actor_of(w, true, mount->holder);
+
+	if (!native->has_holder || !mount->has_holder || a == b ||
+			holder_excepted(step->arg[1] == F_OFD_GETLK, actors[step->actor].outside,
+				native->holder, mount->holder))
+		return false;
+	set_kind(d, "holder");
+	return differ(d, "held natively by process %d, actor %d; on the mount by %d, actor %d",
+		native->holder, a, mount->holder, b);
+}
+
 bool compare_outcomes(struct world *w, const struct step *step, const struct outcome *native,
 	const struct outcome *mount, struct difference *d)
 {
@@ -182,14 +198,8 @@ bool compare_outcomes(struct world *w, const struct step *step, const struct out
 		set_kind(d, "%s: result", op);
 		return differ(d, "%s answers %s natively, %s on the mount", op, a, b);
 	}
-	if (native->has_holder != mount->has_holder || (native->has_holder &&
-			world_actor_of(w, false, native->holder) !=
-			world_actor_of(w, true, mount->holder))) {
-		set_kind(d, "%s: holder", op);
-		return differ(d, "%s: held natively by process %d, actor %d; on the mount by %d, actor %d",
-			op, native->holder, world_actor_of(w, false, native->holder), mount->holder,
-			world_actor_of(w, true, mount->holder));
-	}
+	if (compare_holders(w, step, native, mount, d))
+		return true;
 	return compare_data(op, native, mount, d) || (native->has_stat &&
 		compare_stat(op, "the file", &native->st, &mount->st, d));
 }

@@ -42,6 +42,18 @@ bool errno_excepted(const char *op, int native_errno, int mount_errno, bool prot
 	return false;
 }
 
+bool holder_excepted(bool ofd, bool outside, pid_t native_holder, pid_t mount_holder)
+{
+	/* FUSE does not tell the daemon OFD locks from record locks: an OFD lock has a holder there. */
+	if (native_holder == -1 && !outside)
+		return true;
+	/* The kernel marks FUSE's answer to F_OFD_GETLK an OFD lock, whatever lock it is. */
+	if (ofd && !outside)
+		return mount_holder == -1;
+	/* The locks taken through the mount are the daemon's OFD locks. */
+	return outside && mount_holder == -1;
+}
+
 bool field_excepted(const char *name, const char *field)
 {
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {

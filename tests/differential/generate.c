@@ -80,13 +80,11 @@ static int64_t pick_count(struct generator *g)
 	case 0:
 		return below(g, MAX_IO) + 1;
 	case 1:
-		return 0;
 	case 2:
-	case 3:
 		return 4096 * (1 + below(g, 4));
+	case 3:
 	case 4:
-	case 5:
-		return below(g, 20000);
+		return 1 + below(g, 20000);
 	default:
 		return 1 + below(g, 300);
 	}
@@ -99,6 +97,8 @@ static int64_t pick_size(struct generator *g)
 		return pick_offset(g);
 	case 1:
 		return below(g, 6 << 20);
+	case 2:
+		return 0;
 	default:
 		return pick_count(g);
 	}
@@ -151,6 +151,8 @@ static int64_t pick_number(struct generator *g, enum arg_kind kind)
 		return one_in(g, 3) ? -1 : pick_offset(g);
 	case ARG_SIZE:
 		return pick_size(g);
+	case ARG_COUNT_OR_0:
+		return one_in(g, 10) ? 0 : pick_count(g);
 	case ARG_COUNT:
 		return pick_count(g);
 	case ARG_PAGES:

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -136,9 +137,22 @@ static void do_ftruncate(struct context *ctx, const int64_t *arg, struct outcome
 	note(out, ftruncate(ctx->fds[arg[0]], arg[1]));
 }
 
+/*
+ * tmpfs applies the limit of file sizes although the size is kept; FUSE does so when it changes.
+ * The call is left out, as its effect would differ.
+ */
+static bool differs_by_limit(const int64_t *arg)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_FSIZE, &limit);
+	return arg[1] == FALLOC_FL_KEEP_SIZE && limit.rlim_cur != RLIM_INFINITY;
+}
+
 static void do_fallocate(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	note(out, fallocate(ctx->fds[arg[0]], (int)arg[1], arg[2], arg[3]));
+	if (!differs_by_limit(arg))
+		note(out, fallocate(ctx->fds[arg[0]], (int)arg[1], arg[2], arg[3]));
 }
 
 static void do_fsync(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -161,26 +175,38 @@ static void do_syncfs(struct context *ctx, const int64_t *arg, struct outcome *o
 	note(out, syncfs(ctx->fds[arg[0]]));
 }
 
+/*
+ * Reading ahead fills the kernel's cache of the mount, which nothing reads, by way of the daemon.
+ * The object's access time tells.
+ */
+static bool reads_ahead(struct context *ctx, int64_t advice)
+{
+	return ctx->side->no_mmap && advice == POSIX_FADV_WILLNEED;
+}
+
 static void do_fadvise(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
+	if (reads_ahead(ctx, arg[3]))
+		return;
 	errno = posix_fadvise(ctx->fds[arg[0]], arg[1], arg[2], (int)arg[3]);
 	note(out, errno ? -1 : 0);
 }
 
 static void do_readahead(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	note(out, readahead(ctx->fds[arg[0]], arg[1], (size_t)arg[2]));
+	if (!reads_ahead(ctx, POSIX_FADV_WILLNEED))
+		note(out, readahead(ctx->fds[arg[0]], arg[1], (size_t)arg[2]));
 }
 
 const struct op ops_data[] = {
 	{"read", 40, {{"fd", ARG_FD}, {"count", ARG_COUNT}}, do_read},
-	{"write", 100, {{"fd", ARG_FD}, {"count", ARG_COUNT}, {"pattern", ARG_SEED}}, do_write},
+	{"write", 100, {{"fd", ARG_FD}, {"count", ARG_COUNT_OR_0}, {"pattern", ARG_SEED}}, do_write},
 	{"pread", 40, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT}}, do_pread},
-	{"pwrite", 60, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT},
+	{"pwrite", 60, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT_OR_0},
 		{"pattern", ARG_SEED}}, do_pwrite},
 	{"preadv2", 15, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT},
 		{"flags", ARG_BITS, rwf}}, do_preadv2},
-	{"pwritev2", 25, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT},
+	{"pwritev2", 25, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT_OR_0},
 		{"pattern", ARG_SEED}, {"flags", ARG_BITS, rwf}}, do_pwritev2},
 	{"pread_into_map", 8, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT},
 		{"map", ARG_MAP}}, do_pread_into_map},

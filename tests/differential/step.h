@@ -42,7 +42,8 @@ enum arg_kind {
 	ARG_OFFSET,    /* in bytes, sometimes absurd */
 	ARG_POSITION,  /* an offset, or -1: the descriptor's own position */
 	ARG_SIZE,      /* length of a file, sometimes beyond what the file system holds */
-	ARG_COUNT,     /* bytes to transfer, at most MAX_IO */
+	ARG_COUNT,     /* bytes to transfer, at least 1, at most MAX_IO */
+	ARG_COUNT_OR_0,
 	ARG_PAGES,     /* offset in whole pages, printed in bytes */
 	ARG_WITHIN,    /* byte offset inside a mapping */
 	ARG_MODE,      /* permission bits, set-ID and sticky bits */
