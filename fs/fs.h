@@ -38,6 +38,14 @@ struct fd_path {
 };
 struct fd_path fd_path(int fd);
 
+/* Whether there is a set-user-ID or set-group-ID bit that a change may have to clear. */
+static inline bool has_set_ids(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_mode & (S_ISUID | S_ISGID);
+}
+
 /*
  * Opens anew the file behind an O_PATH descriptor. Never blocks: a lease that somebody holds is
  * -EWOULDBLOCK. Returns the descriptor or a negative errno.

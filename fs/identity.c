@@ -144,10 +144,10 @@ void identity_groups(struct identity *id)
 	g_array_unref(caller.groups);
 }
 
-void identity_begin_as_group(struct identity *id, fuse_req_t req)
+void identity_begin_by_descriptor(struct identity *id, fuse_req_t req, bool clears)
 {
 	*id = (struct identity){ .req = req };
-	if (!privileged)
+	if (!privileged || !clears)
 		return;
 	set_fs_ids(0, fuse_req_ctx(req)->gid);
 	id->worn = true;

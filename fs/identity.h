@@ -56,16 +56,14 @@ bool identity_retry(struct identity *id, int result);
 void identity_end(struct identity *id);
 
 /*
- * Takes CAP_FSETID off the daemon itself until identity_end(), so that what it does as root clears
- * set-user-ID and set-group-ID as it does for a caller without that capability.
+ * In place of identity_begin(), to do what the caller may do by virtue of an open descriptor: with
+ * the daemon's own right to any file, but if `clears` with what decides whether set-user-ID and
+ * set-group-ID go: the caller's groups, and no CAP_FSETID.
  */
-void identity_without_fsetid(struct identity *id);
+void identity_begin_by_descriptor(struct identity *id, fuse_req_t req, bool clears);
 
-/*
- * In place of identity_begin(): the daemon's own right to any file, but the caller's groups and no
- * CAP_FSETID, which decide whether set-group-ID goes.
- */
-void identity_begin_as_group(struct identity *id, fuse_req_t req);
+/* The same on a caller's identity that is worn already. */
+void identity_without_fsetid(struct identity *id);
 
 /* Sets the umask of this thread alone, for the creation that follows. */
 void identity_umask(mode_t umask);

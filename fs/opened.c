@@ -57,7 +57,7 @@ void unpin_node(struct fs *fs, struct node *node, struct pin *pin)
  * Adds a handle to the node's `opened`. If the node has none, the pin's goes back on it (its last
  * handle may just have been closed) or a new one is made of the pin. NULL: its is another file.
  */
-static struct opened *attach(struct fs *fs, struct node *node, struct pin *pin)
+static struct opened *attach(struct fs *fs, struct node *node, struct pin *pin, bool writes)
 {
 	struct opened *fresh = g_new0(struct opened, 1), *used;
 
@@ -73,6 +73,7 @@ static struct opened *attach(struct fs *fs, struct node *node, struct pin *pin)
 	if (used) {
 		used->refs++;
 		used->handles++;
+		used->writers += writes;
 		node->refs++;
 	}
 	node_table_unlock(fs->nodes);
@@ -117,7 +118,8 @@ static void choose_data_path(struct fs *fs, struct opened *opened, int fd,
 struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
 	struct fuse_file_info *fi)
 {
-	struct opened *opened = attach(fs, node, pin);
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	struct opened *opened = attach(fs, node, pin, writes);
 	struct handle *handle;
 
 	if (!opened) {
@@ -129,6 +131,7 @@ struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int
 	handle->node = node;
 	handle->opened = opened;
 	handle->fd = fd;
+	handle->writes = writes;
 	choose_data_path(fs, handle->opened, fd, fi);
 	fi->fh = (uintptr_t)handle;
 	return handle;
@@ -149,6 +152,7 @@ void handle_free(struct fs *fs, struct handle *handle)
 	if (opened->locks)
 		lock_release_handle(opened->locks, handle);
 	node_table_lock(fs->nodes);
+	opened->writers -= handle->writes;
 	last = --opened->handles == 0;
 	if (last)
 		node->opened = NULL;

@@ -18,6 +18,7 @@
 struct opened {
 	int refs;          /* handles and pins; guarded by the node table's lock */
 	int handles;       /* likewise */
+	int writers;       /* those of them that are open for writing; likewise */
 	int path_fd;       /* constant */
 	GMutex lock;       /* guards the rest; taken before the table's, never across a reply */
 	int backing_id;    /* 0: none */
@@ -31,6 +32,7 @@ struct handle {
 	struct node *node;
 	struct opened *opened;
 	int fd;
+	bool writes; /* open for writing */
 };
 
 /* A node's file for the length of one request, whether it is open or not. */

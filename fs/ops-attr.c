@@ -107,11 +107,15 @@ static int change_times(const struct change *change)
 }
 
 #define SET_TIMES (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
+#define SETTABLE                                                                                   \
+	(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | SET_TIMES)
 
 static int change_all(const struct change *change)
 {
 	int set = change->to_set, r = 0;
 
+	if (!(set & SETTABLE))
+		return change_owner(change);
 	if (set & FUSE_SET_ATTR_SIZE)
 		r = change_size(change);
 	if (r == 0 && set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
@@ -127,12 +131,19 @@ static int change_all(const struct change *change)
 /*
  * Nothing to set: the kernel is about to write, through passthrough and with the daemon's
  * credentials, for a caller whose write clears set-user-ID and set-group-ID whoever owns the file.
- * A chown(2) to nobody clears exactly those.
+ * A chown(2) to nobody clears exactly those. It is also what a caller's own chown(2) to nobody
+ * looks like, which only the owner may do; but then nobody need have the file open for writing.
  */
-static bool is_before_write(const struct change *change)
+static bool is_before_write(struct fs *fs, const struct node *node, const struct change *change)
 {
-	return !(change->to_set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
-					  FUSE_SET_ATTR_GID | SET_TIMES));
+	bool writers;
+
+	if (change->to_set & SETTABLE || node->type != NODE_SEGMENT)
+		return false;
+	node_table_lock(fs->nodes);
+	writers = node->opened && node->opened->writers > 0;
+	node_table_unlock(fs->nodes);
+	return writers;
 }
 
 static int clear_set_ids(fuse_req_t req, const struct change *change)
@@ -140,7 +151,7 @@ static int clear_set_ids(fuse_req_t req, const struct change *change)
 	struct identity id;
 	int r;
 
-	identity_begin_as_group(&id, req);
+	identity_begin_by_descriptor(&id, req, true);
 	r = change_owner(change);
 	identity_end(&id);
 	return r;
@@ -148,15 +159,15 @@ static int clear_set_ids(fuse_req_t req, const struct change *change)
 
 static int change_as_caller(fuse_req_t req, const struct change *change)
 {
-	bool unprivileged = change->to_set & FUSE_SET_ATTR_KILL_SUID;
 	struct identity id;
 	int r;
 
 	identity_begin(&id, req);
-	if (unprivileged)
+	if (change->to_set & FUSE_SET_ATTR_KILL_SUID)
 		identity_without_fsetid(&id);
 	/* Set-group-ID is dropped in silence where the caller is not in the group. */
-	if (change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID)
+	if ((change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID) ||
+		has_set_ids(change->path_fd))
 		identity_groups(&id);
 	do
 		r = change_all(change);
@@ -176,7 +187,7 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	path = fd_path(pin.fd);
 	change->path = path.text;
 	change->path_fd = pin.fd;
-	r = is_before_write(change) ? clear_set_ids(req, change) : change_as_caller(req, change);
+	r = is_before_write(fs, node, change) ? clear_set_ids(req, change) : change_as_caller(req, change);
 	unpin_node(fs, node, &pin);
 	return r;
 }

@@ -73,7 +73,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	struct fuse_file_info *fi)
 {
 	struct handle *handle = handle_of(fi);
-	struct identity id = { .req = req };
+	struct identity id;
 	bool append = fi->flags & O_APPEND; /* it can change after open(2) */
 	ssize_t r = append && handle->opened->fixed_size ? -EPERM : within_size(handle, size, off);
 
@@ -81,8 +81,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	if (r >= 0) {
 		struct iovec vector = { .iov_base = (char *)buf, .iov_len = r };
 
-		if (fi->kill_suidgid)
-			identity_without_fsetid(&id);
+		identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(handle->fd));
 		/* The end is where it is now, whatever the kernel believed when it chose `off`. */
 		r = pwritev2(handle->fd, &vector, 1, off, append ? RWF_APPEND : 0);
 		if (r < 0)

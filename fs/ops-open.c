@@ -95,11 +95,10 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
  */
 static int open_pinned(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi)
 {
-	struct identity id = { .req = req };
+	struct identity id;
 	int fd;
 
-	if (fi->kill_suidgid)
-		identity_without_fsetid(&id);
+	identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(path_fd));
 	fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
 	identity_end(&id);
 	return fd;
