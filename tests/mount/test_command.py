@@ -286,10 +286,10 @@ def start_as_user(t, *arguments):
 @test(HERE, start=False)
 def a_normal_user(t):
     """Own objects work in full, but for passthrough; those of others as /dev/shm itself allows."""
+    start_as_user(t)
     write(t.shm / 'roots', b'secret')
     os.chmod(t.shm / 'roots', 0o600)
     write(t.shm / 'public', b'public')
-    start_as_user(t)
 
     def work():
         write(t.root / 'mine', b'mine')
