@@ -186,6 +186,34 @@ void identity_end(struct identity *id)
 	errno = saved;
 }
 
+static bool is_member(const GArray *groups, gid_t gid)
+{
+	for (guint i = 0; i < groups->len; i++)
+		if (g_array_index(groups, gid_t, i) == gid)
+			return true;
+	return false;
+}
+
+bool identity_permits(fuse_req_t req, const struct ownership *file, int want)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct caller caller;
+	bool member, permitted;
+
+	if (!privileged)
+		return true;
+	if (ctx->uid == file->uid && (file->mode >> 6 & want) == (mode_t)want)
+		return true;
+	if (!read_caller(ctx, &caller))
+		return false;
+	member = ctx->gid == file->gid || is_member(caller.groups, file->gid);
+	permitted = ctx->uid != file->uid && (file->mode >> (member ? 3 : 0) & want) == (mode_t)want;
+	permitted |= caller.caps & 1u << CAP_DAC_OVERRIDE ||
+		(want == R_OK && caller.caps & 1u << CAP_DAC_READ_SEARCH);
+	g_array_unref(caller.groups);
+	return permitted;
+}
+
 void identity_umask(mode_t mask)
 {
 	static _Thread_local bool own;

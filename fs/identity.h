@@ -65,5 +65,17 @@ void identity_begin_by_descriptor(struct identity *id, fuse_req_t req, bool clea
 /* The same on a caller's identity that is worn already. */
 void identity_without_fsetid(struct identity *id);
 
+/*
+ * Whether the caller may open a file of that owner and mode for `want` (R_OK, W_OK), as the kernel
+ * decides it where there is no ACL. For files that the kernel cannot be asked about: a daemon
+ * without privilege leaves it to the kernel, which lets it open its own user's alone.
+ */
+struct ownership {
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+};
+bool identity_permits(fuse_req_t req, const struct ownership *file, int want);
+
 /* Sets the umask of this thread alone, for the creation that follows. */
 void identity_umask(mode_t umask);

@@ -155,21 +155,18 @@ struct node *node_lookup_object(struct node_table *table, uint64_t ino, const ch
 struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct tree_data *data)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino, .data = data };
-	struct tree_data *old = NULL;
 	struct node *node;
 
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);
-	if (node) {
-		old = node->data;
-		node->data = data;
-	} else {
+	if (node)
+		tree_data_update(node->data, data);
+	else
 		node = insert_locked(table, &model, NULL);
-	}
 	node->nlookup++;
 	g_mutex_unlock(&table->lock);
-	if (old)
-		tree_data_free(old);
+	if (node->data != data)
+		tree_data_free(data);
 	return node;
 }
 

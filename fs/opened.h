@@ -13,6 +13,7 @@
 #pragma once
 
 #include "fs.h"
+#include "identity.h"
 #include "lock.h"
 
 struct opened {
@@ -40,6 +41,7 @@ struct pin {
 	struct opened *opened; /* if the node was open */
 	int fd;                /* O_PATH */
 	uint64_t generation;   /* of the inode, for data files */
+	struct ownership owner; /* likewise, as of the opening; not if the node was open */
 	bool direct;           /* as the kind says: never passthrough */
 	bool fixed_size;
 };

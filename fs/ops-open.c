@@ -114,8 +114,8 @@ static void open_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, r);
 		return;
 	}
-	if (is_data(d->node) && pin.opened)
-		r = tree_data_check(fs, d->node, &pin);
+	if (is_data(d->node))
+		r = tree_data_check(fs, d->req, d->node, &pin, d->fi.flags);
 	fd = r < 0 ? r : open_pinned(fs, d->req, pin.fd, &d->fi);
 	if (fd < 0) {
 		unpin_node(fs, d->node, &pin);

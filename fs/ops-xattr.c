@@ -5,6 +5,7 @@
 #include "identity.h"
 #include "opened.h"
 #include "reply.h"
+#include "tree-data.h"
 
 #include <string.h>
 #include <sys/xattr.h>
@@ -15,7 +16,7 @@ static int pin_for_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node, str
 	struct fs *fs = fs_of(req);
 
 	*node = node_from_id(fs->nodes, ino);
-	if ((*node)->type == NODE_TREE)
+	if ((*node)->type == NODE_TREE || (is_data(*node) && !(*node)->data->has_xattrs))
 		return -EOPNOTSUPP;
 	return pin_node(fs, *node, pin);
 }

@@ -4,6 +4,8 @@
 #include "identity.h"
 #include "tree.h"
 
+#include <fcntl.h>
+
 static struct tree_data *data_copy(struct fs *fs, struct node *node)
 {
 	struct tree_data *copy;
@@ -36,6 +38,13 @@ static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)
 	};
 }
 
+/* What st_blocks shows, where it takes a question of its own. */
+static void fill_blocks(const struct realm *realm, struct item *item)
+{
+	if (item->allocated == BYTES_UNKNOWN && item->kind->residency)
+		item->kind->residency(realm, item);
+}
+
 struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const struct item *item,
 	struct stat *st)
 {
@@ -44,8 +53,10 @@ struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const st
 
 	data->kind = item->kind;
 	data->realm = realm;
+	data->has_xattrs = item->key.class == SEGMENT_FILE;
 	data->item = *item;
-	fill_stat(ino, item, st);
+	fill_blocks(realm, &data->item);
+	fill_stat(ino, &data->item, st);
 	return node_lookup_data(fs->nodes, ino, data);
 }
 
@@ -63,27 +74,51 @@ int tree_data_open(struct fs *fs, struct node *node, struct pin *out)
 		return r;
 	out->fd = file.fd;
 	out->generation = file.generation;
+	/* As it was when the kind opened it: else it would have been -ESTALE. */
+	out->owner = (struct ownership){ data->item.mode, data->item.uid, data->item.gid };
 	out->direct = !file.passthrough;
 	out->fixed_size = data->item.fixed_size;
 	return 0;
 }
 
-int tree_data_check(struct fs *fs, struct node *node, const struct pin *pin)
+/* Opens the segment once more, to see whether it still is the one that the node has open. */
+static int check_joined(struct fs *fs, struct node *node, const struct pin *pin,
+	struct ownership *owner)
 {
-	g_autofree struct tree_data *data = data_copy(fs, node);
 	struct pin now;
-	int r;
+	int r = tree_data_open(fs, node, &now);
 
-	if (data->item.stamp == pin->generation)
-		return 0;
-	r = tree_data_open(fs, node, &now);
 	if (r < 0)
 		return r;
 	close(now.fd);
+	*owner = now.owner;
 	if (now.generation == pin->generation)
 		return 0;
 	node_orphan(fs->nodes, node);
 	return -ESTALE;
+}
+
+int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct pin *pin,
+	int flags)
+{
+	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct ownership owner = pin->owner;
+	int r;
+
+	if (data->item.fixed_size && flags & O_TRUNC)
+		return -EPERM;
+	if (data->item.stamp == pin->generation)
+		return 0;
+	if (pin->opened) {
+		r = check_joined(fs, node, pin, &owner);
+		if (r < 0)
+			return r;
+	}
+	/* The fourth access mode, for ioctl(2) alone, wants both as well. */
+	return identity_permits(req, &owner,
+		       (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE]) ?
+		0 : -EACCES;
 }
 
 /* What the kernel is told from now on; nothing if the ID means something else by now. */
@@ -95,8 +130,8 @@ static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
 	if (r < 0)
 		return r;
 	r = data->kind->stat(data->realm, data->item.id, &item);
-	if (r == 0 && item->allocated == BYTES_UNKNOWN && data->kind->residency)
-		data->kind->residency(data->realm, item); /* st_blocks */
+	if (r == 0)
+		fill_blocks(data->realm, item);
 	tree_drop(fs, data->kind->needs);
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;

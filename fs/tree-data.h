@@ -8,11 +8,16 @@
 #include "kind.h"
 #include "opened.h"
 
-/* What a node remembers of its segment: replaced as a whole, under the node table's lock. */
+/* What a node remembers of its segment. All but `item` is constant. */
 struct tree_data {
 	const struct kind *kind;
 	const struct realm *realm;
-	struct item item; /* as the kernel was last told: permissions are checked against this */
+	bool has_xattrs; /* a file of a tmpfs, not of the kernel's own mounts */
+	/*
+	 * As the kernel was last told: permissions are checked against this. Under the node table's
+	 * lock; key and stamp stay the same.
+	 */
+	struct item item;
 };
 
 static inline bool is_data(const struct node *node)
@@ -23,6 +28,12 @@ static inline bool is_data(const struct node *node)
 static inline uint64_t tree_data_stamp(const struct tree_data *data)
 {
 	return data->item.stamp;
+}
+
+/* The node table's lock is held. */
+static inline void tree_data_update(struct tree_data *data, const struct tree_data *newer)
+{
+	data->item = newer->item;
 }
 
 static inline void tree_data_free(struct tree_data *data)
@@ -40,11 +51,16 @@ struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const st
 int tree_data_open(struct fs *fs, struct node *node, struct pin *out);
 
 /*
- * Before an open(2) joins those that have the node open: -ESTALE if the ID means another segment by
- * now, whose next lookup then gets a node of its own. The stamp of a System V segment does not tell
- * that for sure.
+ * Whether an open(2) may go on with this pin: 0, or a negative errno.
+ *
+ * The kernel has checked the permission on what it knew of the inode number. The stamp of a System V
+ * segment does not tell for sure that the pin's is the segment that it knew: then the permission is
+ * checked again on the very segment that was opened; and an open(2) that joins others which have
+ * the node open is -ESTALE if theirs is another one by now, whose next lookup then gets a node of
+ * its own.
  */
-int tree_data_check(struct fs *fs, struct node *node, const struct pin *pin);
+int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct pin *pin,
+	int flags);
 int tree_data_stat(struct fs *fs, struct node *node, struct stat *out);
 
 /*
