@@ -134,6 +134,12 @@ static void settle_sharer(struct bpf_census *census, struct space *space, struct
 	stamp->seq = other->seq;
 }
 
+/* Who stands for those that share. */
+static bool is_elder(const struct stamp *a, const struct stamp *b)
+{
+	return a->start_time != b->start_time ? a->start_time < b->start_time : a->pid < b->pid;
+}
+
 /* For each address space the index of the stamp that stands for it, plus one. */
 static GHashTable *find_sharers(const GArray *stamps)
 {
@@ -145,7 +151,7 @@ static GHashTable *find_sharers(const GArray *stamps)
 		guint at = GPOINTER_TO_UINT(g_hash_table_lookup(by_mm, mm));
 
 		other = at ? &g_array_index(stamps, struct stamp, at - 1) : NULL;
-		if (other == NULL || stamp->pid < other->pid)
+		if (other == NULL || is_elder(stamp, other))
 			g_hash_table_insert(by_mm, mm, GUINT_TO_POINTER(i + 1));
 	}
 	return by_mm;

@@ -30,8 +30,8 @@
  *   another. After a second execve it may be the first address again, with any number: but the
  *   count has moved, once for each. It moves a little later than the mm_struct changes, which does
  *   no harm: (count, address) is a new pair before and after.
- * - vfork, CLONE_VM: several processes with one mm_struct. The one with the lowest pid stands for
- *   all; when it leaves, by exit or execve, another process's stamp takes its place.
+ * - vfork, CLONE_VM: several processes with one mm_struct. The eldest stands for all; when it
+ *   leaves, by exit or execve, another process's stamp takes its place.
  * - A pid used anew, or an mm_struct allocated where another one was: start times differ, in ns.
  * - A process whose first thread has exited: the stamp is of a thread that lives. All threads have
  *   the execve count of the one that began the program.

@@ -27,7 +27,7 @@ struct bpf_census {
 	GArray *rows;            /* struct mapping, of the space being read */
 	struct segment *segment; /* of the row before; NULL: it was of no segment */
 	GArray *found;           /* descriptors on their way into the table */
-	GHashTable *tables;      /* descriptor table: the thread that counts for it */
+	GHashTable *tables;      /* descriptor table: index in `found` of who stands for it, plus 1 */
 };
 
 /* What a round came to. */

@@ -4,6 +4,9 @@
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 
+/* At finding an order among processes that change their programs meanwhile. */
+#define ATTEMPTS_MAX 8
+
 /* kcmp(2) orders what it compares: -1, 0, 1; or 2 when it cannot tell. */
 static int compare(pid_t a, pid_t b, int type)
 {
@@ -34,12 +37,19 @@ struct resolve {
 	GArray *stale;
 };
 
+static uint64_t bit(const struct resolve *resolve)
+{
+	return UINT64_C(1) << resolve->type;
+}
+
 static void collect(struct space *space, void *data)
 {
 	struct resolve *resolve = data;
 
 	if (resolve->type == KCMP_VM ? space->n_mappings : space->n_descriptors)
 		g_ptr_array_add(resolve->members, space);
+	else /* from those only that have rows now */
+		space->stamp[SHARE_DISTINCT] &= ~bit(resolve);
 }
 
 /* Families together, and in each the eldest first, which is to be the one that counts. */
@@ -54,11 +64,6 @@ static int by_family(gconstpointer a, gconstpointer b)
 	if (x->start_time != y->start_time)
 		return x->start_time < y->start_time ? -1 : 1;
 	return (x->pid > y->pid) - (x->pid < y->pid);
-}
-
-static uint64_t bit(const struct resolve *resolve)
-{
-	return UINT64_C(1) << resolve->type;
 }
 
 static void set_shares(struct resolve *resolve, struct space *space, bool shares)
@@ -133,21 +138,78 @@ static void place(struct resolve *resolve, GPtrArray *distinct, struct space *sp
 	g_ptr_array_insert(distinct, (int)at, space);
 }
 
-static void resolve_family(struct resolve *resolve, guint begin, guint end)
+/*
+ * Whether the distinct ones are in order still. Who calls execve(2) meanwhile gets another place,
+ * and those that were searched for past the old one may have been missed.
+ */
+static bool in_order(const struct resolve *resolve, const GPtrArray *distinct)
 {
-	g_autoptr(GPtrArray) distinct = NULL;
-	bool settled = true;
+	for (guint i = 0; i + 1 < distinct->len; i++) {
+		const struct space *space = distinct->pdata[i], *next = distinct->pdata[i + 1];
 
+		if (compare(space->task, next->task, resolve->type) != -1)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A thread that has left its process has no address space and no descriptors, and so seems distinct
+ * from those with which the rest of its process shares.
+ */
+static bool all_live(const struct resolve *resolve, const GPtrArray *distinct)
+{
+	bool live = true;
+
+	for (guint i = 0; i < distinct->len; i++) {
+		const struct space *space = distinct->pdata[i];
+		auto_fd dir = proc_open_pid(resolve->proc, space->task);
+		struct proc_stat stat;
+
+		if (dir >= 0 && proc_read_stat(dir, &stat) == 0 && !proc_has_no_mm(&stat))
+			continue;
+		g_array_append_val(resolve->stale, space->pid);
+		live = false;
+	}
+	return live;
+}
+
+/* Nobody in the family is known to be distinct: all are to be placed anew. */
+static void unsettle(struct resolve *resolve, guint begin, guint end)
+{
+	for (guint i = begin; i < end; i++) {
+		struct space *space = resolve->members->pdata[i];
+
+		space->stamp[SHARE_DISTINCT] &= ~bit(resolve);
+	}
+}
+
+static bool is_settled(const struct resolve *resolve, guint begin, guint end)
+{
 	for (guint i = begin; i < end; i++) {
 		const struct space *space = resolve->members->pdata[i];
 
-		settled = settled && space->stamp[SHARE_DISTINCT] & bit(resolve);
+		if (!(space->stamp[SHARE_DISTINCT] & bit(resolve)))
+			return false;
 	}
-	if (settled)
+	return true;
+}
+
+static void resolve_family(struct resolve *resolve, guint begin, guint end)
+{
+	bool ordered = false;
+
+	if (is_settled(resolve, begin, end))
 		return;
-	distinct = g_ptr_array_sized_new(end - begin);
-	for (guint i = begin; i < end; i++)
-		place(resolve, distinct, resolve->members->pdata[i]);
+	for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && !ordered; attempt++) {
+		g_autoptr(GPtrArray) distinct = g_ptr_array_sized_new(end - begin);
+
+		for (guint i = begin; i < end; i++)
+			place(resolve, distinct, resolve->members->pdata[i]);
+		ordered = in_order(resolve, distinct);
+		if (!ordered || !all_live(resolve, distinct))
+			unsettle(resolve, begin, end);
+	}
 }
 
 static void resolve_type(const struct proc *proc, struct spaces *spaces, int type, GArray *stale)
