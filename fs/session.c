@@ -48,7 +48,7 @@ static int clear_dead_mount(const char *path)
 
 static int check_mountpoint(struct options *options)
 {
-	struct stat st;
+	struct stat st, source;
 	struct mount mount;
 	g_autofree char *real = NULL;
 
@@ -70,10 +70,16 @@ static int check_mountpoint(struct options *options)
 			real);
 		return -1;
 	}
-	if (mountinfo_find(real, &mount) == 1) {
-		log_line("%s: a file system (%s) is mounted there already; unmount it first (umount %s) "
-			 "or name another directory",
-			real, mount.fstype, real);
+	if (mountinfo_find(real, &mount) == 1 && strcmp(mount.fstype, "fuse.shmtree") == 0) {
+		log_line("%s: shmtree is mounted there already; unmount it first (umount %s) or name another "
+			 "directory",
+			real, real);
+		return -1;
+	}
+	/* Every program's shared memory would hang on the daemon's life. */
+	if (stat(options->source, &source) == 0 && source.st_dev == st.st_dev &&
+		source.st_ino == st.st_ino) {
+		log_line("%s is where the objects are; name another directory to mount on", real);
 		return -1;
 	}
 	g_free(options->mountpoint);
