@@ -304,6 +304,14 @@ class Tree:
     def number(self, name, attribute):
         return int(self.attribute(name, attribute))
 
+    def becomes_idle(self, name):
+        """A process of somebody else's that is in between for a moment makes it unknown as long."""
+        def idle():
+            state = self.attribute(name, 'state')
+            check(state in ('idle', 'unknown'), state)
+            return state == 'idle'
+        eventually(idle, f'{name} is idle')
+
     def rows(self, name, attribute):
         return table(read(self.meta / 'posix' / name / attribute))[0]
 

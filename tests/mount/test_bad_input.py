@@ -118,7 +118,7 @@ def long_names_have_attributes(t):
     name = 'n' * 255
     write(t.shm / name, b'')
     equal(t.number(name, 'mappings'), 0)
-    equal(t.attribute(name, 'state'), 'idle')
+    t.becomes_idle(name)
 
 
 @test()

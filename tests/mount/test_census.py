@@ -20,7 +20,7 @@ def counts(t, name):
 def three_processes_come_and_go(t):
     write(t.shm / 'x', bytes(PAGE))
     equal(counts(t, 'x'), (0, 0, 0))
-    equal(t.attribute('x', 'state'), 'idle')
+    t.becomes_idle('x')
     mappers = []
     for i in range(3):
         mappers.append(Mapper(t.shm / 'x'))
@@ -35,7 +35,7 @@ def three_processes_come_and_go(t):
     for left, mapper in ((2, mappers[0]), (0, mappers[1]), (0, mappers[2])):
         mapper.end()
         equal(t.number('x', 'mappings'), left)
-    equal(t.attribute('x', 'state'), 'idle')
+    t.becomes_idle('x')
 
 
 @test(MOUNTED)
@@ -83,7 +83,7 @@ def the_daemon_does_not_count(t):
         equal(t.attribute('x', 'state'), 'open')
         equal({int(row['PID']) for row in t.rows('x', 'holders')}, {os.getpid()})
     equal(counts(t, 'x'), (0, 0, 0))
-    equal(t.attribute('x', 'state'), 'idle')
+    t.becomes_idle('x')
 
 
 @test(MOUNTED)
@@ -214,7 +214,7 @@ def a_deleted_namesake_does_not_count(t):
         fails(errno.ENOENT, read, t.meta / 'posix' / 'x' / 'mappings')
         write(t.shm / 'x', bytes(PAGE))
         equal(counts(t, 'x'), (0, 0, 0))
-        equal(t.attribute('x', 'state'), 'idle')
+        t.becomes_idle('x')
         write(t.shm / 'x (deleted)', bytes(PAGE))
         equal(counts(t, 'x (deleted)'), (0, 0, 0))
 

@@ -204,7 +204,7 @@ def read_only(t):
                                  (os.truncate, t.root / 'x', 0),
                                  (os.rename, t.root / 'x', t.root / 'y')):
         fails(errno.EROFS, function, *arguments)
-    equal(t.attribute('x', 'state'), 'idle')
+    t.becomes_idle('x')
     equal(read(t.shm / 'x'), b'kept')
 
 
