@@ -206,18 +206,11 @@ void generate_without_sizes(bool on)
 	without_sizes = on;
 }
 
-/* Splicing reads up to the size that the kernel knows, and a limit is applied to it. */
+/* A limit is applied to the size, and RWF_APPEND, which the daemon is not told of, goes there. */
 static bool depends_on_size(const struct op *op)
 {
-	static const char *const names[] = {
-		"limit_file_size", "sendfile", "sendfile_to_pipe", "splice_to_pipe", "tee",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (strcmp(op->name, names[i]) == 0)
-			return true;
-	}
-	return false;
+	return strcmp(op->name, "limit_file_size") == 0 || strcmp(op->name, "pwritev2") == 0 ||
+		op_reads_cache(op->name);
 }
 
 static bool has_outsider(const struct generator *g)

@@ -31,9 +31,10 @@ static const struct choice nanoseconds[] = {
 	{"1000000000", 1000000000}, {0},
 };
 
+/* Not FS_APPEND_FL: the kernel's FUSE inode does not know it, and lets fcntl(2) clear O_APPEND. */
 static const struct choice inode_flags[] = {
 	{"FS_NODUMP_FL", FS_NODUMP_FL}, {"FS_NOATIME_FL", FS_NOATIME_FL},
-	{"FS_APPEND_FL", FS_APPEND_FL}, {"FS_IMMUTABLE_FL", FS_IMMUTABLE_FL},
+	{"FS_IMMUTABLE_FL", FS_IMMUTABLE_FL},
 	{"FS_SYNC_FL", FS_SYNC_FL}, {0},
 };
 

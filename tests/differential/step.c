@@ -42,6 +42,17 @@ unsigned op_count(void)
 	return count;
 }
 
+bool op_reads_cache(const char *name)
+{
+	static const char *const list[] = {"sendfile", "sendfile_to_pipe", "splice_to_pipe", "tee"};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		if (strcmp(name, list[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 #define FIFTY "n2345678901234567890123456789012345678901234567890"
 #define LONGEST FIFTY FIFTY FIFTY FIFTY FIFTY "12345"
 

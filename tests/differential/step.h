@@ -96,6 +96,12 @@ struct op {
 const struct op *op_at(unsigned index);
 unsigned op_count(void);
 
+/*
+ * Whether a call reads by way of the kernel's page cache of the mount when there is no passthrough:
+ * up to the size that the kernel knows, and maybe without a request that would tell the daemon.
+ */
+bool op_reads_cache(const char *name);
+
 /* The names that steps use; NULL beyond the last. The first PLAIN_NAMES are ordinary. */
 #define PLAIN_NAMES 6
 #define NAME_DOT PLAIN_NAMES
