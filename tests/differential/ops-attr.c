@@ -55,15 +55,23 @@ static void do_fstat(struct context *ctx, const int64_t *arg, struct outcome *ou
 		STATX_BASIC_STATS | STATX_BTIME, &out->st));
 }
 
+/*
+ * Before a write the kernel asks for set-ID bits to be cleared if it knows of any: those that were
+ * set behind the mount since it last looked stay.
+ */
+static mode_t mode_of(const struct context *ctx, int64_t mode)
+{
+	return (mode_t)mode & (ctx->actor->outside ? 01777 : 07777);
+}
+
 static void do_chmod(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	(void)ctx;
-	note(out, chmod(name_at(arg[0]), (mode_t)arg[1]));
+	note(out, chmod(name_at(arg[0]), mode_of(ctx, arg[1])));
 }
 
 static void do_fchmod(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	note(out, fchmod(ctx->fds[arg[0]], (mode_t)arg[1]));
+	note(out, fchmod(ctx->fds[arg[0]], mode_of(ctx, arg[1])));
 }
 
 /*

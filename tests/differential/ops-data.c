@@ -138,15 +138,16 @@ static void do_ftruncate(struct context *ctx, const int64_t *arg, struct outcome
 }
 
 /*
- * tmpfs applies the limit of file sizes although the size is kept; FUSE does so when it changes.
- * The call is left out, as its effect would differ.
+ * tmpfs applies the limit of file sizes also when the size is kept, but not in a mode that it does
+ * not know; FUSE does so when the size changes, whatever the mode. The call is left out, as its
+ * effect would differ.
  */
 static bool differs_by_limit(const int64_t *arg)
 {
 	struct rlimit limit;
 
 	getrlimit(RLIMIT_FSIZE, &limit);
-	return arg[1] == FALLOC_FL_KEEP_SIZE && limit.rlim_cur != RLIM_INFINITY;
+	return arg[1] != 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 static void do_fallocate(struct context *ctx, const int64_t *arg, struct outcome *out)

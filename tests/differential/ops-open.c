@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -161,17 +163,22 @@ static void do_mknod(struct context *ctx, const int64_t *arg, struct outcome *ou
  * The mount's name space holds regular files alone, so that the kernel's own checks pass and then
  * the answer is EPERM. The model makes the same checks and does not make the call.
  */
-static bool foretell_refusal(struct context *ctx, int64_t name, struct outcome *out)
+static bool foretell_refusal(struct context *ctx, int64_t name, bool directory,
+	struct outcome *out)
 {
+	char plain[NAME_MAX + 3];
 	struct stat st;
+	size_t len = strlen(name_at(name));
+	bool slash = name_at(name)[len - 1] == '/';
 
 	if (ctx->side->is_mount && !ctx->actor->outside)
 		return false;
+	snprintf(plain, sizeof(plain), "%.*s", (int)(len - slash), name_at(name));
 	if (ctx->actor->outside)
 		note_error(out, ENOSYS); /* no such thing is made behind the mount either */
-	else if (lstat(name_at(name), &st) == 0)
+	else if (lstat(plain, &st) == 0)
 		note_error(out, EEXIST);
-	else if (errno != ENOENT)
+	else if (errno != ENOENT || (slash && !directory))
 		note_error(out, errno);
 	else if (faccessat(AT_FDCWD, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		note_error(out, errno);
@@ -182,19 +189,19 @@ static bool foretell_refusal(struct context *ctx, int64_t name, struct outcome *
 
 static void do_mkdir(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	if (!foretell_refusal(ctx, arg[0], out))
+	if (!foretell_refusal(ctx, arg[0], true, out))
 		note(out, mkdir(name_at(arg[0]), (mode_t)arg[1]));
 }
 
 static void do_symlink(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	if (!foretell_refusal(ctx, arg[0], out))
+	if (!foretell_refusal(ctx, arg[0], false, out))
 		note(out, symlink("target", name_at(arg[0])));
 }
 
 static void do_mkspecial(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	if (!foretell_refusal(ctx, arg[0], out))
+	if (!foretell_refusal(ctx, arg[0], false, out))
 		note(out, mknod(name_at(arg[0]), (mode_t)(arg[1] | arg[2]), makedev(1, 3)));
 }
 
