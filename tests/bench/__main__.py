@@ -95,6 +95,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="shmtree-bench.") as work:
         bench = Bench(options.quick, options.build, Path(work))
         bench.results.machine = describe()
+        if options.quick:
+            bench.results.note("quick: small sizes and few rounds, which the targets are not meant for")
         measure(bench, names)
     targets = [target for name in names for target in GROUPS[name].TARGETS]
     print(report.text(bench.results, targets))

@@ -36,17 +36,23 @@ def group_table(results, group):
     return layout(lines)
 
 
+def quartiles(sample):
+    if not sample or len(sample.values) < 2:
+        return ""
+    return " to ".join(number(q) for q in sample.quartiles)
+
+
 def verdict(passed):
     return "not measured" if passed is None else "pass" if passed else "MISS"
 
 
 def target_table(results, targets):
-    lines = [["target", "wanted", "measured", ""]]
+    lines = [["target", "wanted", "measured", "quartiles", ""]]
     for target in targets:
-        value, passed = target.judge(results)
+        sample, passed = target.judge(results)
         unit = f" {target.unit}" if target.unit else ""
         lines.append([f"{target.group}: {target.text}", f"{target.op} {number(target.limit)}{unit}",
-                      "–" if value is None else f"{number(value)}{unit}", verdict(passed)])
+                      f"{number(sample.median)}{unit}" if sample else "–", quartiles(sample), verdict(passed)])
     return layout(lines)
 
 
@@ -65,15 +71,20 @@ def text(results, targets):
     return "\n".join(lines)
 
 
+def summary(sample):
+    low, high = sample.quartiles
+    return {"median": sample.median, "q1": low, "q3": high}
+
+
 def as_json(results, targets):
     rows = [{"group": row.group, "what": row.what, "unit": row.unit,
-             "columns": {name: {"median": s.median, "q1": s.quartiles[0], "q3": s.quartiles[1],
-                                "samples": s.values} for name, s in row.cells.items()}}
+             "columns": {name: dict(summary(s), samples=s.values) for name, s in row.cells.items()}}
             for row in results.rows.values()]
     judged = []
     for target in targets:
-        value, passed = target.judge(results)
-        judged.append({"group": target.group, "target": target.text, "op": target.op,
-                       "limit": target.limit, "unit": target.unit, "measured": value, "passed": passed})
+        sample, passed = target.judge(results)
+        judged.append({"group": target.group, "target": target.text, "op": target.op, "limit": target.limit,
+                       "unit": target.unit, "measured": summary(sample) if sample else None,
+                       "passed": passed})
     return json.dumps({"machine": results.machine, "rows": rows, "targets": judged,
                        "notes": results.notes}, indent=1, ensure_ascii=False)

@@ -31,9 +31,11 @@ class Sample:
     def over(self, other):
         """How many times larger than the other. Rounds that ran side by side are compared side by
         side, so that what slowed both of them down cancels out."""
-        if len(self.values) == len(other.values) and all(other.values):
-            return statistics.median(a / b for a, b in zip(self.values, other.values))
-        return self.median / other.median if other.median else float("inf")
+        if not all(other.values):
+            return None
+        if len(self.values) == len(other.values):
+            return Sample([a / b for a, b in zip(self.values, other.values)])
+        return Sample([self.median / other.median])
 
 
 @dataclass
@@ -78,7 +80,8 @@ class Results:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that has to be reached. `figure` takes it from the results; None: not measured."""
+    """A figure that has to be reached. `figure` takes it, a Sample, from the results; None where
+    it was not measured."""
 
     group: str
     text: str
@@ -89,11 +92,12 @@ class Target:
 
     def judge(self, results):
         """The figure, and True, False or None (not measured)."""
-        value = self.figure(results)
-        if value is None:
+        sample = self.figure(results)
+        if sample is None:
             return None, None
+        value = sample.median
         compare = {"≥": value >= self.limit, "≤": value <= self.limit, "<": value < self.limit}
-        return value, compare[self.op]
+        return sample, compare[self.op]
 
 
 def ratio(group, what, over, under, text, limit, what_under=None):
@@ -111,7 +115,6 @@ def bound(group, what, column, text, op, limit, unit):
     """A target: the median of a column is below or above a bound."""
 
     def figure(results):
-        sample = results.get(group, what, column)
-        return sample.median if sample else None
+        return results.get(group, what, column)
 
     return Target(group, text, op, limit, figure, unit)

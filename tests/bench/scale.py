@@ -6,7 +6,7 @@ from pathlib import Path
 from census import ask, loaded
 from host import BenchError, make_objects, remove_objects, seconds, status_kib
 from mounts import SHM
-from results import Target
+from results import Sample, Target
 
 GROUP = "scale"
 LISTS = ("segments", "segments.json")
@@ -22,7 +22,7 @@ def growth(curve):
         if len(points) < 2:
             return None
         (x0, y0), (x1, y1) = points[-2:]
-        return (y1 / x1) / (y0 / x0)
+        return Sample([(y1 / x1) / (y0 / x0)])
 
     return figure
 
