@@ -8,6 +8,8 @@ from report import number
 
 # Distinguishable by colour-blind readers, and in print (Okabe and Ito).
 COLOURS = ["#000000", "#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#999999"]
+# These keep their colours, whichever groups are measured.
+FIRST = ["native", "shmtree", "shmtree io_uring", "passthrough_hp", "passthrough_hp io_uring", "bindfs"]
 WIDTH, LABELS, BAR, GAP, FIGURES = 960, 250, 11, 9, 70
 STYLE = "font-family='sans-serif' font-size='11'"
 
@@ -52,6 +54,7 @@ def decades(low, high):
 def bars(canvas, title, rows, colours):
     """A row a figure, a bar a column, on a logarithmic scale: the columns differ by powers of ten."""
     cells = [(row, {n: s for n, s in row.cells.items() if s.median > 0}) for row in rows]
+    cells = [(row, row_cells) for row, row_cells in cells if row_cells]
     values = [s.median for _, row_cells in cells for s in row_cells.values()]
     if not values:
         return
@@ -104,7 +107,7 @@ def lines(canvas, title, curves):
 
 
 def svg(results):
-    columns = list(dict.fromkeys(n for row in results.rows.values() for n in row.cells))
+    columns = list(dict.fromkeys(FIRST + [n for row in results.rows.values() for n in row.cells]))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(columns)}
     canvas = Canvas()
     for group in results.groups():
@@ -113,5 +116,5 @@ def svg(results):
             bars(canvas, group, rows, colours)
     for growing in dict.fromkeys(key[0] for key in results.curves):
         chosen = {name: points for (what, name), points in results.curves.items() if what == growing}
-        lines(canvas, f"{growing}: seconds, and MiB", chosen)
+        lines(canvas, f"seconds, and the daemon's MiB, over {growing}", chosen)
     return canvas.svg()
