@@ -44,6 +44,9 @@ struct census_backend {
 	int (*pass)(void *state, struct spaces *spaces, unsigned facets,
 		struct census_tally *tally);
 
+	/* Why whole processes may be invisible, in one line (a static string), or NULL. */
+	const char *(*blind)(void *state);
+
 	void (*free)(void *state);
 };
 

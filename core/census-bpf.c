@@ -74,8 +74,11 @@
 #include <time.h>
 
 #define ROUNDS_MAX 8
-/* A process that keeps its own lock (mmap(2) waiting for a dead network) is not waited for longer. */
-#define BUSY_WAIT_MAX_NS 100000000
+/*
+ * For a process whose lock is taken whenever we try. On a busy machine that may be because its
+ * holder does not get to run; but one that waits for a dead network is not waited for.
+ */
+#define BUSY_WAIT_MAX_NS 1000000000
 #define BUSY_NAP_NS 200000
 
 struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file *file,
@@ -124,6 +127,7 @@ static int go_round(struct bpf_census *census, unsigned facets, struct round *ro
 	err = programs_walk(census->programs, &stamps);
 	if (err != 0)
 		return err;
+	census->partial = stamps.partial;
 	if (agrees(census, &stamps))
 		return !round->changed;
 	g_array_set_size(census->known, 0);
@@ -203,6 +207,13 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets,
 	return 0;
 }
 
+static const char *bpf_blind(void *state)
+{
+	const struct bpf_census *census = state;
+
+	return census->partial ? "processes outside the pid namespace are not seen" : NULL;
+}
+
 static void bpf_free(void *state)
 {
 	struct bpf_census *census = state;
@@ -251,5 +262,6 @@ const struct census_backend census_backend_bpf = {
 	.name = "bpf",
 	.open = bpf_open,
 	.pass = bpf_pass,
+	.blind = bpf_blind,
 	.free = bpf_free,
 };

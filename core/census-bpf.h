@@ -17,6 +17,7 @@ struct bpf_census {
 	uint32_t own_ipc;
 	uint64_t round;      /* over all passes */
 	uint64_t spaces_found;
+	bool partial;        /* as the last walk said */
 
 	/* The last walk, each stamp as of when its mappings were read: what the table stands for. */
 	GArray *known;

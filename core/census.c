@@ -113,7 +113,7 @@ int census_new(const struct census_config *config, struct census **out)
 	}
 	census->report.backend = census->backend->name;
 	census->report.why_not_better = census->why_not_better;
-	census->report.blind = proc_blind(census->proc);
+	census->report.blind = census->backend->blind(census->state);
 	*out = census;
 	return 0;
 }
@@ -199,7 +199,7 @@ static void run_pass(struct census *census)
 	spaces_begin(census->spaces);
 	result = census->backend->pass(census->state, census->spaces, facets, &tally);
 	spaces_end(census->spaces);
-	blind = proc_blind(census->proc);
+	blind = census->backend->blind(census->state);
 
 	g_mutex_lock(&census->lock);
 	census->result = result;

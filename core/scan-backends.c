@@ -34,6 +34,7 @@ const struct census_backend census_backend_query = {
 	.name = "query",
 	.open = open_query,
 	.pass = pass,
+	.blind = scan_blind,
 	.free = scan_free,
 };
 
@@ -41,5 +42,6 @@ const struct census_backend census_backend_text = {
 	.name = "text",
 	.open = open_text,
 	.pass = pass,
+	.blind = scan_blind,
 	.free = scan_free,
 };

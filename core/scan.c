@@ -48,6 +48,11 @@ struct scan *scan_new(const struct census_source *source, maps_reader read_maps)
 	return scan;
 }
 
+const char *scan_blind(void *scan)
+{
+	return proc_blind(((struct scan *)scan)->source.proc);
+}
+
 void scan_free(void *scan)
 {
 	g_free(scan);

@@ -83,9 +83,9 @@ static void show_census(const struct census_report *report, GString *out)
 	g_string_append_printf(out,
 		"census_passes\t%" PRIu64 "\ncensus_last_time\t%" PRId64 "\ncensus_last_ns\t%" PRIu64
 		"\naddress_spaces\t%" PRIu64 "\naddress_spaces_reread\t%" PRIu64
-		"\nunreadable_processes\t%" PRIu64 "\n",
+		"\naddress_spaces_restless\t%" PRIu64 "\nunreadable_processes\t%" PRIu64 "\n",
 		report->passes, report->last_pass_time, report->last_pass_ns, report->spaces, report->reread,
-		report->unreadable);
+		report->restless, report->unreadable);
 	if (report->blind)
 		g_string_append_printf(out, "invisible_processes\t%s\n", report->blind);
 }

@@ -188,6 +188,7 @@ int walk(struct walk *walk)
 
 	viewer_init(&viewer);
 	ns = viewer.ns;
+	walk->level = viewer.level;
 	walk->births = BPF_CORE_READ(ns, idr.idr_next);
 	bpf_rcu_read_lock();
 	bpf_iter_task_new(&it, NULL, TASK_ITER_ALL_PROCS);

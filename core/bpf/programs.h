@@ -8,6 +8,7 @@
 
 #include "records.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +30,7 @@ struct stamps {
 	const struct stamp *at;
 	size_t count;
 	uint32_t births;
+	bool partial; /* there may be processes outside our pid namespace */
 };
 int programs_walk(struct programs *programs, struct stamps *stamps);
 
