@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "file-identity.h"
 
-#include <errno.h>
+#include "util.h"
+
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -49,4 +51,15 @@ int file_identify(int fd, struct item_file *out)
 	 */
 	out->passthrough = fs.f_type != HUGETLBFS_MAGIC;
 	return read_generation(fd, &out->generation);
+}
+
+bool file_is_sealable(int fd)
+{
+	char path[32];
+	int seals;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	auto_fd file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	seals = file < 0 ? -1 : fcntl(file, F_GET_SEALS);
+	return seals < 0 || !(seals & F_SEAL_SEAL) || seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 }

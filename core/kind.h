@@ -96,7 +96,7 @@ static inline bool item_same_access(const struct item *a, const struct item *b)
 struct item_file {
 	int fd;              /* O_PATH: opened anew through /proc/self/fd with the mode that is wanted */
 	uint64_t generation; /* of the inode: two files of one key are one segment only if equal */
-	bool passthrough;    /* false: never let the kernel map it on the mount's behalf (huge pages) */
+	bool passthrough;    /* false: the kernel must not map it on the mount's behalf */
 };
 
 /* What an attribute file is shown from. */

@@ -292,6 +292,8 @@ static int unlinked_open(const struct realm *realm, const struct item *seen, str
 	if (!item_same(&choice.item, seen) || !item_same_access(&choice.item, seen))
 		return -ESTALE;
 	*out = choice.file;
+	if (seen->key.class == SEGMENT_MEMFD && file_is_sealable(fd))
+		out->passthrough = false;
 	out->fd = steal_fd(&fd);
 	return 0;
 }

@@ -16,7 +16,7 @@ SHM_RDONLY, SHM_LOCK, SHM_HUGETLB = 0o10000, 11, 0o4000
 USER, OTHER = 4201, 4202
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.shmat.restype = ctypes.c_void_p
+_libc.shmat.restype = _libc.mmap.restype = ctypes.c_void_p
 
 
 class ShmidDs(ctypes.Structure):
@@ -90,6 +90,16 @@ def anonymous(content, size=mmap.PAGESIZE):
     memory = mmap.mmap(-1, size)  # shared
     memory[:len(content)] = content
     return memory
+
+
+def map_alone(path, size):
+    """Maps a file, shared, and keeps no descriptor of it, as mmap.mmap would."""
+    with harness.opened(path, os.O_RDWR) as fd:
+        address = _libc.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ | mmap.PROT_WRITE,
+                             mmap.MAP_SHARED, fd, ctypes.c_long(0))
+    if address == ctypes.c_void_p(-1).value:
+        _checked(-1)
+    return address
 
 
 class Child:

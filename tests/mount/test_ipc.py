@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Message queues, semaphores, semaphore sets, and the limits of it all."""
+import ctypes
+import errno
+import json
+import os
+import stat
+
+from harness import as_user, check, equal, fails, read, run, table, write
+from ipc import IPC_PRIVATE, OTHER, USER, attribute, ipc_test, new_segment, pairs, row
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.sem_open.restype = ctypes.c_void_p
+
+
+def checked(result):
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def new_msg(key=IPC_PRIVATE, mode=0o600, text=b''):
+    queue = checked(_libc.msgget(key, 0o1000 | mode))
+    if text:
+        message = (1).to_bytes(8, 'little') + text
+        checked(_libc.msgsnd(queue, message, ctypes.c_size_t(len(text)), 0))
+    return queue
+
+
+def new_sem(count, key=IPC_PRIVATE, mode=0o600):
+    return checked(_libc.semget(key, count, 0o1000 | mode))
+
+
+class MqAttr(ctypes.Structure):
+    _fields_ = [(n, ctypes.c_long) for n in ('flags', 'maxmsg', 'msgsize', 'curmsgs', 'a', 'b', 'c',
+                                             'd')]
+
+
+def new_mqueue(name, text=b''):
+    attr = MqAttr(0, 4, 100)
+    queue = checked(_libc.mq_open(name, os.O_CREAT | os.O_RDWR, 0o640, ctypes.byref(attr)))
+    if text:
+        checked(_libc.mq_send(queue, text, ctypes.c_size_t(len(text)), 0))
+    os.close(queue)
+
+
+@ipc_test
+def message_queues(t):
+    queue = new_msg(0x77, 0o640, b'three')
+    here = t.meta / 'msg' / str(queue)
+    equal(os.listdir(t.meta / 'msg'), [str(queue)])
+    equal([attribute(here, n) for n in ('key', 'perms', 'msgs', 'usedbytes', 'lspid', 'lrpid')],
+          ['0x00000077', '0640', '1', '5', str(os.getpid()), '0'])
+    facts = json.loads(read(here / 'info.json'))
+    equal((facts['kind'], facts['msgs'], facts['cuid']), ('msg', 1, 0))
+    equal(row(t, 'msg', str(queue)), None, 'it is no memory')
+    os.chmod(t.private, 0o755)
+    equal(as_user(USER, USER, lambda: os.rmdir(here)), errno.EPERM)
+    os.rmdir(here)
+    equal(os.listdir(t.meta / 'msg'), [])
+    fails(errno.ENOENT, os.rmdir, here)
+    equal(as_user(USER, USER, lambda: os.rmdir(t.meta / 'msg' / str(new_msg()))), 0, 'ones own')
+
+
+@ipc_test
+def semaphore_sets(t):
+    sets = new_sem(5, 0x99, 0o604)
+    here = t.meta / 'sem' / str(sets)
+    equal([attribute(here, n) for n in ('key', 'perms', 'nsems', 'otime', 'user')],
+          ['0x00000099', '0604', '5', '0', 'root'])
+    os.chmod(t.private, 0o755)
+    equal(as_user(USER, USER, lambda: os.rmdir(here)), errno.EPERM)
+    os.rmdir(here)
+    equal(os.listdir(t.meta / 'sem'), [])
+    fails(errno.EPERM, os.mkdir, t.meta / 'sem' / 'x')
+
+
+@ipc_test
+def posix_queues(t):
+    new_mqueue(b'/kinds', b'hello')
+    here = t.meta / 'mqueue' / 'kinds'
+    equal(os.listdir(t.meta / 'mqueue'), ['kinds'])
+    equal([attribute(here, n) for n in ('perms', 'msgs', 'maxmsg', 'msgsize', 'usedbytes')],
+          ['0640', '1', '4', '100', '5'])
+    os.chmod(t.private, 0o755)
+    equal(as_user(USER, USER, lambda: os.rmdir(here)), errno.EPERM)
+    equal(as_user(USER, USER, lambda: new_mqueue(b'/mine')), 0)
+    equal(as_user(OTHER, OTHER, lambda: os.rmdir(t.meta / 'mqueue' / 'mine')), errno.EPERM)
+    equal(as_user(USER, USER, lambda: os.rmdir(t.meta / 'mqueue' / 'mine')), 0)
+    os.rmdir(here)
+    equal(os.listdir(t.meta / 'mqueue'), [])
+    fails(errno.ENOENT, os.stat, here / 'msgs')
+
+
+@ipc_test
+def named_semaphores(t):
+    semaphore = ctypes.c_void_p(_libc.sem_open(b'kinds', os.O_CREAT, 0o600, 7))
+    check(semaphore.value, 'sem_open')
+    here = t.meta / 'posix' / 'sem.kinds'
+    equal(pairs(here, 'semaphore'), {'value': '7', 'waiters': '0'})
+    equal(json.loads(read(here / 'info.json'))['semaphore'], {'value': 7, 'waiters': 0})
+    checked(_libc.sem_trywait(semaphore))
+    equal(pairs(here, 'semaphore')['value'], '6')
+    for name, content in (('empty', b''), ('short', bytes(31)), ('odd', b'x' * 32)):
+        write(t.shm / f'sem.{name}', content)
+        equal(attribute(t.meta / 'posix' / f'sem.{name}', 'semaphore'), 'not a semaphore')
+    write(t.shm / 'other', bytes(32))
+    fails(errno.ENOENT, os.stat, t.meta / 'posix' / 'other' / 'semaphore')
+    check('semaphore' not in os.listdir(t.meta / 'posix' / 'other'), 'only of what is named so')
+
+
+@ipc_test
+def limits_are_those_of_lsipc(t):
+    new_msg()
+    new_sem(5)
+    new_segment(5000)
+    new_mqueue(b'/one')
+    limits = {r['RESOURCE'].decode(): r for r in table(read(t.meta / 'limits'))[0]}
+    told = run('lsipc', '-g', '-b', '--raw', '--noheadings', '-o', 'RESOURCE,LIMIT,USED').decode()
+    compared = 0
+    for line in told.splitlines():
+        resource, limit, used = line.split()
+        if resource in limits and used.isdigit() and resource != 'SHMALL':
+            equal((limits[resource]['LIMIT'], limits[resource]['USED']),
+                  (limit.encode(), used.encode()), resource)
+            compared += 1
+    check(compared >= 4, f'{compared} limits compared')
+    equal(limits['SHMALL']['USED'], b'2', 'pages')
+    equal(limits['MQ_QUEUES_MAX']['USED'], b'1')
+    fs = os.statvfs(t.shm)
+    equal(limits['TMPFS_BYTES']['LIMIT'], b'%d' % (fs.f_blocks * fs.f_frsize))
+    equal(limits['TMPFS_INODES']['LIMIT'], b'%d' % fs.f_files)
+    equal(stat.S_IMODE(os.stat(t.meta / 'limits').st_mode), 0o444)
