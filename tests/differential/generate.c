@@ -199,18 +199,21 @@ static int64_t pick_arg(struct generator *g, unsigned actor, const struct arg_sp
 	}
 }
 
-static bool without_sizes;
+static bool passthrough = true;
 
-void generate_without_sizes(bool on)
+void generate_for_passthrough(bool on)
 {
-	without_sizes = on;
+	passthrough = on;
 }
 
-/* A limit is applied to the size, and RWF_APPEND, which the daemon is not told of, goes there. */
+/* Whether the kernel takes the size of a file from what it knows, and does not ask. */
 static bool depends_on_size(const struct op *op)
 {
-	return strcmp(op->name, "limit_file_size") == 0 || strcmp(op->name, "pwritev2") == 0 ||
-		op_reads_cache(op->name);
+	if (strcmp(op->name, "copy_file_range") == 0)
+		return true;
+	/* A limit is applied to that size, and RWF_APPEND, which is not passed on, goes there. */
+	return !passthrough && (strcmp(op->name, "limit_file_size") == 0 ||
+		strcmp(op->name, "pwritev2") == 0 || op_reads_cache(op->name));
 }
 
 static bool has_outsider(const struct generator *g)
@@ -243,7 +246,7 @@ static void choose_habits(struct generator *g)
 		/* The heavy ones, which everything else needs, are in every sequence. */
 		if (weight < 100 && one_in(g, 2))
 			weight = 0;
-		if (without_sizes && has_outsider(g) && depends_on_size(op_at(i)))
+		if (has_outsider(g) && depends_on_size(op_at(i)))
 			weight = 0;
 		g->weights[i] = weight;
 		g->weight_sum += weight;

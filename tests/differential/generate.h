@@ -5,10 +5,11 @@
 #include "step.h"
 
 /*
- * Calls that are not made while somebody changes sizes behind a mount without passthrough: there the
- * kernel takes the size from what it knows, not from the daemon, and that is documented. Set once.
+ * Some calls go by the size that the kernel knows, not by the file's, and that is documented. They
+ * are not made where somebody changes sizes behind the mount. Which ones they are depends on whether
+ * there is passthrough. Set once.
  */
-void generate_without_sizes(bool on);
+void generate_for_passthrough(bool on);
 
 /*
  * Fills steps with a sequence of count steps. Each seed prefers a random choice of calls, actors

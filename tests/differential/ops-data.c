@@ -150,9 +150,18 @@ static bool differs_by_limit(const int64_t *arg)
 	return arg[1] != 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
+/* FUSE clears set-ID bits before it asks, also when the answer is an error. */
+static bool differs_by_set_ids(const struct context *ctx, const int64_t *arg)
+{
+	struct stat st;
+
+	return (ctx->actor->uid != 0 || ctx->actor->powerless) &&
+		fstat(ctx->fds[arg[0]], &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID));
+}
+
 static void do_fallocate(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	if (!differs_by_limit(arg))
+	if (!differs_by_limit(arg) && !differs_by_set_ids(ctx, arg))
 		note(out, fallocate(ctx->fds[arg[0]], (int)arg[1], arg[2], arg[3]));
 }
 

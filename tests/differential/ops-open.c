@@ -123,17 +123,15 @@ static void do_getfl(struct context *ctx, const int64_t *arg, struct outcome *ou
 }
 
 /*
- * With passthrough the kernel's own descriptor of the object keeps the flags of open(2): what is
- * switched off later stays on, and access times go by what was said at first.
+ * The descriptor that serves the calls is another one, with the flags of open(2): O_NOATIME stays as
+ * it was then, and with passthrough O_APPEND stays on, as fcntl(2) is not told to anyone.
  */
-#define KEPT_BY_PASSTHROUGH (O_APPEND | O_NOATIME)
-
 static void do_setfl(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	int fd = ctx->fds[arg[0]], flags = (int)arg[1];
+	int kept = ctx->side->no_mmap ? O_NOATIME : O_NOATIME | O_APPEND;
 
-	if (!ctx->side->no_mmap)
-		flags = (flags & ~KEPT_BY_PASSTHROUGH) | (fcntl(fd, F_GETFL) & KEPT_BY_PASSTHROUGH);
+	flags = (flags & ~kept) | (fcntl(fd, F_GETFL) & kept);
 	note(out, fcntl(fd, F_SETFL, flags));
 }
 
@@ -178,7 +176,7 @@ static bool foretell_refusal(struct context *ctx, int64_t name, bool directory,
 		note_error(out, ENOSYS); /* no such thing is made behind the mount either */
 	else if (lstat(plain, &st) == 0)
 		note_error(out, EEXIST);
-	else if (errno != ENOENT || (slash && !directory))
+	else if (errno != ENOENT || (slash && !directory) || strchr(plain, '/'))
 		note_error(out, errno);
 	else if (faccessat(AT_FDCWD, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		note_error(out, errno);
