@@ -35,6 +35,7 @@ struct resolve {
 	int type;           /* KCMP_VM or KCMP_FILES */
 	GPtrArray *members; /* spaces that have rows of this type */
 	GArray *stale;
+	bool lost;          /* a thread that stood for a process has gone, maybe not the process */
 };
 
 static uint64_t bit(const struct resolve *resolve)
@@ -119,6 +120,7 @@ static bool find(struct resolve *resolve, GPtrArray *distinct, const struct spac
 			/* It died, and may have left its address space to others. */
 			g_array_append_val(resolve->stale, other->pid);
 			g_ptr_array_remove_index(distinct, middle);
+			resolve->lost = true;
 			high--;
 		}
 	}
@@ -204,10 +206,11 @@ static void resolve_family(struct resolve *resolve, guint begin, guint end)
 	for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && !ordered; attempt++) {
 		g_autoptr(GPtrArray) distinct = g_ptr_array_sized_new(end - begin);
 
+		resolve->lost = false;
 		for (guint i = begin; i < end; i++)
 			place(resolve, distinct, resolve->members->pdata[i]);
 		ordered = in_order(resolve, distinct);
-		if (!ordered || !all_live(resolve, distinct))
+		if (!ordered || resolve->lost || !all_live(resolve, distinct))
 			unsettle(resolve, begin, end);
 	}
 }
