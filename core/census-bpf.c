@@ -13,14 +13,16 @@
  * and merges), brk, shmat, shmdt, remap_file_pages, the madvise and mlock calls that change flags,
  * and likewise when another task does it. The growth of a stack too, since Linux 6.5, and no file
  * can be mapped as one. Page faults, also those under a mapping's own lock, and madvise calls that
- * only drop or guard pages leave the set alone. Taking the lock for writing makes mm_lock_seq odd
- * and giving it back (or turning it into a lock for reading) makes it even again; before Linux 6.13
- * giving it back adds one. The mappings are read while the iterator holds the lock for reading, so
- * that no change is under way, and the stamp is taken inside, so that it is exactly of what was
- * read. (A kernel whose iterator lets go of the lock shows another stamp at the end: we read
- * again.) From then on an equal number means that no change has begun; before 6.13 that none has
- * been completed, so that no system call that made one has returned. The number has 32 bits: two
- * billion changes of one address space between two looks would be needed to deceive.
+ * only drop or guard pages leave the set alone. Taking the lock for writing makes mm_lock_seq odd,
+ * and giving it back (or turning it into a lock for reading) makes it even again. So a number that
+ * is even and the same before and after the mappings are read is that of what was read, whatever
+ * the kernel's iterator locks: the mmap_lock for reading all the while, or, as later kernels do,
+ * one mapping after another, where it may pass over one that is being changed. And a number that
+ * is still the same later means that no change has begun since. Before Linux 6.13 the number is a
+ * plain one, which moves when the lock is given back, and the lock's own word tells whether it is
+ * held for writing; there a number still the same means that no change has been completed, so that
+ * no system call that made one has returned. It has 32 bits: two billion changes of one address
+ * space between two looks would be needed to deceive.
  *
  * The number belongs to the mm_struct, and what makes the mm_struct that very one is the rest:
  *
@@ -36,8 +38,8 @@
  * - A process whose first thread has exited: the stamp is of a thread that lives. All threads have
  *   the execve count of the one that began the program.
  * - exit: a process that has given up its address space maps nothing, even while the kernel is
- *   still taking it down; the walk finds it without one. It may do so while it is read: either the
- *   iterator finds it gone, or exit waits for the iterator's lock.
+ *   still taking it down; the walk finds it without one. If it does so while it is read, exit waits
+ *   for the iterator, or takes the lock for writing and moves the number.
  *
  * 2. Two walks that agree prove the instant.
  *
@@ -62,7 +64,7 @@
  *
  * 3. The address space stays allocated while it is read.
  *
- * In Linux 6.18 and before, the kernel's iterator takes the lock of a task's mm_struct without a
+ * The iterator of earlier kernels, 6.18.0 among them, takes the lock of a task's mm_struct without a
  * reference to it; a task exiting between two instructions of it would leave it with freed memory.
  * So we hold /proc/PID/maps open meanwhile, which keeps the mm_struct allocated, if not in use.
  */

@@ -94,11 +94,13 @@ enum seq_kind {
 
 static enum seq_kind seq_kind(void)
 {
+	struct mm_struct___plain *plain = NULL;
 	struct mm_struct *mm = NULL;
 
 	if (bpf_core_field_exists(mm->mm_lock_seq.sequence))
 		return SEQ_SEQCOUNT;
-	if (bpf_core_field_exists(((struct mm_struct___plain *)mm)->mm_lock_seq))
+	if (bpf_core_field_exists(plain->mm_lock_seq) &&
+		bpf_core_field_exists(plain->mmap_lock.count))
 		return SEQ_PLAIN;
 	return SEQ_NONE;
 }
@@ -112,6 +114,19 @@ static __u32 lock_seq(struct mm_struct *mm)
 		return ((struct mm_struct___plain *)mm)->mm_lock_seq;
 	default:
 		return 0;
+	}
+}
+
+static bool write_locked(struct mm_struct *mm)
+{
+	switch (seq_kind()) {
+	case SEQ_SEQCOUNT:
+		return mm->mm_lock_seq.sequence & 1;
+	case SEQ_PLAIN:
+		return ((struct mm_struct___plain *)mm)->mmap_lock.count.counter &
+			RWSEM_WRITER_LOCKED;
+	default:
+		return true;
 	}
 }
 
@@ -257,7 +272,7 @@ static void write_mapping(struct seen_mapping *seen, struct vm_area_struct *vma,
 		write_file(&seen->file, vma->vm_file);
 }
 
-/* The mappings from `from` on; the address space stays locked for reading until the iterator ends. */
+/* The mappings from `from` on. */
 static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 {
 	struct file *last = NULL;
@@ -300,14 +315,14 @@ static void read_space_of(struct read_space *ask, struct task_struct *task)
 		ask->status = READ_GONE;
 		return;
 	}
-	if (bpf_iter_task_vma_new(&it, task, ask->from) == 0) {
-		ask->seq = lock_seq(mm);
-		read_mappings(ask, &it);
-		/* Cannot be, as long as the iterator holds the lock: a later kernel's may not. */
-		if (lock_seq(mm) != ask->seq || (seq_kind() == SEQ_SEQCOUNT && ask->seq % 2))
-			ask->status = READ_TORN;
-	} else {
+	/* The number before the lock, and at the end the other way round: a plain one moves first. */
+	ask->seq = lock_seq(mm);
+	if (bpf_iter_task_vma_new(&it, task, ask->from) != 0 || write_locked(mm)) {
 		ask->status = READ_BUSY;
+	} else {
+		read_mappings(ask, &it);
+		if (write_locked(mm) || lock_seq(mm) != ask->seq)
+			ask->status = READ_TORN;
 	}
 	bpf_iter_task_vma_destroy(&it);
 }

@@ -48,8 +48,17 @@ struct mm_struct {
 	struct seqcount mm_lock_seq; /* since Linux 6.13 */
 };
 
+struct atomic_long {
+	long counter;
+};
+
+struct rw_semaphore {
+	struct atomic_long count; /* not with PREEMPT_RT */
+};
+
 struct mm_struct___plain {
 	int mm_lock_seq;
+	struct rw_semaphore mmap_lock;
 };
 
 struct files_struct;
@@ -162,6 +171,7 @@ extern void bpf_rcu_read_lock(void) __ksym;
 extern void bpf_rcu_read_unlock(void) __ksym;
 
 /* Constants of the kernel's that no header for user space has. */
+#define RWSEM_WRITER_LOCKED 1
 #define PF_KTHREAD 0x00200000
 #define SB_KERNMOUNT (1UL << 22)
 #define TMPFS_MAGIC 0x01021994
