@@ -234,6 +234,7 @@ int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	struct proc_stat stat;
 	struct stat st;
 	int error;
 
@@ -248,9 +249,10 @@ int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task)
 		if (table_is_read(tables, tid))
 			continue;
 		auto_fd thread = proc_open_thread(dir, tid);
-		if (thread >= 0)
-			error = add_descriptors(rows, thread);
-		/* A thread that ends has no table, and nothing to add. */
+		/* One that ends has no table, which denies itself to all but root. */
+		if (thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_has_no_mm(&stat))
+			continue;
+		error = add_descriptors(rows, thread);
 		if (error == -ENOENT || error == -ESRCH)
 			error = 0;
 		g_array_append_val(tables, tid);

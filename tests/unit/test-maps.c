@@ -39,22 +39,37 @@ static GArray *rows_new(void)
 	return rows;
 }
 
+struct packets {
+	int fd;
+	const char *text;
+	size_t size, packet;
+};
+
+static void *send_packets(void *data)
+{
+	const struct packets *p = data;
+
+	for (size_t at = 0; at < p->size; at += p->packet)
+		if (send(p->fd, p->text + at, MIN(p->packet, p->size - at), MSG_NOSIGNAL) < 0)
+			break;
+	close(p->fd);
+	return NULL;
+}
+
 /* Through a socket that gives what each write gave, as a maps file gives a page at most. */
 static int read_in_packets(const char *text, size_t size, size_t packet, GArray *rows)
 {
 	struct maps_sink sink = {want_all, keep, rows};
-	int ends[2], buffer = 1 << 22, result;
+	struct packets packets = {.text = text, .size = size, .packet = packet};
+	GThread *sender;
+	int ends[2], result;
 
 	g_assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer));
-	for (size_t at = 0; at < size; at += packet) {
-		size_t n = MIN(packet, size - at);
-
-		g_assert(write(ends[1], text + at, n) == (ssize_t)n);
-	}
-	close(ends[1]);
+	packets.fd = ends[1];
+	sender = g_thread_new("sender", send_packets, &packets);
 	result = maps_text_read(ends[0], &sink);
 	close(ends[0]);
+	g_thread_join(sender);
 	return result;
 }
 
