@@ -19,6 +19,9 @@ static const struct {
 } errnos[] = {
 	{NULL, EPERM, EACCES, true, "the kernel's FUSE inode does not know that it is immutable"},
 	{"access", EPERM, 0, true, "as above"},
+	{"setxattr", EPERM, 0, true, "as above, when there is nothing to change"},
+	{"fsetxattr", EPERM, 0, true, "as above, when there is nothing to change"},
+	{"set_acl", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"get_seals", 0, EINVAL, false, "the kernel looks for seals in an inode of tmpfs alone"},
 	{"add_seals", EPERM, EINVAL, false, "as above; a file of a mounted tmpfs refuses every seal"},
 };

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The differential test, for as long as a normal run of the tests can bear."""
+"""The differential test and the scripted test of locks, for as long as a normal run can bear."""
 import os
 import pathlib
 import subprocess
@@ -10,9 +10,18 @@ SCRIPT = pathlib.Path(__file__).with_name('differential')
 STEPS = 20000
 
 
+def drive(path, *arguments):
+    build = pathlib.Path(os.environ['SHMTREE_HELPERS']).parent.parent
+    status = subprocess.run([SCRIPT, '--build', build, '--path', path, *arguments],
+                            stdin=subprocess.DEVNULL, check=False).returncode
+    check(status == 0, f'{SCRIPT.name} {" ".join(arguments)} ended with status {status}')
+
+
 @test(paths=MOUNTED, start=False)
 def same_calls_same_answers(t):
-    build = pathlib.Path(os.environ['SHMTREE_HELPERS']).parent.parent
-    status = subprocess.run([SCRIPT, '--build', build, '--path', t.path, '--steps', str(STEPS)],
-                            stdin=subprocess.DEVNULL, check=False).returncode
-    check(status == 0, f'the differential test ended with status {status}')
+    drive(t.path, '--steps', str(STEPS))
+
+
+@test(paths=MOUNTED, start=False)
+def locks_that_wait(t):
+    drive(t.path, '--locks')
