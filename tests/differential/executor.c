@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -59,6 +61,26 @@ void note_fd(struct context *ctx, struct outcome *out, int64_t slot, int fd)
 		close(ctx->fds[slot]);
 	ctx->fds[slot] = fd;
 	out->ret = 0;
+}
+
+void look(struct context *ctx, int64_t slot)
+{
+	struct statx st;
+
+	statx(ctx->fds[slot], "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st);
+}
+
+bool is_limited(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != limit.rlim_max;
+}
+
+void look_if_limited(struct context *ctx, int64_t slot)
+{
+	if (is_limited())
+		look(ctx, slot);
 }
 
 void fill_pattern(char *buf, size_t len, int64_t seed)

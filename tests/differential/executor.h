@@ -62,5 +62,17 @@ void note_data(struct outcome *, const void *data, size_t len);
 /* Puts a descriptor that a call returned into a slot, closing what was there; notes 0 or the errno. */
 void note_fd(struct context *, struct outcome *, int64_t slot, int fd);
 
+/*
+ * Has the kernel ask for the attributes of the file. Some calls go by the size that the kernel of a
+ * mount knows rather than by the file's, which is documented: look before them.
+ */
+void look(struct context *, int64_t slot);
+
+/* Before what writes at the end: a limit is applied to the size that the kernel knows. */
+void look_if_limited(struct context *, int64_t slot);
+
+/* Whether the process has a limit on the size of files. */
+bool is_limited(void);
+
 /* Fills buf with bytes that depend on the seed. */
 void fill_pattern(char *buf, size_t len, int64_t seed);

@@ -200,37 +200,18 @@ static int64_t pick_arg(struct generator *g, unsigned actor, const struct arg_sp
 	}
 }
 
-static bool passthrough = true;
-
-void generate_for_passthrough(bool on)
-{
-	passthrough = on;
-}
-
-/* Whether the kernel takes the size of a file from what it knows, and does not ask. */
-static bool depends_on_size(const struct op *op)
-{
-	if (strcmp(op->name, "copy_file_range") == 0)
-		return true;
-	/* A limit is applied to that size, and RWF_APPEND, which is not passed on, goes there. */
-	return !passthrough && (strcmp(op->name, "limit_file_size") == 0 ||
-		strcmp(op->name, "pwritev2") == 0 || op_reads_cache(op->name));
-}
-
-static bool has_outsider(const struct generator *g)
-{
-	for (unsigned i = 0; i < g->actor_count; i++) {
-		if (actors[g->actors[i]].outside)
-			return true;
-	}
-	return false;
-}
-
+/*
+ * Powerless root does not go together with actors outside: the kernel checks the owner that it
+ * knows, and the daemon takes user 0 for root, so that what changed behind the mount since the
+ * kernel last looked is not noticed.
+ */
 static void choose_actors(struct generator *g)
 {
+	bool powerless = one_in(g, 2);
+
 	while (!g->actor_count) {
 		for (unsigned i = 0; i < ACTORS; i++) {
-			if (one_in(g, 2))
+			if (one_in(g, 2) && !(powerless ? actors[i].outside : actors[i].powerless))
 				g->actors[g->actor_count++] = i;
 		}
 	}
@@ -246,8 +227,6 @@ static void choose_habits(struct generator *g)
 
 		/* The heavy ones, which everything else needs, are in every sequence. */
 		if (weight < 100 && one_in(g, 2))
-			weight = 0;
-		if (has_outsider(g) && depends_on_size(op_at(i)))
 			weight = 0;
 		/* With passthrough a write clears set-ID bits before the limit refuses it. */
 		if (weight && strcmp(op_at(i)->name, "limit_file_size") == 0)

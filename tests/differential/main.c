@@ -142,7 +142,6 @@ int main(int argc, char **argv)
 	umask(0);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0});
 	world_open(&world, options.native, options.mount, options.behind, options.no_mmap);
-	generate_for_passthrough(!options.no_mmap);
 	s.steps = calloc(options.length, sizeof(*s.steps));
 	for (uint64_t seed = options.seed; !is_over(start, made); seed++) {
 		s.count = options.length;

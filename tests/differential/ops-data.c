@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -84,22 +83,32 @@ static void do_preadv2(struct context *ctx, const int64_t *arg, struct outcome *
 static void do_write(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	fill_pattern(ctx->io, (size_t)arg[1], arg[2]);
+	look_if_limited(ctx, arg[0]);
 	note(out, write(ctx->fds[arg[0]], ctx->io, (size_t)arg[1]));
 }
 
 static void do_pwrite(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
+	look_if_limited(ctx, arg[0]);
 	note(out, pwrite(ctx->fds[arg[0]], ctx->io, (size_t)arg[2], arg[1]));
 }
 
+/*
+ * Neither flag reaches whom it concerns: RWF_APPEND comes to the daemon as an offset, the end that
+ * the kernel knows; with passthrough, RWF_NOAPPEND does not come through to the object's descriptor.
+ */
 static void do_pwritev2(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
+	int flags = (int)arg[4];
 	struct iovec iov[2];
 
 	split(ctx, arg[2], iov);
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
-	note(out, pwritev2(ctx->fds[arg[0]], iov, 2, arg[1], (int)arg[4]));
+	look(ctx, arg[0]);
+	if (!ctx->side->no_mmap)
+		flags &= ~RWF_NOAPPEND;
+	note(out, pwritev2(ctx->fds[arg[0]], iov, 2, arg[1], flags));
 }
 
 /* Buffers in pages that are missing or shared with the very file are what deadlocks are made of. */
@@ -117,6 +126,7 @@ static void do_pwrite_from_map(struct context *ctx, const int64_t *arg, struct o
 	struct mapping *map = &ctx->maps[arg[3]];
 	size_t count = (size_t)arg[2] < map->len ? (size_t)arg[2] : map->len;
 
+	look_if_limited(ctx, arg[0]);
 	if (map->addr)
 		note(out, pwrite(ctx->fds[arg[0]], map->addr, count, arg[1]));
 }
@@ -134,6 +144,7 @@ static void do_truncate(struct context *ctx, const int64_t *arg, struct outcome 
 
 static void do_ftruncate(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
+	look_if_limited(ctx, arg[0]);
 	note(out, ftruncate(ctx->fds[arg[0]], arg[1]));
 }
 
@@ -144,10 +155,7 @@ static void do_ftruncate(struct context *ctx, const int64_t *arg, struct outcome
  */
 static bool differs_by_limit(const int64_t *arg)
 {
-	struct rlimit limit;
-
-	getrlimit(RLIMIT_FSIZE, &limit);
-	return arg[1] != 0 && limit.rlim_cur != RLIM_INFINITY;
+	return arg[1] != 0 && is_limited();
 }
 
 /* FUSE clears set-ID bits before it asks, also when the answer is an error. */

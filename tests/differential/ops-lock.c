@@ -45,8 +45,11 @@ static void do_flock(struct context *ctx, const int64_t *arg, struct outcome *ou
 	note(out, flock(ctx->fds[arg[0]], (int)arg[1] | LOCK_NB));
 }
 
-static struct flock lock_of(const int64_t *arg)
+/* What is counted from the end is counted from the size that the kernel knows. */
+static struct flock lock_of(struct context *ctx, const int64_t *arg)
 {
+	if (arg[3] == SEEK_END)
+		look(ctx, arg[0]);
 	return (struct flock){
 		.l_type = (short)arg[2],
 		.l_whence = (short)arg[3],
@@ -57,14 +60,14 @@ static struct flock lock_of(const int64_t *arg)
 
 static void do_setlk(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	struct flock lock = lock_of(arg);
+	struct flock lock = lock_of(ctx, arg);
 
 	note(out, fcntl(ctx->fds[arg[0]], (int)arg[1], &lock));
 }
 
 static void do_getlk(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	struct flock lock = lock_of(arg);
+	struct flock lock = lock_of(ctx, arg);
 
 	if (!note(out, fcntl(ctx->fds[arg[0]], (int)arg[1], &lock)))
 		return;

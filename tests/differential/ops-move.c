@@ -47,6 +47,7 @@ static void do_copy_range(struct context *ctx, const int64_t *arg, struct outcom
 {
 	off_t from = arg[1], to = arg[3];
 
+	look(ctx, arg[0]);
 	note(out, copy_file_range(ctx->fds[arg[0]], position(&from), ctx->fds[arg[2]],
 		position(&to), (size_t)arg[4], (unsigned)arg[5]));
 }
@@ -65,6 +66,8 @@ static void do_sendfile(struct context *ctx, const int64_t *arg, struct outcome 
 
 	if (same_file(ctx->fds[arg[0]], ctx->fds[arg[1]]))
 		return;
+	look(ctx, arg[1]);
+	look_if_limited(ctx, arg[0]);
 	note(out, sendfile(ctx->fds[arg[0]], ctx->fds[arg[1]], position(&from), (size_t)arg[3]));
 }
 
@@ -75,6 +78,7 @@ static void do_sendfile_pipe(struct context *ctx, const int64_t *arg, struct out
 
 	if (!make_pipe(pair, out))
 		return;
+	look(ctx, arg[0]);
 	note(out, sendfile(pair[1], ctx->fds[arg[0]], position(&from), (size_t)arg[2]));
 	drain(pair[0], ctx, out);
 	close_pipe(pair);
@@ -87,6 +91,7 @@ static void do_splice_out(struct context *ctx, const int64_t *arg, struct outcom
 
 	if (!make_pipe(pair, out))
 		return;
+	look(ctx, arg[0]);
 	note(out, splice(ctx->fds[arg[0]], position(&from), pair[1], NULL, (size_t)arg[2],
 		(unsigned)arg[3] | SPLICE_F_NONBLOCK));
 	drain(pair[0], ctx, out);
@@ -101,6 +106,7 @@ static void do_splice_in(struct context *ctx, const int64_t *arg, struct outcome
 	if (!make_pipe(pair, out))
 		return;
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
+	look_if_limited(ctx, arg[0]);
 	if (note(out, write(pair[1], ctx->io, (size_t)arg[2])))
 		note(out, splice(pair[0], NULL, ctx->fds[arg[0]], position(&to), (size_t)arg[2],
 			(unsigned)arg[4] | SPLICE_F_NONBLOCK));
@@ -121,6 +127,8 @@ static void do_tee(struct context *ctx, const int64_t *arg, struct outcome *out)
 		close_pipe(first);
 		return;
 	}
+	look(ctx, arg[0]);
+	look_if_limited(ctx, arg[2]);
 	n = splice(ctx->fds[arg[0]], position(&from), first[1], NULL, (size_t)arg[4],
 		SPLICE_F_NONBLOCK);
 	if (note(out, n) && n > 0 && note(out, tee(first[0], second[1], (size_t)n, 0)))
