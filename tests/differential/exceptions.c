@@ -22,8 +22,10 @@ static const struct {
 	{"setxattr", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"fsetxattr", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"set_acl", EPERM, 0, true, "as above, when there is nothing to change"},
+	{"linkat_proc_fd", EPERM, ENOENT, true, "as above, when the file has no name"},
+	{"linkat_empty_path", EPERM, ENOENT, true, "as above, when the file has no name"},
 	{"get_seals", 0, EINVAL, false, "the kernel looks for seals in an inode of tmpfs alone"},
-	{"add_seals", EPERM, EINVAL, false, "as above; a file of a mounted tmpfs refuses every seal"},
+	{"add_seals", EPERM, EINVAL, false, "as above, and a file of a mounted tmpfs refuses every seal"},
 };
 
 static const struct {

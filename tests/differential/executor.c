@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -53,12 +54,38 @@ void note_data(struct outcome *out, const void *data, size_t len)
 	out->len += (uint32_t)len;
 }
 
+static bool has_mapping(const struct context *ctx)
+{
+	for (int i = 0; i < MAP_SLOTS; i++) {
+		if (ctx->maps[i].addr)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A mapping keeps the open file alive, and with it the locks of the open file. With passthrough it
+ * keeps the object's alone, so that the mount's is gone: it is unlocked before, for both sides.
+ */
+int close_slot(struct context *ctx, int64_t slot)
+{
+	struct flock all = {.l_type = F_UNLCK};
+	int fd = ctx->fds[slot];
+
+	if (fd >= 0 && has_mapping(ctx)) {
+		flock(fd, LOCK_UN);
+		fcntl(fd, F_OFD_SETLK, &all);
+	}
+	ctx->fds[slot] = -1;
+	return close(fd);
+}
+
 void note_fd(struct context *ctx, struct outcome *out, int64_t slot, int fd)
 {
 	if (!note(out, fd))
 		return;
 	if (ctx->fds[slot] >= 0)
-		close(ctx->fds[slot]);
+		close_slot(ctx, slot);
 	ctx->fds[slot] = fd;
 	out->ret = 0;
 }

@@ -59,6 +59,9 @@ void note_error(struct outcome *, int err);
 /* Appends bytes to the data of the outcome, cut off at its end. */
 void note_data(struct outcome *, const void *data, size_t len);
 
+/* Closes what is in a slot, if anything, and empties it; returns what close(2) did. */
+int close_slot(struct context *, int64_t slot);
+
 /* Puts a descriptor that a call returned into a slot, closing what was there; notes 0 or the errno. */
 void note_fd(struct context *, struct outcome *, int64_t slot, int fd);
 

@@ -108,8 +108,7 @@ static void do_reopen(struct context *ctx, const int64_t *arg, struct outcome *o
 
 static void do_close(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	note(out, close(ctx->fds[arg[0]]));
-	ctx->fds[arg[0]] = -1;
+	note(out, close_slot(ctx, arg[0]));
 }
 
 static void do_dup(struct context *ctx, const int64_t *arg, struct outcome *out)
