@@ -260,12 +260,13 @@ int session_serve(struct fs *fs)
 
 void session_end(struct fs *fs)
 {
-	if (!fs->session)
-		return;
-	fuse_remove_signal_handlers(fs->session);
-	fuse_session_unmount(fs->session);
+	if (fs->session) {
+		fuse_remove_signal_handlers(fs->session);
+		fuse_session_unmount(fs->session);
+	}
 	if (fs->workers)
 		defer_stop(fs);
-	fuse_session_destroy(fs->session);
+	if (fs->session)
+		fuse_session_destroy(fs->session);
 	fs->session = NULL;
 }

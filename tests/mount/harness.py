@@ -39,20 +39,22 @@ ANYWHERE = ('auto', 'off', 'native')
 class Test:
     """A function with the data paths that it is to run in."""
 
-    def __init__(self, function, paths, options, start):
+    def __init__(self, function, paths, options, start, ends_open):
         self.function = function
         self.module = function.__module__
         self.name = f'{self.module.removeprefix("test_")}.{function.__name__}'
         self.paths = paths
         self.options = options
         self.start = start
+        self.ends_open = ends_open
 
 
-def test(paths=ANYWHERE, options=(), start=True):
+def test(paths=ANYWHERE, options=(), start=True, ends_open=False):
     """paths: of auto, off, native. options: more of them for the daemon. start=False: the test
-    starts what it needs itself."""
+    starts what it needs itself. ends_open: the daemon is ended while files are open, whose handles
+    a leak checker would find."""
     def register(function):
-        function.test = Test(function, paths, tuple(options), start)
+        function.test = Test(function, paths, tuple(options), start, ends_open)
         TESTS.append(function.test)
         return function
     return register
@@ -329,8 +331,10 @@ class Tree:
         wait_for_mount(root, self.daemon)
 
     def stop(self, number=signal.SIGTERM):
+        """What close(2) has told it, asynchronously, the daemon has heard before it ends."""
         daemon, self.daemon = self.daemon, None
         before = mounts_at(self.root)
+        os.statvfs(self.root)
         daemon.send_signal(number)
         equal(daemon.wait(PATIENCE), 0, 'exit status of the daemon')
         equal(mounts_at(self.root), before - 1, 'mounts left')
@@ -404,6 +408,8 @@ def need_passthrough(tree):
 def perform(case):
     need_capabilities(case.path)
     private_world()
+    if case.ends_open:
+        os.environ['ASAN_OPTIONS'] = os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'
     tree = Tree(case.path, case.options)
     if case.path != 'native' and case.start:
         tree.start()

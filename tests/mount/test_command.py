@@ -108,7 +108,7 @@ def signals_unmount(t):
         eventually(lambda: ended(pid) and mounts_at(t.root) == 0, f'signal {number} unmounts')
 
 
-@test(HERE, start=False)
+@test(HERE, start=False, ends_open=True)
 def signals_unmount_a_mount_in_use(t):
     t.start()
     write(t.root / 'x', b'kept')

@@ -31,7 +31,7 @@ def kill_and_start_again(t):
     close_dead(fd)
 
 
-@test(MOUNTED)
+@test(MOUNTED, ends_open=True)
 def killed_again_and_again_while_in_use(t):
     """Readers and writers get errors and nothing else, and each start finds everything."""
     script = f'''
@@ -62,7 +62,7 @@ while True:
         user.stdout.close()
 
 
-@test(MOUNTED)
+@test(MOUNTED, ends_open=True)
 def lazy_unmount_while_open(t):
     write(t.root / 'x', b'before')
     with opened(t.root / 'x', os.O_RDWR) as fd:
