@@ -52,7 +52,11 @@ static void do_copy_range(struct context *ctx, const int64_t *arg, struct outcom
 		position(&to), (size_t)arg[4], (unsigned)arg[5]));
 }
 
-/* Then the kernel touches the access time once more after writing, of the mount's inode alone. */
+/*
+ * Within one file natively the kernel touches the access time once more after writing, and what a
+ * pipe holds of the file changes with it. On a mount the former concerns the mount's inode alone, and
+ * the latter is a copy when there is no passthrough.
+ */
 static bool same_file(int a, int b)
 {
 	struct stat x, y;
@@ -121,7 +125,7 @@ static void do_tee(struct context *ctx, const int64_t *arg, struct outcome *out)
 	int first[2], second[2];
 	ssize_t n;
 
-	if (!make_pipe(first, out))
+	if (same_file(ctx->fds[arg[0]], ctx->fds[arg[2]]) || !make_pipe(first, out))
 		return;
 	if (!make_pipe(second, out)) {
 		close_pipe(first);
