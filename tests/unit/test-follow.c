@@ -276,11 +276,11 @@ static void test_exec(void)
 	stop(&actor);
 }
 
-static int sharer(void *data)
+static int sharer(void *parent)
 {
-	(void)data;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	pause(); /* until that */
+	if (getppid() == GPOINTER_TO_INT(parent))
+		pause(); /* until that, unless it came before */
 	return 0;
 }
 
@@ -291,7 +291,7 @@ static void play_share(int channel)
 
 	map(1);
 	step(channel);
-	if (clone(sharer, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL) < 0)
+	if (clone(sharer, stack + sizeof stack, CLONE_VM | SIGCHLD, GINT_TO_POINTER(getpid())) < 0)
 		_exit(1);
 	step(channel);
 	map(2);
