@@ -75,23 +75,25 @@ static void do_fchmod(struct context *ctx, const int64_t *arg, struct outcome *o
 }
 
 /*
- * To change nothing is what the kernel asks of the daemon before a write that clears set-ID bits;
- * who asks for it by chown(2), and may not, clears them through the mount instead of getting EPERM.
+ * To change nothing is what the kernel asks of the daemon before a write that clears set-ID bits, and
+ * does not say whether it is a chown(2): that clears them for those who should get EPERM, and
+ * set-group-ID for those who should keep it.
  */
-static bool changes_nothing(struct context *ctx, const int64_t *arg)
+static bool changes_nothing(const int64_t *arg)
 {
-	return arg[1] == -1 && arg[2] == -1 && (ctx->actor->uid != 0 || ctx->actor->powerless);
+	return arg[1] == -1 && arg[2] == -1;
 }
 
 static void do_chown(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	if (!changes_nothing(ctx, arg))
+	(void)ctx;
+	if (!changes_nothing(arg))
 		note(out, chown(name_at(arg[0]), (uid_t)arg[1], (gid_t)arg[2]));
 }
 
 static void do_fchown(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	if (!changes_nothing(ctx, arg))
+	if (!changes_nothing(arg))
 		note(out, fchown(ctx->fds[arg[0]], (uid_t)arg[1], (gid_t)arg[2]));
 }
 
