@@ -11,7 +11,7 @@ import time
 
 from host import BenchError, run, seconds
 from mounts import SHM
-from results import Target, ratio
+from results import Sample, Target, ratio
 
 GROUP = "census"
 SEGMENT = "bench.census"
@@ -19,13 +19,16 @@ READERS = 64
 BACK_ENDS = {"shmtree": "auto", "shmtree query": "query", "shmtree text": "text"}
 COLD, WARM, CHANGED = "first question", "again, nothing changed", "again, 10 % of the processes changed"
 ALL_CHANGED, CROWD = "again, all processes changed", f"the same, {READERS} readers at once"
+CROWD_FLOOR = f"floor: {READERS} readers at once of such a file"
 FLOOR = "floor: a file that needs no census"
 
 
 def readers(results):
-    one = results.get(GROUP, ALL_CHANGED, "shmtree")
-    many = results.get(GROUP, CROWD, "shmtree")
-    return many.over(one) if one and many else None
+    """What so many readers cost beyond what they cost without any census, in passes."""
+    samples = [results.get(GROUP, what, "shmtree") for what in (ALL_CHANGED, CROWD, CROWD_FLOOR)]
+    if not all(samples):
+        return None
+    return Sample([(many - floor) / one for one, many, floor in zip(*(s.values for s in samples))])
 
 
 TARGETS = [
@@ -90,16 +93,20 @@ def ask(mount, expected=None, segment=SEGMENT):
     return took
 
 
-def ask_together(mount, expected):
-    """Seconds until the last of many readers, who all asked at the same moment, has its answer."""
+def read_readme(mount):
+    (mount.path / ".shmtree" / "README").read_bytes()
+
+
+def together(question):
+    """Seconds until the last of many readers, who all ask at the same moment, has its answer."""
     gate = threading.Barrier(READERS + 1)
     failures = []
 
     def reader():
         gate.wait()
         try:
-            ask(mount, expected)
-        except BenchError as error:
+            question()
+        except (BenchError, OSError) as error:
             failures.append(error)
 
     threads = [threading.Thread(target=reader) for _ in range(READERS)]
@@ -159,7 +166,8 @@ def one_back_end(bench, load, times, column, back_end):
         load.change(load.processes)
         times.add(ALL_CHANGED, column, ask(mount, expected))
         load.change(load.processes)
-        times.add(CROWD, column, ask_together(mount, expected))
+        times.add(CROWD, column, together(lambda: ask(mount, expected)))
+        times.add(CROWD_FLOOR, column, together(lambda: read_readme(mount)))
 
 
 def repeated(bench, load):

@@ -5,7 +5,7 @@ import contextlib
 import json
 import shlex
 
-from host import make_objects, need, remove_objects, run
+from host import BenchError, make_objects, need, remove_objects, run
 from mounts import NATIVE, SHM
 from results import Target
 
@@ -20,7 +20,7 @@ def shell_words(command, path, names):
         "ls -U": f"ls -U {path}",
         "ls -l": f"ls -l {path}",
         "find -size": f"find {path} -maxdepth 1 -size +4k",
-        "du": f"du -s {path}",
+        "du": f"du -s --exclude=.shmtree {path}",
         "rm": f"sh -c 'cd {path} && xargs rm -f <{names}'",
     }[command]
 
@@ -39,27 +39,33 @@ def linear(command):
 TARGETS = [linear(command) for command in COMMANDS]
 
 
-def hyperfine(bench, command, mount, names, runs, prepare):
+def hyperfine(bench, command, mount, names, runs):
+    """Seconds, a run each. What rm removes is there again, made natively, before the next run."""
     out = bench.work / "hyperfine.json"
     argv = ["hyperfine", "--shell=none", "--style=none", f"--runs={runs}", f"--export-json={out}"]
-    if prepare:
-        argv.append(f"--prepare={prepare}")
-    run(argv + [shell_words(command, mount.path, names)])
+    if command == "rm":
+        argv.append(f"--prepare=sh -c 'cd {SHM} && xargs touch <{names}'")
+    try:
+        run(argv + [shell_words(command, mount.path, names)])
+    except BenchError as error:
+        raise BenchError(f"{command} on {mount.name}: {error}") from error
     return json.loads(out.read_text())["results"][0]["times"]
+
+
+def measure_one(bench, command, mount, names, count, size, runs):
+    times = hyperfine(bench, command, mount, names, runs)
+    bench.results.add(GROUP, f"{command}, an object of {size}", mount.name,
+                      [t / count * 1e6 for t in times], "µs")
 
 
 def measure(bench, mounts, count, size, runs):
     names = bench.work / "names"
     objects = make_objects(SHM, count)
     names.write_text("\n".join(objects) + "\n")
-    refill = f"sh -c 'cd {SHM} && xargs touch <{names}'"
     try:
         for command in COMMANDS:
             for mount in mounts:
-                times = hyperfine(bench, command, mount, names, runs,
-                                  refill if command == "rm" else None)
-                bench.results.add(GROUP, f"{command}, an object of {size}", mount.name,
-                                  [t / count * 1e6 for t in times], "µs")
+                bench.attempt(measure_one, bench, command, mount, names, count, size, runs)
     finally:
         remove_objects(SHM, objects)
 
