@@ -137,8 +137,10 @@ size_t limits_read(const struct realm *realm, struct limit *out)
 	struct reading reading = { realm, out, 0 };
 
 	read_tmpfs(&reading);
-	sysvipc_enter(realm, read_namespace, &reading);
-	read_mqueue(&reading);
+	if (realm->ipc_ns) {
+		sysvipc_enter(realm, read_namespace, &reading);
+		read_mqueue(&reading);
+	}
 	return reading.n;
 }
 

@@ -123,6 +123,7 @@ struct attribute {
 	/* FORM_OTHER: adds the members, names and all, to the object that is begun. */
 	int (*json)(const struct view *view, const struct attribute *self, JsonBuilder *builder);
 	bool (*exists)(const struct item *item); /* NULL: every item of the kind has it */
+	bool slow; /* may wait for more than the census: the user database */
 };
 
 typedef void (*item_visitor)(const struct item *item, void *data);

@@ -216,9 +216,9 @@ static int mqueue_remove(const struct realm *realm, const char *id, const struct
 static const struct attribute attributes[] = {
 	{ "perms", FORM_TEXT, 0, show_perms, offsetof(struct item, mode) },
 	{ "uid", FORM_NUMBER, 0, show_u32, offsetof(struct item, uid) },
-	{ "user", FORM_TEXT, 0, show_user, offsetof(struct item, uid) },
+	{ "user", FORM_TEXT, 0, show_user, offsetof(struct item, uid), .slow = true },
 	{ "gid", FORM_NUMBER, 0, show_u32, offsetof(struct item, gid) },
-	{ "group", FORM_TEXT, 0, show_group, offsetof(struct item, gid) },
+	{ "group", FORM_TEXT, 0, show_group, offsetof(struct item, gid), .slow = true },
 	{ "msgs", FORM_NUMBER, 0, show_u64, offsetof(struct queue, messages) },
 	{ "maxmsg", FORM_NUMBER, 0, show_u64, offsetof(struct queue, messages_max) },
 	{ "msgsize", FORM_NUMBER, 0, show_u64, offsetof(struct queue, message_size) },

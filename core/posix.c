@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "posix.h"
 
-#include "residency.h"
+#include "file-identity.h"
 #include "named-semaphore.h"
+#include "residency.h"
 #include "util.h"
 
 #include <dirent.h>
@@ -16,6 +17,28 @@ static bool is_object_name(const char *name)
 		strcmp(name, POSIX_RESERVED_NAME) != 0;
 }
 
+static void make_item(const char *name, const struct stat *st, struct item *out)
+{
+	*out = (struct item){
+		.kind = &kind_posix,
+		.label = segment_class_name(SEGMENT_FILE),
+		.segment = true,
+		.key = { .dev = st->st_dev, .ino = st->st_ino, .class = SEGMENT_FILE },
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.size = st->st_size,
+		.allocated = (uint64_t)st->st_blocks * 512,
+		.resident = BYTES_UNKNOWN,
+		.swapped = BYTES_UNKNOWN,
+		.atime = st->st_atim,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+	};
+	g_strlcpy(out->id, name, sizeof out->id);
+	g_strlcpy(out->name, name, sizeof out->name);
+}
+
 /* -ENOENT for what is no object: another type of file, or the reserved name. */
 static int fill_item(const struct realm *realm, const char *name, struct item *out)
 {
@@ -27,24 +50,7 @@ static int fill_item(const struct realm *realm, const char *name, struct item *o
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -ENOENT;
-	*out = (struct item){
-		.kind = &kind_posix,
-		.label = segment_class_name(SEGMENT_FILE),
-		.segment = true,
-		.key = { .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_FILE },
-		.mode = st.st_mode & 07777,
-		.uid = st.st_uid,
-		.gid = st.st_gid,
-		.size = st.st_size,
-		.allocated = (uint64_t)st.st_blocks * 512,
-		.resident = BYTES_UNKNOWN,
-		.swapped = BYTES_UNKNOWN,
-		.atime = st.st_atim,
-		.mtime = st.st_mtim,
-		.ctime = st.st_ctim,
-	};
-	strcpy(out->id, name);
-	strcpy(out->name, name);
+	make_item(name, &st, out);
 	return 0;
 }
 
@@ -77,6 +83,25 @@ static int posix_stat(const struct realm *realm, const char *id, struct item **o
 
 	if (r == 0)
 		*out = g_memdup2(&item, sizeof item);
+	return r;
+}
+
+/* Of another realm's objects, which have no file in the root of the mount. */
+static int posix_open(const struct realm *realm, const struct item *seen, struct item_file *out)
+{
+	struct item now;
+	struct stat st;
+	int r;
+
+	auto_fd fd = openat(realm->shm_fd, seen->id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	make_item(seen->id, &st, &now);
+	if (!S_ISREG(st.st_mode) || !item_same(&now, seen) || !item_same_access(&now, seen))
+		return -ESTALE;
+	r = file_identify(fd, out);
+	if (r == 0)
+		out->fd = steal_fd(&fd);
 	return r;
 }
 
@@ -117,6 +142,7 @@ const struct kind kind_posix = {
 	.present = posix_present,
 	.each = posix_each,
 	.stat = posix_stat,
+	.open = posix_open,
 	.residency = posix_residency,
 	.remove = posix_remove,
 };

@@ -220,11 +220,11 @@ const struct attribute segment_attributes[] = {
 	{ "state", FORM_TEXT, BOTH, show_state },
 	{ "mappers", FORM_OTHER, CENSUS_MAPPINGS, show_mappers, .json = json_mappers },
 	{ "holders", FORM_OTHER, CENSUS_DESCRIPTORS, show_holders, .json = json_holders },
-	{ "info.json", FORM_OTHER, BOTH, info_show },
+	{ "info.json", FORM_OTHER, BOTH, info_show, .slow = true },
 	{ NULL },
 };
 
 const struct attribute plain_attributes[] = {
-	{ "info.json", FORM_OTHER, 0, info_show },
+	{ "info.json", FORM_OTHER, 0, info_show, .slow = true },
 	{ NULL },
 };

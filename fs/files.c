@@ -2,6 +2,7 @@
 /* The files directly under .shmtree. */
 #include "ipc-limits.h"
 #include "listing.h"
+#include "namespaces.h"
 #include "ops.h"
 #include "tree.h"
 
@@ -37,9 +38,9 @@ static const char readme[] =
 	"\n"
 	"A file's content is made when it is opened. See shmtree(8).\n";
 
-static int show_readme(struct fs *fs, const struct caller *caller, struct content *out)
+static int show_readme(struct fs *fs, const struct realm *realm, struct content *out)
 {
-	(void)fs, (void)caller;
+	(void)fs, (void)realm;
 	g_string_append(out->text, readme);
 	return 0;
 }
@@ -90,6 +91,21 @@ static void show_census(const struct census_report *report, GString *out)
 		g_string_append_printf(out, "invisible_processes\t%s\n", report->blind);
 }
 
+/* What `segments` and the totals leave out, because it is others'. */
+static void show_namespaces(const struct realm *realm, GString *out)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
+	unsigned unreadable = 0, counts[] = { [NAMESPACE_IPC] = 0, [NAMESPACE_SHM] = 0 };
+
+	if (namespaces_find(realm, all, &unreadable) < 0)
+		return;
+	for (guint i = 0; i < all->len; i++)
+		counts[g_array_index(all, struct namespace, i).type]++;
+	g_string_append_printf(out,
+		"other_ipc_namespaces\t%u\nother_shm_directories\t%u\nprocesses_in_unknown_namespaces\t%u\n",
+		counts[NAMESPACE_IPC], counts[NAMESPACE_SHM], unreadable);
+}
+
 static void show_total(const struct listing_total *total, void *data)
 {
 	g_string_append_printf(data,
@@ -97,15 +113,14 @@ static void show_total(const struct listing_total *total, void *data)
 		total->segments, total->label, total->size, total->label, total->allocated);
 }
 
-static int show_status(struct fs *fs, const struct caller *caller, struct content *out)
+static int show_status(struct fs *fs, const struct realm *realm, struct content *out)
 {
 	struct census_report report = census_report(fs->census);
-	struct listing *listing = listing_take(&fs->realm);
+	struct listing *listing = listing_take(realm);
 	GString *text = out->text;
 	unsigned hidden;
 	bool reserved;
 
-	(void)caller;
 	count_hidden(fs, &hidden, &reserved);
 	g_string_append(text, "version\t" SHMTREE_VERSION "\n");
 	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(), fs->options.source,
@@ -119,14 +134,15 @@ static int show_status(struct fs *fs, const struct caller *caller, struct conten
 	listing_each_total(listing, show_total, text);
 	if (listing_failures(listing) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", listing_failures(listing));
+	show_namespaces(realm, text);
 	listing_free(listing);
 	return 0;
 }
 
-static void show_rows(struct fs *fs, struct content *out,
+static void show_rows(const struct realm *realm, struct content *out,
 	void (*render)(const struct listing *, size_t, GString *))
 {
-	struct listing *listing = listing_take(&fs->realm);
+	struct listing *listing = listing_take(realm);
 
 	out->rows = (struct content_rows){
 		.n = listing_rows(listing),
@@ -136,26 +152,26 @@ static void show_rows(struct fs *fs, struct content *out,
 	};
 }
 
-static int show_segments(struct fs *fs, const struct caller *caller, struct content *out)
+static int show_segments(struct fs *fs, const struct realm *realm, struct content *out)
 {
-	(void)caller;
-	show_rows(fs, out, listing_render_table);
+	(void)fs;
+	show_rows(realm, out, listing_render_table);
 	return 0;
 }
 
-static int show_segments_json(struct fs *fs, const struct caller *caller, struct content *out)
+static int show_segments_json(struct fs *fs, const struct realm *realm, struct content *out)
 {
-	(void)caller;
-	show_rows(fs, out, listing_render_json);
+	(void)fs;
+	show_rows(realm, out, listing_render_json);
 	return 0;
 }
 
-static int show_limits(struct fs *fs, const struct caller *caller, struct content *out)
+static int show_limits(struct fs *fs, const struct realm *realm, struct content *out)
 {
 	struct limit limits[LIMITS_MAX];
 
-	(void)caller;
-	limits_render(limits, limits_read(&fs->realm, limits), out->text);
+	(void)fs;
+	limits_render(limits, limits_read(realm, limits), out->text);
 	return 0;
 }
 
@@ -164,8 +180,8 @@ static int show_limits(struct fs *fs, const struct caller *caller, struct conten
 const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "README", .show = show_readme },
 	{ TREE_FILE, "status", .needs = ALL_FACETS, .show = show_status },
-	{ TREE_FILE, "segments", .needs = ALL_FACETS, .show = show_segments },
-	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .show = show_segments_json },
-	{ TREE_FILE, "limits", .show = show_limits },
+	{ TREE_FILE, "segments", .needs = ALL_FACETS, .each_realm = true, .show = show_segments },
+	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .each_realm = true, .show = show_segments_json },
+	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },
 	{ 0 },
 };

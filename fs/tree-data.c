@@ -18,7 +18,7 @@ static struct tree_data *data_copy(struct fs *fs, struct node *node)
 
 bool tree_data_waits(const struct node *node)
 {
-	return is_data(node) && node->data->kind->needs != 0;
+	return is_data(node) && (node->data->kind->needs != 0 || *node->data->namespace);
 }
 
 static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)
@@ -45,17 +45,21 @@ static void fill_blocks(const struct realm *realm, struct item *item)
 		item->kind->residency(realm, item);
 }
 
-struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const struct item *item,
+struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct item *item,
 	struct stat *st)
 {
 	struct tree_data *data = g_new0(struct tree_data, 1);
 	uint64_t ino = census_mount_ino(fs->census, &item->key);
+	struct tree_visit visit;
 
 	data->kind = item->kind;
-	data->realm = realm;
+	g_strlcpy(data->namespace, namespace, sizeof data->namespace);
 	data->has_xattrs = item->key.class == SEGMENT_FILE;
 	data->item = *item;
-	fill_blocks(realm, &data->item);
+	if (tree_enter(fs, namespace, 0, &visit) == 0) {
+		fill_blocks(&visit.realm, &data->item);
+		tree_leave(fs, &visit);
+	}
 	fill_stat(ino, &data->item, st);
 	return node_lookup_data(fs->nodes, ino, data);
 }
@@ -63,13 +67,14 @@ struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const st
 int tree_data_open(struct fs *fs, struct node *node, struct pin *out)
 {
 	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct tree_visit visit;
 	struct item_file file;
-	int r = tree_hold(fs, data->kind->needs);
+	int r = tree_enter(fs, data->namespace, data->kind->needs, &visit);
 
 	if (r < 0)
 		return r;
-	r = data->kind->open ? data->kind->open(data->realm, &data->item, &file) : -EPERM;
-	tree_drop(fs, data->kind->needs);
+	r = data->kind->open ? data->kind->open(&visit.realm, &data->item, &file) : -EPERM;
+	tree_leave(fs, &visit);
 	if (r < 0)
 		return r;
 	out->fd = file.fd;
@@ -125,14 +130,15 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
 {
 	g_autofree struct item *item = NULL;
-	int r = tree_hold(fs, data->kind->needs);
+	struct tree_visit visit;
+	int r = tree_enter(fs, data->namespace, data->kind->needs, &visit);
 
 	if (r < 0)
 		return r;
-	r = data->kind->stat(data->realm, data->item.id, &item);
+	r = data->kind->stat(&visit.realm, data->item.id, &item);
 	if (r == 0)
-		fill_blocks(data->realm, item);
-	tree_drop(fs, data->kind->needs);
+		fill_blocks(&visit.realm, item);
+	tree_leave(fs, &visit);
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
 	if (!item_same(item, &data->item))
@@ -145,30 +151,37 @@ static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
 	return 0;
 }
 
-/* An open file lives on when its ID has gone: then its owner is what it was. */
-int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
+/* What the open file itself tells; who owns it is what the kind said last. */
+static int stat_open_file(struct fs *fs, struct node *node, const struct tree_data *data,
+	struct stat *out)
 {
-	g_autofree struct tree_data *data = data_copy(fs, node);
 	struct stat st;
 	struct pin pin;
-	int r = node->orphan ? -ESTALE : refresh(fs, node, data);
+	int r = pin_node(fs, node, &pin);
 
-	if (r < 0 && !node_is_open(node))
-		return r;
-	fill_stat(node->ino, &data->item, out);
-	if (r == 0)
-		return 0;
-	r = pin_node(fs, node, &pin);
 	if (r < 0)
 		return r;
 	r = fstat(pin.fd, &st) < 0 ? -errno : 0;
 	unpin_node(fs, node, &pin);
-	if (r == 0) {
-		out->st_size = st.st_size;
-		out->st_blocks = st.st_blocks;
-		out->st_nlink = 0;
-	}
-	return r;
+	if (r < 0)
+		return r;
+	fill_stat(node->ino, &data->item, out);
+	out->st_size = st.st_size;
+	out->st_blocks = st.st_blocks;
+	out->st_nlink = 0;
+	return 0;
+}
+
+/* An open file lives on when its ID has gone. */
+int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	int r = node->orphan ? -ESTALE : refresh(fs, node, data);
+
+	if (r < 0)
+		return node_is_open(node) ? stat_open_file(fs, node, data, out) : r;
+	fill_stat(node->ino, &data->item, out);
+	return 0;
 }
 
 int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
@@ -179,6 +192,7 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 	g_autofree struct tree_data *data = data_copy(fs, node);
 	struct item_change change = { .mode = attr->st_mode & 07777, .uid = attr->st_uid,
 		.gid = attr->st_gid };
+	struct tree_visit visit;
 	struct identity id;
 	int r;
 
@@ -192,10 +206,14 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 		return 0;
 	if (!data->kind->change)
 		return -EPERM;
+	r = tree_enter(fs, data->namespace, 0, &visit);
+	if (r < 0)
+		return r;
 	identity_begin(&id, req);
 	do
-		r = data->kind->change(data->realm, data->item.id, &change, &caller);
+		r = data->kind->change(&visit.realm, data->item.id, &change, &caller);
 	while (identity_retry(&id, r));
 	identity_end(&id);
+	tree_leave(fs, &visit);
 	return r;
 }

@@ -11,7 +11,7 @@
 /* What a node remembers of its segment. All but `item` is constant. */
 struct tree_data {
 	const struct kind *kind;
-	const struct realm *realm;
+	char namespace[32]; /* whose realm it is in: tree_namespace() */
 	bool has_xattrs; /* a file of a tmpfs, not of the kernel's own mounts */
 	/*
 	 * As the kernel was last told: permissions are checked against this. Under the node table's
@@ -45,7 +45,7 @@ static inline void tree_data_free(struct tree_data *data)
 bool tree_data_waits(const struct node *node);
 
 /* A node for the item's bytes, with one lookup counted, and what stat(1) shows of it. */
-struct node *tree_data_lookup(struct fs *fs, const struct realm *realm, const struct item *item,
+struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct item *item,
 	struct stat *st);
 
 int tree_data_open(struct fs *fs, struct node *node, struct pin *out);

@@ -26,12 +26,12 @@ static const struct attribute *attribute_of(const struct node *node)
 	return NULL;
 }
 
-static int show_attribute(struct fs *fs, struct deferred *d, const struct attribute *attribute,
-	struct content *out)
+static int show_attribute(struct deferred *d, const struct realm *realm,
+	const struct attribute *attribute, struct content *out)
 {
 	g_autofree struct item *item = NULL;
-	struct view view = { .realm = tree_realm(fs, d->node), .caller = tree_caller(d->req) };
-	int r = d->node->entry->kind->stat(view.realm, d->node->parent->name, &item);
+	struct view view = { .realm = realm, .caller = tree_caller(d->req) };
+	int r = d->node->entry->kind->stat(realm, d->node->parent->name, &item);
 
 	if (r < 0)
 		return r;
@@ -41,19 +41,25 @@ static int show_attribute(struct fs *fs, struct deferred *d, const struct attrib
 	return attribute->show(&view, attribute, out->text);
 }
 
-static void open_now(struct fs *fs, struct deferred *d)
+static int make(struct fs *fs, struct deferred *d, struct content *out)
 {
 	const struct attribute *attribute = attribute_of(d->node);
-	const struct caller caller = tree_caller(d->req);
-	unsigned needs = needs_of(d->node, attribute);
-	struct content *content = content_new();
-	int r = tree_hold(fs, needs);
+	struct tree_visit visit;
+	int r = tree_enter(fs, tree_namespace(d->node), needs_of(d->node, attribute), &visit);
 
-	if (r == 0) {
-		r = attribute ? show_attribute(fs, d, attribute, content) :
-				d->node->entry->show(fs, &caller, content);
-		tree_drop(fs, needs);
-	}
+	if (r < 0)
+		return r;
+	r = attribute ? show_attribute(d, &visit.realm, attribute, out) :
+			d->node->entry->show(fs, &visit.realm, out);
+	tree_leave(fs, &visit);
+	return r;
+}
+
+static void open_now(struct fs *fs, struct deferred *d)
+{
+	struct content *content = content_new();
+	int r = make(fs, d, content);
+
 	if (r < 0) {
 		content_free(content);
 		reply_result(d->req, r);
@@ -66,6 +72,14 @@ static void open_now(struct fs *fs, struct deferred *d)
 		content_free(content);
 }
 
+static bool is_slow(const struct node *node)
+{
+	const struct attribute *attribute = attribute_of(node);
+
+	return node->entry->type == TREE_FILE || tree_waits(node) ||
+		(attribute && (attribute->needs || attribute->slow));
+}
+
 void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
 	struct deferred d = { .req = req, .node = node, .fi = *fi };
@@ -75,8 +89,7 @@ void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_fil
 	else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC)
 		reply_result(req, -EACCES);
 	else
-		defer_if(fs, node->entry->type == TREE_FILE || needs_of(node, attribute_of(node)) != 0, &d,
-			open_now);
+		defer_if(fs, is_slow(node), &d, open_now);
 }
 
 void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)

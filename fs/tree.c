@@ -2,25 +2,23 @@
 #include "tree.h"
 
 #include "defer.h"
-#include "identity.h"
+#include "namespaces.h"
 #include "ops.h"
 #include "reply.h"
 #include "tree-data.h"
+#include "tree-private.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* The places below a kind's directory, the same for all kinds. */
-struct kind_entries {
-	struct tree_entry directory, item, attribute, link;
-};
-
 static const struct tree_entry top = { .type = TREE_TOP };
+const struct tree_entry tree_namespaces = { .type = TREE_NAMESPACES, .name = "namespaces" };
+const struct tree_entry tree_other_realm = { .type = TREE_REALM };
 
 /* Made at the first question: the kinds are a table of core's. */
-static const struct kind_entries *entries_of(const struct kind *kind)
+const struct kind_entries *tree_entries(const struct kind *kind)
 {
 	static gsize made;
 	static GHashTable *all;
@@ -41,21 +39,50 @@ static const struct kind_entries *entries_of(const struct kind *kind)
 	return g_hash_table_lookup(all, kind);
 }
 
-const struct realm *tree_realm(struct fs *fs, const struct node *node)
+const char *tree_namespace(const struct node *node)
 {
-	(void)node;
-	return &fs->realm;
+	for (; node; node = node->parent)
+		if (node->entry->type == TREE_REALM)
+			return node->name;
+	return "";
 }
 
-int tree_hold(struct fs *fs, unsigned needs)
+int tree_enter(struct fs *fs, const char *namespace, unsigned needs, struct tree_visit *out)
 {
-	return needs ? census_hold(fs->census, needs) : 0;
+	int r = 0;
+
+	*out = (struct tree_visit){ fs->realm, needs };
+	if (*namespace)
+		r = namespaces_open(&fs->realm, namespace, &out->realm);
+	if (r < 0 || !needs)
+		return r;
+	r = census_hold(fs->census, needs);
+	if (r < 0) {
+		out->needs = 0;
+		tree_leave(fs, out);
+	}
+	return r;
 }
 
-void tree_drop(struct fs *fs, unsigned needs)
+void tree_leave(struct fs *fs, struct tree_visit *visit)
 {
-	if (needs)
+	if (visit->needs)
 		census_release(fs->census);
+	if (visit->realm.shm_fd != fs->realm.shm_fd)
+		namespaces_close(&visit->realm);
+}
+
+int tree_enter_kind(struct fs *fs, const struct node *node, struct tree_visit *out)
+{
+	return tree_enter(fs, tree_namespace(node), node->entry->kind->needs, out);
+}
+
+enum item_data tree_data_form(const struct node *node)
+{
+	enum item_data form = node->entry->kind->data;
+
+	/* The root of the mount has no names of other realms to link to. */
+	return form == DATA_LINK && *tree_namespace(node) ? DATA_FILE : form;
 }
 
 struct caller tree_caller(fuse_req_t req)
@@ -67,18 +94,22 @@ struct caller tree_caller(fuse_req_t req)
 
 bool tree_waits(const struct node *node)
 {
-	return node->type == NODE_TREE && node->entry->type >= TREE_KIND && node->entry->kind->needs;
+	if (node->type != NODE_TREE || node->entry->type == TREE_TOP)
+		return false;
+	/* A realm of others is found by a look at all processes. */
+	return node->entry->type == TREE_NAMESPACES || *tree_namespace(node) ||
+		(node->entry->kind && node->entry->kind->needs);
 }
 
-static int stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out)
+int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out)
 {
-	const struct kind *kind = node->entry->kind;
-	int r = tree_hold(fs, kind->needs);
+	struct tree_visit visit;
+	int r = tree_enter_kind(fs, node, &visit);
 
 	if (r < 0)
 		return r;
-	r = kind->stat(tree_realm(fs, node), id, out);
-	tree_drop(fs, kind->needs);
+	r = node->entry->kind->stat(&visit.realm, id, out);
+	tree_leave(fs, &visit);
 	return r;
 }
 
@@ -92,6 +123,8 @@ static void fill_stat(const struct node *node, const struct item *item, struct s
 {
 	static const mode_t modes[] = {
 		[TREE_TOP] = S_IFDIR | 0555,
+		[TREE_NAMESPACES] = S_IFDIR | 0500,
+		[TREE_REALM] = S_IFDIR | 0500,
 		[TREE_FILE] = S_IFREG | 0444,
 		[TREE_KIND] = S_IFDIR | 0777,
 		[TREE_ITEM] = S_IFDIR | 0555,
@@ -118,7 +151,7 @@ static void getattr_item(struct fs *fs, struct deferred *d)
 {
 	g_autofree struct item *item = NULL;
 	struct stat st;
-	int r = stat_item(fs, d->node, d->node->name, &item);
+	int r = tree_stat_item(fs, d->node, d->node->name, &item);
 
 	if (r < 0) {
 		reply_result(d->req, r == -ENOENT ? -ESTALE : r);
@@ -143,7 +176,7 @@ void tree_getattr(struct fs *fs, fuse_req_t req, struct node *node)
 
 /* Names */
 
-static void reply_node(struct fs *fs, fuse_req_t req, struct node *node, const struct item *item)
+void tree_reply(struct fs *fs, fuse_req_t req, struct node *node, const struct item *item)
 {
 	struct stat st;
 
@@ -151,57 +184,92 @@ static void reply_node(struct fs *fs, fuse_req_t req, struct node *node, const s
 	reply_entry(fs, req, node, &st);
 }
 
-/* The file or the kind of that name directly under .shmtree. */
-static const struct tree_entry *find_in_top(struct fs *fs, const struct node *parent,
+/* The file or directory of that name directly under .shmtree, or in another realm's directory. */
+static const struct tree_entry *find_entry(struct fs *fs, const struct realm *realm,
 	const char *name)
 {
+	bool own = realm == &fs->realm;
+
 	for (const struct tree_entry *file = tree_files; file->name; file++)
-		if (strcmp(name, file->name) == 0)
+		if (strcmp(name, file->name) == 0 && (own || file->each_realm))
 			return file;
 	for (const struct kind *const *k = kinds; *k; k++)
-		if (strcmp(name, (*k)->directory) == 0 && (*k)->present(tree_realm(fs, parent)))
-			return &entries_of(*k)->directory;
-	return NULL;
+		if (strcmp(name, (*k)->directory) == 0 && (*k)->present(realm))
+			return &tree_entries(*k)->directory;
+	return own && strcmp(name, tree_namespaces.name) == 0 ? &tree_namespaces : NULL;
 }
 
-static void lookup_item(struct fs *fs, struct deferred *d)
+static void reply_found(struct fs *fs, const struct deferred *d, const struct tree_entry *entry)
 {
-	g_autofree struct item *item = NULL;
-	int r = stat_item(fs, d->node, d->name, &item);
+	if (entry)
+		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, entry, d->name), NULL);
+	else
+		reply_result(d->req, -ENOENT);
+}
+
+static void lookup_realm(struct fs *fs, struct deferred *d)
+{
+	struct tree_visit visit;
+	int r = tree_enter(fs, d->name, 0, &visit);
+
+	if (r == 0)
+		tree_leave(fs, &visit);
+	reply_found(fs, d, r == 0 ? &tree_other_realm : NULL);
+}
+
+static void lookup_in_realm(struct fs *fs, struct deferred *d)
+{
+	const struct tree_entry *entry;
+	struct tree_visit visit;
+	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);
 
 	if (r < 0) {
 		reply_result(d->req, r);
 		return;
 	}
-	reply_node(fs, d->req,
-		node_lookup_tree(fs->nodes, d->node, &entries_of(d->node->entry->kind)->item, d->name), item);
+	entry = find_entry(fs, &visit.realm, d->name);
+	tree_leave(fs, &visit);
+	reply_found(fs, d, entry);
+}
+
+static void lookup_item(struct fs *fs, struct deferred *d)
+{
+	g_autofree struct item *item = NULL;
+	int r = tree_stat_item(fs, d->node, d->name, &item);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	tree_reply(fs, d->req,
+		node_lookup_tree(fs->nodes, d->node, &tree_entries(d->node->entry->kind)->item, d->name), item);
 }
 
 static void lookup_data(struct fs *fs, struct deferred *d, const struct item *item)
 {
 	struct stat st;
-	struct node *node = tree_data_lookup(fs, tree_realm(fs, d->node), item, &st);
+	struct node *node = tree_data_lookup(fs, tree_namespace(d->node), item, &st);
 
 	reply_entry(fs, d->req, node, &st);
 }
 
 static void lookup_in_item(struct fs *fs, struct deferred *d)
 {
-	const struct kind *kind = d->node->entry->kind;
-	const struct kind_entries *entries = entries_of(kind);
+	const struct kind_entries *entries = tree_entries(d->node->entry->kind);
+	bool data = strcmp(d->name, "data") == 0;
 	g_autofree struct item *item = NULL;
-	int r = stat_item(fs, d->node, d->node->name, &item);
+	int r = tree_stat_item(fs, d->node, d->node->name, &item);
 
 	if (r < 0) {
 		reply_result(d->req, r);
 		return;
 	}
-	if (strcmp(d->name, "data") == 0 && kind->data == DATA_FILE)
+	if (data && tree_data_form(d->node) == DATA_FILE)
 		lookup_data(fs, d, item);
-	else if (strcmp(d->name, "data") == 0 && kind->data == DATA_LINK)
-		reply_node(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->link, d->name), NULL);
+	else if (data && tree_data_form(d->node) == DATA_LINK)
+		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->link, d->name), NULL);
 	else if (item_attribute(item, d->name))
-		reply_node(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->attribute, d->name),
+		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->attribute, d->name),
 			NULL);
 	else
 		reply_result(d->req, -ENOENT);
@@ -210,10 +278,9 @@ static void lookup_in_item(struct fs *fs, struct deferred *d)
 void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
 {
 	struct deferred d = { .req = req, .node = parent };
-	const struct tree_entry *entry;
 
 	if (!parent) {
-		reply_node(fs, req, node_lookup_tree(fs->nodes, NULL, &top, name), NULL);
+		tree_reply(fs, req, node_lookup_tree(fs->nodes, NULL, &top, name), NULL);
 		return;
 	}
 	if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name) {
@@ -222,11 +289,13 @@ void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char 
 	}
 	switch (parent->entry->type) {
 	case TREE_TOP:
-		entry = find_in_top(fs, parent, name);
-		if (entry)
-			reply_node(fs, req, node_lookup_tree(fs->nodes, parent, entry, name), NULL);
-		else
-			reply_result(req, -ENOENT);
+		reply_found(fs, &d, find_entry(fs, &fs->realm, name));
+		break;
+	case TREE_NAMESPACES:
+		defer_if(fs, true, &d, lookup_realm);
+		break;
+	case TREE_REALM:
+		defer_if(fs, true, &d, lookup_in_realm);
 		break;
 	case TREE_KIND:
 		defer_if(fs, tree_waits(parent), &d, lookup_item);
@@ -251,155 +320,4 @@ void tree_readlink(struct fs *fs, fuse_req_t req, struct node *node)
 	}
 	target = g_strconcat("../../../", node->parent->name, NULL);
 	fuse_reply_readlink(req, target);
-}
-
-/* Creation and removal of items */
-
-static int create_item(struct fs *fs, struct deferred *d, struct item **out)
-{
-	const struct kind *kind = d->node->entry->kind;
-	const struct caller caller = tree_caller(d->req);
-	struct identity id;
-	int r;
-
-	identity_begin(&id, d->req);
-	do
-		r = kind->create(tree_realm(fs, d->node), d->name,
-			d->mode & ~fuse_req_ctx(d->req)->umask & 0777, &caller, out);
-	while (identity_retry(&id, r));
-	identity_end(&id);
-	return r;
-}
-
-static int remove_item(struct fs *fs, struct deferred *d)
-{
-	const struct kind *kind = d->node->entry->kind;
-	const struct caller caller = tree_caller(d->req);
-	struct identity id;
-	int r;
-
-	identity_begin(&id, d->req);
-	do
-		r = kind->remove(tree_realm(fs, d->node), d->name, &caller);
-	while (identity_retry(&id, r));
-	identity_end(&id);
-	return r;
-}
-
-/*
- * The item gets a directory of its own ID, not of the name that mkdir(2) was given: KEY:SIZE is
- * answered with an entry that the next lookup does not find.
- */
-static void mkdir_now(struct fs *fs, struct deferred *d)
-{
-	g_autofree struct item *item = NULL;
-	int r = create_item(fs, d, &item);
-
-	if (r < 0)
-		reply_result(d->req, r);
-	else
-		reply_node(fs, d->req,
-			node_lookup_tree(fs->nodes, d->node, &entries_of(d->node->entry->kind)->item, d->name),
-			item);
-}
-
-static void rmdir_now(struct fs *fs, struct deferred *d)
-{
-	reply_result(d->req, remove_item(fs, d));
-}
-
-void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode)
-{
-	struct deferred d = { .req = req, .node = parent, .mode = mode };
-
-	if (parent->entry->type != TREE_KIND || !parent->entry->kind->create)
-		reply_result(req, -EPERM);
-	else if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
-		reply_result(req, -ENAMETOOLONG);
-	else
-		defer_if(fs, tree_waits(parent), &d, mkdir_now);
-}
-
-void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
-{
-	struct deferred d = { .req = req, .node = parent };
-
-	if (parent->entry->type != TREE_KIND || !parent->entry->kind->remove)
-		reply_result(req, -EPERM);
-	else if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
-		reply_result(req, -ENAMETOOLONG);
-	else
-		defer_if(fs, tree_waits(parent), &d, rmdir_now);
-}
-
-/* Listings */
-
-struct lister {
-	const struct node *node;
-	tree_name_visitor visit;
-	void *data;
-};
-
-static void list_name(const struct lister *l, const char *name, mode_t type)
-{
-	l->visit(name, node_tree_ino(l->node, name), type, l->data);
-}
-
-static void list_item(const struct item *item, void *data)
-{
-	list_name(data, item->id, S_IFDIR);
-}
-
-static void list_attribute(const struct attribute *attribute, void *data)
-{
-	list_name(data, attribute->name, S_IFREG);
-}
-
-static void list_top(struct fs *fs, const struct lister *l)
-{
-	for (const struct tree_entry *file = tree_files; file->name; file++)
-		list_name(l, file->name, S_IFREG);
-	for (const struct kind *const *k = kinds; *k; k++)
-		if ((*k)->present(tree_realm(fs, l->node)))
-			list_name(l, (*k)->directory, S_IFDIR);
-}
-
-static int list_in_item(struct fs *fs, struct lister *l)
-{
-	const struct kind *kind = l->node->entry->kind;
-	g_autofree struct item *item = NULL;
-	int r = stat_item(fs, l->node, l->node->name, &item);
-
-	if (r < 0)
-		return r;
-	item_each_attribute(item, list_attribute, l);
-	if (kind->data == DATA_LINK)
-		list_name(l, "data", S_IFLNK);
-	else if (kind->data == DATA_FILE)
-		l->visit("data", census_mount_ino(fs->census, &item->key), S_IFREG, l->data);
-	return 0;
-}
-
-int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, void *data)
-{
-	struct lister l = { .node = node, .visit = visit, .data = data };
-	const struct kind *kind = node->entry->kind;
-	int r;
-
-	switch (node->entry->type) {
-	case TREE_TOP:
-		list_top(fs, &l);
-		return 0;
-	case TREE_KIND:
-		r = tree_hold(fs, kind->needs);
-		if (r < 0)
-			return r;
-		r = kind->each(tree_realm(fs, node), list_item, &l);
-		tree_drop(fs, kind->needs);
-		return r;
-	case TREE_ITEM:
-		return list_in_item(fs, &l);
-	default:
-		return -ENOTDIR;
-	}
 }

@@ -9,6 +9,8 @@
  *	    NAME/          TREE_ITEM
  *	      mappings     TREE_ATTRIBUTE
  *	      data         TREE_LINK, or a segment node (tree-data.h)
+ *	  namespaces/      TREE_NAMESPACES, for root alone
+ *	    ipc-NUMBER/    TREE_REALM, with the kinds' directories of another realm
  *
  * A node here is a place, not a segment: what it stands for is looked up by its name each time.
  * What a file says is made when it is opened (content.h).
@@ -19,15 +21,25 @@
 #include "fs.h"
 #include "kind.h"
 
-enum tree_type { TREE_TOP, TREE_FILE, TREE_KIND, TREE_ITEM, TREE_ATTRIBUTE, TREE_LINK };
+enum tree_type {
+	TREE_TOP,
+	TREE_NAMESPACES,
+	TREE_REALM,
+	TREE_FILE,
+	TREE_KIND,
+	TREE_ITEM,
+	TREE_ATTRIBUTE,
+	TREE_LINK
+};
 
 struct tree_entry {
 	enum tree_type type;
 	const char *name;         /* TREE_FILE */
 	const struct kind *kind;  /* TREE_KIND and below */
 	unsigned needs;           /* TREE_FILE: facets that the census is held with for `show` */
+	bool each_realm;          /* TREE_FILE: also of each other realm */
 	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
-	int (*show)(struct fs *fs, const struct caller *caller, struct content *out);
+	int (*show)(struct fs *fs, const struct realm *realm, struct content *out);
 };
 
 /* The files directly under .shmtree, ended by one without a name (files.c). */
@@ -50,18 +62,29 @@ int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, vo
 /* Whether a listing of it may have to wait for other processes. */
 bool tree_waits(const struct node *node);
 
-/* Whether it is a place whose name and attributes never change: all but an item's directory. */
+/*
+ * Whether it is a place whose name and attributes never change: all but the directories of items
+ * and of others' realms, which come and go.
+ */
 static inline bool tree_is_fixed(const struct node *node)
 {
-	return node->type == NODE_TREE && node->entry->type != TREE_ITEM;
+	return node->type == NODE_TREE && node->entry->type != TREE_ITEM &&
+		node->entry->type != TREE_REALM;
 }
 
-/* The realm that a node lies in. */
-const struct realm *tree_realm(struct fs *fs, const struct node *node);
+/* The name of the realm that a node lies in (namespaces.h), "" for the daemon's own. */
+const char *tree_namespace(const struct node *node);
 
-/* Holds the census if `needs` says so: 0 or a negative errno. */
-int tree_hold(struct fs *fs, unsigned needs);
-void tree_drop(struct fs *fs, unsigned needs);
+/*
+ * A realm for the length of one request, and with it the census, held for what `needs` says. 0, or
+ * a negative errno: -ENOENT where the last process of a namespace is gone.
+ */
+struct tree_visit {
+	struct realm realm;
+	unsigned needs;
+};
+int tree_enter(struct fs *fs, const char *namespace, unsigned needs, struct tree_visit *out);
+void tree_leave(struct fs *fs, struct tree_visit *visit);
 
 /* On whose behalf a request is. */
 struct caller tree_caller(fuse_req_t req);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ipc-limits.h"
 #include "named-semaphore.h"
+#include "namespaces.h"
 #include "posix-mq.h"
 #include "process.h"
 #include "unlinked.h"
@@ -8,6 +9,7 @@
 #include "unit.h"
 
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static void ids_say_what_a_segment_is(void)
@@ -172,6 +174,42 @@ static void limits_say_how_near_they_are(void)
 		"MQ_QUEUES_MAX\t0\t3\t-\n");
 }
 
+static bool is_namespace(const char *name, enum namespace_type type, uint64_t id)
+{
+	struct namespace ns;
+
+	return namespaces_parse_name(name, &ns) && ns.type == type && ns.id == id;
+}
+
+static void a_namespace_has_one_name(void)
+{
+	static const char *const wrong[] = { "", "ipc", "ipc-", "ipc-x", "ipc-01", "ipc-1 ", "ipc-+1",
+		"ipc-4294967296", "ipc--1", "shm-1", "shm-0:", "shm-0:01", "shm-0:1/", "mnt-1", ".." };
+	struct namespace ns;
+
+	CU_ASSERT(is_namespace("ipc-4026532177", NAMESPACE_IPC, 4026532177u));
+	CU_ASSERT(is_namespace("shm-0:27", NAMESPACE_SHM, makedev(0, 27)));
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+		CU_ASSERT(!namespaces_parse_name(wrong[i], &ns));
+}
+
+static void the_topmost_mount_on_dev_shm_counts(void)
+{
+	static const char under[] = "24 27 0:6 / /dev rw - devtmpfs devtmpfs rw\n"
+		"25 24 0:23 / /dev/shm rw,relatime shared:4 - tmpfs tmpfs rw,size=24684096k\n"
+		"26 24 0:24 / /dev/shm2 rw - tmpfs tmpfs rw\n";
+	g_autofree char *over = g_strconcat(under, "30 25 0:27 / /dev/shm rw - tmpfs x rw", NULL);
+	g_autofree char *hidden = g_strconcat(under, "30 25 0:40 / /dev/shm rw - fuse.x - tmpfs rw\n",
+		NULL);
+	uint64_t dev;
+
+	CU_ASSERT(namespaces_parse_mountinfo(under, &dev) && dev == makedev(0, 23));
+	CU_ASSERT(namespaces_parse_mountinfo(over, &dev) && dev == makedev(0, 27));
+	CU_ASSERT(!namespaces_parse_mountinfo(hidden, &dev));
+	CU_ASSERT(!namespaces_parse_mountinfo("", &dev));
+	CU_ASSERT(!namespaces_parse_mountinfo("25 24 0:23 / /dev/shm rw\n\nx - tmpfs \n", &dev));
+}
+
 static void a_pid_used_anew_is_not_the_process_that_was_meant(void)
 {
 	static const struct realm realm = { .proc = "/proc" };
@@ -213,6 +251,8 @@ static CU_TestInfo tests[] = {
 	{ "a queue tells its bytes and who waits", a_queue_tells_its_bytes_and_who_waits },
 	{ "a mqueue mount is found by its type", a_mqueue_mount_is_found_by_its_type },
 	{ "limits say how near they are", limits_say_how_near_they_are },
+	{ "a namespace has one name", a_namespace_has_one_name },
+	{ "the topmost mount on /dev/shm counts", the_topmost_mount_on_dev_shm_counts },
 	{ "a pid used anew is not the process that was meant",
 		a_pid_used_anew_is_not_the_process_that_was_meant },
 	{ "every attribute of a kind has a name of its own",

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Segments of other IPC namespaces and of another /dev/shm are not mixed up with ours."""
+import ctypes
+import errno
+import mmap
+import os
+
+from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check,
+                     equal, eventually, fails, opened, read, table, write)
+from ipc import (Attached, CLONE_NEWIPC, Child, OTHER, attribute, ipc_test, map_alone, new_segment,
+                 shm_stat)
+
+PAGE = mmap.PAGESIZE
+
+
+class Elsewhere:
+    """What a container is to us: a process in namespaces of its own, with a segment of the same ID
+    and an object of the same name as ours."""
+
+    def __init__(self, name='object'):
+        self.name = name
+
+    def __call__(self):
+        call('unshare', CLONE_NEWIPC | CLONE_NEWNS)
+        call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+        call('mount', 'shm', '/dev/shm', b'tmpfs', MS_NOSUID | MS_NODEV, b'size=1m')
+        write(f'/dev/shm/{self.name}', b'elsewhere')
+        write('/dev/shm/deleted', b'gone there')
+        held = [map_alone('/dev/shm/deleted', PAGE), map_alone(f'/dev/shm/{self.name}', PAGE),
+                Attached(new_segment(2 * PAGE, b'segment elsewhere'))]
+        os.unlink('/dev/shm/deleted')
+        return held
+
+
+def realms_of(t, child):
+    ipc = os.stat(f'/proc/{child.pid}/ns/ipc').st_ino
+    dev = os.stat(f'/proc/{child.pid}/root/dev/shm').st_dev
+    return (t.meta / 'namespaces' / f'ipc-{ipc}',
+            t.meta / 'namespaces' / f'shm-{os.major(dev)}:{os.minor(dev)}')
+
+
+@ipc_test
+def each_has_its_own(t):
+    ours = new_segment(PAGE, b'segment here')
+    write(t.shm / 'object', b'here')
+    with Child(Elsewhere()) as child, Attached(ours):
+        ipc, shm = realms_of(t, child)
+        check({ipc.name, shm.name} <= set(os.listdir(t.meta / 'namespaces')), 'both are listed')
+        equal(sorted(os.listdir(ipc)),
+              ['limits', 'mqueue', 'msg', 'segments', 'segments.json', 'sem', 'sysv'])
+        equal(sorted(os.listdir(shm)),
+              ['limits', 'posix', 'segments', 'segments.json', 'unlinked'])
+
+        equal(os.listdir(ipc / 'sysv'), [str(ours)], 'the same ID')
+        for place, size, content in ((t.meta, PAGE, b'segment here'),
+                                     (ipc, 2 * PAGE, b'segment elsewhere')):
+            here = place / 'sysv' / str(ours)
+            equal(os.stat(here / 'data').st_size, size)
+            equal(read(here / 'data')[:len(content)], content)
+            equal((attribute(here, 'mappings'), attribute(here, 'nattch')), ('1', '1'))
+        rows = table(read(ipc / 'sysv' / str(ours) / 'mappers'))[0]
+        equal([r['PID'] for r in rows], [b'%d' % child.pid])
+
+        equal(os.listdir(shm / 'posix'), ['object'])
+        equal(read(shm / 'posix' / 'object' / 'data'), b'elsewhere')
+        equal(read(t.meta / 'posix' / 'object' / 'data'), b'here')
+        equal(attribute(shm / 'posix' / 'object', 'mappings'), '1')
+        equal(attribute(t.meta / 'posix' / 'object', 'mappings'), '0')
+        unlinked = os.listdir(shm / 'unlinked')
+        equal(len(unlinked), 1)
+        equal(read(shm / 'unlinked' / unlinked[0] / 'data'), b'gone there')
+        check(not [n for n in os.listdir(t.meta / 'unlinked') if 'deleted' in n], 'not among ours')
+
+        kinds = [(r['KIND'], r['ID']) for r in table(read(t.meta / 'segments'))[0]
+                 if r['KIND'] in (b'sysv', b'posix')]
+        equal(sorted(kinds), [(b'posix', b'object'), (b'sysv', b'%d' % ours)])
+        equal([r['SIZE'] for r in table(read(ipc / 'segments'))[0]], [b'%d' % (2 * PAGE)])
+        check(int(t.status()['other_ipc_namespaces']) >= 1, 'status counts them')
+    eventually(lambda: ipc.name not in os.listdir(t.meta / 'namespaces'), 'gone with its processes')
+    fails(errno.ENOENT, os.stat, ipc / 'sysv')
+
+
+@ipc_test
+def they_can_be_written_and_removed(t):
+    ours = new_segment(PAGE, b'ours')
+    with Child(Elsewhere()) as child:
+        ipc, shm = realms_of(t, child)
+        write(ipc / 'sysv' / str(ours) / 'data', b'SEGMENT', 'r+b')
+        equal(read(ipc / 'sysv' / str(ours) / 'data')[:9], b'SEGMENT e')
+        with Attached(ours) as memory:
+            equal(memory[:4], b'ours')
+        if t.shared_mmap:
+            with opened(shm / 'posix' / 'object' / 'data', os.O_RDWR) as fd, \
+                    mmap.mmap(fd, 9) as mapped:
+                mapped[:4] = b'ELSE'
+                equal(attribute(shm / 'posix' / 'object', 'mappings'), '2')
+        else:
+            write(shm / 'posix' / 'object' / 'data', b'ELSE', 'r+b')
+        equal(read(f'/proc/{child.pid}/root/dev/shm/object'), b'ELSEwhere')
+        os.rmdir(shm / 'posix' / 'object')
+        equal(os.listdir(f'/proc/{child.pid}/root/dev/shm'), [])
+        os.mkdir(ipc / 'sysv' / 'private:1')
+        equal(len(os.listdir(ipc / 'sysv')), 2)
+        os.rmdir(ipc / 'sysv' / str(ours))
+        equal(attribute(ipc / 'sysv' / str(ours), 'status'), 'dest')
+        equal(shm_stat(ours).mode, 0o600, 'ours is as it was')
+
+
+@ipc_test
+def an_open_file_of_theirs_does_not_keep_the_namespace(t):
+    with Child(Elsewhere()) as child:
+        ipc, shm = realms_of(t, child)
+        read(ipc / 'sysv' / '0' / 'key')
+        fd = os.open(ipc / 'sysv' / '0' / 'data', os.O_RDONLY)
+        names = [os.readlink(f'/proc/{t.daemon.pid}/fd/{n}')
+                 for n in os.listdir(f'/proc/{t.daemon.pid}/fd')]
+        check(not [n for n in names if n.startswith('ipc:')], 'the daemon holds no namespace')
+        equal(len(os.listdir(shm / 'posix')), 1)
+    equal(os.pread(fd, 7, 0), b'segment')
+    os.close(fd)
+
+
+@ipc_test
+def they_are_for_root_alone(t):
+    os.chmod(t.private, 0o755)
+    equal(as_user(OTHER, OTHER, lambda: os.listdir(t.meta / 'namespaces')), errno.EACCES)
+    with Child(Elsewhere()) as child:
+        ipc, _ = realms_of(t, child)
+        equal(as_user(OTHER, OTHER, lambda: os.stat(ipc / 'limits')), errno.EACCES)
+    for name in ('x', 'ipc-1', 'ipc-0', 'shm-0:0', 'ipc-04026531839'):
+        fails(errno.ENOENT, os.stat, t.meta / 'namespaces' / name)
+    fails(errno.EPERM, os.mkdir, t.meta / 'namespaces' / 'x')
+    own = os.stat('/proc/self/ns/ipc').st_ino
+    fails(errno.ENOENT, os.stat, t.meta / 'namespaces' / f'ipc-{own}')
+
+
+@ipc_test
+def a_process_that_moved_keeps_what_it_attached(t):
+    """It has a segment of its old namespace, and is in ours: its bytes are never taken for ours."""
+    ours = new_segment(PAGE, b'ours')
+    home = os.open('/proc/self/ns/ipc', os.O_RDONLY)
+
+    def moved():
+        call('unshare', CLONE_NEWIPC)
+        held = Attached(new_segment(PAGE, b'theirs'))
+        check(ctypes.CDLL(None).setns(home, CLONE_NEWIPC) == 0, 'setns')
+        return held
+
+    with Child(moved):
+        equal(read(t.meta / 'sysv' / str(ours) / 'data')[:6], b'ours\0\0')
+        equal(attribute(t.meta / 'sysv' / str(ours), 'nattch'), '0')
+    os.close(home)
