@@ -50,8 +50,6 @@ struct census_backend {
 	void (*free)(void *state);
 };
 
-#ifdef HAVE_BPF
 extern const struct census_backend census_backend_bpf;
-#endif
 extern const struct census_backend census_backend_query;
 extern const struct census_backend census_backend_text;

@@ -37,9 +37,7 @@ struct census {
 };
 
 static const struct census_backend *const backends[] = {
-#ifdef HAVE_BPF
 	&census_backend_bpf,
-#endif
 	&census_backend_query,
 	&census_backend_text,
 };

@@ -517,7 +517,7 @@ static int open_census(enum census_backend_choice choice, const char *name)
 	config.backend = CENSUS_AUTO;
 	if (census_new(&config, &census) != 0)
 		return 1;
-	printf("  skip %s: %s\n", name, census_report(census).why_not_better);
+	printf("  skip %s (%s)\n", name, census_report(census).why_not_better);
 	return 0;
 }
 
