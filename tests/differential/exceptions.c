@@ -21,6 +21,8 @@ static const struct {
 	{"access", EPERM, 0, true, "as above"},
 	{"setxattr", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"fsetxattr", EPERM, 0, true, "as above, when there is nothing to change"},
+	{"removexattr", EPERM, 0, true, "as above, when there is nothing to change"},
+	{"fremovexattr", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"set_acl", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"linkat_proc_fd", EPERM, ENOENT, true, "as above, when the file has no name"},
 	{"linkat_empty_path", EPERM, ENOENT, true, "as above, when the file has no name"},
