@@ -48,7 +48,7 @@ struct node {
 	enum node_type type;
 	bool orphan; /* no longer in the table: its inode number is another segment's */
 	union {
-		struct opened *opened; /* segment: while it is open; guarded by the table's lock */
+		struct opened *opened; /* segment: while it is open; set under the table's lock */
 		struct node *parent;   /* tree: referenced; NULL for .shmtree itself */
 	};
 	union {

@@ -68,7 +68,7 @@ static struct opened *attach(struct fs *fs, struct node *node, struct pin *pin, 
 	fresh->fixed_size = pin->fixed_size;
 	node_table_lock(fs->nodes);
 	if (!node->opened)
-		node->opened = pin->opened ? pin->opened : g_steal_pointer(&fresh);
+		g_atomic_pointer_set(&node->opened, pin->opened ? pin->opened : g_steal_pointer(&fresh));
 	used = node->opened->generation == pin->generation ? node->opened : NULL;
 	if (used) {
 		used->refs++;
@@ -155,7 +155,7 @@ void handle_free(struct fs *fs, struct handle *handle)
 	opened->writers -= handle->writes;
 	last = --opened->handles == 0;
 	if (last)
-		node->opened = NULL;
+		g_atomic_pointer_set(&node->opened, NULL);
 	node_table_unlock(fs->nodes);
 	if (last) {
 		backing_id = opened->backing_id;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * GLib's locks as ThreadSanitizer can see them.
+ *
+ * GLib makes its own out of futexes, in a library that is not instrumented: to the sanitizer every
+ * access that they guard looks like a race. Linked into the program of a thread-sanitized build,
+ * these take their place, with the C library's, which the sanitizer knows.
+ */
+#include <dlfcn.h>
+#include <glib.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+
+/* A GMutex or GCond is one pointer, zero until it is used for the first time. */
+static void *made(gpointer *slot, size_t size)
+{
+	void *old = __atomic_load_n(slot, __ATOMIC_ACQUIRE), *fresh;
+
+	if (old)
+		return old;
+	fresh = calloc(1, size); /* zero is a valid initial state of both, in the C library of Linux */
+	if (__atomic_compare_exchange_n(slot, &old, fresh, FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return fresh;
+	free(fresh);
+	return old;
+}
+
+static pthread_mutex_t *mutex_of(GMutex *mutex)
+{
+	return made(&mutex->p, sizeof(pthread_mutex_t));
+}
+
+static pthread_cond_t *cond_of(GCond *cond)
+{
+	return made(&cond->p, sizeof(pthread_cond_t));
+}
+
+void g_mutex_init(GMutex *mutex)
+{
+	mutex->p = NULL;
+}
+
+void g_mutex_clear(GMutex *mutex)
+{
+	if (mutex->p)
+		pthread_mutex_destroy(mutex->p);
+	free(mutex->p);
+	mutex->p = NULL;
+}
+
+void g_mutex_lock(GMutex *mutex)
+{
+	pthread_mutex_lock(mutex_of(mutex));
+}
+
+void g_mutex_unlock(GMutex *mutex)
+{
+	pthread_mutex_unlock(mutex_of(mutex));
+}
+
+void g_cond_init(GCond *cond)
+{
+	cond->p = NULL;
+}
+
+void g_cond_clear(GCond *cond)
+{
+	if (cond->p)
+		pthread_cond_destroy(cond->p);
+	free(cond->p);
+	cond->p = NULL;
+}
+
+void g_cond_wait(GCond *cond, GMutex *mutex)
+{
+	pthread_cond_wait(cond_of(cond), mutex_of(mutex));
+}
+
+gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
+{
+	struct timespec end = { .tv_sec = end_time / G_TIME_SPAN_SECOND,
+		.tv_nsec = end_time % G_TIME_SPAN_SECOND * 1000 };
+
+	return pthread_cond_clockwait(cond_of(cond), mutex_of(mutex), CLOCK_MONOTONIC, &end) == 0;
+}
+
+void g_cond_signal(GCond *cond)
+{
+	pthread_cond_signal(cond_of(cond));
+}
+
+void g_cond_broadcast(GCond *cond)
+{
+	pthread_cond_broadcast(cond_of(cond));
+}
+
+/* A pool hands its data over by a queue of GLib's own. */
+struct pool_call {
+	GFunc function;
+	gpointer user;
+};
+
+static void call(gpointer data, gpointer user)
+{
+	struct pool_call *wrapped = user;
+
+	__tsan_acquire(data);
+	wrapped->function(data, wrapped->user);
+}
+
+GThreadPool *g_thread_pool_new(GFunc function, gpointer user, gint max_threads, gboolean exclusive,
+	GError **error)
+{
+	GThreadPool *(*next)(GFunc, gpointer, gint, gboolean, GError **) =
+		dlsym(RTLD_NEXT, "g_thread_pool_new");
+	static struct pool_call wrapped; /* one pool a program */
+
+	wrapped = (struct pool_call){ function, user };
+	return next(call, &wrapped, max_threads, exclusive, error);
+}
+
+gboolean g_thread_pool_push(GThreadPool *pool, gpointer data, GError **error)
+{
+	gboolean (*next)(GThreadPool *, gpointer, GError **) = dlsym(RTLD_NEXT, "g_thread_pool_push");
+
+	__tsan_release(data);
+	return next(pool, data, error);
+}
