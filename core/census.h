@@ -7,6 +7,10 @@
  * share one. Between census_hold() and census_release() the counts stand still, and describe the
  * machine at an instant after census_hold() was entered.
  *
+ * What procfs does not show, no census of it counts: a descriptor on its way through a socket or
+ * registered with io_uring, memory pinned by a device. And a System V segment is taken to be of the
+ * IPC namespace that its process is in, which one that has moved since may no longer be.
+ *
  * Errors are data: a process that could not be read makes the census incomplete, never wrong.
  *
  * Threads: every function may be called from any thread, but none from a thread that serves

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
@@ -31,6 +32,13 @@ static int whole_is_resident(int fd, uint64_t *resident, uint64_t *swapped)
 	return 0;
 }
 
+static bool swap_is_empty(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) == 0 && info.totalswap == info.freeswap;
+}
+
 int residency_of(int fd, uint64_t *resident, uint64_t *swapped)
 {
 	struct cachestat_range all = { 0, 0 };
@@ -51,7 +59,7 @@ int residency_of(int fd, uint64_t *resident, uint64_t *swapped)
 		return 0;
 	}
 	/* hugetlbfs is not supported, and never swaps. */
-	if (errno == EOPNOTSUPP)
+	if (errno == EOPNOTSUPP || (errno == ENOSYS && swap_is_empty()))
 		return whole_is_resident(file, resident, swapped);
 	return errno == ENOSYS ? 0 : -errno;
 }

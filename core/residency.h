@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 /*
- * Bytes of the file behind `fd` (O_PATH will do) that are in memory and in swap. Values that this
- * kernel cannot tell (cachestat(2) came with Linux 6.5) are left alone, and that is no error.
+ * Bytes of the file behind `fd` (O_PATH will do) that are in memory and in swap. 0, or a
+ * negative errno. Values that this kernel cannot tell are left alone, and that is no error: before
+ * Linux 6.5, which brought cachestat(2), what is allocated is known, but not where it is, unless
+ * nothing at all is in swap.
  */
 int residency_of(int fd, uint64_t *resident, uint64_t *swapped);
