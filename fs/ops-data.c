@@ -175,7 +175,8 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		reply_result(req, -ENOTTY);
 		return;
 	}
-	memcpy(&value, in, MIN(in_size, sizeof value));
+	if (in_size > 0) /* else `in` may be NULL */
+		memcpy(&value, in, MIN(in_size, sizeof value));
 	identity_begin(&id, req);
 	do
 		r = ioctl(handle_of(fi)->fd, cmd, &value) < 0 ? -errno : 0;
