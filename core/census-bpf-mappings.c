@@ -112,6 +112,7 @@ static void settle(struct bpf_census *census, struct space *space, struct stamp 
 		round->changed |= changed;
 		break;
 	case READ_GONE: /* the next walk has another stamp, or none */
+		round->gone++;
 		spoil(census, space, stamp, round);
 		break;
 	case READ_BUSY:

@@ -36,7 +36,9 @@
  *   leaves, by exit or execve, another process's stamp takes its place.
  * - A pid used anew, or an mm_struct allocated where another one was: start times differ, in ns.
  * - A process whose first thread has exited: the stamp is of a thread that lives. All threads have
- *   the execve count of the one that began the program.
+ *   the execve count of the one that began the program. Where threads follow one another, none may
+ *   live long enough to be met, or to be read after; then the process is looked for in another
+ *   round, and if it is never found, it is unreadable.
  * - exit: a process that has given up its address space maps nothing, even while the kernel is
  *   still taking it down; the walk finds it without one. If it does so while it is read, exit waits
  *   for the iterator, or takes the lock for writing and moves the number.
@@ -130,8 +132,9 @@ static int go_round(struct bpf_census *census, unsigned facets, struct round *ro
 	if (err != 0)
 		return err;
 	census->partial = stamps.partial;
+	round->uncertain = stamps.uncertain;
 	if (agrees(census, &stamps))
-		return !round->changed;
+		return !round->changed && !round->uncertain;
 	g_array_set_size(census->known, 0);
 	g_array_append_vals(census->known, stamps.at, stamps.count);
 	census->known_births = stamps.births;
@@ -178,7 +181,8 @@ static bool worth_a_round(const struct round *round, unsigned rounds, uint64_t d
 {
 	if (round->busy && now_ns() < deadline)
 		return true;
-	return rounds < ROUNDS_MAX && (rounds < 2 || round->changed);
+	return rounds < ROUNDS_MAX &&
+		(rounds < 2 || round->changed || round->gone || round->uncertain);
 }
 
 static int bpf_pass(void *state, struct spaces *spaces, unsigned facets,
@@ -204,8 +208,9 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets,
 			nap();
 	}
 	tally->spaces = census->spaces_found;
-	tally->unreadable = round.unreadable;
-	tally->restless = agreed ? 0 : round.reread;
+	tally->unreadable = round.unreadable + round.gone + round.uncertain;
+	/* Without two walks that agree the instant is not proven, even if nothing was read again. */
+	tally->restless = agreed ? 0 : MAX(1, round.reread);
 	return 0;
 }
 

@@ -35,6 +35,8 @@ struct bpf_census {
 struct round {
 	uint64_t reread;
 	uint64_t unreadable;
+	uint64_t gone;      /* what the walk met was not there to be read: the process may be */
+	uint64_t uncertain; /* processes that the walk could not get hold of */
 	bool busy;    /* someone else had the lock, all the time we tried */
 	bool changed; /* rows did */
 };

@@ -18,6 +18,8 @@
 #include "rows.h"
 #include "share.h"
 
+#include <sys/stat.h>
+
 /* Only a fork bomb needs more rounds, only execve() in a loop more attempts. */
 #define ROUNDS_MAX 32
 #define ATTEMPTS_MAX 32
@@ -59,8 +61,20 @@ void scan_free(void *scan)
 }
 
 /*
+ * Whether no thread but the first is left. While there are others, a listing that shows none alive
+ * proves nothing: each may have made the next and ended since it was listed.
+ */
+static bool is_alone(int dir)
+{
+	struct stat st;
+
+	/* A directory for each thread, "." and "..". */
+	return fstatat(dir, "task", &st, 0) == 0 && st.st_nlink <= 3;
+}
+
+/*
  * A thread of the process that has its address space: its directory, to be closed by the caller,
- * and what it says of itself. -ENOENT if there is none.
+ * and what it says of itself. -ENOENT if there is none, -ESRCH if none was met.
  */
 static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 {
@@ -76,7 +90,9 @@ static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 		*task = tid;
 		return steal_fd(&thread);
 	}
-	return error ? error : -ENOENT;
+	if (error)
+		return error;
+	return is_alone(dir) ? -ENOENT : -ESRCH;
 }
 
 static int read_rows(struct pass *pass, int dir, int thread, pid_t task)

@@ -21,6 +21,9 @@ gboolean segment_key_equal(gconstpointer a, gconstpointer b)
 
 enum segment_class segment_class_of_name(const char *name)
 {
+	/* Anonymous memory that prctl(PR_SET_VMA_ANON_NAME) has named. */
+	if (strncmp(name, "[anon_shmem:", 12) == 0)
+		return SEGMENT_ANON;
 	if (*name == '/')
 		name++;
 	if (strncmp(name, "SYSV", 4) == 0)

@@ -114,6 +114,9 @@ static bool find(struct resolve *resolve, GPtrArray *distinct, const struct spac
 		} else if (order == 1) {
 			low = middle + 1;
 		} else if (compare(other->task, other->task, resolve->type) == 0) {
+			/* It cannot be told; if it died, what was read was maybe not its own. */
+			if (compare(space->task, space->task, resolve->type) != 0)
+				g_array_append_val(resolve->stale, space->pid);
 			*known = false;
 			return false;
 		} else {

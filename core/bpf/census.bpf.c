@@ -192,6 +192,15 @@ static bool write_headless(const struct viewer *viewer, struct task_struct *lead
 	return written;
 }
 
+/*
+ * A thread may have ended before its turn, and the one that it made come too late for the list. But
+ * at zero none can come any more.
+ */
+static bool lives(struct task_struct *leader)
+{
+	return BPF_CORE_READ(leader, signal, live.counter) > 0;
+}
+
 SEC("syscall")
 int walk(struct walk *walk)
 {
@@ -199,7 +208,7 @@ int walk(struct walk *walk)
 	struct pid_namespace *ns;
 	struct bpf_iter_task it;
 	struct viewer viewer;
-	__u32 count = 0;
+	__u32 count = 0, uncertain = 0;
 
 	viewer_init(&viewer);
 	ns = viewer.ns;
@@ -208,6 +217,7 @@ int walk(struct walk *walk)
 	bpf_rcu_read_lock();
 	bpf_iter_task_new(&it, NULL, TASK_ITER_ALL_PROCS);
 	while ((leader = bpf_iter_task_next(&it))) {
+		bool written;
 		int pid;
 
 		if (leader->flags & PF_KTHREAD)
@@ -216,13 +226,16 @@ int walk(struct walk *walk)
 		if (!pid || pid == self)
 			continue;
 		if (leader->mm)
-			count += write_stamp(&viewer, leader, leader, pid, count);
+			written = write_stamp(&viewer, leader, leader, pid, count);
 		else
-			count += write_headless(&viewer, leader, pid, count);
+			written = write_headless(&viewer, leader, pid, count);
+		count += written;
+		uncertain += !written && lives(leader);
 	}
 	bpf_iter_task_destroy(&it);
 	bpf_rcu_read_unlock();
 	walk->count = count;
+	walk->uncertain = uncertain;
 	return 0;
 }
 

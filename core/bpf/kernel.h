@@ -61,6 +61,14 @@ struct mm_struct___plain {
 	struct rw_semaphore mmap_lock;
 };
 
+struct atomic {
+	int counter;
+};
+
+struct signal_struct {
+	struct atomic live; /* threads that have not begun to exit */
+};
+
 struct files_struct;
 
 struct task_struct {
@@ -73,6 +81,7 @@ struct task_struct {
 	const struct cred *real_cred;
 	char comm[16];
 	struct files_struct *files;
+	struct signal_struct *signal;
 };
 
 struct super_block {

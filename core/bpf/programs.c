@@ -129,6 +129,7 @@ int programs_walk(struct programs *programs, struct stamps *stamps)
 	stamps->at = programs->stamps;
 	stamps->count = walk.count;
 	stamps->births = walk.births;
+	stamps->uncertain = walk.uncertain;
 	stamps->partial = walk.level != 0;
 	return 0;
 }

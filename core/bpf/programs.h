@@ -30,6 +30,7 @@ struct stamps {
 	const struct stamp *at;
 	size_t count;
 	uint32_t births;
+	uint32_t uncertain; /* processes that live and have no stamp: try again */
 	bool partial; /* there may be processes outside our pid namespace */
 };
 int programs_walk(struct programs *programs, struct stamps *stamps);

@@ -22,9 +22,10 @@ struct stamp {
 
 /* Out of the program `walk`. */
 struct walk {
-	__u32 births; /* moves with each process or thread made; read before the walk */
-	__u32 count;  /* of stamps; more than fit: too few were written */
-	__u32 level;  /* of the pid namespace: 0 is the initial one, in which all processes are */
+	__u32 births;    /* moves with each process or thread made; read before the walk */
+	__u32 count;     /* of stamps; more than fit: too few were written */
+	__u32 uncertain; /* processes that live, but of which no thread with the mm was met */
+	__u32 level;     /* of the pid namespace: 0 is the initial one, in which all processes are */
 };
 
 /* A file of a tmpfs, hugetlbfs or FUSE. */

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -465,6 +466,55 @@ static void nobody_slips_through_by_forking(void)
 	close_memfd();
 }
 
+/* Each of a row of threads makes the next and ends, and the first is dead. */
+static void *next_thread(void *attributes)
+{
+	pthread_t thread;
+
+	while (pthread_create(&thread, attributes, next_thread, attributes) != 0)
+		;
+	return NULL;
+}
+
+static void begin_row_of_threads(void)
+{
+	static pthread_attr_t attributes;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	next_thread(&attributes);
+	pthread_exit(NULL);
+}
+
+static void nobody_slips_through_by_threads(void)
+{
+	pid_t child;
+	void *at;
+
+	make_memfd();
+	open_all(0, getpid());
+	/* The child inherits it, and ours does not count. */
+	at = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, memfd, 0);
+	child = fork();
+	if (child == 0)
+		begin_row_of_threads();
+	for (int i = 0; i < 50; i++) {
+		EACH_CENSUS(census) {
+			ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
+			struct usage usage = census_usage(census, &key);
+
+			CU_ASSERT(usage.mappings == 1 || census_report(census).unreadable > 0);
+			census_release(census);
+		}
+	}
+	kill(child, SIGKILL);
+	ASSERT_INT(waitpid(child, NULL, 0), child);
+	munmap(at, PAGE);
+	close_all();
+	close_memfd();
+}
+
 /* As somebody who may not look at the processes of others. */
 static bool nobody_says_unknown(void)
 {
@@ -519,6 +569,7 @@ static CU_TestInfo tests[] = {
 	{"a thread may have descriptors of its own", a_thread_may_have_descriptors_of_its_own},
 	{"System V segments are known by number", system_v_segments_are_known_by_number},
 	{"nobody slips through by forking", nobody_slips_through_by_forking},
+	{"nobody slips through by threads", nobody_slips_through_by_threads},
 	{"who may not read all says so", who_may_not_read_all_says_so},
 	CU_TEST_INFO_NULL,
 };

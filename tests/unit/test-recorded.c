@@ -129,6 +129,7 @@ static void tells_kinds_and_namespaces_apart(void)
 	process(10, recorded_map(0x10000, "rw-s", dev, 3, "/SYSV00000000 (deleted)"),
 		recorded_map(0x20000, "rw-s", dev, 3, "/memfd:SYSV (deleted)"),
 		recorded_map(0x30000, "rw-s", dev, 3, "/dev/zero (deleted)"));
+	process(12, recorded_map(0x10000, "rw-s", dev, 4, "[anon_shmem:named]"), NULL, NULL);
 	recorded_link(&tree, "10/ns/ipc", "ipc:[4026531839]");
 	process(11, recorded_map(0x10000, "rw-s", dev, 3, "/SYSV00000000 (deleted)"), NULL, NULL);
 	recorded_link(&tree, "11/ns/ipc", "ipc:[4026532777]");
@@ -137,6 +138,7 @@ static void tells_kinds_and_namespaces_apart(void)
 	assert_usage(internal_key(SEGMENT_SYSV, 3, 4026532777), 1, 1, 0);
 	assert_usage(internal_key(SEGMENT_MEMFD, 3, 0), 1, 1, 0);
 	assert_usage(internal_key(SEGMENT_ANON, 3, 0), 1, 1, 0);
+	assert_usage(internal_key(SEGMENT_ANON, 4, 0), 1, 1, 0);
 	struct segment_key memfd = internal_key(SEGMENT_MEMFD, 3, 0);
 	ASSERT_STRING(census_name(census, &memfd), "memfd:SYSV");
 	census_release(census);
