@@ -8,23 +8,7 @@
 struct making {
 	const struct view *view;
 	JsonBuilder *builder;
-	int error;
 };
-
-static void add_bytes(JsonBuilder *builder, const char *name, uint64_t bytes)
-{
-	json_builder_set_member_name(builder, name);
-	if (bytes == BYTES_UNKNOWN)
-		json_builder_add_null_value(builder);
-	else
-		json_builder_add_int_value(builder, bytes);
-}
-
-static void add_time(JsonBuilder *builder, const char *name, const struct timespec *time)
-{
-	json_builder_set_member_name(builder, name);
-	json_builder_add_double_value(builder, time->tv_sec + time->tv_nsec / 1e9);
-}
 
 /* What stat(1) shows. */
 static void add_item(JsonBuilder *builder, const struct item *item)
@@ -35,16 +19,16 @@ static void add_item(JsonBuilder *builder, const struct item *item)
 	render_json_bytes(builder, "id", item->id);
 	render_json_bytes(builder, "name", item->name);
 	render_json_bytes(builder, "perms", perms);
-	add_bytes(builder, "uid", item->uid);
-	add_bytes(builder, "gid", item->gid);
+	render_json_number(builder, "uid", item->uid);
+	render_json_number(builder, "gid", item->gid);
 	if (item->segment) {
-		add_bytes(builder, "ino", item->key.ino);
-		add_bytes(builder, "size", item->size);
-		add_bytes(builder, "allocated", item->allocated);
+		render_json_number(builder, "ino", item->key.ino);
+		render_json_number(builder, "size", item->size);
+		render_json_number(builder, "allocated", item->allocated);
 	}
-	add_time(builder, "atime", &item->atime);
-	add_time(builder, "mtime", &item->mtime);
-	add_time(builder, "ctime", &item->ctime);
+	render_json_time(builder, "atime", &item->atime);
+	render_json_time(builder, "mtime", &item->mtime);
+	render_json_time(builder, "ctime", &item->ctime);
 }
 
 static int add_text(const struct view *view, const struct attribute *attribute,
@@ -69,36 +53,39 @@ static int add_text(const struct view *view, const struct attribute *attribute,
 	return 0;
 }
 
+/* One that fails, as for a reader who may not know, is null: the others are none the worse for it. */
 static void add_attribute(const struct attribute *attribute, void *data)
 {
-	struct making *making = data;
+	const struct making *making = data;
 	int r = 0;
 
-	if (making->error < 0)
-		return;
 	if (attribute->form != FORM_OTHER)
 		r = add_text(making->view, attribute, making->builder);
 	else if (attribute->json)
 		r = attribute->json(making->view, attribute, making->builder);
-	making->error = r;
+	if (r < 0) {
+		json_builder_set_member_name(making->builder, attribute->name);
+		json_builder_add_null_value(making->builder);
+	}
 }
 
 int info_show(const struct view *view, const struct attribute *self, GString *out)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new();
-	struct item item = *view->item;
-	struct making making = { .view = view, .builder = builder };
+	g_autofree struct item *item = g_memdup2(view->item, view->item->kind->item_size);
+	struct view full = *view;
+	struct making making = { .view = &full, .builder = builder };
 	g_autofree char *text = NULL;
 	JsonNode *root;
 
 	(void)self;
-	if (item.segment && item.kind->residency)
-		item.kind->residency(view->realm, &item); /* what fails stays unknown */
+	if (item->segment && item->kind->residency)
+		item->kind->residency(view->realm, item); /* what fails stays unknown */
+	full.item = item;
+	full.filled = true;
 	json_builder_begin_object(builder);
-	add_item(builder, &item);
-	item_each_attribute(view->item, add_attribute, &making);
-	if (making.error < 0)
-		return making.error;
+	add_item(builder, item);
+	item_each_attribute(item, add_attribute, &making);
 	json_builder_end_object(builder);
 	root = json_builder_get_root(builder);
 	text = json_to_string(root, TRUE);

@@ -104,6 +104,7 @@ struct view {
 	const struct realm *realm;
 	const struct item *item;
 	struct caller caller; /* rows of tables are for whom may see them */
+	bool filled;          /* the item has been through kind->residency() */
 };
 
 /* How an attribute's text becomes a member of info.json. */
@@ -120,7 +121,10 @@ struct attribute {
 	/* Appends the content. 0 or a negative errno: what the open(2) of the file gives. */
 	int (*show)(const struct view *view, const struct attribute *self, GString *out);
 	size_t offset; /* for show(): where in the item the value is */
-	/* FORM_OTHER: adds the members, names and all, to the object that is begun. */
+	/*
+	 * FORM_OTHER: adds the members, names and all, to the object that is begun. A negative errno
+	 * if nothing was added.
+	 */
 	int (*json)(const struct view *view, const struct attribute *self, JsonBuilder *builder);
 	bool (*exists)(const struct item *item); /* NULL: every item of the kind has it */
 	bool slow; /* may wait for more than the census: the user database */
@@ -147,6 +151,7 @@ enum item_data { DATA_NONE, DATA_FILE, DATA_LINK /* to the object of that name i
  */
 struct kind {
 	const char *directory; /* below .shmtree */
+	size_t item_size;      /* of its own structure, which an item is the beginning of */
 	enum item_data data;
 	unsigned needs;        /* what the census must be held with for each, stat and open */
 

@@ -146,25 +146,10 @@ void listing_render_table(const struct listing *listing, size_t row, GString *ou
 		table_row(&g_array_index(listing->rows, struct row, row - 1), out);
 }
 
-static void json_bytes(JsonBuilder *builder, const char *name, uint64_t bytes)
-{
-	json_builder_set_member_name(builder, name);
-	if (bytes == BYTES_UNKNOWN)
-		json_builder_add_null_value(builder);
-	else
-		json_builder_add_int_value(builder, bytes);
-}
-
 static void json_text(JsonBuilder *builder, const char *name, const char *value)
 {
 	json_builder_set_member_name(builder, name);
 	json_builder_add_string_value(builder, value);
-}
-
-static void json_time(JsonBuilder *builder, const char *name, const struct timespec *time)
-{
-	json_builder_set_member_name(builder, name);
-	json_builder_add_double_value(builder, time->tv_sec + time->tv_nsec / 1e9);
 }
 
 static JsonNode *json_row(const struct row *row)
@@ -177,17 +162,17 @@ static JsonNode *json_row(const struct row *row)
 	render_json_bytes(builder, "id", row->id);
 	render_json_bytes(builder, "name", row->name);
 	json_text(builder, "perms", perms);
-	json_bytes(builder, "uid", row->uid);
-	json_bytes(builder, "gid", row->gid);
-	json_bytes(builder, "size", row->size);
-	json_bytes(builder, "allocated", row->allocated);
-	json_bytes(builder, "resident", row->resident);
-	json_bytes(builder, "swapped", row->swapped);
-	json_bytes(builder, "mappings", row->usage.mappings);
-	json_bytes(builder, "processes", row->usage.processes);
-	json_bytes(builder, "openers", row->usage.openers);
+	render_json_number(builder, "uid", row->uid);
+	render_json_number(builder, "gid", row->gid);
+	render_json_number(builder, "size", row->size);
+	render_json_number(builder, "allocated", row->allocated);
+	render_json_number(builder, "resident", row->resident);
+	render_json_number(builder, "swapped", row->swapped);
+	render_json_number(builder, "mappings", row->usage.mappings);
+	render_json_number(builder, "processes", row->usage.processes);
+	render_json_number(builder, "openers", row->usage.openers);
 	json_text(builder, "state", segment_state_name(row->state));
-	json_time(builder, "mtime", &row->mtime);
+	render_json_time(builder, "mtime", &row->mtime);
 	json_builder_end_object(builder);
 	return json_builder_get_root(builder);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "named-semaphore.h"
 
+#include "caller.h"
 #include "util.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -42,19 +44,37 @@ bool semaphore_parse(const void *bytes, size_t size, struct semaphore *out)
 	return out->value <= VALUE_MAX && out->waiters < 1u << 22;
 }
 
+/* The object as the caller may open it: a descriptor or a negative errno. */
+static int open_object(const struct view *view)
+{
+	struct stat st;
+	char path[32];
+	int fd, r;
+
+	/* Not what a fifo of that name by now would do to who opens it. */
+	auto_fd place = openat(view->realm->shm_fd, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place < 0 || fstat(place, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_dev != view->item->key.dev ||
+		st.st_ino != view->item->key.ino)
+		return -ESTALE;
+	r = caller_may_read(&view->caller, place);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* 1: read; 0: not a semaphore; or a negative errno. */
 static int read_semaphore(const struct view *view, struct semaphore *out)
 {
 	unsigned char bytes[SEMAPHORE_SIZE];
-	struct stat st;
 	ssize_t size;
 
-	auto_fd fd = openat(view->realm->shm_fd, view->item->name,
-		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_dev != view->item->key.dev || st.st_ino != view->item->key.ino)
-		return -ESTALE;
+	auto_fd fd = open_object(view);
+	if (fd < 0)
+		return fd;
 	size = pread(fd, bytes, sizeof bytes, 0);
 	if (size < 0)
 		return -errno;

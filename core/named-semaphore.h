@@ -25,5 +25,8 @@ struct semaphore {
 /* From the object's first bytes, SEMAPHORE_SIZE of them or as many as it has. False: none. Pure. */
 bool semaphore_parse(const void *bytes, size_t size, struct semaphore *out);
 
-/* The attribute `semaphore` of an object: two lines, or "not a semaphore". */
+/*
+ * The attribute `semaphore` of an object: two lines, or "not a semaphore". It is content, for those
+ * who may read the object: -EACCES for others.
+ */
 extern const struct attribute semaphore_attributes[];

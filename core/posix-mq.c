@@ -238,6 +238,7 @@ static bool mqueue_present(const struct realm *realm)
 
 const struct kind kind_mqueue = {
 	.directory = "mqueue",
+	.item_size = sizeof(struct queue),
 	.attributes = tables,
 	.present = mqueue_present,
 	.each = mqueue_each,

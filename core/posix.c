@@ -137,6 +137,7 @@ static const struct attribute *const tables[] = { segment_attributes, semaphore_
 
 const struct kind kind_posix = {
 	.directory = "posix",
+	.item_size = sizeof(struct item),
 	.data = DATA_LINK,
 	.attributes = tables,
 	.present = posix_present,

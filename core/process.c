@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "process.h"
 
+#include "caller.h"
 #include "proc.h"
 #include "render.h"
 
@@ -33,6 +34,20 @@ struct process process_of(const struct realm *realm, pid_t pid, int64_t then)
 		return process;
 	process.alive = true;
 	g_strlcpy(process.command, stat.command, sizeof process.command);
+	return process;
+}
+
+struct process process_seen(const struct view *view, pid_t pid, int64_t then)
+{
+	struct process process = process_of(view->realm, pid, then);
+	struct caller_sight sight;
+
+	if (!process.alive)
+		return process;
+	caller_sight_begin(&sight, view->realm->proc, &view->caller);
+	if (!caller_sees_process(&sight, pid))
+		*process.command = 0;
+	caller_sight_end(&sight);
 	return process;
 }
 

@@ -7,7 +7,7 @@
 struct process {
 	pid_t pid;        /* 0: nobody */
 	bool alive;
-	char command[16]; /* empty for the dead */
+	char command[16]; /* empty for the dead, and for those who may not know */
 };
 
 /*
@@ -15,6 +15,9 @@ struct process {
  * another, and the one that is meant is dead.
  */
 struct process process_of(const struct realm *realm, pid_t pid, int64_t then);
+
+/* The same as the view's caller may see it: without a command that procfs would not show. */
+struct process process_seen(const struct view *view, pid_t pid, int64_t then);
 
 /* As three lines, `pid`, `command` and `state` ("alive", "dead", "none"); as a member `name`. */
 void process_show(const struct process *process, GString *out);

@@ -67,3 +67,18 @@ void render_json_bytes(JsonBuilder *builder, const char *key, const char *value)
 	json_builder_set_member_name(builder, exact_key);
 	json_builder_add_string_value(builder, exact);
 }
+
+void render_json_number(JsonBuilder *builder, const char *key, uint64_t value)
+{
+	json_builder_set_member_name(builder, key);
+	if (value == UINT64_MAX)
+		json_builder_add_null_value(builder);
+	else
+		json_builder_add_int_value(builder, (gint64)value);
+}
+
+void render_json_time(JsonBuilder *builder, const char *key, const struct timespec *time)
+{
+	json_builder_set_member_name(builder, key);
+	json_builder_add_double_value(builder, time->tv_sec + time->tv_nsec / 1e9);
+}

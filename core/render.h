@@ -7,6 +7,7 @@
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -29,3 +30,9 @@ void render_perms(GString *out, mode_t mode);
  * holds the exact bytes: the latter exists only where the former is not the whole truth.
  */
 void render_json_bytes(JsonBuilder *builder, const char *key, const char *value);
+
+/* Adds a member that is a number; UINT64_MAX, which stands for what is not known, is null. */
+void render_json_number(JsonBuilder *builder, const char *key, uint64_t value);
+
+/* Adds a member that is a time: seconds since 1970, with a fraction. */
+void render_json_time(JsonBuilder *builder, const char *key, const struct timespec *time);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The attributes that every segment has: who uses it, and how much of it is in memory. */
+#include "caller.h"
 #include "info.h"
 #include "kind.h"
 #include "render.h"
@@ -22,7 +23,7 @@ static int show_residency(const struct view *view, const struct attribute *self,
 	struct item item = *view->item;
 	const uint64_t *bytes = (const uint64_t *)((const char *)&item + self->offset);
 
-	if (*bytes == BYTES_UNKNOWN && item.kind->residency) {
+	if (*bytes == BYTES_UNKNOWN && !view->filled && item.kind->residency) {
 		int r = item.kind->residency(view->realm, &item);
 
 		if (r < 0)
@@ -46,19 +47,19 @@ static int show_state(const struct view *view, const struct attribute *self, GSt
 }
 
 /*
- * A table of rows, as text or as JSON. A row of another user's process is only counted: its
- * addresses would tell how that address space is laid out.
+ * A table of rows, as text or as JSON. The row of a process of which procfs would not show it to
+ * the reader is only counted: its addresses would tell how that address space is laid out.
  */
 struct rows {
-	uid_t uid; /* of the reader */
+	struct caller_sight sight; /* of the reader */
 	GString *out;         /* one of the two */
 	JsonBuilder *builder;
 	uint64_t hidden;
 };
 
-static bool may_see(struct rows *rows, uid_t uid)
+static bool may_see(struct rows *rows, pid_t pid)
 {
-	if (rows->uid == 0 || rows->uid == uid)
+	if (caller_sees_memory(&rows->sight, pid))
 		return true;
 	rows->hidden++;
 	return false;
@@ -85,16 +86,10 @@ static void end_json(const struct rows *rows, const char *name)
 	json_builder_add_int_value(rows->builder, rows->hidden);
 }
 
-static void json_number(JsonBuilder *builder, const char *name, uint64_t value)
-{
-	json_builder_set_member_name(builder, name);
-	json_builder_add_int_value(builder, value);
-}
-
 static void json_process(JsonBuilder *builder, pid_t pid, uid_t uid, const char *command)
 {
-	json_number(builder, "pid", pid);
-	json_number(builder, "uid", uid);
+	render_json_number(builder, "pid", pid);
+	render_json_number(builder, "uid", uid);
 	render_json_bytes(builder, "command", command);
 }
 
@@ -108,7 +103,7 @@ static void text_mapping(const struct mapping_row *row, void *data)
 {
 	struct rows *rows = data;
 
-	if (!may_see(rows, row->uid))
+	if (!may_see(rows, row->pid))
 		return;
 	text_process(rows->out, row->pid, row->uid, row->command);
 	g_string_append_printf(rows->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64 "\n", row->start,
@@ -120,7 +115,7 @@ static void json_mapping(const struct mapping_row *row, void *data)
 	struct rows *rows = data;
 	char address[24];
 
-	if (!may_see(rows, row->uid))
+	if (!may_see(rows, row->pid))
 		return;
 	json_builder_begin_object(rows->builder);
 	json_process(rows->builder, row->pid, row->uid, row->command);
@@ -130,7 +125,7 @@ static void json_mapping(const struct mapping_row *row, void *data)
 	g_snprintf(address, sizeof address, "%" PRIx64, row->end);
 	render_json_bytes(rows->builder, "end", address);
 	render_json_bytes(rows->builder, "perms", row->perms);
-	json_number(rows->builder, "offset", row->offset);
+	render_json_number(rows->builder, "offset", row->offset);
 	json_builder_end_object(rows->builder);
 }
 
@@ -148,7 +143,7 @@ static void text_descriptor(const struct descriptor_row *row, void *data)
 {
 	struct rows *rows = data;
 
-	if (!may_see(rows, row->uid))
+	if (!may_see(rows, row->pid))
 		return;
 	text_process(rows->out, row->pid, row->uid, row->command);
 	g_string_append_printf(rows->out, "\t%d\t%s\n", row->fd, mode_name(row->flags));
@@ -158,53 +153,61 @@ static void json_descriptor(const struct descriptor_row *row, void *data)
 {
 	struct rows *rows = data;
 
-	if (!may_see(rows, row->uid))
+	if (!may_see(rows, row->pid))
 		return;
 	json_builder_begin_object(rows->builder);
 	json_process(rows->builder, row->pid, row->uid, row->command);
-	json_number(rows->builder, "fd", row->fd);
+	render_json_number(rows->builder, "fd", row->fd);
 	render_json_bytes(rows->builder, "mode", mode_name(row->flags));
 	json_builder_end_object(rows->builder);
 }
 
 static int show_mappers(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct rows rows = { .uid = view->caller.uid, .out = out };
+	struct rows rows = { .out = out };
 
 	(void)self;
 	g_string_append(out, "PID\tUID\tCOMMAND\tSTART\tEND\tPERMS\tOFFSET\n");
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
 	census_each_mapping(view->realm->census, &view->item->key, text_mapping, &rows);
+	caller_sight_end(&rows.sight);
 	end_text(&rows);
 	return 0;
 }
 
 static int json_mappers(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct rows rows = { .uid = view->caller.uid, .builder = builder };
+	struct rows rows = { .builder = builder };
 
 	begin_json(&rows, self->name);
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
 	census_each_mapping(view->realm->census, &view->item->key, json_mapping, &rows);
+	caller_sight_end(&rows.sight);
 	end_json(&rows, self->name);
 	return 0;
 }
 
 static int show_holders(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct rows rows = { .uid = view->caller.uid, .out = out };
+	struct rows rows = { .out = out };
 
 	(void)self;
 	g_string_append(out, "PID\tUID\tCOMMAND\tFD\tMODE\n");
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
 	census_each_descriptor(view->realm->census, &view->item->key, text_descriptor, &rows);
+	caller_sight_end(&rows.sight);
 	end_text(&rows);
 	return 0;
 }
 
 static int json_holders(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct rows rows = { .uid = view->caller.uid, .builder = builder };
+	struct rows rows = { .builder = builder };
 
 	begin_json(&rows, self->name);
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
 	census_each_descriptor(view->realm->census, &view->item->key, json_descriptor, &rows);
+	caller_sight_end(&rows.sight);
 	end_json(&rows, self->name);
 	return 0;
 }

@@ -208,6 +208,7 @@ static const struct attribute *const sem_tables[] = { sysvipc_attributes, sem_at
 
 const struct kind kind_msg = {
 	.directory = "msg",
+	.item_size = sizeof(struct msg_queue),
 	.attributes = msg_tables,
 	.present = sysvipc_present,
 	.each = msg_each,
@@ -217,6 +218,7 @@ const struct kind kind_msg = {
 
 const struct kind kind_sem = {
 	.directory = "sem",
+	.item_size = sizeof(struct sem_set),
 	.attributes = sem_tables,
 	.present = sysvipc_present,
 	.each = sem_each,

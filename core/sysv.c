@@ -2,6 +2,7 @@
 #include "sysv.h"
 
 #include "attribute.h"
+#include "caller.h"
 #include "file-identity.h"
 #include "process.h"
 #include "util.h"
@@ -240,7 +241,7 @@ static int change_segment(void *data)
 {
 	struct act *act = data;
 	const struct item_change *change = act->change;
-	struct sysvipc_identity identity;
+	struct caller_worn worn;
 	int r;
 
 	if (shmctl(act->shmid, IPC_STAT, &act->ds) < 0)
@@ -251,11 +252,11 @@ static int change_segment(void *data)
 		act->ds.shm_perm.uid = change->uid;
 	if (change->mask & CHANGE_GID)
 		act->ds.shm_perm.gid = change->gid;
-	r = sysvipc_wear(act->caller, &identity);
+	r = caller_wear(act->caller, &worn);
 	if (r < 0)
 		return r;
 	r = shmctl(act->shmid, IPC_SET, &act->ds) < 0 ? sysvipc_error(errno) : 0;
-	sysvipc_shed(&identity);
+	caller_shed(&worn);
 	return r;
 }
 
@@ -324,14 +325,14 @@ bool sysv_parse_spec(const char *spec, key_t *key, size_t *size)
 static int create_segment(void *data)
 {
 	struct act *act = data;
-	struct sysvipc_identity identity;
-	int r = sysvipc_wear(act->caller, &identity);
+	struct caller_worn worn;
+	int r = caller_wear(act->caller, &worn);
 
 	if (r < 0)
 		return r;
 	act->shmid = shmget(act->key, act->size, IPC_CREAT | IPC_EXCL | act->mode);
 	r = act->shmid < 0 ? -errno : 0;
-	sysvipc_shed(&identity);
+	caller_shed(&worn);
 	if (r == 0 && shmctl(act->shmid, IPC_STAT, &act->ds) < 0)
 		r = sysvipc_error(errno);
 	return r;
@@ -360,14 +361,14 @@ static struct process creator_of(const struct view *view)
 {
 	const struct sysv_segment *s = (const struct sysv_segment *)view->item;
 
-	return process_of(view->realm, s->creator, s->ipc.item.ctime.tv_sec);
+	return process_seen(view, s->creator, s->ipc.item.ctime.tv_sec);
 }
 
 static struct process last_of(const struct view *view)
 {
 	const struct sysv_segment *s = (const struct sysv_segment *)view->item;
 
-	return process_of(view->realm, s->last, MAX(s->ipc.item.atime.tv_sec, s->dtime));
+	return process_seen(view, s->last, MAX(s->ipc.item.atime.tv_sec, s->dtime));
 }
 
 static int show_creator(const struct view *view, const struct attribute *self, GString *out)
@@ -451,6 +452,7 @@ static const struct attribute *const tables[] = { segment_attributes, sysvipc_at
 
 const struct kind kind_sysv = {
 	.directory = "sysv",
+	.item_size = sizeof(struct sysv_segment),
 	.data = DATA_FILE,
 	.attributes = tables,
 	.present = sysvipc_present,

@@ -2,14 +2,13 @@
 #include "sysvipc.h"
 
 #include "attribute.h"
+#include "caller.h"
 #include "util.h"
 
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
-#include <sys/syscall.h>
 
 /* The next word of the line, which ends at `end`; its length, 0 at the end of the line. */
 static size_t next_word(const char **at, const char *end)
@@ -153,41 +152,12 @@ static gpointer work_in_namespace(gpointer arg)
 int sysvipc_enter(const struct realm *realm, int (*work)(void *data), void *data)
 {
 	struct visit_of_namespace visit = { realm->ipc_ns_fd, work, data };
+	GThread *thread;
 
 	if (realm->ipc_ns_fd < 0)
 		return work(data);
-	return GPOINTER_TO_INT(g_thread_join(g_thread_new("ipc-ns", work_in_namespace, &visit)));
-}
-
-int sysvipc_wear(const struct caller *caller, struct sysvipc_identity *out)
-{
-	uid_t euid = geteuid();
-
-	*out = (struct sysvipc_identity){ .fsuid = setfsuid(-1), .fsgid = setfsgid(-1) };
-	if (caller->uid == euid && caller->gid == getegid())
-		return 0;
-	if (euid != 0)
-		return -EPERM;
-	out->worn = true;
-	if (syscall(SYS_setresgid, -1, caller->gid, -1) < 0 ||
-		syscall(SYS_setresuid, -1, caller->uid, -1) < 0)
-		g_error("cannot take on user %u, group %u", caller->uid, caller->gid);
-	return 0;
-}
-
-void sysvipc_shed(const struct sysvipc_identity *identity)
-{
-	int saved = errno;
-
-	if (!identity->worn)
-		return;
-	/* A thread that stayed somebody else would do harm: better none at all. */
-	if (syscall(SYS_setresuid, -1, 0, -1) < 0 || syscall(SYS_setresgid, -1, getgid(), -1) < 0)
-		g_error("cannot become root again");
-	/* The effective ids took those of the file system along. */
-	setfsgid(identity->fsgid);
-	setfsuid(identity->fsuid);
-	errno = saved;
+	thread = g_thread_try_new("ipc-ns", work_in_namespace, &visit, NULL);
+	return thread ? GPOINTER_TO_INT(g_thread_join(thread)) : -EAGAIN;
 }
 
 bool sysvipc_parse_id(const char *text, int *id)
@@ -215,13 +185,13 @@ struct removal {
 static int remove_object(void *data)
 {
 	const struct removal *removal = data;
-	struct sysvipc_identity identity;
-	int r = sysvipc_wear(removal->caller, &identity);
+	struct caller_worn worn;
+	int r = caller_wear(removal->caller, &worn);
 
 	if (r < 0)
 		return r;
 	r = removal->end(removal->id) < 0 ? sysvipc_error(errno) : 0;
-	sysvipc_shed(&identity);
+	caller_shed(&worn);
 	return r;
 }
 

@@ -48,24 +48,11 @@ int sysvipc_parse(const char *text, const struct sysvipc_column *columns, size_t
 int sysvipc_each(const struct realm *realm, const char *table,
 	const struct sysvipc_column *columns, size_t n, sysvipc_visitor visit, void *data);
 
-/* Runs `work` on a thread that is in the realm's IPC namespace: this one, or one made for it. */
-int sysvipc_enter(const struct realm *realm, int (*work)(void *data), void *data);
-
 /*
- * A System V call does not look at fsuid and fsgid but at the effective ids, and it alone can
- * check and act in one step: an ID that we had checked ourselves might be another's object by the
- * time we act on it as root. So this thread (alone: raw system calls) takes on the caller's
- * effective ids for the one call in between. It can always come back, for its real and saved user
- * stay root; and they keep that user from tracing or signalling it meanwhile.
+ * Runs `work` on a thread that is in the realm's IPC namespace: this one, or one made for it
+ * (-EAGAIN where there can be none).
  */
-struct sysvipc_identity {
-	bool worn;
-	uid_t fsuid;
-	gid_t fsgid;
-};
-/* 0, or -EPERM: this daemon cannot act for others. */
-int sysvipc_wear(const struct caller *caller, struct sysvipc_identity *out);
-void sysvipc_shed(const struct sysvipc_identity *identity);
+int sysvipc_enter(const struct realm *realm, int (*work)(void *data), void *data);
 
 /*
  * kind->remove of all three: `end` is *ctl(IPC_RMID), which returns -1 and sets errno, and is called

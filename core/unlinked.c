@@ -315,6 +315,7 @@ static const struct attribute *const tables[] = { segment_attributes, NULL };
 
 const struct kind kind_unlinked = {
 	.directory = "unlinked",
+	.item_size = sizeof(struct item),
 	.data = DATA_FILE,
 	.needs = CENSUS_MAPPINGS | CENSUS_DESCRIPTORS,
 	.attributes = tables,

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import stat
+import subprocess
 
 from harness import as_user, check, equal, fails, read, run, table, write
 from ipc import IPC_PRIVATE, OTHER, USER, attribute, ipc_test, new_segment, pairs, row
@@ -18,6 +19,12 @@ def checked(result):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return result
+
+
+def without_capabilities(*command):
+    """What root can do that has been left with none, as in many a container: its exit status."""
+    return subprocess.run(['setpriv', '--bounding-set=-all', '--inh-caps=-all', *command],
+                          stderr=subprocess.DEVNULL, check=False).returncode
 
 
 def new_msg(key=IPC_PRIVATE, mode=0o600, text=b''):
@@ -108,6 +115,39 @@ def named_semaphores(t):
     write(t.shm / 'other', bytes(32))
     fails(errno.ENOENT, os.stat, t.meta / 'posix' / 'other' / 'semaphore')
     check('semaphore' not in os.listdir(t.meta / 'posix' / 'other'), 'only of what is named so')
+
+
+@ipc_test
+def named_semaphores_are_for_their_readers(t):
+    write(t.shm / 'sem.theirs', bytes(32))
+    os.chown(t.shm / 'sem.theirs', USER, 7)
+    os.chmod(t.shm / 'sem.theirs', 0o640)
+    os.chmod(t.private, 0o755)
+    here = t.meta / 'posix' / 'sem.theirs'
+
+    def facts():
+        if json.loads(read(here / 'info.json'))['semaphore'] is not None:
+            raise OSError(errno.EEXIST, 'shown')
+    for uid, groups, told in ((USER, (), 0), (OTHER, (7,), 0), (OTHER, (), errno.EACCES)):
+        equal(as_user(uid, OTHER, lambda: read(here / 'semaphore'), groups), told, (uid, groups))
+        equal(as_user(uid, OTHER, facts, groups), 0 if told else errno.EEXIST, 'in info.json')
+    equal(read(here / 'semaphore'), b'value\t0\nwaiters\t0\n', 'root')
+    equal(without_capabilities('cat', here / 'semaphore'), 1, 'root in name only')
+
+
+@ipc_test
+def root_without_capabilities_removes_its_own_alone(t):
+    os.chmod(t.private, 0o755)
+    for kind, make in (('sem', lambda: new_sem(1)), ('msg', new_msg),
+                       ('sysv', lambda: new_segment(1))):
+        own = make()
+        check(as_user(USER, USER, make) == 0, 'made one')
+        other, = {int(i) for i in os.listdir(t.meta / kind)} - {own}
+        equal(without_capabilities('rmdir', t.meta / kind / str(other)), 1, kind)
+        equal(without_capabilities('rmdir', t.meta / kind / str(own)), 0, kind)
+        equal(os.listdir(t.meta / kind), [str(other)])
+        os.rmdir(t.meta / kind / str(other))
+        equal(os.listdir(t.meta / kind), [])
 
 
 @ipc_test

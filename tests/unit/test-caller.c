@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "caller.h"
+
+#include "unit.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define SOMEBODY 54321
+
+/* What the thread is, as procfs tells it. */
+static char *own_credentials(void)
+{
+	static const char *const shown[] = { "Uid:", "Gid:", "Groups:", "CapPrm:", "CapEff:" };
+	g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)syscall(SYS_gettid));
+	GString *out = g_string_new(NULL);
+	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		g_error("%s cannot be read", path);
+	lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++)
+		for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
+			if (g_str_has_prefix(*line, shown[i]))
+				g_string_append_printf(out, "%s\n", *line);
+	return g_string_free(out, FALSE);
+}
+
+static void assert_there_and_back(const struct caller *caller, const char *effective)
+{
+	g_autofree char *before = own_credentials();
+	struct caller_worn worn;
+
+	ASSERT_INT(caller_wear(caller, &worn), 0);
+	g_autofree char *meanwhile = own_credentials();
+	ASSERT_INT(geteuid(), caller->uid);
+	ASSERT_INT(getegid(), caller->gid);
+	CU_ASSERT_PTR_NOT_NULL(strstr(meanwhile, effective));
+	caller_shed(&worn);
+	g_autofree char *after = own_credentials();
+	ASSERT_STRING(after, before);
+}
+
+static void a_thread_comes_back_as_it_was(void)
+{
+	const struct caller somebody = { .uid = SOMEBODY, .gid = SOMEBODY };
+
+	if (geteuid() == 0)
+		assert_there_and_back(&somebody, "CapEff:\t0000000000000000");
+}
+
+static void root_of_whom_nothing_is_known_lends_no_capability(void)
+{
+	const struct caller root = { 0 };
+
+	if (geteuid() == 0)
+		assert_there_and_back(&root, "CapEff:\t0000000000000000");
+}
+
+static void a_caller_with_our_rights_keeps_them(void)
+{
+	const struct caller self = { .uid = geteuid(), .gid = getegid(), .pid = getpid() };
+	g_autofree char *own = own_credentials();
+	g_autofree char *effective = g_strndup(strstr(own, "CapEff:"), strlen("CapEff:\t") + 16);
+
+	assert_there_and_back(&self, effective);
+}
+
+/* The file is for user 1, group 12 and, if `mode` says so, others. */
+static int may_read(const struct caller *caller, mode_t mode)
+{
+	char path[] = "/tmp/caller.XXXXXX";
+	int fd = mkstemp(path), r;
+
+	g_assert(fd >= 0 && fchown(fd, 1, 12) == 0 && fchmod(fd, mode) == 0);
+	unlink(path);
+	r = caller_may_read(caller, fd);
+	close(fd);
+	return r;
+}
+
+/* A process of SOMEBODY with one more group, until its pipe is closed. */
+static pid_t start_somebody(gid_t group, bool dumpable, int *keep)
+{
+	int ready[2], wait[2];
+	char byte;
+	pid_t pid;
+
+	g_assert(pipe2(ready, O_CLOEXEC) == 0 && pipe2(wait, O_CLOEXEC) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(wait[1]);
+		if (syscall(SYS_setgroups, 1, &group) < 0 ||
+			syscall(SYS_setresgid, SOMEBODY, SOMEBODY, SOMEBODY) < 0 ||
+			syscall(SYS_setresuid, SOMEBODY, SOMEBODY, SOMEBODY) < 0 ||
+			prctl(PR_SET_DUMPABLE, dumpable) < 0 || write(ready[1], "!", 1) != 1)
+			_exit(1);
+		_exit(read(wait[0], &byte, 1) != 0);
+	}
+	close(ready[1]);
+	close(wait[0]);
+	g_assert(pid > 0 && read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	*keep = wait[1];
+	return pid;
+}
+
+static void end_somebody(pid_t pid, int keep)
+{
+	int status;
+
+	close(keep);
+	ASSERT_INT(waitpid(pid, &status, 0), pid);
+	ASSERT_INT(status, 0);
+}
+
+static void files_are_read_by_whom_their_mode_lets(void)
+{
+	const struct caller stranger = { .uid = SOMEBODY, .gid = SOMEBODY };
+	const struct caller root = { 0 };
+	struct caller member = stranger;
+	int keep;
+
+	if (geteuid() != 0)
+		return;
+	member.pid = start_somebody(12, true, &keep);
+	ASSERT_INT(may_read(&stranger, 0640), -EACCES);
+	ASSERT_INT(may_read(&stranger, 0644), 0);
+	ASSERT_INT(may_read(&member, 0640), 0);
+	ASSERT_INT(may_read(&member, 0600), -EACCES);
+	ASSERT_INT(may_read(&root, 0600), -EACCES);
+	end_somebody(member.pid, keep);
+}
+
+static bool sees(const struct caller *caller, pid_t pid)
+{
+	struct caller_sight sight;
+	bool seen;
+
+	caller_sight_begin(&sight, "/proc", caller);
+	seen = caller_sees_memory(&sight, pid);
+	caller_sight_end(&sight);
+	return seen;
+}
+
+static void memory_is_seen_as_procfs_shows_it(void)
+{
+	const struct caller somebody = { .uid = SOMEBODY, .gid = SOMEBODY };
+	const struct caller other_group = { .uid = SOMEBODY, .gid = 1 };
+	const struct caller bare_root = { 0 };
+	const struct caller self = { .uid = 0, .gid = 0, .pid = getpid() };
+	int keep_open, keep_closed;
+	pid_t open, closed;
+
+	if (geteuid() != 0)
+		return;
+	open = start_somebody(12, true, &keep_open);
+	closed = start_somebody(12, false, &keep_closed);
+	CU_ASSERT(sees(&somebody, open));
+	CU_ASSERT(!sees(&somebody, closed));
+	CU_ASSERT(!sees(&other_group, open));
+	CU_ASSERT(!sees(&bare_root, open));
+	CU_ASSERT(sees(&self, open));
+	CU_ASSERT(sees(&self, closed));
+	end_somebody(closed, keep_closed);
+	end_somebody(open, keep_open);
+}
+
+static CU_TestInfo tests[] = {
+	{ "a thread comes back as it was", a_thread_comes_back_as_it_was },
+	{ "root of whom nothing is known lends no capability",
+		root_of_whom_nothing_is_known_lends_no_capability },
+	{ "a caller with our rights keeps them", a_caller_with_our_rights_keeps_them },
+	{ "files are read by whom their mode lets", files_are_read_by_whom_their_mode_lets },
+	{ "memory is seen as procfs shows it", memory_is_seen_as_procfs_shows_it },
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo caller_suite = { "caller", NULL, NULL, NULL, NULL, tests };
