@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ipc-limits.h"
 
+#include "posix-mq.h"
 #include "sysvipc.h"
 #include "util.h"
 
@@ -99,10 +100,8 @@ static void read_mqueue(struct reading *reading)
 {
 	uint64_t queues = 0;
 
-	for (const struct kind *const *kind = kinds; *kind; kind++)
-		if (g_str_equal((*kind)->directory, "mqueue") && (*kind)->present(reading->realm) &&
-			(*kind)->each(reading->realm, count_queue, &queues) < 0)
-			queues = LIMIT_NONE;
+	if (kind_mqueue.each(reading->realm, count_queue, &queues) < 0)
+		queues = LIMIT_NONE;
 	add_sysctl(reading, "MQ_QUEUES_MAX", "fs/mqueue/queues_max", queues);
 	add_sysctl(reading, "MQ_MSG_MAX", "fs/mqueue/msg_max", LIMIT_NONE);
 	add_sysctl(reading, "MQ_MSGSIZE_MAX", "fs/mqueue/msgsize_max", LIMIT_NONE);

@@ -168,9 +168,9 @@ struct kind {
 	int (*stat)(const struct realm *realm, const char *id, struct item **out);
 
 	/*
-	 * Opens the bytes of the segment that was `seen` (its struct item alone counts), with the daemon's own rights; never those of
-	 * another that has its ID by now, nor after its permissions changed: -ESTALE, whereupon the
-	 * kernel asks again from the name on.
+	 * Opens the bytes of the segment that was `seen` (its struct item alone counts), with the
+	 * daemon's own rights; never those of another that has its ID by now, nor after its
+	 * permissions changed: -ESTALE, whereupon the kernel asks again from the name on.
 	 */
 	int (*open)(const struct realm *realm, const struct item *seen, struct item_file *out);
 

@@ -30,11 +30,19 @@ static const char readme[] =
 	"    holders       a row for each descriptor\n"
 	"    info.json     all of it\n"
 	"    data          the bytes\n"
+	"  sysv/SHMID/     the same for a System V segment, with nattch, creator, status ...\n"
+	"  unlinked/ID/    the same for memfds, anonymous memory, and deleted objects in use\n"
+	"  mqueue/ msg/ sem/   message queues and semaphore sets, as lsipc shows them\n"
+	"  limits          what the machine allows, and how much of it is used\n"
+	"  namespaces/     the segments of containers and the like, for root\n"
 	"\n"
 	"Try:\n"
 	"  column -t -s \"$(printf '\\t')\" segments\n"
 	"  grep . posix/*/mappings\n"
 	"  rmdir posix/NAME          removes the object, as rm ../NAME does\n"
+	"  rmdir sysv/SHMID          removes the segment, as ipcrm -m SHMID does\n"
+	"  mkdir sysv/KEY:SIZE       creates one: 0x1234:64K, private:1M\n"
+	"  cp unlinked/ID/data FILE  rescues a deleted object\n"
 	"\n"
 	"A file's content is made when it is opened. See shmtree(8).\n";
 
@@ -113,6 +121,10 @@ static void show_total(const struct listing_total *total, void *data)
 		total->segments, total->label, total->size, total->label, total->allocated);
 }
 
+#define UNPRIVILEGED                                                                               \
+	"unprivileged: processes of others cannot be read, nor the data of System V segments and of "  \
+	"what has no name and is only mapped"
+
 static int show_status(struct fs *fs, const struct realm *realm, struct content *out)
 {
 	struct census_report report = census_report(fs->census);
@@ -124,7 +136,7 @@ static int show_status(struct fs *fs, const struct realm *realm, struct content 
 	count_hidden(fs, &hidden, &reserved);
 	g_string_append(text, "version\t" SHMTREE_VERSION "\n");
 	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(), fs->options.source,
-		geteuid() == 0 ? "root" : "unprivileged: processes of others cannot be read");
+		geteuid() == 0 ? "root" : UNPRIVILEGED);
 	show_data_path(fs, text);
 	show_census(&report, text);
 	g_string_append_printf(text, "not_objects\t%u\n", hidden);

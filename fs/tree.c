@@ -136,6 +136,8 @@ static void fill_stat(const struct node *node, const struct item *item, struct s
 		.st_ino = node->ino,
 		.st_mode = modes[node->entry->type],
 		.st_nlink = S_ISDIR(modes[node->entry->type]) ? 2 : 1,
+		.st_uid = geteuid(),
+		.st_gid = getegid(),
 		.st_blksize = 4096,
 	};
 	clock_gettime(CLOCK_REALTIME, &out->st_mtim);

@@ -133,8 +133,8 @@ static void a_text_that_is_no_table_is_refused(void)
 		"\n",
 		"key shmid\n",
 		"       key      msqid perms\n 1 2 3\n",
-		"key key key key key key key key key key key key key key key key key key key key key key key"
-		" key key\n",
+		("key key key key key key key key key key key key key key key key key key key key key key"
+		 " key key key\n"),
 	};
 	struct seen seen = { 0 };
 
