@@ -126,8 +126,11 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 		0 : -EACCES;
 }
 
-/* What the kernel is told from now on; nothing if the ID means something else by now. */
-static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
+/*
+ * What the kernel is told from now on; nothing if the ID means something else by now. `blocks`:
+ * what st_blocks shows as well.
+ */
+static int refresh(struct fs *fs, struct node *node, struct tree_data *data, bool blocks)
 {
 	g_autofree struct item *item = NULL;
 	struct tree_visit visit;
@@ -136,7 +139,7 @@ static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
 	if (r < 0)
 		return r;
 	r = data->kind->stat(&visit.realm, data->item.id, &item);
-	if (r == 0)
+	if (r == 0 && blocks)
 		fill_blocks(&visit.realm, item);
 	tree_leave(fs, &visit);
 	if (r < 0)
@@ -151,9 +154,8 @@ static int refresh(struct fs *fs, struct node *node, struct tree_data *data)
 	return 0;
 }
 
-/* What the open file itself tells; who owns it is what the kind said last. */
-static int stat_open_file(struct fs *fs, struct node *node, const struct tree_data *data,
-	struct stat *out)
+/* What the open file itself tells: as good as the kind's answer, cheaper, and true of a dead one. */
+static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
 {
 	struct stat st;
 	struct pin pin;
@@ -165,23 +167,24 @@ static int stat_open_file(struct fs *fs, struct node *node, const struct tree_da
 	unpin_node(fs, node, &pin);
 	if (r < 0)
 		return r;
-	fill_stat(node->ino, &data->item, out);
 	out->st_size = st.st_size;
 	out->st_blocks = st.st_blocks;
-	out->st_nlink = 0;
 	return 0;
 }
 
-/* An open file lives on when its ID has gone. */
+/* An open file lives on when its ID has gone. Who owns it is then what the kind said last. */
 int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 {
 	g_autofree struct tree_data *data = data_copy(fs, node);
-	int r = node->orphan ? -ESTALE : refresh(fs, node, data);
+	bool open = node_is_open(node);
+	int r = node->orphan ? -ESTALE : refresh(fs, node, data, !open);
 
-	if (r < 0)
-		return node_is_open(node) ? stat_open_file(fs, node, data, out) : r;
+	if (r < 0 && !open)
+		return r;
 	fill_stat(node->ino, &data->item, out);
-	return 0;
+	if (r < 0)
+		out->st_nlink = 0;
+	return open ? stat_open_file(fs, node, out) : 0;
 }
 
 int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
