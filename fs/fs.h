@@ -47,7 +47,7 @@ static inline bool has_set_ids(int fd)
 }
 
 /*
- * Opens anew the file behind an O_PATH descriptor. Never blocks: a lease that somebody holds is
+ * Opens anew the file behind a descriptor of any sort. Never blocks: a lease that somebody holds is
  * -EWOULDBLOCK. Returns the descriptor or a negative errno.
  */
-int fs_reopen(const struct fs *fs, int path_fd, int flags);
+int fs_reopen(const struct fs *fs, int file, int flags);

@@ -15,12 +15,12 @@ struct fd_path fd_path(int fd)
 	return path;
 }
 
-int fs_reopen(const struct fs *fs, int path_fd, int flags)
+int fs_reopen(const struct fs *fs, int file, int flags)
 {
 	char name[16];
 	int fd;
 
-	snprintf(name, sizeof name, "%d", path_fd);
+	snprintf(name, sizeof name, "%d", file);
 	fd = openat(fs->proc_fd_dir, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	return fd < 0 ? -errno : fd;
 }

@@ -56,14 +56,14 @@ static struct owner *find_locked(struct lock_table *table, uint64_t id, bool flo
 }
 
 /* A descriptor that can carry both kinds of lock, or what the daemon may have (normal user). */
-static int open_for_locks(struct fs *fs, int path_fd)
+static int open_for_locks(struct fs *fs, const struct handle *handle)
 {
 	static const int modes[] = { O_RDWR, O_RDONLY, O_WRONLY };
 	int fd = -EACCES;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(modes) && (fd == -EACCES || fd == -EPERM || fd == -EROFS);
 		i++)
-		fd = fs_reopen(fs, path_fd, modes[i]);
+		fd = fs_reopen(fs, handle->fd, modes[i]);
 	return fd;
 }
 
@@ -71,7 +71,7 @@ static int add_locked(struct fs *fs, struct handle *handle, uint64_t id, bool fl
 	struct owner **out)
 {
 	struct opened *opened = handle->opened;
-	int fd = open_for_locks(fs, opened->path_fd);
+	int fd = open_for_locks(fs, handle);
 	struct owner *owner;
 
 	if (fd < 0)

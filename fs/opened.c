@@ -7,19 +7,40 @@
 
 #include <fcntl.h>
 
-static void opened_unref(struct fs *fs, struct opened *opened)
+/* An open(2) with these flags has the use of this one. */
+static struct access *access_of(struct opened *opened, int flags)
+{
+	return &opened->accesses[(flags & O_ACCMODE) | (flags & O_NOATIME ? ACCESSES / 2 : 0)];
+}
+
+/* The table's lock is held. An `opened` that is on a node has a handle, and so a descriptor. */
+static struct access *some_access_locked(struct opened *opened)
+{
+	struct access *access = opened->accesses;
+
+	while (access->users == 0)
+		access++;
+	g_assert(access < opened->accesses + ACCESSES);
+	return access;
+}
+
+static void opened_unref(struct fs *fs, struct opened *opened, struct access *access)
 {
 	bool last;
+	int fd = -1;
 
 	node_table_lock(fs->nodes);
+	if (--access->users == 0)
+		fd = access->fd;
 	last = --opened->refs == 0;
 	node_table_unlock(fs->nodes);
+	if (fd >= 0)
+		close(fd);
 	if (!last)
 		return;
 	g_assert(opened->backing_id == 0);
 	if (opened->locks)
 		lock_table_free(opened->locks);
-	close(opened->path_fd);
 	g_mutex_clear(&opened->lock);
 	g_free(opened);
 }
@@ -35,10 +56,12 @@ int pin_node(struct fs *fs, struct node *node, struct pin *out)
 	if (node->opened) {
 		out->opened = node->opened;
 		out->opened->refs++;
+		out->access = some_access_locked(out->opened);
+		out->access->users++;
+		out->fd = out->access->fd;
 	}
 	node_table_unlock(fs->nodes);
 	if (out->opened) {
-		out->fd = out->opened->path_fd;
 		out->generation = out->opened->generation;
 		return 0;
 	}
@@ -48,41 +71,67 @@ int pin_node(struct fs *fs, struct node *node, struct pin *out)
 void unpin_node(struct fs *fs, struct node *node, struct pin *pin)
 {
 	if (pin->opened)
-		opened_unref(fs, pin->opened);
-	else if (node->type != NODE_ROOT)
+		opened_unref(fs, pin->opened, pin->access);
+	else if (node->type != NODE_ROOT && pin->fd >= 0)
 		close(pin->fd);
 }
 
-/*
- * Adds a handle to the node's `opened`. If the node has none, the pin's goes back on it (its last
- * handle may just have been closed) or a new one is made of the pin. NULL: its is another file.
- */
-static struct opened *attach(struct fs *fs, struct node *node, struct pin *pin, bool writes)
+/* The table's lock is held. False: the descriptor that the others have will do. */
+static bool add_handle_locked(struct handle *handle, int flags, int fd)
 {
-	struct opened *fresh = g_new0(struct opened, 1), *used;
+	struct opened *opened = handle->opened;
+	bool taken;
 
-	g_mutex_init(&fresh->lock);
-	fresh->path_fd = pin->fd;
-	fresh->generation = pin->generation;
-	fresh->direct = pin->direct;
-	fresh->fixed_size = pin->fixed_size;
+	opened->refs++;
+	opened->handles++;
+	opened->writers += handle->writes;
+	handle->node->refs++;
+	handle->access = access_of(opened, flags);
+	taken = handle->access->users++ == 0;
+	if (taken)
+		handle->access->fd = fd;
+	handle->fd = handle->access->fd;
+	return taken;
+}
+
+static struct opened *opened_new(const struct pin *pin)
+{
+	struct opened *opened = g_new0(struct opened, 1);
+
+	g_mutex_init(&opened->lock);
+	opened->generation = pin->generation;
+	opened->direct = pin->direct;
+	opened->fixed_size = pin->fixed_size;
+	return opened;
+}
+
+/*
+ * Adds the handle to the node's `opened`. If the node has none, the pin's goes back on it (its last
+ * handle may just have been closed) or a new one is made of the pin. False: its is another file.
+ */
+static bool attach(struct fs *fs, struct handle *handle, struct pin *pin, int flags, int fd)
+{
+	struct opened *fresh = pin->opened ? NULL : opened_new(pin);
+	struct node *node = handle->node;
+	bool same, taken = false;
+
 	node_table_lock(fs->nodes);
 	if (!node->opened)
 		g_atomic_pointer_set(&node->opened, pin->opened ? pin->opened : g_steal_pointer(&fresh));
-	used = node->opened->generation == pin->generation ? node->opened : NULL;
-	if (used) {
-		used->refs++;
-		used->handles++;
-		used->writers += writes;
-		node->refs++;
+	same = node->opened->generation == pin->generation;
+	if (same) {
+		handle->opened = node->opened;
+		taken = add_handle_locked(handle, flags, fd);
 	}
 	node_table_unlock(fs->nodes);
-	if (!fresh)
-		return used;
 	unpin_node(fs, node, pin);
-	g_mutex_clear(&fresh->lock);
-	g_free(fresh);
-	return used;
+	if (!taken)
+		close(fd);
+	if (fresh) {
+		g_mutex_clear(&fresh->lock);
+		g_free(fresh);
+	}
+	return same;
 }
 
 /*
@@ -118,21 +167,16 @@ static void choose_data_path(struct fs *fs, struct opened *opened, int fd,
 struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
 	struct fuse_file_info *fi)
 {
-	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
-	struct opened *opened = attach(fs, node, pin, writes);
-	struct handle *handle;
+	struct handle *handle = g_new0(struct handle, 1);
 
-	if (!opened) {
+	handle->node = node;
+	handle->writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	if (!attach(fs, handle, pin, fi->flags, fd)) {
 		node_orphan(fs->nodes, node);
-		close(fd);
+		g_free(handle);
 		return NULL;
 	}
-	handle = g_new(struct handle, 1);
-	handle->node = node;
-	handle->opened = opened;
-	handle->fd = fd;
-	handle->writes = writes;
-	choose_data_path(fs, handle->opened, fd, fi);
+	choose_data_path(fs, handle->opened, handle->fd, fi);
 	fi->fh = (uintptr_t)handle;
 	return handle;
 }
@@ -164,8 +208,7 @@ void handle_free(struct fs *fs, struct handle *handle)
 	g_mutex_unlock(&opened->lock);
 	if (backing_id > 0)
 		passthrough_unregister(fs, backing_id);
-	close(handle->fd);
+	opened_unref(fs, opened, handle->access);
 	g_free(handle);
-	opened_unref(fs, opened);
 	node_unref(fs->nodes, node);
 }

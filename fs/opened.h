@@ -2,11 +2,14 @@
 /*
  * Open segments: the descriptors that exist because somebody has the file open, and no longer.
  *
- * The first open of a node makes an `opened`: an O_PATH descriptor that reaches the file after a
- * rename or unlink outside, the backing id that lets the kernel serve the data by itself
- * (passthrough), and the locks. Every open(2) has a `handle` beside it: a descriptor with the
- * access mode asked for, its number handed to the kernel as `fh`. The last handle's release closes
- * the backing id and takes the `opened` off the node; who has it pinned keeps the descriptor.
+ * The first open of a node makes an `opened`: descriptors that reach the file after a rename or
+ * unlink outside, the backing id that lets the kernel serve the data by itself (passthrough), and
+ * the locks. Every open(2) has a `handle`, its address handed to the kernel as `fh`, and its own
+ * act of opening, which leases, inode flags and O_TRUNC have to do with; but handles of one access
+ * mode keep one descriptor among them, so that a file opened a thousand times costs no more than
+ * one opened once. Handles and pins count as its users, and the last of them closes it: an idle
+ * descriptor for writing would forbid execution. The last handle's release closes the backing id
+ * and takes the `opened` off the node; who has it pinned keeps the `opened` and one descriptor.
  *
  * One backing id an inode: the kernel refuses a second one while the first is in use.
  */
@@ -16,11 +19,20 @@
 #include "identity.h"
 #include "lock.h"
 
+/* A descriptor that its users share; open while there are any. Guarded by the node table's lock. */
+struct access {
+	int fd;
+	int users;
+};
+
+/* The access modes (four, one of them for ioctl(2) alone), without and with O_NOATIME. */
+#define ACCESSES 8
+
 struct opened {
 	int refs;          /* handles and pins; guarded by the node table's lock */
 	int handles;       /* likewise */
 	int writers;       /* those of them that are open for writing; likewise */
-	int path_fd;       /* constant */
+	struct access accesses[ACCESSES]; /* one at least has users; likewise */
 	GMutex lock;       /* guards the rest; taken before the table's, never across a reply */
 	int backing_id;    /* 0: none */
 	bool direct;       /* no passthrough for this inode until it is closed */
@@ -32,14 +44,16 @@ struct opened {
 struct handle {
 	struct node *node;
 	struct opened *opened;
-	int fd;
+	struct access *access;
+	int fd;      /* of `access` */
 	bool writes; /* open for writing */
 };
 
 /* A node's file for the length of one request, whether it is open or not. */
 struct pin {
 	struct opened *opened; /* if the node was open */
-	int fd;                /* O_PATH */
+	struct access *access; /* likewise */
+	int fd;                /* of some access mode, or O_PATH; -1: none, for handle_new() alone */
 	uint64_t generation;   /* of the inode, for data files */
 	struct ownership owner; /* likewise, as of the opening; not if the node was open */
 	bool direct;           /* as the kind says: never passthrough */
@@ -56,8 +70,8 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 }
 
 /*
- * Makes the handle of an open(2) and fills in what the kernel is told in `fi`. The pin and `fd` are
- * taken over. Call it as the daemon itself, never while wearing a caller's identity. NULL if the
+ * Makes the handle of an open(2) and fills in what the kernel is told in `fi`. The pin and `fd`, a
+ * descriptor opened as `fi->flags` say, are taken over. Call it as the daemon itself, never while wearing a caller's identity. NULL if the
  * node is open, but as another file than the pin's: a new one has its inode number.
  */
 struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,

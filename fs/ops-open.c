@@ -29,11 +29,6 @@ static void reply_created(struct fs *fs, fuse_req_t req, const char *name, int f
 		reply_result(req, -EPERM);
 		return;
 	}
-	pin.fd = fs_reopen(fs, file, O_PATH);
-	if (pin.fd < 0) {
-		reply_result(req, pin.fd);
-		return;
-	}
 	node = node_lookup_object(fs->nodes, st.st_ino, name);
 	reply_create(fs, req, handle_new(fs, node, &pin, steal_fd(&file), fi), &st, fi);
 }
