@@ -14,6 +14,7 @@ CLONE_NEWIPC = 0x08000000
 IPC_CREAT, IPC_EXCL, IPC_RMID, IPC_SET, IPC_STAT, IPC_PRIVATE = 0o1000, 0o2000, 0, 1, 2, 0
 SHM_RDONLY, SHM_LOCK, SHM_HUGETLB = 0o10000, 11, 0o4000
 USER, OTHER = 4201, 4202
+PR_SET_DUMPABLE = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.shmat.restype = _libc.mmap.restype = ctypes.c_void_p
@@ -119,6 +120,8 @@ class Child:
                     os.setgroups([])
                     os.setresgid(user, user, user)
                     os.setresuid(user, user, user)
+                    # As after an exec: without one, /proc shows it to nobody but root.
+                    harness.call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
                 held = prepare()
                 os.write(tell, b'!')
                 os.read(wait, 1)
