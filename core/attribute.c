@@ -99,3 +99,11 @@ void item_each_attribute(const struct item *item,
 			if (!a->exists || a->exists(item))
 				visit(a, data);
 }
+
+enum segment_state item_state(const struct realm *realm, const struct item *item,
+	const struct usage *usage)
+{
+	enum segment_state state = census_state(realm->census, usage);
+
+	return state == STATE_IDLE && item->in_use ? STATE_UNKNOWN : state;
+}

@@ -4,5 +4,8 @@
 
 #include "kind.h"
 
-/* show() of that attribute. Needs what all of the item's attributes need. */
+/*
+ * show() of that attribute. Where the kind does not need the census already, info_show() holds it
+ * itself, after it has asked the user database: that may take long, and nobody else is to wait.
+ */
 int info_show(const struct view *view, const struct attribute *self, GString *out);

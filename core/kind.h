@@ -71,6 +71,7 @@ struct item {
 	char name[NAME_MAX + 1]; /* what its users call it, raw bytes; may be empty */
 	const char *label;       /* the KIND column: "posix", "sysv", "memfd", "anon" …; static */
 	bool segment;            /* is memory: `key` and the sizes count */
+	bool in_use;             /* the kernel counts a mapping, whatever the census saw */
 	bool fixed_size;         /* truncation, and a write beyond the end, are -EPERM */
 	struct segment_key key;
 	uint64_t stamp;          /* differs for another item under the same ID, as far as one can tell */
@@ -198,6 +199,10 @@ extern const struct kind *const kinds[];
 
 /* The attribute of that name, or NULL where this item has none. */
 const struct attribute *item_attribute(const struct item *item, const char *name);
+
+/* census_state(), but never `idle` for what the kernel says is in use. */
+enum segment_state item_state(const struct realm *realm, const struct item *item,
+	const struct usage *usage);
 
 /* Calls `visit` with each attribute that this item has. */
 void item_each_attribute(const struct item *item,

@@ -75,7 +75,7 @@ static void take_item(const struct item *item, void *data)
 	row.name = strcmp(item->id, item->name) == 0 ?
 		row.id :
 		g_string_chunk_insert(listing->strings, item->name);
-	row.state = census_state(taking->realm->census, &row.usage);
+	row.state = item_state(taking->realm, item, &row.usage);
 	g_array_append_val(listing->rows, row);
 	add_total(listing->totals, &row);
 }

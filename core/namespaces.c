@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "namespaces.h"
 
+#include "mountinfo.h"
 #include "proc.h"
 #include "util.h"
 
@@ -39,30 +40,19 @@ bool namespaces_parse_name(const char *name, struct namespace *out)
 	return strcmp(out->name, name) == 0;
 }
 
-/* Whether a line of mountinfo is of a mount on /dev/shm: its device, 0 if that is no tmpfs. */
-static bool parse_mount(const char *line, const char *end, uint64_t *dev)
+/* What was mounted over another stands below it. */
+static void pick_shm(const char *point, const struct mount *mount, void *data)
 {
-	const char *dash = g_strstr_len(line, end - line, " - ");
-	unsigned major_number, minor_number;
-	int at = 0;
+	uint64_t *dev = data;
 
-	if (!dash || sscanf(line, "%*d %*d %u:%u %*s %n", &major_number, &minor_number, &at) != 2 ||
-		at == 0 || line + at >= dash || !g_str_has_prefix(line + at, "/dev/shm "))
-		return false;
-	*dev = g_str_has_prefix(dash, " - tmpfs ") ? makedev(major_number, minor_number) : 0;
-	return true;
+	if (strcmp(point, "/dev/shm") == 0)
+		*dev = strcmp(mount->fstype, "tmpfs") == 0 ? mount->dev : 0;
 }
 
 bool namespaces_parse_mountinfo(const char *text, uint64_t *dev)
 {
 	*dev = 0;
-	/* What was mounted over another stands below it. */
-	while (*text) {
-		const char *end = strchrnul(text, '\n');
-
-		parse_mount(text, end, dev);
-		text = *end ? end + 1 : end;
-	}
+	mountinfo_each(text, pick_shm, dev);
 	return *dev != 0;
 }
 

@@ -2,11 +2,14 @@
 #include "posix-mq.h"
 
 #include "attribute.h"
+#include "caller.h"
+#include "mountinfo.h"
 #include "sysvipc.h"
 #include "util.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <mqueue.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 
 struct queue {
 	struct item item;
+	/* What its file says, for those who may read it. */
 	uint64_t messages, messages_max, message_size; /* count, count, bytes */
 	uint64_t bytes;
 	pid_t notify_pid;
@@ -33,21 +37,20 @@ bool mqueue_parse(const char *text, struct mqueue_text *out)
 	return true;
 }
 
+static void pick_mqueue(const char *point, const struct mount *mount, void *data)
+{
+	char **found = data;
+
+	if (!*found && strcmp(mount->fstype, "mqueue") == 0)
+		*found = g_strdup(point);
+}
+
 char *mqueue_find_mount(const char *mountinfo)
 {
-	g_auto(GStrv) lines = g_strsplit(mountinfo, "\n", -1);
+	char *found = NULL;
 
-	for (char **line = lines; *line; line++) {
-		g_auto(GStrv) words = g_strsplit(*line, " ", -1);
-		guint n = g_strv_length(words), i = 6;
-
-		/* Optional fields stand between the sixth and a dash. */
-		while (i < n && strcmp(words[i], "-") != 0)
-			i++;
-		if (i + 1 < n && strcmp(words[i + 1], "mqueue") == 0)
-			return g_strcompress(words[4]);
-	}
-	return NULL;
+	mountinfo_each(mountinfo, pick_mqueue, &found);
+	return found;
 }
 
 /* An instance of our own, of the namespace that this thread is in. */
@@ -64,6 +67,24 @@ static int open_detached(void)
 		return -errno;
 	dir = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return dir < 0 ? -errno : dir;
+}
+
+/* That of our own namespace stays; one of another would keep the namespace alive. */
+static int open_own(void)
+{
+	static GMutex lock;
+	static int own = -1;
+	int dir;
+
+	g_mutex_lock(&lock);
+	if (own < 0)
+		own = open_detached();
+	/* A descriptor of its own: the position in the directory belongs to the open file. */
+	dir = own < 0 ? own : openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (own >= 0 && dir < 0)
+		dir = -errno;
+	g_mutex_unlock(&lock);
+	return dir;
 }
 
 static int open_mounted(const char *proc)
@@ -88,40 +109,65 @@ struct work {
 	void *data;
 	const char *id;
 	struct item **out;
+	const struct view *view;
+	struct queue *details;
+	const struct caller *caller;
 };
 
 static int with_root(void *data)
 {
 	const struct work *work = data;
-	auto_fd dir = open_detached();
+	bool own = realm_is_own(work->realm);
+	auto_fd dir = own ? open_own() : open_detached();
 
-	if (dir < 0 && realm_is_own(work->realm))
+	if (dir < 0 && own)
 		dir = open_mounted(work->realm->proc);
 	return dir < 0 ? dir : work->act(work, dir);
 }
 
-/* What one queue says of itself, as far as the daemon may read it. */
-static void read_queue(int dir, const char *name, struct queue *queue)
+/* The queue's file, opened if the caller may read it. */
+static int open_queue(const struct view *view, int dir)
 {
+	char path[32];
+	struct stat st;
+	int fd, r;
+
+	auto_fd place = openat(dir, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place < 0 || fstat(place, &st) < 0)
+		return -errno;
+	if (st.st_ino != view->item->stamp)
+		return -ESTALE;
+	r = caller_may_read(&view->caller, place);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int read_queue(const struct work *work, int dir)
+{
+	struct queue *queue = work->details;
 	struct mqueue_text text;
 	struct mq_attr attr;
 	char buffer[128];
 	ssize_t n;
 
-	auto_fd fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	auto_fd fd = open_queue(work->view, dir);
 	if (fd < 0)
-		return;
+		return fd;
 	n = pread(fd, buffer, sizeof buffer - 1, 0);
-	if (n < 0)
-		return;
+	if (n < 0 || mq_getattr(fd, &attr) < 0)
+		return -errno;
 	buffer[n] = 0;
-	if (!mqueue_parse(buffer, &text) || mq_getattr(fd, &attr) < 0)
-		return;
+	if (!mqueue_parse(buffer, &text))
+		return -EPROTO;
 	queue->bytes = text.bytes;
 	queue->notify_pid = text.notify_pid;
 	queue->messages = attr.mq_curmsgs;
 	queue->messages_max = attr.mq_maxmsg;
 	queue->message_size = attr.mq_msgsize;
+	return 0;
 }
 
 static int fill_queue(int dir, const char *name, struct queue *out)
@@ -142,14 +188,15 @@ static int fill_queue(int dir, const char *name, struct queue *out)
 			.mtime = st.st_mtim,
 			.ctime = st.st_ctim,
 		},
-		.messages = BYTES_UNKNOWN,
-		.messages_max = BYTES_UNKNOWN,
-		.message_size = BYTES_UNKNOWN,
-		.bytes = BYTES_UNKNOWN,
 	};
 	g_strlcpy(out->item.id, name, sizeof out->item.id);
 	g_strlcpy(out->item.name, name, sizeof out->item.name);
 	return 0;
+}
+
+static bool is_queue_name(const char *id)
+{
+	return *id && !strchr(id, '/') && strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
 }
 
 static int list_queues(const struct work *work, int dir)
@@ -162,7 +209,7 @@ static int list_queues(const struct work *work, int dir)
 	if (!entries)
 		return -errno;
 	while ((entry = readdir(entries)))
-		if (entry->d_name[0] != '.' && fill_queue(dir, entry->d_name, &queue) == 0)
+		if (is_queue_name(entry->d_name) && fill_queue(dir, entry->d_name, &queue) == 0)
 			work->visit(&queue.item, work->data);
 	closedir(entries);
 	return 0;
@@ -175,20 +222,21 @@ static int stat_queue(const struct work *work, int dir)
 
 	if (r < 0)
 		return r;
-	read_queue(dir, work->id, &queue);
 	*work->out = g_memdup2(&queue, sizeof queue);
 	return 0;
 }
 
-/* The thread wears the caller's fsuid, and the directory is sticky: mq_unlink(3)'s own check. */
+/* The directory is sticky: mq_unlink(3)'s own check. */
 static int unlink_queue(const struct work *work, int dir)
 {
-	return unlinkat(dir, work->id, 0) < 0 ? -errno : 0;
-}
+	struct caller_worn worn;
+	int r = caller_wear(work->caller, &worn);
 
-static bool is_queue_name(const char *id)
-{
-	return *id && *id != '.' && !strchr(id, '/');
+	if (r < 0)
+		return r;
+	r = unlinkat(dir, work->id, 0) < 0 ? -errno : 0;
+	caller_shed(&worn);
+	return r;
 }
 
 static int mqueue_each(const struct realm *realm, item_visitor visit, void *data)
@@ -207,10 +255,39 @@ static int mqueue_stat(const struct realm *realm, const char *id, struct item **
 
 static int mqueue_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {
-	struct work work = { .realm = realm, .act = unlink_queue, .id = id };
+	struct work work = { .realm = realm, .act = unlink_queue, .id = id,
+		.caller = caller };
 
-	(void)caller;
 	return is_queue_name(id) ? sysvipc_enter(realm, with_root, &work) : -ENOENT;
+}
+
+static int read_details(const struct view *view, struct queue *out)
+{
+	struct work work = { .realm = view->realm, .act = read_queue, .view = view, .details = out };
+
+	return sysvipc_enter(view->realm, with_root, &work);
+}
+
+static int show_count(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct queue queue;
+	int r = read_details(view, &queue);
+
+	if (r == 0)
+		g_string_append_printf(out, "%" PRIu64 "\n",
+			*(const uint64_t *)((const char *)&queue + self->offset));
+	return r;
+}
+
+static int show_notified(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct queue queue;
+	int r = read_details(view, &queue);
+
+	(void)self;
+	if (r == 0)
+		g_string_append_printf(out, "%d\n", queue.notify_pid);
+	return r;
 }
 
 static const struct attribute attributes[] = {
@@ -219,11 +296,11 @@ static const struct attribute attributes[] = {
 	{ "user", FORM_TEXT, 0, show_user, offsetof(struct item, uid), .slow = true },
 	{ "gid", FORM_NUMBER, 0, show_u32, offsetof(struct item, gid) },
 	{ "group", FORM_TEXT, 0, show_group, offsetof(struct item, gid), .slow = true },
-	{ "msgs", FORM_NUMBER, 0, show_u64, offsetof(struct queue, messages) },
-	{ "maxmsg", FORM_NUMBER, 0, show_u64, offsetof(struct queue, messages_max) },
-	{ "msgsize", FORM_NUMBER, 0, show_u64, offsetof(struct queue, message_size) },
-	{ "usedbytes", FORM_NUMBER, 0, show_u64, offsetof(struct queue, bytes) },
-	{ "notify_pid", FORM_NUMBER, 0, show_pid, offsetof(struct queue, notify_pid) },
+	{ "msgs", FORM_NUMBER, 0, show_count, offsetof(struct queue, messages) },
+	{ "maxmsg", FORM_NUMBER, 0, show_count, offsetof(struct queue, messages_max) },
+	{ "msgsize", FORM_NUMBER, 0, show_count, offsetof(struct queue, message_size) },
+	{ "usedbytes", FORM_NUMBER, 0, show_count, offsetof(struct queue, bytes) },
+	{ "notify_pid", FORM_NUMBER, 0, show_notified },
 	{ NULL },
 };
 

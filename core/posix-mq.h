@@ -5,6 +5,9 @@
  * The queues of an IPC namespace are files of a file system that need not be mounted anywhere. With
  * the right to mount, the daemon makes an instance that is attached to no directory; without, it
  * takes one that the mount table shows.
+ *
+ * What waits in a queue, and who is told of it, is for those who may read the queue, as where its
+ * file system is mounted: -EACCES for others.
  */
 #pragma once
 

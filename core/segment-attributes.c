@@ -39,7 +39,7 @@ static int show_residency(const struct view *view, const struct attribute *self,
 static int show_state(const struct view *view, const struct attribute *self, GString *out)
 {
 	struct usage usage = census_usage(view->realm->census, &view->item->key);
-	enum segment_state state = census_state(view->realm->census, &usage);
+	enum segment_state state = item_state(view->realm, view->item, &usage);
 
 	(void)self;
 	g_string_append_printf(out, "%s\n", segment_state_name(state));
@@ -223,7 +223,7 @@ const struct attribute segment_attributes[] = {
 	{ "state", FORM_TEXT, BOTH, show_state },
 	{ "mappers", FORM_OTHER, CENSUS_MAPPINGS, show_mappers, .json = json_mappers },
 	{ "holders", FORM_OTHER, CENSUS_DESCRIPTORS, show_holders, .json = json_holders },
-	{ "info.json", FORM_OTHER, BOTH, info_show, .slow = true },
+	{ "info.json", FORM_OTHER, 0, info_show, .slow = true },
 	{ NULL },
 };
 

@@ -59,6 +59,7 @@ static void complete(const struct realm *realm, int shmid, struct sysv_segment *
 	item->label = segment_class_name(SEGMENT_SYSV);
 	item->segment = true;
 	item->fixed_size = true;
+	item->in_use = s->nattch > 0;
 	item->key = (struct segment_key){
 		.dev = realm->internal_dev,
 		.ino = shmid,
@@ -175,27 +176,24 @@ static int sysv_stat(const struct realm *realm, const char *id, struct item **ou
 {
 	struct stat_call call;
 	struct search search = { 0 };
+	int r;
 
 	if (!sysvipc_parse_id(id, &call.shmid))
 		return -ENOENT;
 	/*
 	 * One segment this way costs 0.5 us, and by the table as much as the table is long. But the
-	 * table tells everyone what shmctl() tells only to those who may read the segment, and in a
-	 * procfs recorded elsewhere it is all there is.
+	 * table tells everyone what shmctl() tells only to those who may read the segment.
 	 */
-	if (sysvipc_enter(realm, stat_segment, &call) == 0) {
+	r = sysvipc_enter(realm, stat_segment, &call);
+	if (r == 0) {
 		search.found = g_new(struct sysv_segment, 1);
 		sysv_from_ds(realm, call.shmid, &call.ds, search.found);
-	} else {
-		int r;
-
+	} else if (r != -ENOENT) {
 		search.shmid = call.shmid;
 		r = sysv_each(realm, pick, &search);
-		if (r < 0 && !search.found)
-			return r;
 	}
 	if (!search.found)
-		return -ENOENT;
+		return r < 0 ? r : -ENOENT;
 	*out = &search.found->ipc.item;
 	return 0;
 }

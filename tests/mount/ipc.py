@@ -107,7 +107,7 @@ class Child:
     """A process in a state that `prepare` made, until the block ends. What it holds, it holds by
     what `prepare` returns."""
 
-    def __init__(self, prepare, user=None):
+    def __init__(self, prepare, user=None, dumpable=1):
         ready, tell = os.pipe()
         wait, self.release = os.pipe()
         self.pid = os.fork()
@@ -121,7 +121,7 @@ class Child:
                     os.setresgid(user, user, user)
                     os.setresuid(user, user, user)
                     # As after an exec: without one, /proc shows it to nobody but root.
-                    harness.call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
+                    harness.call('prctl', PR_SET_DUMPABLE, dumpable, 0, 0, 0)
                 held = prepare()
                 os.write(tell, b'!')
                 os.read(wait, 1)

@@ -101,6 +101,25 @@ def posix_queues(t):
 
 
 @ipc_test
+def posix_queues_are_for_their_readers(t):
+    os.chmod(t.private, 0o755)
+    new_mqueue(b'/.hidden', b'hello')
+    here = t.meta / 'mqueue' / '.hidden'
+    equal(os.listdir(t.meta / 'mqueue'), ['.hidden'])
+    for name in ('msgs', 'usedbytes', 'notify_pid'):
+        equal(as_user(USER, USER, lambda: read(here / name)), errno.EACCES, name)
+        equal(as_user(USER, USER, lambda: read(here / name), groups=[0]), 0, name)
+
+    def facts():
+        told = json.loads(read(here / 'info.json'))
+        equal((told['perms'], told['usedbytes'], told['notify_pid']), ('0640', None, None))
+    equal(as_user(USER, USER, facts), 0)
+    equal(json.loads(read(here / 'info.json'))['usedbytes'], 5)
+    equal(without_capabilities('rmdir', here), 0)
+    equal(os.listdir(t.meta / 'mqueue'), [])
+
+
+@ipc_test
 def named_semaphores(t):
     semaphore = ctypes.c_void_p(_libc.sem_open(b'kinds', os.O_CREAT, 0o600, 7))
     check(semaphore.value, 'sem_open')

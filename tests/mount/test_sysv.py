@@ -287,6 +287,22 @@ def rows_of_others_are_only_counted(t):
 
 
 @ipc_test
+def rows_are_seen_as_procfs_shows_them(t):
+    os.chmod(t.private, 0o755)
+    shmid = new_segment(PAGE, mode=0o666)
+
+    def hidden():
+        rows, remarks = table(read(place(t, shmid) / 'mappers'))
+        equal((rows, remarks), ([], ['# 1 not shown']))
+
+    with Child(lambda: Attached(shmid), user=USER):
+        equal(as_user(USER, OTHER, hidden), 0, 'another group')
+    with Child(lambda: Attached(shmid), user=USER, dumpable=0):
+        equal(as_user(USER, USER, hidden), 0, 'as after set-user-ID')
+        equal(len(table(read(place(t, shmid) / 'mappers'))[0]), 1, 'root')
+
+
+@ipc_test
 def an_id_used_anew_is_another_segment(t):
     shmid = new_segment(PAGE, b'old')
     data = place(t, shmid) / 'data'

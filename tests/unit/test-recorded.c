@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The census of a procfs of which everything is known. */
 #include "census.h"
+#include "kind.h"
 
 #include "recorded.h"
 #include "unit.h"
@@ -280,6 +281,25 @@ static enum segment_state state_of(struct segment_key key)
 	return census_state(census, &usage);
 }
 
+static void what_the_kernel_counts_is_never_idle(void)
+{
+	struct segment_key idle = object("idle"), held = object("held");
+	struct item item = { .in_use = true };
+
+	recorded_descriptor(&tree, 10, 3, "../../held", "02");
+	process(10, NULL, NULL, NULL);
+	start(tree.dev, 0);
+	struct realm realm = { .census = census };
+	hold(BOTH);
+	struct usage none = census_usage(census, &idle), opened = census_usage(census, &held);
+
+	ASSERT_INT(item_state(&realm, &item, &none), STATE_UNKNOWN);
+	ASSERT_INT(item_state(&realm, &item, &opened), STATE_OPEN);
+	item.in_use = false;
+	ASSERT_INT(item_state(&realm, &item, &none), STATE_IDLE);
+	census_release(census);
+}
+
 static void idle_is_said_only_when_all_could_be_read(void)
 {
 	struct segment_key idle = object("idle"), held = object("held"), mapped = object("mapped");
@@ -373,6 +393,7 @@ static CU_TestInfo tests[] = {
 	{"overlapping rows are one mapping that grew", overlapping_rows_are_one_mapping_that_grew},
 	{"counts and shows descriptors", counts_and_shows_descriptors},
 	{"idle is said only when all could be read", idle_is_said_only_when_all_could_be_read},
+	{"what the kernel counts is never idle", what_the_kernel_counts_is_never_idle},
 	{"lists segments in use", lists_segments_in_use},
 	{"a chosen back end works or fails", a_chosen_back_end_works_or_fails},
 	CU_TEST_INFO_NULL,
