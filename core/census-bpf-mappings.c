@@ -2,6 +2,7 @@
 /* The BPF back end's way with one walk's stamps: reads what moved, drops what vanished. */
 #include "census-bpf.h"
 
+#include "patience.h"
 #include "util.h"
 
 #include <fcntl.h>
@@ -35,8 +36,8 @@ static void add_mapping(const struct seen_mapping *seen, void *data)
 }
 
 /*
- * What keeps the address space of a thread allocated. -ENOENT, -ESRCH: there is none. The directory
- * of a thread is not listed beside those of processes, but it is there.
+ * What keeps the address space of a thread allocated. -ENOENT, -ESRCH: there is none; -EBUSY: it must
+ * not be asked for (patience.h). The directory of a thread is not listed beside those of processes, but it is there.
  */
 static int open_pin(const struct bpf_census *census, pid_t thread)
 {
@@ -44,8 +45,13 @@ static int open_pin(const struct bpf_census *census, pid_t thread)
 		g_strdup_printf("%s/%d/maps", proc_prefix(census->source->proc), (int)thread);
 	int fd;
 
+	if (!patience_begin(thread, 0))
+		return -EBUSY;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		fd = -errno;
+	patience_end();
+	return fd;
 }
 
 /* READ_DONE with the rows in the table and the stamp as of the reading, or what is in the way. */

@@ -8,19 +8,19 @@
  */
 #include "census.h"
 
-#include "census-backend.h"
+#include "reader.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 struct census {
-	struct proc *proc;
-	struct devices devices;
-	struct census_source source;
+	char *proc; /* the prefix */
+	pid_t self;
 	const struct census_backend *backend;
-	void *state; /* the back end's */
-	struct spaces *spaces;
+	struct patience *patience;
+	struct reader *reader; /* NULL: it has been left behind, the next pass makes another */
+	struct spaces *spaces; /* the reader's */
 	char *why_not_better;
 
 	GMutex lock;
@@ -59,6 +59,19 @@ static const char *choice_name(enum census_backend_choice choice)
 	return NULL;
 }
 
+static int open_reader(struct census *census, const struct census_backend *backend,
+	const struct devices *devices, const char **why)
+{
+	int error = reader_new(census->proc, census->self, devices, backend, census->patience,
+		&census->reader, why);
+
+	if (!error) {
+		census->backend = backend;
+		census->spaces = reader_spaces(census->reader);
+	}
+	return error;
+}
+
 /* Opens the first back end that works, or the one that was chosen. */
 static int open_backend(struct census *census, enum census_backend_choice choice)
 {
@@ -71,11 +84,9 @@ static int open_backend(struct census *census, enum census_backend_choice choice
 
 		if (chosen && strcmp(chosen, backends[i]->name) != 0)
 			continue;
-		error = backends[i]->open(&census->source, &census->state, &why);
-		if (!error) {
-			census->backend = backends[i];
+		error = open_reader(census, backends[i], &census->next_devices, &why);
+		if (!error)
 			break;
-		}
 		g_string_append_printf(missing, "%s%s: %s", missing->len ? "; " : "",
 			backends[i]->name, why ? why : g_strerror(-error));
 	}
@@ -89,29 +100,27 @@ static int open_backend(struct census *census, enum census_backend_choice choice
 int census_new(const struct census_config *config, struct census **out)
 {
 	struct census *census = g_new0(struct census, 1);
-	int error = proc_open(config->proc, &census->proc);
+	struct proc *proc;
+	int error = proc_open(config->proc, &proc);
 
 	g_mutex_init(&census->lock);
 	g_cond_init(&census->changed);
-	census->spaces = spaces_new();
-	if (!error)
-		error = devices_init(&census->devices, config->shm_dev);
+	census->proc = g_strdup(config->proc);
+	census->self = config->self;
+	census->patience = patience_new();
 	if (!error) {
-		census->next_devices = census->devices;
-		census->source = (struct census_source){
-			.proc = census->proc,
-			.devices = &census->devices,
-			.self = proc_pid_here(census->proc, config->self),
-		};
-		error = open_backend(census, config->backend);
+		proc_close(proc);
+		error = devices_init(&census->next_devices, config->shm_dev);
 	}
+	if (!error)
+		error = open_backend(census, config->backend);
 	if (error) {
 		census_free(census);
 		return error;
 	}
 	census->report.backend = census->backend->name;
 	census->report.why_not_better = census->why_not_better;
-	census->report.blind = census->backend->blind(census->state);
+	census->report.blind = reader_blind(census->reader);
 	*out = census;
 	return 0;
 }
@@ -121,10 +130,9 @@ void census_free(struct census *census)
 	if (!census)
 		return;
 	g_assert(!census->holders && !census->awaiting);
-	if (census->backend)
-		census->backend->free(census->state);
-	spaces_free(census->spaces);
-	proc_close(census->proc);
+	reader_free(census->reader);
+	patience_unref(census->patience);
+	g_free(census->proc);
 	g_free(census->why_not_better);
 	g_cond_clear(&census->changed);
 	g_mutex_clear(&census->lock);
@@ -179,25 +187,42 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* A process that does not answer costs a second once, and is one that could not be read. */
+static int read_all(struct census *census, const struct devices *devices, unsigned facets,
+	struct reader_result *result)
+{
+	const char *why;
+	int error;
+
+	do {
+		if (!census->reader) {
+			error = open_reader(census, census->backend, devices, &why);
+			if (error)
+				return error;
+		}
+		error = reader_run(census->reader, devices, facets, result);
+		if (error == -EBUSY)
+			census->reader = NULL;
+	} while (!census->reader);
+	return error;
+}
+
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
 static void run_pass(struct census *census)
 {
-	struct census_tally tally = {0};
+	struct reader_result found = {0};
+	struct devices devices;
 	unsigned waiting = census->awaiting, facets = census->awaited_facets;
 	uint64_t start = now_ns();
-	const char *blind;
 	int result;
 
 	census->begun++;
 	census->awaiting = 0;
 	census->awaited_facets = 0;
-	census->devices = census->next_devices;
+	devices = census->next_devices;
 	g_mutex_unlock(&census->lock);
 
-	spaces_begin(census->spaces);
-	result = census->backend->pass(census->state, census->spaces, facets, &tally);
-	spaces_end(census->spaces);
-	blind = census->backend->blind(census->state);
+	result = read_all(census, &devices, facets, &found);
 
 	g_mutex_lock(&census->lock);
 	census->result = result;
@@ -205,11 +230,11 @@ static void run_pass(struct census *census)
 	census->report.passes++;
 	census->report.last_pass_ns = now_ns() - start;
 	census->report.last_pass_time = time(NULL);
-	census->report.spaces = tally.spaces;
-	census->report.reread = tally.reread;
-	census->report.unreadable = tally.unreadable;
-	census->report.restless = tally.restless;
-	census->report.blind = blind;
+	census->report.spaces = found.tally.spaces;
+	census->report.reread = found.tally.reread;
+	census->report.unreadable = found.tally.unreadable;
+	census->report.restless = found.tally.restless;
+	census->report.blind = found.blind;
 	census->holders = waiting;
 	census->ended++;
 	g_cond_broadcast(&census->changed);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "rows.h"
+
+#include "patience.h"
 #include "share.h"
 
 #include <fcntl.h>
@@ -70,6 +72,7 @@ static enum vma_interest look(const struct vma *vma, void *data)
 	struct segment_key key = {.dev = vma->dev, .ino = vma->ino, .class = SEGMENT_FILE};
 	const struct segment *known;
 
+	patience_go_on();
 	switch (devices_role(rows->devices, vma->dev)) {
 	case DEVICE_INTERNAL:
 		return VMA_NAMED;
@@ -186,6 +189,7 @@ static int add_descriptor(struct rows *rows, int fds, int number)
 	bool segment;
 	int error;
 
+	patience_go_on();
 	snprintf(text, sizeof(text), "%d", number);
 	error = identify_descriptor(rows, fds, text, &segment, &file, &key, shown);
 	if (error || !segment)

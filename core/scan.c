@@ -15,6 +15,7 @@
  */
 #include "scan.h"
 
+#include "patience.h"
 #include "rows.h"
 #include "share.h"
 
@@ -172,13 +173,10 @@ static bool is_denial(int error)
 	return error == -EACCES || error == -EPERM;
 }
 
-static enum outcome scan_process(struct pass *pass, pid_t pid)
+static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 {
-	auto_fd dir = proc_open_pid(pass->scan->source.proc, pid);
 	struct proc_stat stat;
 
-	if (dir < 0)
-		return is_denial(dir) ? UNREADABLE : GONE;
 	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		int error = proc_read_stat(dir, &stat);
 
@@ -195,6 +193,20 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 			return UNREADABLE;
 	}
 	return UNREADABLE;
+}
+
+static enum outcome scan_process(struct pass *pass, pid_t pid)
+{
+	auto_fd dir = proc_open_pid(pass->scan->source.proc, pid);
+	enum outcome outcome;
+
+	if (dir < 0)
+		return is_denial(dir) ? UNREADABLE : GONE;
+	if (!patience_begin(pid, 0))
+		return UNREADABLE;
+	outcome = try_process(pass, pid, dir);
+	patience_end();
+	return outcome;
 }
 
 /* What was stored earlier in this pass has turned out not to be so. */

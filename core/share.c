@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "share.h"
 
+#include "patience.h"
+
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 
@@ -10,7 +12,16 @@
 /* kcmp(2) orders what it compares: -1, 0, 1; or 2 when it cannot tell. */
 static int compare(pid_t a, pid_t b, int type)
 {
-	switch (syscall(SYS_kcmp, a, b, type, 0, 0)) {
+	long order = -1;
+	int error = EBUSY;
+
+	if (patience_begin(a, b)) {
+		order = syscall(SYS_kcmp, a, b, type, 0, 0);
+		error = errno;
+		patience_end();
+	}
+	errno = error;
+	switch (order) {
 	case 0:
 		return 0;
 	case 1:
@@ -77,6 +88,19 @@ static void set_shares(struct resolve *resolve, struct space *space, bool shares
 		space_share_descriptors(resolve->spaces, space, shares);
 }
 
+static bool read_stat(const struct resolve *resolve, const struct space *space,
+	struct proc_stat *stat)
+{
+	auto_fd dir = proc_open_pid(resolve->proc, space->task);
+	bool read;
+
+	if (dir < 0 || !patience_begin(space->task, 0))
+		return false;
+	read = proc_read_stat(dir, stat) == 0;
+	patience_end();
+	return read;
+}
+
 /*
  * The rows were read, then found to be nobody else's. If the program is the same as before the
  * reading, this was so at that time too; else the process may have shared the rows until it called
@@ -85,12 +109,11 @@ static void set_shares(struct resolve *resolve, struct space *space, bool shares
 static void confirm(struct resolve *resolve, struct space *space)
 {
 	struct proc_stat stat;
-	auto_fd dir = proc_open_pid(resolve->proc, space->task);
 
 	if (space->stamp[SHARE_DISTINCT] & bit(resolve))
 		return;
 	space->stamp[SHARE_DISTINCT] |= bit(resolve);
-	if (dir < 0 || proc_read_stat(dir, &stat) < 0 ||
+	if (!read_stat(resolve, space, &stat) ||
 		stat.layout != space->stamp[SHARE_LAYOUT])
 		g_array_append_val(resolve->stale, space->pid);
 }
@@ -168,10 +191,9 @@ static bool all_live(const struct resolve *resolve, const GPtrArray *distinct)
 
 	for (guint i = 0; i < distinct->len; i++) {
 		const struct space *space = distinct->pdata[i];
-		auto_fd dir = proc_open_pid(resolve->proc, space->task);
 		struct proc_stat stat;
 
-		if (dir >= 0 && proc_read_stat(dir, &stat) == 0 && !proc_has_no_mm(&stat))
+		if (read_stat(resolve, space, &stat) && !proc_has_no_mm(&stat))
 			continue;
 		g_array_append_val(resolve->stale, space->pid);
 		live = false;
