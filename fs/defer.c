@@ -15,6 +15,7 @@ void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	d->run = run;
 	if (d->node)
 		node_ref(fs->nodes, d->node);
+	g_atomic_int_inc(&fs->deferred);
 	g_thread_pool_push(fs->workers, d, NULL);
 }
 
@@ -27,6 +28,7 @@ static void work(gpointer data, gpointer user)
 	if (d->node)
 		node_unref(fs->nodes, d->node);
 	g_free(d);
+	g_atomic_int_add(&fs->deferred, -1);
 }
 
 int defer_start(struct fs *fs)
@@ -35,8 +37,13 @@ int defer_start(struct fs *fs)
 	return fs->workers ? 0 : -EAGAIN;
 }
 
-void defer_stop(struct fs *fs)
+bool defer_stop(struct fs *fs)
 {
+	for (unsigned i = 0; i < 2000 && g_atomic_int_get(&fs->deferred) > 0; i++)
+		g_usleep(1000);
+	if (g_atomic_int_get(&fs->deferred) > 0)
+		return false;
 	g_thread_pool_free(fs->workers, FALSE, TRUE);
 	fs->workers = NULL;
+	return true;
 }

@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One thread serves the mount as a rule: it answers from the caller's core, and a wake-up is most
- * of what a request costs. So what may take long is done by worker threads: what waits for other
- * processes (a census takes their locks, and were a serving thread to wait, a process that waits
- * for the mount while it holds such a lock would wait for ever), and what frees or fills many pages.
+ * Requests that may wait for other processes are answered by worker threads. A census takes the
+ * locks of every process: were a thread that serves the mount to wait for one, a process that
+ * waits for the mount while it holds that lock would wait for ever.
  */
 #pragma once
 
 #include "fs.h"
 
-/* Bytes that take some milliseconds to be freed, filled or copied. */
-#define MANY_BYTES (32 * 1024 * 1024)
-
-static inline bool many_pages(const struct stat *st)
-{
-	return (uint64_t)st->st_blocks * 512 >= MANY_BYTES;
-}
+#include <limits.h>
 
 struct deferred {
 	fuse_req_t req;
@@ -39,6 +32,17 @@ struct deferred {
 void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	void (*run)(struct fs *fs, struct deferred *d));
 
-/* The pool; -errno. Ends when all that was deferred is answered. */
+/*
+ * Whether what waits for the lock of an inode is to be deferred: over /dev/fuse a reader that waits
+ * is relieved (serve.h), but over io_uring nobody can take its place.
+ */
+static inline bool must_not_wait(const struct fs *fs)
+{
+	return fs->io_uring;
+}
+
+/* The pool; -errno. */
 int defer_start(struct fs *fs);
-void defer_stop(struct fs *fs);
+
+/* Waits until all that was deferred is answered; false if some of it still is not after a while. */
+bool defer_stop(struct fs *fs);

@@ -14,6 +14,7 @@ struct fs {
 	struct census *census;
 	struct realm realm; /* this mount's own */
 	struct node_table *nodes;
+	gint deferred;        /* requests that workers have not answered yet, atomic */
 	GThreadPool *workers; /* for requests that may wait for other processes: see tree-file.c */
 
 	int shm_fd;      /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */
@@ -24,6 +25,7 @@ struct fs {
 	const char *passthrough_missing;  /* why not, a static string */
 	gint passthrough_failures;        /* inodes that fell back, atomic */
 	bool io_uring;                    /* negotiated as well */
+	bool stuck;                       /* some request does not come to an end */
 	bool settled;                     /* the kernel has agreed on the protocol */
 };
 

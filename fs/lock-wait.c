@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define WAITER_SIGNAL SIGUSR2
 #define WAITER_STACK (128 * 1024)
 
 /* How often a waiter looks after its caller where the kernel's word does not reach it. */
@@ -30,6 +29,12 @@ struct waiter {
 	bool interrupted, done;
 };
 
+/* All waiters, for the end. */
+static struct {
+	GMutex lock;
+	GPtrArray *list; /* of struct waiter * */
+} waiters;
+
 static void ignore(int signal)
 {
 	(void)signal;
@@ -39,8 +44,14 @@ void lock_wait_init(void)
 {
 	/* Without SA_RESTART: its purpose is EINTR. */
 	struct sigaction action = { .sa_handler = ignore };
+	sigset_t set;
 
-	sigaction(WAITER_SIGNAL, &action, NULL);
+	sigaction(INTERRUPT_SIGNAL, &action, NULL);
+	/* Whoever started the daemon may have had it blocked. */
+	sigemptyset(&set);
+	sigaddset(&set, INTERRUPT_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	waiters.list = g_ptr_array_new();
 }
 
 /*
@@ -55,7 +66,7 @@ static void interrupt(fuse_req_t req, void *data)
 	g_mutex_lock(&waiter->mutex);
 	waiter->interrupted = true;
 	while (!waiter->done && !pthread_equal(waiter->thread, pthread_self())) {
-		pthread_kill(waiter->thread, WAITER_SIGNAL);
+		pthread_kill(waiter->thread, INTERRUPT_SIGNAL);
 		g_cond_wait_until(&waiter->changed, &waiter->mutex,
 			g_get_monotonic_time() + G_TIME_SPAN_MILLISECOND);
 	}
@@ -89,7 +100,7 @@ static bool start_looking(timer_t *timer)
 {
 	struct sigevent event = {
 		.sigev_notify = SIGEV_THREAD_ID,
-		.sigev_signo = WAITER_SIGNAL,
+		.sigev_signo = INTERRUPT_SIGNAL,
 		._sigev_un._tid = syscall(SYS_gettid),
 	};
 	struct itimerspec every = { { 0, LOOK_EVERY_NS }, { 0, LOOK_EVERY_NS } };
@@ -122,6 +133,38 @@ static int wait_for_lock(struct waiter *waiter)
 	return r;
 }
 
+static void enlist(struct waiter *waiter, bool on)
+{
+	g_mutex_lock(&waiters.lock);
+	if (on)
+		g_ptr_array_add(waiters.list, waiter);
+	else
+		g_ptr_array_remove_fast(waiters.list, waiter);
+	g_mutex_unlock(&waiters.lock);
+}
+
+bool lock_wait_stop(void)
+{
+	guint left = 1;
+
+	for (unsigned i = 0; i < 1000 && left > 0; i++) {
+		g_mutex_lock(&waiters.lock);
+		left = waiters.list->len;
+		for (guint k = 0; k < left; k++) {
+			struct waiter *waiter = g_ptr_array_index(waiters.list, k);
+
+			g_mutex_lock(&waiter->mutex);
+			waiter->interrupted = true;
+			pthread_kill(waiter->thread, INTERRUPT_SIGNAL);
+			g_mutex_unlock(&waiter->mutex);
+		}
+		g_mutex_unlock(&waiters.lock);
+		if (left > 0)
+			g_usleep(1000);
+	}
+	return left == 0;
+}
+
 static void *run(void *data)
 {
 	struct waiter *waiter = data;
@@ -130,6 +173,7 @@ static void *run(void *data)
 	g_mutex_lock(&waiter->mutex);
 	waiter->thread = pthread_self();
 	g_mutex_unlock(&waiter->mutex);
+	enlist(waiter, true);
 	fuse_req_interrupt_func(waiter->req, interrupt, waiter);
 	r = is_interrupted(waiter) ? -EINTR : wait_for_lock(waiter);
 	g_mutex_lock(&waiter->mutex);
@@ -140,6 +184,7 @@ static void *run(void *data)
 	fuse_req_interrupt_func(waiter->req, NULL, NULL);
 	waiter->free(waiter->data);
 	reply_result(waiter->req, r);
+	enlist(waiter, false);
 	g_mutex_clear(&waiter->mutex);
 	g_cond_clear(&waiter->changed);
 	g_free(waiter);

@@ -2,13 +2,20 @@
 /* Waiting for a lock on a thread of its own, until it is there or the caller has given up. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
 
-/* Once, before any thread starts: the signal that interrupts a waiter. */
+/* Brings a thread out of a system call that waits; nothing else. */
+#define INTERRUPT_SIGNAL SIGUSR2
+
+/* Once, before any thread starts: prepares for that signal. */
 void lock_wait_init(void);
+
+/* Ends all waits, with -EINTR; false if some have not ended after a while. */
+bool lock_wait_stop(void);
 
 /*
  * Calls `lock(data, true)`, which blocks, and replies with its result; then `free(data)`. A signal

@@ -10,9 +10,11 @@
 #include "util.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 
 /* As many descriptors as the system allows: one for each open file, and its locks. */
 static void raise_limits(void)
@@ -21,10 +23,13 @@ static void raise_limits(void)
 	struct rlimit limit;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
-	if (identity_privileged() && g_file_get_contents("/proc/sys/fs/nr_open", &text, NULL, NULL))
-		limit.rlim_max = MAX(limit.rlim_max, strtoull(text, NULL, 10));
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	/* The hard limit goes up with CAP_SYS_RESOURCE only, which a container's root may not have. */
+	if (g_file_get_contents("/proc/sys/fs/nr_open", &text, NULL, NULL)) {
+		limit.rlim_cur = limit.rlim_max = MAX(limit.rlim_max, strtoull(text, NULL, 10));
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 	/* The kernel applies the caller's own limit on file size; the daemon must not add its own. */
 	if (identity_privileged())
 		setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
@@ -33,12 +38,18 @@ static void raise_limits(void)
 
 static int open_source(struct fs *fs)
 {
+	struct statfs statfs;
 	struct stat st;
 
 	fs->shm_fd = open(fs->options.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fs->shm_fd < 0 || fstat(fs->shm_fd, &st) < 0) {
 		log_line("%s: %s; name the tmpfs directory that holds the objects", fs->options.source,
 			g_strerror(errno));
+		return -1;
+	}
+	/* What these are the names of is memory; another file system would make a wrong promise. */
+	if (fstatfs(fs->shm_fd, &statfs) < 0 || statfs.f_type != TMPFS_MAGIC) {
+		log_line("%s is no tmpfs; name the tmpfs directory that holds the objects", fs->options.source);
 		return -1;
 	}
 	fs->shm_dev = st.st_dev;

@@ -8,15 +8,21 @@
 #include "reply.h"
 #include "tree.h"
 #include "tree-data.h"
+#include "util.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+static int stat_node(struct fs *fs, struct node *node, struct stat *out)
+{
+	return node->type == NODE_TREE ? tree_stat(fs, node, out) : locate_stat(fs, node, out);
+}
+
 static void getattr_now(struct fs *fs, struct deferred *d)
 {
 	struct stat st;
-	int r = locate_stat(fs, d->node, &st);
+	int r = stat_node(fs, d->node, &st);
 
 	if (r < 0)
 		reply_result(d->req, r);
@@ -30,34 +36,65 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino) };
 
 	(void)fi;
-	if (d.node->type == NODE_TREE)
-		tree_getattr(fs, req, d.node);
-	else
-		defer_if(fs, tree_data_waits(d.node), &d, getattr_now);
+	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, getattr_now);
 }
 
-/* Asked only for what stat(2) lacks: the time of birth. */
+/* The time of birth, where it is to be had. */
+static void add_birth(struct fs *fs, struct node *node, struct statx *out)
+{
+	struct statx stx;
+	struct pin pin;
+
+	if (node->type == NODE_TREE || is_data(node) || pin_node(fs, node, &pin) < 0)
+		return;
+	if (statx(pin.fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 && stx.stx_mask & STATX_BTIME) {
+		out->stx_btime = stx.stx_btime;
+		out->stx_mask |= STATX_BTIME;
+	}
+	unpin_node(fs, node, &pin);
+}
+
+static struct statx_timestamp statx_time(struct timespec time)
+{
+	return (struct statx_timestamp){ .tv_sec = time.tv_sec, .tv_nsec = time.tv_nsec };
+}
+
+/*
+ * Asked only for what stat(2) lacks: the time of birth. The kernel takes the rest for the file's
+ * attributes all the same, and decides by them who may open it: they must be those of getattr.
+ */
+static void statx_now(struct fs *fs, struct deferred *d)
+{
+	struct statx stx = { .stx_mask = STATX_BASIC_STATS };
+	struct stat st;
+	int r = stat_node(fs, d->node, &st);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	stx.stx_ino = st.st_ino;
+	stx.stx_mode = st.st_mode;
+	stx.stx_nlink = st.st_nlink;
+	stx.stx_uid = st.st_uid;
+	stx.stx_gid = st.st_gid;
+	stx.stx_size = st.st_size;
+	stx.stx_blocks = st.st_blocks;
+	stx.stx_blksize = st.st_blksize;
+	stx.stx_atime = statx_time(st.st_atim);
+	stx.stx_mtime = statx_time(st.st_mtim);
+	stx.stx_ctime = statx_time(st.st_ctim);
+	add_birth(fs, d->node, &stx);
+	fuse_reply_statx(d->req, 0, &stx, fs->options.attr_timeout);
+}
+
 void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct node *node = node_from_id(fs->nodes, ino);
-	struct statx stx;
-	struct pin pin;
-	int r;
+	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino) };
 
-	(void)fi;
-	r = node->type == NODE_TREE ? -ENOSYS : pin_node(fs, node, &pin);
-	if (r < 0) {
-		reply_result(req, r);
-		return;
-	}
-	r = statx(pin.fd, "", AT_EMPTY_PATH | flags, mask, &stx) < 0 ? -errno : 0;
-	unpin_node(fs, node, &pin);
-	stx.stx_ino = node->ino;
-	if (r < 0)
-		reply_result(req, r);
-	else
-		fuse_reply_statx(req, 0, &stx, fs->options.attr_timeout);
+	(void)flags, (void)mask, (void)fi;
+	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, statx_now);
 }
 
 /* What one setattr request does, as the caller, to one file. */
@@ -71,11 +108,14 @@ struct change {
 
 static int change_size(const struct change *change)
 {
-	/* A descriptor open for writing stays so, whatever the mode is by now. */
-	int r = change->size_fd >= 0 ? ftruncate(change->size_fd, change->attr->st_size) :
-				       truncate(change->path, change->attr->st_size);
+	auto_fd fd = -1;
 
-	return r < 0 ? -errno : 0;
+	/* A descriptor open for writing stays so, whatever the mode is by now. */
+	if (change->size_fd >= 0)
+		return ftruncate(change->size_fd, change->attr->st_size) < 0 ? -errno : 0;
+	/* Not truncate(2): that waits for whoever has a lease on the file. */
+	fd = open(change->path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 || ftruncate(fd, change->attr->st_size) < 0 ? -errno : 0;
 }
 
 static int change_owner(const struct change *change)
@@ -163,7 +203,9 @@ static int change_as_caller(fuse_req_t req, const struct change *change)
 	int r;
 
 	identity_begin(&id, req);
-	if (change->to_set & FUSE_SET_ATTR_KILL_SUID)
+	/* With a chown the kernel sends it whoever the caller is; chown(2) knows by itself. */
+	if (change->to_set & FUSE_SET_ATTR_KILL_SUID &&
+		!(change->to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
 		identity_without_fsetid(&id);
 	/* Set-group-ID is dropped in silence where the caller is not in the group. */
 	if ((change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID) ||
@@ -207,6 +249,8 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 		r = tree_data_change(fs, d->req, node, change.attr, &change.to_set);
 		done = change.to_set == 0 && d->to_set != 0;
 	}
+	if (r == 0 && !done && is_data(node) && change.size_fd < 0)
+		r = tree_data_may_change(fs, d->req, node);
 	if (r == 0 && !done)
 		r = set_segment(fs, d->req, node, &change);
 	if (r == 0)
@@ -215,13 +259,6 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, r);
 	else
 		reply_attr(fs, d->req, d->node, &st);
-}
-
-static bool frees_much(struct fs *fs, struct node *node)
-{
-	struct stat st;
-
-	return locate_stat(fs, node, &st) == 0 && many_pages(&st);
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -238,8 +275,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	d.has_fi = fi != NULL;
 	if (fi)
 		d.fi = *fi;
-	defer_if(fs, tree_data_waits(d.node) || (to_set & FUSE_SET_ATTR_SIZE && frees_much(fs, d.node)),
-		&d, setattr_now);
+	defer_if(fs, must_not_wait(fs) || tree_data_waits(d.node), &d, setattr_now);
 }
 
 void op_statfs(fuse_req_t req, fuse_ino_t ino)

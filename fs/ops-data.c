@@ -40,17 +40,42 @@ static char *read_buffer(size_t size)
 	return mem;
 }
 
+/*
+ * A read into the kernel's page cache has no lock owner. Without passthrough it comes from a private
+ * mapping, or from sendfile(2) and splice(2), which go by that cache whatever was agreed on at
+ * open(2). What it was filled with is taken out again, so that the next one asks again. Not by the
+ * serving thread: the kernel waits for the pages of reads that are still to be answered.
+ */
+static void drop_cached(struct fs *fs, struct deferred *d)
+{
+	fuse_lowlevel_notify_inval_inode(fs->session, node_id(fs->nodes, d->node), 0, 0);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .node = node_of(req, ino) };
+	bool cached = fi->lock_owner == 0;
 	char *mem;
 	ssize_t n;
 
-	if (node_of(req, ino)->type == NODE_TREE) {
+	if (d.node->type == NODE_TREE) {
 		tree_read(req, size, off, fi);
+		return;
+	}
+	/*
+	 * With passthrough it can only come from readahead(2) or posix_fadvise(2): nothing reads that
+	 * cache, and the object's access time is not to move. Neither call minds the error.
+	 */
+	if (cached && handle_of(fi)->opened->backing_id > 0) {
+		reply_result(req, -EIO);
 		return;
 	}
 	mem = read_buffer(size);
 	n = pread(handle_of(fi)->fd, mem, size, off);
+	/* A worker's reference keeps the node; until the reply its handle does. */
+	if (cached && n > 0)
+		defer_if(fs, true, &d, drop_cached);
 	if (n < 0)
 		reply_result(req, -errno);
 	else
@@ -125,7 +150,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 	else if (handle_of(fi)->opened->fixed_size && within_size(handle_of(fi), length, offset) != length)
 		reply_result(req, -EPERM);
 	else
-		defer_if(fs_of(req), length >= MANY_BYTES, &d, fallocate_now);
+		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, fallocate_now);
 }
 
 static void copy_now(struct fs *fs, struct deferred *d)
@@ -153,7 +178,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	if (d.node->type == NODE_TREE || node_of(req, ino_out)->type == NODE_TREE)
 		reply_result(req, -EXDEV);
 	else
-		defer_if(fs_of(req), len >= MANY_BYTES, &d, copy_now);
+		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, copy_now);
 }
 
 /* The inode flags of chattr(1): the kernel has checked who may set them, tmpfs checks again. */
@@ -166,20 +191,21 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 	} value = { 0 };
 	struct node *node = node_of(req, ino);
 	struct identity id;
-	int r;
+	int r, fd;
 
-	(void)arg;
-	if (node->type != NODE_SEGMENT || flags & FUSE_IOCTL_DIR ||
+	(void)arg, (void)flags;
+	if (node->type == NODE_TREE ||
 		(cmd != FS_IOC_GETFLAGS && cmd != FS_IOC_SETFLAGS && cmd != FS_IOC_FSGETXATTR &&
 			cmd != FS_IOC_FSSETXATTR)) {
 		reply_result(req, -ENOTTY);
 		return;
 	}
+	fd = node->type == NODE_ROOT ? fs_of(req)->shm_fd : handle_of(fi)->fd;
 	if (in_size > 0) /* else `in` may be NULL */
 		memcpy(&value, in, MIN(in_size, sizeof value));
 	identity_begin(&id, req);
 	do
-		r = ioctl(handle_of(fi)->fd, cmd, &value) < 0 ? -errno : 0;
+		r = ioctl(fd, cmd, &value) < 0 ? -errno : 0;
 	while (identity_retry(&id, r));
 	identity_end(&id);
 	if (r < 0)

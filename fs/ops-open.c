@@ -95,6 +95,9 @@ static int open_pinned(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 
 	identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(path_fd));
 	fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
+	/* An append-only object wants it; for others each write says whether it appends. */
+	if (fd == -EPERM && fi->flags & O_APPEND)
+		fd = fs_reopen(fs, path_fd, fi->flags & (OPEN_FLAGS | O_APPEND));
 	identity_end(&id);
 	return fd;
 }
@@ -124,13 +127,6 @@ static void open_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, -ESTALE);
 }
 
-static bool empties_much(struct fs *fs, struct node *node, const struct fuse_file_info *fi)
-{
-	struct stat st;
-
-	return fi->flags & O_TRUNC && locate_stat(fs, node, &st) == 0 && many_pages(&st);
-}
-
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -139,7 +135,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (d.node->type == NODE_TREE)
 		tree_open(fs, req, d.node, fi);
 	else
-		defer_if(fs, tree_data_waits(d.node) || empties_much(fs, d.node, fi), &d, open_now);
+		defer_if(fs, tree_data_waits(d.node) || (must_not_wait(fs) && fi->flags & O_TRUNC), &d, open_now);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -159,7 +155,6 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
-	struct stat st;
 
 	if (d.node->type == NODE_TREE) {
 		tree_release(fs, fi);
@@ -167,6 +162,5 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	/* The last close of an unlinked object frees its pages. */
-	defer_if(fs, fstat(handle_of(fi)->fd, &st) == 0 && st.st_nlink == 0 && many_pages(&st), &d,
-		release_now);
+	defer_if(fs, must_not_wait(fs), &d, release_now);
 }

@@ -17,18 +17,12 @@ void reply_result(fuse_req_t req, int result)
 }
 
 /*
- * How long the kernel may believe a reply.
- *
- * The tree's fixed places never change, and what they say is made when they are opened. For the
- * rest nothing may be kept, unless the user said so by option; but to ask for the attributes that
- * came with the name a moment before, within the same system call, is to ask twice. So a name
- * comes with attributes that hold for the least time the kernel knows, a tick of its clock: each
- * use of a path looks the name up anew and gets new ones. A file that somebody has open is used
- * without its name, and gets no such tick; one that is opened loses it (reply_open()). What is
- * left is a descriptor of O_PATH, which may see attributes that are one tick old.
+ * How long the kernel may believe a reply. The tree's fixed places never change, and what they say
+ * is made when they are opened. Of the rest nothing may be kept, unless the user said so by option:
+ * not even the attributes that come with a name until they are used within the same system call,
+ * for the kernel may give them to another one that began later.
  */
 #define FOR_EVER 1e6
-#define ONE_TICK 2e-9
 
 static double entry_timeout(const struct fs *fs, const struct node *node)
 {
@@ -40,13 +34,6 @@ static double attr_timeout(const struct fs *fs, const struct node *node)
 	return tree_is_fixed(node) ? FOR_EVER : fs->options.attr_timeout;
 }
 
-static double attr_timeout_of_name(const struct fs *fs, const struct node *node)
-{
-	double timeout = attr_timeout(fs, node);
-
-	return timeout == 0 && !node_is_open(node) ? ONE_TICK : timeout;
-}
-
 static struct fuse_entry_param entry_param(struct fs *fs, const struct node *node,
 	const struct stat *st)
 {
@@ -54,7 +41,7 @@ static struct fuse_entry_param entry_param(struct fs *fs, const struct node *nod
 		.ino = node_id(fs->nodes, node),
 		.generation = node->ino,
 		.attr = *st,
-		.attr_timeout = attr_timeout_of_name(fs, node),
+		.attr_timeout = attr_timeout(fs, node),
 		.entry_timeout = entry_timeout(fs, node),
 	};
 }
@@ -76,11 +63,7 @@ void reply_attr(struct fs *fs, fuse_req_t req, const struct node *node, const st
 
 void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi)
 {
-	int r;
-
-	if (fs->options.attr_timeout == 0)
-		fuse_lowlevel_notify_inval_inode(fs->session, node_id(fs->nodes, handle->node), -1, 0);
-	r = fuse_reply_open(req, fi);
+	int r = fuse_reply_open(req, fi);
 	if (r < 0)
 		handle_free(fs, handle);
 	sent(r);

@@ -4,9 +4,11 @@
 #include "background.h"
 #include "defer.h"
 #include "identity.h"
+#include "lock-wait.h"
 #include "log.h"
 #include "mountinfo.h"
 #include "ops.h"
+#include "serve.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -191,8 +193,8 @@ int session_mount(struct fs *fs)
 		log_failure("libfuse did not accept the options", "see shmtree --help");
 		return -1;
 	}
-	if (fuse_set_signal_handlers(fs->session) < 0) {
-		log_failure("signal handlers could not be set", "this should not happen");
+	if (serve_init(fs) < 0) {
+		log_failure("signal handlers could not be set", "there may be too many open files");
 		return -1;
 	}
 	if (fuse_session_mount(fs->session, fs->options.mountpoint) < 0) {
@@ -228,45 +230,54 @@ static int settle_protocol(struct fs *fs)
 }
 
 /*
- * With passthrough one thread is best (defer.h). Without, it copies the data as well: then as many
+ * With passthrough one thread is best (serve.h). Without, it copies the data as well: then as many
  * as there are cores, up to a few.
  */
 static unsigned serving_threads(const struct fs *fs)
 {
+	if (fs->options.cmdline.singlethread)
+		return 1;
 	if (fs->options.cmdline.max_threads != DEFAULT_MAX_THREADS)
 		return fs->options.cmdline.max_threads;
 	return fs->passthrough ? 1 : CLAMP(g_get_num_processors(), 1, 4);
 }
 
+/* What came by io_uring libfuse serves by a thread for each core, which only its own loop ends. */
+static int serve_io_uring(struct fs *fs)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int r;
+
+	fuse_loop_cfg_set_max_threads(config, 1);
+	r = fuse_session_loop_mt(fs->session, config);
+	fuse_loop_cfg_destroy(config);
+	return r;
+}
+
 int session_serve(struct fs *fs)
 {
-	struct fuse_loop_config *config;
 	int r = settle_protocol(fs);
 
-	if (r == 0 && fs->options.cmdline.singlethread) {
-		r = fuse_session_loop(fs->session);
-	} else if (r == 0) {
-		config = fuse_loop_cfg_create();
-		fuse_loop_cfg_set_clone_fd(config, fs->options.cmdline.clone_fd);
-		fuse_loop_cfg_set_max_threads(config, serving_threads(fs));
-		r = fuse_session_loop_mt(fs->session, config);
-		fuse_loop_cfg_destroy(config);
-	}
-	/* A positive value is the signal that ended it. */
+	if (r == 0)
+		r = fs->io_uring ? serve_io_uring(fs) : serve(fs, serving_threads(fs));
 	if (r < 0)
 		log_line("serving the mount failed: %s", g_strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/*
+ * While answers are still under way the connection's descriptor must stay what it is: were it
+ * closed, its number could become some segment's, and an answer be written into that.
+ */
 void session_end(struct fs *fs)
 {
-	if (fs->session) {
-		fuse_remove_signal_handlers(fs->session);
-		fuse_session_unmount(fs->session);
-	}
-	if (fs->workers)
-		defer_stop(fs);
-	if (fs->session)
-		fuse_session_destroy(fs->session);
+	if (!fs->session)
+		return;
+	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
+		fs->stuck = true;
+	fuse_session_unmount(fs->session);
+	if (fs->stuck)
+		_exit(EXIT_FAILURE);
+	fuse_session_destroy(fs->session);
 	fs->session = NULL;
 }

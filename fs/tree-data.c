@@ -108,14 +108,16 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 {
 	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
 	g_autofree struct tree_data *data = data_copy(fs, node);
-	struct ownership owner = pin->owner;
+	struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
 	int r;
+
+	if (!pin->opened)
+		owner = pin->owner;
 
 	if (data->item.fixed_size && flags & O_TRUNC)
 		return -EPERM;
-	if (data->item.stamp == pin->generation)
-		return 0;
-	if (pin->opened) {
+	/* What the kernel believes of the owner may be older than what the segment says by now. */
+	if (pin->opened && data->item.stamp != pin->generation) {
 		r = check_joined(fs, node, pin, &owner);
 		if (r < 0)
 			return r;
@@ -124,6 +126,14 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 	return identity_permits(req, &owner,
 		       (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE]) ?
 		0 : -EACCES;
+}
+
+int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
+
+	return identity_permits(req, &owner, W_OK) ? 0 : -EACCES;
 }
 
 /*

@@ -69,3 +69,9 @@ int tree_data_stat(struct fs *fs, struct node *node, struct stat *out);
  */
 int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
 	int *to_set);
+
+/*
+ * Whether the caller may change the bytes or times of a `data` file by its path. The file behind it
+ * may be less strict than the segment is (a memfd is 0777): its own word is not enough.
+ */
+int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node);

@@ -149,31 +149,16 @@ static void fill_stat(const struct node *node, const struct item *item, struct s
 	out->st_atim = out->st_ctim = out->st_mtim;
 }
 
-static void getattr_item(struct fs *fs, struct deferred *d)
+int tree_stat(struct fs *fs, struct node *node, struct stat *out)
 {
 	g_autofree struct item *item = NULL;
-	struct stat st;
-	int r = tree_stat_item(fs, d->node, d->node->name, &item);
+	int r = 0;
 
-	if (r < 0) {
-		reply_result(d->req, r == -ENOENT ? -ESTALE : r);
-		return;
-	}
-	fill_stat(d->node, item, &st);
-	reply_attr(fs, d->req, d->node, &st);
-}
-
-void tree_getattr(struct fs *fs, fuse_req_t req, struct node *node)
-{
-	struct deferred d = { .req = req, .node = node };
-	struct stat st;
-
-	if (node->entry->type == TREE_ITEM) {
-		defer_if(fs, tree_waits(node), &d, getattr_item);
-		return;
-	}
-	fill_stat(node, NULL, &st);
-	reply_attr(fs, req, node, &st);
+	if (node->entry->type == TREE_ITEM)
+		r = tree_stat_item(fs, node, node->name, &item);
+	if (r == 0)
+		fill_stat(node, item, out);
+	return r == -ENOENT ? -ESTALE : r;
 }
 
 /* Names */

@@ -47,13 +47,15 @@ extern const struct tree_entry tree_files[];
 
 /* Handlers of requests on tree nodes, which reply. `parent` NULL: the root of the mount. */
 void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
-void tree_getattr(struct fs *fs, fuse_req_t req, struct node *node);
 void tree_readlink(struct fs *fs, fuse_req_t req, struct node *node);
 void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode);
 void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
 void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
 void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
 void tree_release(struct fs *fs, struct fuse_file_info *fi);
+
+/* What stat(1) shows of it; -ESTALE if it stands for something that has gone. */
+int tree_stat(struct fs *fs, struct node *node, struct stat *out);
 
 /* The names in a directory of the tree, for a listing; `visit` gets a stat's ino and type. */
 typedef void (*tree_name_visitor)(const char *name, uint64_t ino, mode_t type, void *data);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "serve.h"
+
+#include "lock-wait.h"
+#include "log.h"
+#include "util.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+/* A moment: longer than a request takes, shorter than a person notices. */
+#define MOMENT_MS 5
+
+/* With nothing to do for so many moments, the watcher sleeps until there is. */
+#define REST_AFTER 40
+
+/* Readers at most, relieved ones included. */
+#define READERS_MAX 256
+
+/* How many moments the end waits for readers that are still at a request. */
+#define PATIENCE 400
+
+struct reader {
+	struct server *server;
+	pthread_t thread;
+	gint requests; /* begun, and finished: odd while at one; atomic */
+	gint seen;     /* the watcher's: `requests` when it last looked */
+	gint relieved; /* another one has its place; set under the server's lock, read without */
+};
+
+struct server {
+	struct fs *fs;
+	GMutex lock;
+	GPtrArray *readers; /* of struct reader *; guarded */
+	unsigned wanted;    /* constant: readers that are not relieved */
+	gint resting;       /* the watcher sleeps; atomic */
+	int error;          /* guarded */
+};
+
+/* What a signal's handler reaches: the session to end, and the watcher's sleep. */
+static struct fuse_session *signalled_session;
+static int stirred = -1; /* an eventfd */
+
+static void stir(void)
+{
+	uint64_t one = 1;
+	ssize_t n = write(stirred, &one, sizeof one);
+
+	(void)n; /* it is non-blocking, and full only when the watcher is stirred anyway */
+}
+
+static void end_session(int signal)
+{
+	int saved = errno;
+
+	(void)signal;
+	fuse_session_exit(signalled_session);
+	stir();
+	errno = saved;
+}
+
+int serve_init(struct fs *fs)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+	struct sigaction action = { .sa_handler = end_session }, old;
+
+	stirred = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (stirred < 0)
+		return -errno;
+	signalled_session = fs->session;
+	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+/* Readers */
+
+static unsigned active_locked(const struct server *server)
+{
+	unsigned active = 0;
+
+	for (guint i = 0; i < server->readers->len; i++)
+		active += !((struct reader *)g_ptr_array_index(server->readers, i))->relieved;
+	return active;
+}
+
+/* After a request: false if the reader has been relieved meanwhile, and its relief suffices. */
+static bool still_needed(struct reader *reader)
+{
+	struct server *server = reader->server;
+
+	if (!g_atomic_int_get(&reader->relieved))
+		return true;
+	g_mutex_lock(&server->lock);
+	if (active_locked(server) < server->wanted)
+		g_atomic_int_set(&reader->relieved, FALSE);
+	g_mutex_unlock(&server->lock);
+	return !g_atomic_int_get(&reader->relieved);
+}
+
+static void end_reader(struct reader *reader, int result)
+{
+	struct server *server = reader->server;
+
+	g_mutex_lock(&server->lock);
+	if (result < 0)
+		server->error = result;
+	g_ptr_array_remove_fast(server->readers, reader);
+	stir();
+	g_mutex_unlock(&server->lock);
+	g_free(reader);
+}
+
+static void *read_requests(void *data)
+{
+	struct reader *reader = data;
+	struct fuse_session *session = reader->server->fs->session;
+	struct fuse_buf buf = { 0 };
+	int r = 0;
+
+	while (!fuse_session_exited(session)) {
+		r = fuse_session_receive_buf(session, &buf);
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		g_atomic_int_inc(&reader->requests);
+		if (g_atomic_int_get(&reader->server->resting) &&
+			g_atomic_int_compare_and_exchange(&reader->server->resting, TRUE, FALSE))
+			stir();
+		fuse_session_process_buf(session, &buf);
+		g_atomic_int_inc(&reader->requests);
+		if (!still_needed(reader))
+			break;
+	}
+	free(buf.mem);
+	/* Without a connection there is nothing left to serve, for any of them. */
+	if (r <= 0 && r != -EINTR)
+		fuse_session_exit(session);
+	end_reader(reader, MIN(r, 0));
+	return NULL;
+}
+
+static int add_reader_locked(struct server *server)
+{
+	struct reader *reader = g_new0(struct reader, 1);
+	pthread_attr_t attr;
+	int r;
+
+	reader->server = server;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	g_ptr_array_add(server->readers, reader);
+	r = pthread_create(&reader->thread, &attr, read_requests, reader);
+	pthread_attr_destroy(&attr);
+	if (r == 0)
+		return 0;
+	g_ptr_array_remove_fast(server->readers, reader);
+	g_free(reader);
+	return -r;
+}
+
+/* The watcher */
+
+/* Relieves who is where it was at the last look. Returns whether anybody has done anything. */
+static bool look(struct server *server)
+{
+	bool active = false;
+
+	g_mutex_lock(&server->lock);
+	for (guint i = 0; i < server->readers->len; i++) {
+		struct reader *reader = g_ptr_array_index(server->readers, i);
+		gint requests = g_atomic_int_get(&reader->requests);
+
+		active |= requests != reader->seen || requests & 1;
+		if (requests == reader->seen && requests & 1)
+			g_atomic_int_set(&reader->relieved, TRUE);
+		reader->seen = requests;
+	}
+	while (active_locked(server) < server->wanted && server->readers->len < READERS_MAX &&
+		!fuse_session_exited(server->fs->session))
+		if (add_reader_locked(server) < 0)
+			break; /* at the next look, then */
+	g_mutex_unlock(&server->lock);
+	return active;
+}
+
+static void nap(int milliseconds)
+{
+	struct pollfd sleep = { .fd = stirred, .events = POLLIN };
+	uint64_t count;
+
+	if (poll(&sleep, 1, milliseconds) > 0 && read(stirred, &count, sizeof count) < 0)
+		log_line("the watcher's event could not be read: %s", g_strerror(errno));
+}
+
+static void watch(struct server *server)
+{
+	unsigned idle = 0;
+
+	while (!fuse_session_exited(server->fs->session)) {
+		idle = look(server) ? 0 : idle + 1;
+		if (idle < REST_AFTER) {
+			nap(MOMENT_MS);
+			continue;
+		}
+		/* A request that begins just now is seen by the look, or sees this and stirs. */
+		g_atomic_int_set(&server->resting, TRUE);
+		if (!look(server))
+			nap(-1);
+		g_atomic_int_set(&server->resting, FALSE);
+		idle = 0;
+	}
+}
+
+/* Brings the readers out of their read(2), and gives those at a request time to answer it. */
+static bool stop_readers(struct server *server)
+{
+	unsigned left = 1;
+
+	for (unsigned i = 0; i < PATIENCE && left > 0; i++) {
+		g_mutex_lock(&server->lock);
+		left = server->readers->len;
+		for (guint k = 0; k < left; k++)
+			pthread_kill(((struct reader *)g_ptr_array_index(server->readers, k))->thread,
+				INTERRUPT_SIGNAL);
+		g_mutex_unlock(&server->lock);
+		if (left > 0)
+			nap(MOMENT_MS);
+	}
+	return left == 0;
+}
+
+int serve(struct fs *fs, unsigned readers)
+{
+	/* Not on the stack: it outlives this call with a reader that cannot be stopped. */
+	struct server *server = g_new0(struct server, 1);
+	int r;
+
+	server->fs = fs;
+	server->wanted = readers;
+	server->readers = g_ptr_array_new();
+	g_mutex_init(&server->lock);
+	watch(server);
+	if (!stop_readers(server)) {
+		fs->stuck = true;
+		return 0;
+	}
+	r = server->error;
+	g_ptr_array_unref(server->readers);
+	g_mutex_clear(&server->lock);
+	g_free(server);
+	return r;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The threads that read requests from /dev/fuse.
+ *
+ * As few as possible: a single reader answers from the caller's core, and with several each wakes
+ * another one, which is most of what a request costs. But a request may take long all the same: it
+ * frees gigabytes, or waits for a lock on an inode that somebody makes it wait for. So each reader
+ * is watched, and one that has been at the same request for a moment is relieved by another; when
+ * it comes back and is not needed, it ends.
+ */
+#pragma once
+
+#include "fs.h"
+
+/* Has SIGHUP, SIGINT and SIGTERM end the session. 0 or a negative errno. */
+int serve_init(struct fs *fs);
+
+/*
+ * Serves with `readers` threads until the session ends: 0, or a negative errno. Sets fs->stuck if a
+ * request is under way that does not come to an end.
+ */
+int serve(struct fs *fs, unsigned readers);
