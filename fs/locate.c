@@ -48,9 +48,14 @@ static int open_object(struct fs *fs, struct node *node)
 
 int locate_segment(struct fs *fs, struct node *node, struct pin *out)
 {
+	int kept;
+
 	if (node->data)
 		return tree_data_open(fs, node, out);
 	out->fd = open_object(fs, node);
+	kept = g_atomic_int_get(&node->kept);
+	if (out->fd < 0 && kept)
+		out->fd = fs_reopen(fs, kept - 1, O_PATH);
 	return out->fd < 0 ? out->fd : 0;
 }
 
@@ -64,11 +69,14 @@ int locate_name(struct fs *fs, const char *name, struct stat *out)
 static int stat_object(struct fs *fs, struct node *node, struct stat *out)
 {
 	g_autofree char *name = node_dup_name(fs->nodes, node);
-	int r = locate_name(fs, name, out);
+	int kept, r = locate_name(fs, name, out);
 
-	if (r < 0)
-		return stale(r);
-	return out->st_ino == node->ino ? 0 : -ESTALE;
+	if (r == 0 && out->st_ino == node->ino)
+		return 0;
+	kept = g_atomic_int_get(&node->kept);
+	if (kept)
+		return fstat(kept - 1, out) < 0 ? -errno : 0;
+	return r < 0 ? stale(r) : -ESTALE;
 }
 
 int locate_stat(struct fs *fs, struct node *node, struct stat *out)

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <malloc.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Inode numbers of tree nodes have this bit; those of segments have a class below it at most. */
 #define TREE_INO_BIT (UINT64_C(1) << 63)
@@ -60,9 +61,16 @@ static void node_free(struct node *node)
 	g_free(node);
 }
 
+static void close_kept(int kept)
+{
+	if (kept)
+		close(kept - 1);
+}
+
 static gboolean free_each(gpointer key, gpointer value, gpointer data)
 {
 	(void)value, (void)data;
+	close_kept(((struct node *)key)->kept);
 	node_free(key);
 	return TRUE;
 }
@@ -86,20 +94,27 @@ fuse_ino_t node_id(struct node_table *table, const struct node *node)
 	return node == &table->root ? FUSE_ROOT_ID : (uintptr_t)node;
 }
 
-/* Frees the node if nobody knows it any more, and then its parent the same way. */
-static void release_locked(struct node_table *table, struct node *node)
+/*
+ * Frees the node if nobody knows it any more, and then its parent the same way. Returns what it had
+ * `kept`, to be closed without the lock: that may free gigabytes.
+ */
+static int release_locked(struct node_table *table, struct node *node)
 {
+	int kept = 0;
+
 	while (node && node->type != NODE_ROOT && node->nlookup == 0 && node->refs == 0) {
 		struct node *parent = node->type == NODE_TREE ? node->parent : NULL;
 
 		if (!node->orphan)
 			g_hash_table_remove(table->nodes, node);
+		kept |= node->kept; /* of an object: it has no parent, and is the only one freed */
 		node_free(node);
 		table->forgotten++;
 		if (parent)
 			parent->refs--;
 		node = parent;
 	}
+	return kept;
 }
 
 /*
@@ -203,13 +218,16 @@ struct node *node_lookup_tree(struct node_table *table, struct node *parent,
 
 void node_forget(struct node_table *table, struct node *node, uint64_t nlookup)
 {
+	int kept;
+
 	if (node->type == NODE_ROOT)
 		return;
 	g_mutex_lock(&table->lock);
 	g_assert(node->nlookup >= nlookup);
 	node->nlookup -= nlookup;
-	release_locked(table, node);
+	kept = release_locked(table, node);
 	g_mutex_unlock(&table->lock);
+	close_kept(kept);
 	trim(table);
 }
 
@@ -231,11 +249,14 @@ void node_ref(struct node_table *table, struct node *node)
 
 void node_unref(struct node_table *table, struct node *node)
 {
+	int kept;
+
 	g_mutex_lock(&table->lock);
 	g_assert(node->refs > 0);
 	node->refs--;
-	release_locked(table, node);
+	kept = release_locked(table, node);
 	g_mutex_unlock(&table->lock);
+	close_kept(kept);
 }
 
 void node_renamed(struct node_table *table, uint64_t ino, const char *name)
@@ -248,6 +269,21 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name)
 	if (node)
 		set_name(node, name);
 	g_mutex_unlock(&table->lock);
+}
+
+bool node_keep(struct node_table *table, uint64_t ino, int fd)
+{
+	struct node model = { .type = NODE_SEGMENT, .ino = ino };
+	struct node *node;
+
+	g_mutex_lock(&table->lock);
+	node = g_hash_table_lookup(table->nodes, &model);
+	if (node && node->kept)
+		node = NULL;
+	if (node)
+		g_atomic_int_set(&node->kept, fd + 1);
+	g_mutex_unlock(&table->lock);
+	return node != NULL;
 }
 
 char *node_dup_name(struct node_table *table, struct node *node)

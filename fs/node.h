@@ -14,7 +14,9 @@
  * descriptor: a name and an identity, some 100 bytes. While the file is open, an `opened` hangs on
  * it, with a descriptor that reaches the file whatever happens to the name (opened.h).
  * A name is only a hint: who follows it compares the inode number and says ESTALE when it leads
- * elsewhere, on which the kernel looks the path up again.
+ * elsewhere, on which the kernel looks the path up again. It does so once: so that names which
+ * come and go all the time work as on tmpfs, an object that is unlinked through the mount keeps a
+ * descriptor until the kernel forgets it, which is at once if nobody is about to use it.
  *
  * A *tree* node is a directory, attribute file or link under .shmtree: its entry in the table of
  * tree.c, its parent and its name. It refers to a segment only by that name. A child keeps its
@@ -47,6 +49,7 @@ struct node {
 	uint32_t refs;
 	enum node_type type;
 	bool orphan; /* no longer in the table: its inode number is another segment's */
+	int kept;    /* an object that was unlinked through the mount: an O_PATH descriptor + 1; else 0 */
 	union {
 		struct opened *opened; /* segment: while it is open; set under the table's lock */
 		struct node *parent;   /* tree: referenced; NULL for .shmtree itself */
@@ -94,6 +97,12 @@ void node_unref(struct node_table *table, struct node *node);
 
 /* The object of that inode goes by that name now; nothing if the kernel does not know it. */
 void node_renamed(struct node_table *table, uint64_t ino, const char *name);
+
+/*
+ * Keeps the descriptor on the object of that inode, to reach it by once it has no name: false, and
+ * the descriptor stays the caller's, if the kernel does not know the object.
+ */
+bool node_keep(struct node_table *table, uint64_t ino, int fd);
 
 /* Whether some handle is on it: true from before the open is answered. */
 static inline bool node_is_open(const struct node *node)

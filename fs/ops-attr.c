@@ -8,7 +8,6 @@
 #include "reply.h"
 #include "tree.h"
 #include "tree-data.h"
-#include "util.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -108,14 +107,11 @@ struct change {
 
 static int change_size(const struct change *change)
 {
-	auto_fd fd = -1;
-
 	/* A descriptor open for writing stays so, whatever the mode is by now. */
-	if (change->size_fd >= 0)
-		return ftruncate(change->size_fd, change->attr->st_size) < 0 ? -errno : 0;
-	/* Not truncate(2): that waits for whoever has a lease on the file. */
-	fd = open(change->path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 || ftruncate(fd, change->attr->st_size) < 0 ? -errno : 0;
+	int r = change->size_fd >= 0 ? ftruncate(change->size_fd, change->attr->st_size) :
+				       truncate(change->path, change->attr->st_size);
+
+	return r < 0 ? -errno : 0;
 }
 
 static int change_owner(const struct change *change)

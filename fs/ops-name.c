@@ -7,6 +7,7 @@
 #include "opened.h"
 #include "reply.h"
 #include "tree.h"
+#include "util.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -133,16 +134,43 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		reply_entry(fs, req, node_lookup_object(fs->nodes, st.st_ino, name), &st);
 }
 
+/* Before a name goes: a descriptor of its object. What is not an object is not there. */
+static int hold_object(struct fs *fs, const char *name)
+{
+	auto_fd fd = openat(fs->shm_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -ENOENT;
+	return steal_fd(&fd);
+}
+
+/* After it has gone: who is about to use the object, and has looked it up, can. */
+static void keep_object(struct fs *fs, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_nlink > 0 || !node_keep(fs->nodes, st.st_ino, fd))
+		close(fd);
+}
+
 static void unlink_now(struct fs *fs, struct deferred *d)
 {
 	struct identity id;
-	int r;
+	int r, fd = hold_object(fs, d->name);
 
+	if (fd < 0) {
+		reply_result(d->req, fd);
+		return;
+	}
 	identity_begin(&id, d->req);
 	do
 		r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
 	while (identity_retry(&id, r));
 	identity_end(&id);
+	keep_object(fs, fd);
 	reply_result(d->req, r);
 }
 
@@ -150,14 +178,10 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	struct deferred d = { .req = req };
-	struct stat st;
 	int r = may_name(req, parent, name);
 
 	if (r == 0 && g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
 		r = -ENAMETOOLONG;
-	/* What is not an object is not there. */
-	if (r == 0)
-		r = locate_name(fs, name, &st);
 	if (r < 0)
 		reply_result(req, r);
 	else
@@ -184,13 +208,15 @@ static void follow_rename(struct fs *fs, const char *name)
 static void rename_now(struct fs *fs, struct deferred *d)
 {
 	struct identity id;
-	int r;
+	int r, replaced = hold_object(fs, d->new_name);
 
 	identity_begin(&id, d->req);
 	do
 		r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ? -errno : 0;
 	while (identity_retry(&id, r));
 	identity_end(&id);
+	if (replaced >= 0)
+		keep_object(fs, replaced);
 	if (r == 0) {
 		follow_rename(fs, d->new_name);
 		if (d->flags & RENAME_EXCHANGE)
