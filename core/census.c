@@ -9,6 +9,7 @@
 #include "census.h"
 
 #include "reader.h"
+#include "share.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,8 +73,18 @@ static int open_reader(struct census *census, const struct census_backend *backe
 	return error;
 }
 
+/* Then it overcounts, which nothing but this line tells. */
+static void note_sharing(const struct census *census, const struct proc *proc, GString *missing)
+{
+	if (census->backend->compares && !share_can_tell(proc))
+		g_string_append_printf(missing,
+			"%skcmp(2) does not work here: what processes share counts for each",
+			missing->len ? "; " : "");
+}
+
 /* Opens the first back end that works, or the one that was chosen. */
-static int open_backend(struct census *census, enum census_backend_choice choice)
+static int open_backend(struct census *census, const struct proc *proc,
+	enum census_backend_choice choice)
 {
 	const char *chosen = choice_name(choice);
 	g_autoptr(GString) missing = g_string_new(NULL);
@@ -92,6 +103,8 @@ static int open_backend(struct census *census, enum census_backend_choice choice
 	}
 	if (chosen)
 		g_string_assign(missing, "chosen by option");
+	if (!error)
+		note_sharing(census, proc, missing);
 	if (missing->len && !error)
 		census->why_not_better = g_string_free(g_steal_pointer(&missing), FALSE);
 	return error;
@@ -100,7 +113,7 @@ static int open_backend(struct census *census, enum census_backend_choice choice
 int census_new(const struct census_config *config, struct census **out)
 {
 	struct census *census = g_new0(struct census, 1);
-	struct proc *proc;
+	struct proc *proc = NULL;
 	int error = proc_open(config->proc, &proc);
 
 	g_mutex_init(&census->lock);
@@ -108,12 +121,11 @@ int census_new(const struct census_config *config, struct census **out)
 	census->proc = g_strdup(config->proc);
 	census->self = config->self;
 	census->patience = patience_new();
-	if (!error) {
-		proc_close(proc);
-		error = devices_init(&census->next_devices, config->shm_dev);
-	}
 	if (!error)
-		error = open_backend(census, config->backend);
+		error = devices_init(&census->next_devices, config->shm_dev);
+	if (!error)
+		error = open_backend(census, proc, config->backend);
+	proc_close(proc);
 	if (error) {
 		census_free(census);
 		return error;

@@ -254,5 +254,6 @@ uint32_t proc_namespace(int dir, const char *name)
 		return 0;
 	link[n] = '\0';
 	bracket = strchr(link, '[');
+	errno = EPROTO;
 	return bracket && sscanf(bracket, "[%u]", &number) == 1 ? number : 0;
 }

@@ -79,7 +79,7 @@ int proc_list_descriptors(int dir, GArray *fds);
 /* A directory descriptor of /proc/PID/task/TID, which the caller closes. */
 int proc_open_thread(int dir, pid_t tid);
 
-/* The inode number of a namespace ("ipc", "mnt"): 0 where it cannot be told. */
+/* The inode number of a namespace ("ipc", "mnt"): 0, with errno, where it cannot be told. */
 uint32_t proc_namespace(int dir, const char *name);
 
 /* Reads a small file to the end, whatever a single read gives. The count, or a negative errno. */

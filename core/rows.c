@@ -22,6 +22,7 @@ void rows_init(struct rows *rows, const struct proc *proc, const struct devices 
 		.spaces = spaces,
 		.mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping)),
 		.descriptors = g_array_new(FALSE, FALSE, sizeof(struct descriptor)),
+		.can_compare = proc_is_own(proc) && share_can_tell(proc),
 		.own_ipc = self < 0 ? 0 : proc_namespace(self, "ipc"),
 	};
 }
@@ -36,14 +37,20 @@ static void enter(struct rows *rows, int dir)
 {
 	rows->dir = dir;
 	rows->ipc = -1;
+	rows->error = 0;
 }
 
-/* Only System V segments need it, and few processes have any. */
+/*
+ * Only System V segments need it, and few processes have any. Without it a segment might be taken
+ * for one of ours: then the process is one that could not be read.
+ */
 static uint32_t ipc_namespace(struct rows *rows)
 {
 	if (rows->ipc < 0) {
 		uint32_t ns = proc_namespace(rows->dir, "ipc");
 
+		if (!ns && rows->own_ipc)
+			rows->error = -errno;
 		rows->ipc = ns == rows->own_ipc ? 0 : ns;
 	}
 	return (uint32_t)rows->ipc;
@@ -128,12 +135,14 @@ int rows_read_mappings(struct rows *rows, int dir,
 {
 	struct maps_sink sink = {.look = look, .row = add_mapping, .data = rows};
 	auto_fd fd = openat(dir, "maps", O_RDONLY | O_CLOEXEC);
+	int error;
 
 	g_array_set_size(rows->mappings, 0);
 	if (fd < 0)
 		return gone(-errno);
 	enter(rows, dir);
-	return read_maps(fd, &sink);
+	error = read_maps(fd, &sink);
+	return error ? error : gone(rows->error);
 }
 
 /* The mode of the open file description, or a negative errno. */
@@ -217,7 +226,7 @@ static int add_descriptors(struct rows *rows, int dir)
 		if (error == -ENOENT || error == -ESRCH)
 			error = 0;
 	}
-	return error;
+	return error ? error : gone(rows->error);
 }
 
 int rows_read_descriptors(struct rows *rows, int dir)
@@ -226,40 +235,67 @@ int rows_read_descriptors(struct rows *rows, int dir)
 	return add_descriptors(rows, dir);
 }
 
-static bool table_is_read(GArray *tables, pid_t tid)
+/*
+ * Where among the threads that stand for the tables read, in kcmp's order, this one's table belongs;
+ * `known` if it is there. -ESRCH if one that stands for a table has gone: what the others share with
+ * it cannot be told any more.
+ */
+static int find_table(const GArray *tables, pid_t tid, bool *known)
 {
-	for (guint i = 0; i < tables->len; i++)
-		if (share_same_files(g_array_index(tables, pid_t, i), tid))
-			return true;
-	return false;
+	guint low = 0, high = tables->len;
+
+	*known = false;
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+		int order = share_order_files(tid, g_array_index(tables, pid_t, middle));
+
+		if (order == 2) {
+			/* One that has gone itself has no table, and all is known of it. */
+			*known = share_order_files(tid, tid) != 0;
+			return *known ? 0 : -ESRCH;
+		}
+		*known = order == 0;
+		if (*known)
+			return 0;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return (int)low;
+}
+
+/* Reads what the thread has, if nobody in `tables` has it too, and puts it there. */
+static int add_table(struct rows *rows, int dir, GArray *tables, pid_t tid)
+{
+	struct proc_stat stat;
+	bool known;
+	int error, at = find_table(tables, tid, &known);
+
+	if (at < 0 || known)
+		return known ? 0 : at;
+	auto_fd thread = proc_open_thread(dir, tid);
+	/* One that ends has no table, which denies itself to all but root. */
+	if (thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_has_no_mm(&stat))
+		return 0;
+	error = add_descriptors(rows, thread);
+	g_array_insert_val(tables, (guint)at, tid);
+	return error == -ENOENT || error == -ESRCH ? 0 : error;
 }
 
 int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	struct proc_stat stat;
 	struct stat st;
 	int error;
 
 	/* A directory for each thread, "." and "..". */
-	if (!proc_is_own(rows->proc) || fstatat(dir, "task", &st, 0) < 0 || st.st_nlink <= 3)
+	if (!rows->can_compare || fstatat(dir, "task", &st, 0) < 0 || st.st_nlink <= 3)
 		return 0;
 	error = proc_list_threads(dir, tids);
 	g_array_append_val(tables, task);
-	for (guint i = 0; i < tids->len && !error; i++) {
-		pid_t tid = g_array_index(tids, pid_t, i);
-
-		if (table_is_read(tables, tid))
-			continue;
-		auto_fd thread = proc_open_thread(dir, tid);
-		/* One that ends has no table, which denies itself to all but root. */
-		if (thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_has_no_mm(&stat))
-			continue;
-		error = add_descriptors(rows, thread);
-		if (error == -ENOENT || error == -ESRCH)
-			error = 0;
-		g_array_append_val(tables, tid);
-	}
+	for (guint i = 0; i < tids->len && !error; i++)
+		error = add_table(rows, dir, tables, g_array_index(tids, pid_t, i));
 	return gone(error);
 }

@@ -19,6 +19,8 @@ struct rows {
 	/* private to rows.c */
 	uint32_t own_ipc;    /* our IPC namespace; 0: unknown */
 	int dir;             /* of the process being read */
+	bool can_compare;    /* descriptor tables, by kcmp(2) */
+	int error;           /* in reading it, or 0 */
 	int64_t ipc;         /* its IPC namespace, as keys have it; -1: not looked up yet */
 };
 

@@ -32,6 +32,7 @@ static int open_query(const struct census_source *source, void **out, const char
 
 const struct census_backend census_backend_query = {
 	.name = "query",
+	.compares = true,
 	.open = open_query,
 	.pass = pass,
 	.blind = scan_blind,
@@ -40,6 +41,7 @@ const struct census_backend census_backend_query = {
 
 const struct census_backend census_backend_text = {
 	.name = "text",
+	.compares = true,
 	.open = open_text,
 	.pass = pass,
 	.blind = scan_blind,

@@ -30,7 +30,12 @@ struct scan {
 	maps_reader read_maps;
 };
 
-enum outcome { READ, GONE, UNREADABLE };
+enum outcome {
+	READ,
+	NONE, /* it has no address space, and will have none */
+	GONE, /* who comes by this pid is somebody else */
+	UNREADABLE,
+};
 
 /* A pass under way. */
 struct pass {
@@ -183,16 +188,32 @@ static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 		if (error)
 			return error == -ESRCH ? GONE : UNREADABLE;
 		if (proc_is_kernel_thread(&stat))
-			return GONE;
+			return NONE;
 		error = read_process(pass, pid, dir, &stat);
 		if (!error)
 			return READ;
 		if (error == -ENOENT)
-			return GONE;
+			return NONE;
 		if (error != -ESRCH)
 			return UNREADABLE;
 	}
 	return UNREADABLE;
+}
+
+static int by_number(gconstpointer a, gconstpointer b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* If the pid is listed again, it is a new process's. */
+static void strike_out(struct pass *pass, pid_t pid)
+{
+	guint at;
+
+	if (g_array_binary_search(pass->known, &pid, by_number, &at))
+		g_array_remove_index(pass->known, at);
 }
 
 static enum outcome scan_process(struct pass *pass, pid_t pid)
@@ -200,12 +221,16 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	auto_fd dir = proc_open_pid(pass->scan->source.proc, pid);
 	enum outcome outcome;
 
-	if (dir < 0)
-		return is_denial(dir) ? UNREADABLE : GONE;
-	if (!patience_begin(pid, 0))
-		return UNREADABLE;
-	outcome = try_process(pass, pid, dir);
-	patience_end();
+	if (dir < 0) {
+		outcome = is_denial(dir) ? UNREADABLE : GONE;
+	} else if (!patience_begin(pid, 0)) {
+		outcome = UNREADABLE;
+	} else {
+		outcome = try_process(pass, pid, dir);
+		patience_end();
+	}
+	if (outcome == GONE)
+		strike_out(pass, pid);
 	return outcome;
 }
 
@@ -226,13 +251,6 @@ static void scan_new_process(struct pass *pass, pid_t pid)
 	pass->tally->spaces += outcome == READ;
 	pass->tally->reread += outcome == READ;
 	pass->tally->unreadable += outcome == UNREADABLE;
-}
-
-static int by_number(gconstpointer a, gconstpointer b)
-{
-	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* The pids that have appeared since the last call. */

@@ -33,11 +33,14 @@ static int compare(pid_t a, pid_t b, int type)
 	}
 }
 
-bool share_same_files(pid_t a, pid_t b)
+int share_order_files(pid_t a, pid_t b)
 {
-	int order = compare(a, b, KCMP_FILES);
+	return compare(a, b, KCMP_FILES);
+}
 
-	return order == 0 || (order == 2 && errno == ESRCH);
+bool share_can_tell(const struct proc *proc)
+{
+	return !proc_is_own(proc) || compare(getpid(), getpid(), KCMP_VM) == 0;
 }
 
 struct resolve {

@@ -26,5 +26,11 @@ enum share_stamp {
  */
 void share_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets, GArray *stale);
 
-/* Whether two threads have one descriptor table; true as well when one of them is gone. */
-bool share_same_files(pid_t a, pid_t b);
+/*
+ * How kcmp(2) orders the descriptor tables of two threads: -1, 0 (they are one), 1; or 2 when it
+ * cannot tell, as when one of the two is gone.
+ */
+int share_order_files(pid_t a, pid_t b);
+
+/* False if kcmp(2) does not work here: the kernel lacks it, or a filter forbids it. */
+bool share_can_tell(const struct proc *proc);

@@ -140,8 +140,24 @@ static void tells_kinds_and_namespaces_apart(void)
 	assert_usage(internal_key(SEGMENT_MEMFD, 3, 0), 1, 1, 0);
 	assert_usage(internal_key(SEGMENT_ANON, 3, 0), 1, 1, 0);
 	assert_usage(internal_key(SEGMENT_ANON, 4, 0), 1, 1, 0);
+	ASSERT_INT(census_report(census).unreadable, 0);
 	struct segment_key memfd = internal_key(SEGMENT_MEMFD, 3, 0);
 	ASSERT_STRING(census_name(census, &memfd), "memfd:SYSV");
+	census_release(census);
+}
+
+static void a_namespace_that_cannot_be_told_is_not_ours(void)
+{
+	start(SHM, 0);
+	uint64_t dev = census_internal_device(census);
+	recorded_link(&tree, "self", "9");
+	recorded_link(&tree, "9/ns/ipc", "ipc:[4026531839]");
+	process(9, NULL, NULL, NULL);
+	process(10, recorded_map(0x10000, "rw-s", dev, 3, "/SYSV00000000 (deleted)"), NULL, NULL);
+	recorded_link(&tree, "10/ns/ipc", "no namespace");
+	hold(CENSUS_MAPPINGS);
+	assert_usage(internal_key(SEGMENT_SYSV, 3, 0), 0, 0, 0);
+	ASSERT_INT(census_report(census).unreadable, 1);
 	census_release(census);
 }
 
@@ -386,6 +402,7 @@ static CU_TestInfo tests[] = {
 	{"counts mappings and processes", counts_mappings_and_processes},
 	{"shows who maps", shows_who_maps},
 	{"tells kinds and namespaces apart", tells_kinds_and_namespaces_apart},
+	{"a namespace that cannot be told is not ours", a_namespace_that_cannot_be_told_is_not_ours},
 	{"what the mount shows is the segment", what_the_mount_shows_is_the_segment},
 	{"another tmpfs counts once it is known", another_tmpfs_counts_once_it_is_known},
 	{"the daemon is left out", the_daemon_is_left_out},
