@@ -364,7 +364,7 @@ static bool visit_mapping(const struct space *space, const struct mapping *mappi
 {
 	const struct mapping_visit *each = data;
 	struct mapping_row row = {
-		.pid = space->pid, .uid = space->uid, .command = space->command,
+		.pid = space->pid, .task = space->task, .uid = space->uid, .command = space->command,
 		.start = mapping->start, .end = mapping->end, .offset = mapping->offset,
 	};
 
@@ -393,7 +393,7 @@ static bool visit_descriptor(const struct space *space, const struct descriptor 
 {
 	const struct descriptor_visit *each = data;
 	struct descriptor_row row = {
-		.pid = space->pid, .uid = space->uid, .command = space->command,
+		.pid = space->pid, .task = space->task, .uid = space->uid, .command = space->command,
 		.fd = descriptor->fd, .flags = descriptor->flags,
 	};
 

@@ -58,6 +58,7 @@ enum segment_state { STATE_MAPPED, STATE_OPEN, STATE_IDLE, STATE_UNKNOWN };
 /* A mapping as a row of `mappers`. Strings belong to the census, valid while it is held. */
 struct mapping_row {
 	pid_t pid;
+	pid_t task;          /* a thread of it whose /proc entries work */
 	uid_t uid;           /* effective, as ps(1) shows */
 	const char *command; /* /proc/PID/comm, unescaped */
 	uint64_t start, end; /* addresses */
@@ -66,7 +67,7 @@ struct mapping_row {
 };
 
 struct descriptor_row {
-	pid_t pid;
+	pid_t pid, task;
 	uid_t uid;
 	const char *command;
 	int fd;

@@ -47,11 +47,16 @@ int residency_of(int fd, uint64_t *resident, uint64_t *swapped)
 	char path[32];
 	auto_fd file = -1;
 
+	if (swap_is_empty())
+		return whole_is_resident(fd, resident, swapped);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	/* Never wait for somebody's lease. */
+	/*
+	 * Opening a file for reading breaks no read lease, but asks the holder of a write lease to
+	 * let go: there is no cachestat(2) without. Never wait for that.
+	 */
 	file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (file < 0)
-		return -errno;
+		return errno == EAGAIN ? 0 : -errno;
 	if (syscall(SYS_cachestat, file, &all, &counts, 0) == 0) {
 		/* What tmpfs evicts, it puts into swap. */
 		*resident = counts.nr_cache * page;
@@ -59,7 +64,7 @@ int residency_of(int fd, uint64_t *resident, uint64_t *swapped)
 		return 0;
 	}
 	/* hugetlbfs is not supported, and never swaps. */
-	if (errno == EOPNOTSUPP || (errno == ENOSYS && swap_is_empty()))
+	if (errno == EOPNOTSUPP)
 		return whole_is_resident(file, resident, swapped);
 	return errno == ENOSYS ? 0 : -errno;
 }

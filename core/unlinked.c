@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DELETED " (deleted)"
-
 void unlinked_format_id(const struct segment_key *key, bool huge, const char *name,
 	char id[NAME_MAX + 1])
 {
@@ -72,19 +70,14 @@ bool unlinked_parse_id(const char *id, enum segment_class *class, bool *huge, ui
 
 void unlinked_name(enum segment_class class, const char *shown, char name[NAME_MAX + 1])
 {
-	const char *start = shown, *slash = strrchr(shown, '/');
-	size_t length;
+	g_autofree char *copy = g_strdup(shown);
+	const char *bare = segment_bare_name(class, copy);
 
-	if (class == SEGMENT_MEMFD)
-		start += strspn(start, "/"), start += strlen("memfd:");
-	else if (slash)
-		start = slash + 1; /* no name of a file has a slash, but that of a memfd may */
-	length = class == SEGMENT_ANON ? 0 : strlen(start);
-	if (length >= strlen(DELETED) && strcmp(start + length - strlen(DELETED), DELETED) == 0)
-		length -= strlen(DELETED);
-	length = MIN(length, NAME_MAX);
-	memcpy(name, start, length);
-	name[length] = 0;
+	if (class == SEGMENT_ANON)
+		bare = "";
+	else if (class == SEGMENT_MEMFD && g_str_has_prefix(bare, "memfd:"))
+		bare += strlen("memfd:");
+	g_strlcpy(name, bare, NAME_MAX + 1);
 }
 
 /* Who may open it: see the head of unlinked.h. */
@@ -140,17 +133,23 @@ struct choice {
 	struct item_file file;  /* its descriptor is the finder's result */
 };
 
-static bool choose(int fd, const char *name, void *data)
+static enum witness_verdict choose(int fd, const char *name, void *data)
 {
 	struct choice *choice = data;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 0 ||
-		file_identify(fd, &choice->file) < 0)
-		return false;
+	if (fstat(fd, &st) < 0)
+		return WITNESS_NEXT;
+	/* It has a name after all, where that is not listed: in a directory, or since then. */
+	if (!S_ISREG(st.st_mode) || st.st_nlink > 0)
+		return WITNESS_STOP;
+	if (file_identify(fd, &choice->file) < 0)
+		return WITNESS_NEXT;
 	fill_item(choice->key, &st, &choice->file, name, &choice->item);
-	return (!choice->id || strcmp(choice->id, choice->item.id) == 0) &&
-		(!choice->stamp || choice->stamp == choice->item.stamp);
+	if ((choice->id && strcmp(choice->id, choice->item.id) != 0) ||
+		(choice->stamp && choice->stamp != choice->item.stamp))
+		return WITNESS_NEXT;
+	return WITNESS_ACCEPT;
 }
 
 /* Inode numbers of the files that do have a name in the realm's directory. */

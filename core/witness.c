@@ -16,6 +16,7 @@ struct search {
 	witness_judge judge;
 	void *data;
 	int found; /* -1: not yet */
+	bool over; /* found, or not to be found */
 };
 
 /*
@@ -65,14 +66,18 @@ static bool is_segment(const struct search *search, int fd, char name[FILE_NAME_
 static void try_path(struct search *search, const char *path)
 {
 	char name[FILE_NAME_SIZE];
+	enum witness_verdict verdict;
 	auto_fd fd = -1;
 
-	if (search->found >= 0)
+	if (search->over)
 		return;
 	fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd >= 0 && is_segment(search, fd, name) &&
-		(!search->judge || search->judge(fd, name, search->data)))
+	if (fd < 0 || !is_segment(search, fd, name))
+		return;
+	verdict = search->judge ? search->judge(fd, name, search->data) : WITNESS_ACCEPT;
+	if (verdict == WITNESS_ACCEPT)
 		search->found = steal_fd(&fd);
+	search->over = verdict != WITNESS_NEXT;
 }
 
 static void try_mapping(const struct mapping_row *row, void *data)
@@ -81,7 +86,7 @@ static void try_mapping(const struct mapping_row *row, void *data)
 	char path[256];
 
 	snprintf(path, sizeof path, "%s/%d/map_files/%" PRIx64 "-%" PRIx64, search->realm->proc,
-		row->pid, row->start, row->end);
+		row->task, row->start, row->end);
 	try_path(search, path);
 }
 
@@ -90,7 +95,7 @@ static void try_descriptor(const struct descriptor_row *row, void *data)
 	struct search *search = data;
 	char path[256];
 
-	snprintf(path, sizeof path, "%s/%d/fd/%d", search->realm->proc, row->pid, row->fd);
+	snprintf(path, sizeof path, "%s/%d/fd/%d", search->realm->proc, row->task, row->fd);
 	try_path(search, path);
 }
 
@@ -117,7 +122,7 @@ static void try_own(struct search *search)
 	const struct dirent *entry;
 	char path[300];
 
-	while (dir && search->found < 0 && (entry = readdir(dir))) {
+	while (dir && !search->over && (entry = readdir(dir))) {
 		snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
 		try_path(search, path);
 	}
@@ -128,14 +133,14 @@ static void try_own(struct search *search)
 int witness_find(const struct realm *realm, const struct segment_key *key, witness_judge judge,
 	void *data)
 {
-	struct search search = { realm, key, judge, data, -1 };
+	struct search search = { realm, key, judge, data, -1, false };
 
 	try_first(&search);
-	if (search.found < 0)
+	if (!search.over)
 		census_each_mapping(realm->census, key, try_mapping, &search);
-	if (search.found < 0)
+	if (!search.over)
 		census_each_descriptor(realm->census, key, try_descriptor, &search);
-	if (search.found < 0)
+	if (!search.over)
 		try_own(&search);
 	return search.found >= 0 ? search.found : -ENOENT;
 }

@@ -14,8 +14,12 @@
 /* The name that the kernel shows for a file ("/dev/shm/x (deleted)", "/memfd:x (deleted)"). */
 #define FILE_NAME_SIZE 4096
 
-/* Looks at a descriptor (O_PATH) of the segment: false to go on with another witness's. */
-typedef bool (*witness_judge)(int fd, const char *name, void *data);
+/*
+ * Looks at a descriptor (O_PATH) of the segment: whether it is the one, or to go on with another
+ * witness's, or whether no other would be.
+ */
+enum witness_verdict { WITNESS_ACCEPT, WITNESS_NEXT, WITNESS_STOP };
+typedef enum witness_verdict (*witness_judge)(int fd, const char *name, void *data);
 
 /*
  * An O_PATH descriptor of the segment, from the first witness that `judge` (NULL: any) accepts.

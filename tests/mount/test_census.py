@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Counts are the truth: helper processes map and hold a known number of times."""
 import errno
+import fcntl
+import json
 import mmap
 import os
+import signal
 import threading
 
 from harness import (MOUNTED, Mapper, as_user, equal, check, eventually, fails, opened, read, table,
@@ -280,6 +283,34 @@ def resident_bytes(t):
     equal(t.number('x', 'resident'), 5 * PAGE)
     equal(t.number('x', 'swapped'), 0)
     equal(os.stat(t.shm / 'x').st_blocks, 5 * PAGE // 512, 'looking brought no page in')
+
+
+@test(MOUNTED)
+def what_has_a_name_in_a_directory_is_not_unlinked(t):
+    (t.shm / 'directory').mkdir()
+    write(t.shm / 'directory' / 'x', bytes(PAGE))
+    with Mapper(t.shm / 'directory' / 'x') as mapper:
+        mapper('map 3')
+        identity = f"posix-x-{os.stat(t.shm / 'directory' / 'x').st_ino}"
+        check(identity not in os.listdir(t.meta / 'unlinked'), 'it has a name')
+        os.unlink(t.shm / 'directory' / 'x')
+        check(identity in os.listdir(t.meta / 'unlinked'), 'it has none')
+
+
+@test(MOUNTED)
+def a_lease_outlives_the_question_what_is_resident(t):
+    with open('/proc/meminfo', encoding='ascii') as file:
+        swap = dict(line.split()[:2] for line in file)
+    write(t.shm / 'x', bytes(PAGE))
+    with opened(t.shm / 'x', os.O_RDWR) as fd:
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        if swap['SwapTotal:'] == swap['SwapFree:']:
+            equal(t.number('x', 'resident'), PAGE)
+            equal(fcntl.fcntl(fd, fcntl.F_GETLEASE), fcntl.F_WRLCK, 'nobody was asked for it')
+        else:
+            equal(t.attribute('x', 'resident'), 'unknown')
+            equal(json.loads(read(t.meta / 'posix' / 'x' / 'info.json'))['resident'], None)
 
 
 @test(MOUNTED)
