@@ -467,23 +467,23 @@ static void nobody_slips_through_by_forking(void)
 }
 
 /* Each of a row of threads makes the next and ends, and the first is dead. */
-static void *next_thread(void *attributes)
+static pthread_attr_t detached;
+
+static void *next_thread(void *unused)
 {
 	pthread_t thread;
 
-	while (pthread_create(&thread, attributes, next_thread, attributes) != 0)
+	while (pthread_create(&thread, &detached, next_thread, unused) != 0)
 		;
 	return NULL;
 }
 
 static void begin_row_of_threads(void)
 {
-	static pthread_attr_t attributes;
-
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	next_thread(&attributes);
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	next_thread(NULL);
 	pthread_exit(NULL);
 }
 
