@@ -18,7 +18,8 @@
 struct census {
 	char *proc; /* the prefix */
 	pid_t self;
-	const struct census_backend *backend;
+	enum census_backend_choice choice;
+	const struct census_backend *backend; /* NULL before the first pass, if the choice is auto */
 	struct patience *patience;
 	struct reader *reader; /* NULL: it has been left behind, the next pass makes another */
 	struct spaces *spaces; /* the reader's */
@@ -84,9 +85,9 @@ static void note_sharing(const struct census *census, const struct proc *proc, G
 
 /* Opens the first back end that works, or the one that was chosen. */
 static int open_backend(struct census *census, const struct proc *proc,
-	enum census_backend_choice choice)
+	const struct devices *devices)
 {
-	const char *chosen = choice_name(choice);
+	const char *chosen = choice_name(census->choice);
 	g_autoptr(GString) missing = g_string_new(NULL);
 	int error = -EOPNOTSUPP;
 
@@ -95,7 +96,7 @@ static int open_backend(struct census *census, const struct proc *proc,
 
 		if (chosen && strcmp(chosen, backends[i]->name) != 0)
 			continue;
-		error = open_reader(census, backends[i], &census->next_devices, &why);
+		error = open_reader(census, backends[i], devices, &why);
 		if (!error)
 			break;
 		g_string_append_printf(missing, "%s%s: %s", missing->len ? "; " : "",
@@ -108,6 +109,13 @@ static int open_backend(struct census *census, const struct proc *proc,
 	if (missing->len && !error)
 		census->why_not_better = g_string_free(g_steal_pointer(&missing), FALSE);
 	return error;
+}
+
+/* What the report says of it; with the lock, once there are others who may look. */
+static void report_backend(struct census *census)
+{
+	census->report.backend = census->backend->name;
+	census->report.why_not_better = census->why_not_better;
 }
 
 int census_new(const struct census_config *config, struct census **out)
@@ -123,16 +131,18 @@ int census_new(const struct census_config *config, struct census **out)
 	census->patience = patience_new();
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
-	if (!error)
-		error = open_backend(census, proc, config->backend);
+	/* The best that works is found by the first pass: to load BPF takes a tenth of a second. */
+	census->choice = config->backend;
+	census->report.backend = "auto";
+	if (!error && census->choice != CENSUS_AUTO)
+		error = open_backend(census, proc, &census->next_devices);
+	if (!error && census->backend)
+		report_backend(census);
 	proc_close(proc);
 	if (error) {
 		census_free(census);
 		return error;
 	}
-	census->report.backend = census->backend->name;
-	census->report.why_not_better = census->why_not_better;
-	census->report.blind = reader_blind(census->reader);
 	*out = census;
 	return 0;
 }
@@ -206,6 +216,16 @@ static int read_all(struct census *census, const struct devices *devices, unsign
 	const char *why;
 	int error;
 
+	if (!census->backend) {
+		struct proc *proc = NULL;
+
+		error = proc_open(census->proc, &proc);
+		if (!error)
+			error = open_backend(census, proc, devices);
+		proc_close(proc);
+		if (error)
+			return error;
+	}
 	do {
 		if (!census->reader) {
 			error = open_reader(census, census->backend, devices, &why);
@@ -237,6 +257,8 @@ static void run_pass(struct census *census)
 	result = read_all(census, &devices, facets, &found);
 
 	g_mutex_lock(&census->lock);
+	if (census->backend)
+		report_backend(census);
 	census->result = result;
 	census->facets = facets;
 	census->report.passes++;

@@ -76,7 +76,7 @@ struct descriptor_row {
 
 /* How the last pass went, and what the census cannot see. */
 struct census_report {
-	const char *backend;       /* "bpf", "query", "text" */
+	const char *backend;       /* "bpf", "query", "text"; "auto" before the first pass */
 	const char *why_not_better; /* one line, or NULL */
 	uint64_t passes;
 	uint64_t last_pass_ns;     /* duration of the last one */

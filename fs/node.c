@@ -278,7 +278,8 @@ bool node_keep(struct node_table *table, uint64_t ino, int fd)
 
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);
-	if (node && node->kept)
+	/* One that is open is reached by what has it open. */
+	if (node && (node->kept || node->opened))
 		node = NULL;
 	if (node)
 		g_atomic_int_set(&node->kept, fd + 1);

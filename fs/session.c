@@ -254,10 +254,21 @@ static int serve_io_uring(struct fs *fs)
 	return r;
 }
 
+/* The first pass loads BPF and reads everything: begun now, it is over when somebody asks. */
+static void warm_up(struct fs *fs, struct deferred *d)
+{
+	(void)d;
+	if (census_hold(fs->census, CENSUS_MAPPINGS) == 0)
+		census_release(fs->census);
+}
+
 int session_serve(struct fs *fs)
 {
+	struct deferred d = { 0 };
 	int r = settle_protocol(fs);
 
+	if (r == 0)
+		defer_if(fs, true, &d, warm_up);
 	if (r == 0)
 		r = fs->io_uring ? serve_io_uring(fs) : serve(fs, serving_threads(fs));
 	if (r < 0)

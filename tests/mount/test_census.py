@@ -102,6 +102,7 @@ def fork_exec_vfork_threads(t):
         mapper('fork')
         equal(t.number('x', 'mappings'), 10, 'a forked child has its own')
         equal(t.number('x', 'processes'), 2)
+    eventually(lambda: counts(t, 'x') == (0, 0, 0), 'the children of a mapper end after it')
     with Mapper(t.shm / 'x') as mapper:
         mapper('map 7')
         equal(mapper('exec'), mapper.pid)
