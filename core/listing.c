@@ -22,6 +22,7 @@ struct row {
 struct listing {
 	GArray *rows; /* of struct row */
 	GStringChunk *strings;
+	size_t string_bytes;
 	GArray *totals; /* of struct listing_total */
 	unsigned failures;
 };
@@ -75,6 +76,7 @@ static void take_item(const struct item *item, void *data)
 	row.name = strcmp(item->id, item->name) == 0 ?
 		row.id :
 		g_string_chunk_insert(listing->strings, item->name);
+	listing->string_bytes += strlen(row.id) + 1 + (row.name == row.id ? 0 : strlen(row.name) + 1);
 	row.state = item_state(taking->realm, item, &row.usage);
 	g_array_append_val(listing->rows, row);
 	add_total(listing->totals, &row);
@@ -110,6 +112,11 @@ unsigned listing_failures(const struct listing *listing)
 size_t listing_rows(const struct listing *listing)
 {
 	return listing->rows->len + 2;
+}
+
+size_t listing_bytes(const struct listing *listing)
+{
+	return listing->rows->len * sizeof(struct row) + listing->string_bytes;
 }
 
 static void append_bytes(GString *out, uint64_t bytes)

@@ -22,6 +22,9 @@ unsigned listing_failures(const struct listing *listing);
 /* Lines of the table, and elements of the JSON document: a header, the segments, and an end. */
 size_t listing_rows(const struct listing *listing);
 
+/* Memory that it takes. */
+size_t listing_bytes(const struct listing *listing);
+
 /* Append row number `row`; the same text each time. */
 void listing_render_table(const struct listing *listing, size_t row, GString *out);
 void listing_render_json(const struct listing *listing, size_t row, GString *out);

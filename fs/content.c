@@ -5,6 +5,7 @@
 
 /* Rows to a piece: some tens of kilobytes, about what one read(2) of cat(1) takes. */
 #define PIECE 256
+#define PIECE_BYTES (64 * 1024)
 
 struct content *content_new(void)
 {
@@ -27,6 +28,13 @@ void content_free(struct content *content)
 	g_array_unref(content->starts);
 	g_mutex_clear(&content->lock);
 	g_free(content);
+}
+
+size_t content_bytes(const struct content *content)
+{
+	if (content->rows.n > 0)
+		return content->rows.bytes + PIECE_BYTES;
+	return sizeof *content + content->text->len;
 }
 
 static goffset start_of(const struct content *content, gsize piece)

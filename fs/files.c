@@ -143,6 +143,11 @@ static int show_status(struct fs *fs, const struct realm *realm, struct content 
 	if (reserved)
 		g_string_append(text, "reserved_name\tan object named " TREE_NAME
 				      " exists; it is not shown, rename it to see it\n");
+	g_string_append_printf(text,
+		"user_descriptors_limit\t%" PRIu64 "\nuser_listings_limit\t%" PRIu64
+		"\nuser_listing_bytes_limit\t%" PRIu64 "\n",
+		quota_limit(fs->quota, QUOTA_DESCRIPTORS), quota_limit(fs->quota, QUOTA_LISTINGS),
+		quota_limit(fs->quota, QUOTA_BYTES));
 	listing_each_total(listing, show_total, text);
 	if (listing_failures(listing) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", listing_failures(listing));
@@ -160,6 +165,7 @@ static void show_rows(const struct realm *realm, struct content *out,
 		.n = listing_rows(listing),
 		.render = (void (*)(const void *, size_t, GString *))render,
 		.data = listing,
+		.bytes = listing_bytes(listing),
 		.free = (GDestroyNotify)listing_free,
 	};
 }

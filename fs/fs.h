@@ -5,6 +5,7 @@
 #include "kind.h"
 #include "node.h"
 #include "options.h"
+#include "quota.h"
 
 #include <sys/stat.h>
 
@@ -15,6 +16,7 @@ struct fs {
 	struct realm realm; /* this mount's own */
 	struct node_table *nodes;
 	gint deferred;        /* requests that workers have not answered yet, atomic */
+	struct quota *quota; /* what each user's open files take */
 	GThreadPool *workers; /* for requests that may wait for other processes: see tree-file.c */
 
 	int shm_fd;      /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */

@@ -41,7 +41,7 @@ static int open_object(struct fs *fs, struct node *node)
 		return stale(-errno);
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_ino != node->ino)
+	if (!S_ISREG(st.st_mode) || st.st_ino != node->ino || st.st_dev != fs->shm_dev)
 		return -ESTALE;
 	return steal_fd(&fd);
 }
@@ -63,7 +63,8 @@ int locate_name(struct fs *fs, const char *name, struct stat *out)
 {
 	if (fstatat(fs->shm_fd, name, out, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	return S_ISREG(out->st_mode) ? 0 : -ENOENT;
+	/* A file of elsewhere, mounted over an object's name, may have another object's number. */
+	return S_ISREG(out->st_mode) && out->st_dev == fs->shm_dev ? 0 : -ENOENT;
 }
 
 static int stat_object(struct fs *fs, struct node *node, struct stat *out)

@@ -8,6 +8,9 @@
 
 #include <sys/file.h>
 
+/* Owners that F_GETLK asks for whose lock it has met: each costs a system call. */
+#define ASKED_AT_MOST 64
+
 /* The locks of one owner on one segment. */
 struct owner {
 	gint refs;                   /* the table's, and a request's while it is under way */
@@ -15,11 +18,13 @@ struct owner {
 	bool flock;                  /* record or OFD locks otherwise; the two do not meet */
 	int fd;                      /* the open file description that carries them */
 	pid_t pid;                   /* who asked last: the answer to F_GETLK */
+	struct quota *quota;         /* where `uid` is charged for the descriptor */
+	uid_t uid;
 	const struct handle *handle; /* an OFD or flock owner ends with this one */
 };
 
 struct lock_table {
-	GPtrArray *owners; /* guarded by the `opened`'s lock */
+	GHashTable *owners; /* a set, by ID and sort; guarded by the `opened`'s lock */
 };
 
 /* One request for a lock. */
@@ -34,25 +39,36 @@ static void owner_unref(struct owner *owner)
 	if (!g_atomic_int_dec_and_test(&owner->refs))
 		return;
 	close(owner->fd);
+	quota_give(owner->quota, owner->uid, QUOTA_DESCRIPTORS, 1);
 	g_free(owner);
 }
 
 void lock_table_free(struct lock_table *table)
 {
-	g_assert(table->owners->len == 0);
-	g_ptr_array_unref(table->owners);
+	g_assert(g_hash_table_size(table->owners) == 0);
+	g_hash_table_unref(table->owners);
 	g_free(table);
+}
+
+static guint owner_hash(gconstpointer p)
+{
+	const struct owner *owner = p;
+
+	return (owner->id * UINT64_C(0x9e3779b97f4a7c15) >> 32) + owner->flock;
+}
+
+static gboolean owner_equal(gconstpointer a, gconstpointer b)
+{
+	const struct owner *x = a, *y = b;
+
+	return x->id == y->id && x->flock == y->flock;
 }
 
 static struct owner *find_locked(struct lock_table *table, uint64_t id, bool flock)
 {
-	for (guint i = 0; table && i < table->owners->len; i++) {
-		struct owner *owner = g_ptr_array_index(table->owners, i);
+	const struct owner model = { .id = id, .flock = flock };
 
-		if (owner->id == id && owner->flock == flock)
-			return owner;
-	}
-	return NULL;
+	return table ? g_hash_table_lookup(table->owners, &model) : NULL;
 }
 
 /* A descriptor that can carry both kinds of lock, or what the daemon may have (normal user). */
@@ -67,29 +83,38 @@ static int open_for_locks(struct fs *fs, const struct handle *handle)
 	return fd;
 }
 
-static int add_locked(struct fs *fs, struct handle *handle, uint64_t id, bool flock,
+static int add_locked(struct fs *fs, struct handle *handle, uint64_t id, bool flock, uid_t uid,
 	struct owner **out)
 {
 	struct opened *opened = handle->opened;
-	int fd = open_for_locks(fs, handle);
+	struct lock_table *table = opened->locks;
 	struct owner *owner;
+	int fd;
 
-	if (fd < 0)
+	if (quota_take(fs->quota, uid, QUOTA_DESCRIPTORS, 1) < 0)
+		return -ENOLCK;
+	fd = open_for_locks(fs, handle);
+	if (fd < 0) {
+		quota_give(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
 		return fd;
-	owner = g_new0(struct owner, 1);
-	*owner = (struct owner){ .refs = 1, .id = id, .flock = flock, .fd = fd, .handle = handle };
-	if (!opened->locks) {
-		opened->locks = g_new0(struct lock_table, 1);
-		opened->locks->owners = g_ptr_array_new_with_free_func((GDestroyNotify)owner_unref);
 	}
-	g_ptr_array_add(opened->locks->owners, owner);
+	owner = g_new0(struct owner, 1);
+	*owner = (struct owner){ .refs = 1, .id = id, .flock = flock, .fd = fd, .quota = fs->quota,
+		.uid = uid, .handle = handle };
+	if (!table) {
+		table = g_new0(struct lock_table, 1);
+		table->owners = g_hash_table_new_full(owner_hash, owner_equal, (GDestroyNotify)owner_unref,
+			NULL);
+		g_atomic_pointer_set(&opened->locks, table); /* lock_flush() looks without the lock */
+	}
+	g_hash_table_add(table->owners, owner);
 	*out = owner;
 	return 0;
 }
 
 /* The owner, made if need be, with a reference for the caller; `pid`: who locks, 0 for who only asks. */
-static int get_owner(struct fs *fs, struct handle *handle, uint64_t id, bool flock, pid_t pid,
-	struct owner **out)
+static int get_owner(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t id, bool flock,
+	pid_t pid, struct owner **out)
 {
 	struct owner *owner;
 	int r = 0;
@@ -97,7 +122,7 @@ static int get_owner(struct fs *fs, struct handle *handle, uint64_t id, bool flo
 	g_mutex_lock(&handle->opened->lock);
 	owner = find_locked(handle->opened->locks, id, flock);
 	if (!owner)
-		r = add_locked(fs, handle, id, flock, &owner);
+		r = add_locked(fs, handle, id, flock, fuse_req_ctx(req)->uid, &owner);
 	if (r == 0) {
 		if (pid)
 			owner->pid = pid;
@@ -117,18 +142,19 @@ void lock_flush(struct handle *handle, uint64_t owner_id)
 	g_mutex_lock(&handle->opened->lock);
 	owner = find_locked(handle->opened->locks, owner_id, false);
 	if (owner)
-		g_ptr_array_remove_fast(handle->opened->locks->owners, owner);
+		g_hash_table_remove(handle->opened->locks->owners, owner);
 	g_mutex_unlock(&handle->opened->lock);
+}
+
+static gboolean is_of_handle(gpointer key, gpointer value, gpointer handle)
+{
+	(void)value;
+	return ((struct owner *)key)->handle == handle;
 }
 
 void lock_release_handle(struct lock_table *table, const struct handle *handle)
 {
-	for (guint i = table->owners->len; i-- > 0;) {
-		struct owner *owner = g_ptr_array_index(table->owners, i);
-
-		if (owner->handle == handle)
-			g_ptr_array_remove_index_fast(table->owners, i);
-	}
+	g_hash_table_foreach_remove(table->owners, is_of_handle, (gpointer)handle);
 }
 
 /* Taking */
@@ -173,7 +199,7 @@ void lock_set(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t own
 {
 	struct attempt *attempt;
 	struct owner *owner;
-	int r = get_owner(fs, handle, owner_id, false, lock->l_pid, &owner);
+	int r = get_owner(fs, req, handle, owner_id, false, lock->l_pid, &owner);
 
 	if (r < 0) {
 		reply_result(req, r);
@@ -189,7 +215,7 @@ void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t o
 {
 	struct attempt *attempt;
 	struct owner *owner;
-	int r = get_owner(fs, handle, owner_id, true, fuse_req_ctx(req)->pid, &owner);
+	int r = get_owner(fs, req, handle, owner_id, true, fuse_req_ctx(req)->pid, &owner);
 
 	if (r < 0) {
 		reply_result(req, r);
@@ -205,13 +231,19 @@ void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t o
 
 /*
  * A conflicting OFD lock has no pid, but may be one of ours: then it is that of the owner from
- * whose own descriptor the range looks free.
+ * whose own descriptor the range looks free. Among too many it is not looked for.
  */
 static pid_t holder_locked(const struct lock_table *table, const struct owner *asking,
 	const struct flock *found)
 {
-	for (guint i = 0; i < table->owners->len; i++) {
-		const struct owner *owner = g_ptr_array_index(table->owners, i);
+	GHashTableIter iter;
+	gpointer key;
+
+	if (g_hash_table_size(table->owners) > ASKED_AT_MOST)
+		return -1;
+	g_hash_table_iter_init(&iter, table->owners);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		const struct owner *owner = key;
 		struct flock probe = *found;
 
 		if (owner == asking || owner->flock)
@@ -231,7 +263,7 @@ void lock_get(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t own
 {
 	struct owner *owner;
 	struct flock probe = *lock;
-	int r = get_owner(fs, handle, owner_id, false, 0, &owner);
+	int r = get_owner(fs, req, handle, owner_id, false, 0, &owner);
 
 	if (r < 0) {
 		reply_result(req, r);

@@ -11,7 +11,9 @@
  * other request; the signal that ends the caller's wait ends the thread's.
  *
  * What cannot be: a deadlock among record locks is not detected (OFD locks have no detection), and
- * F_GETLK *outside* the mount reports -1, an OFD lock, for the holder of a lock taken through it.
+ * F_GETLK *outside* the mount reports -1, an OFD lock, for the holder of a lock taken through it, as it does
+ * inside where a segment has more than 64 owners. One owner takes one descriptor, charged to its user:
+ * -ENOLCK beyond what quota.h allows.
  */
 #pragma once
 

@@ -103,6 +103,7 @@ static int run(struct fs *fs)
 		background_start();
 	lock_wait_init();
 	fs->nodes = node_table_new();
+	fs->quota = quota_new();
 	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
 		return EXIT_FAILURE;
 	return session_serve(fs);
@@ -113,6 +114,8 @@ static void fs_clear(struct fs *fs)
 	session_end(fs);
 	if (fs->nodes)
 		node_table_free(fs->nodes);
+	if (fs->quota)
+		quota_free(fs->quota);
 	if (fs->census)
 		census_free(fs->census);
 	closep(&fs->shm_fd);

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <malloc.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* Inode numbers of tree nodes have this bit; those of segments have a class below it at most. */
@@ -185,12 +186,33 @@ struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct tre
 	return node;
 }
 
+/* Every bit of the state bears on those that the next byte meets. */
+static uint64_t mix(uint64_t h)
+{
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 32;
+}
+
+/* Users choose the names, and must not be able to choose many of one number. */
+static uint64_t secret(void)
+{
+	static gsize made;
+	static uint64_t key;
+
+	if (g_once_init_enter(&made)) {
+		if (getrandom(&key, sizeof key, 0) != sizeof key)
+			key = (uint64_t)g_random_int() << 32 | g_random_int();
+		g_once_init_leave(&made, 1);
+	}
+	return key;
+}
+
 uint64_t node_tree_ino(const struct node *parent, const char *name)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (parent ? parent->ino : 0);
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ secret() ^ (parent ? parent->ino : 0);
 
 	for (const unsigned char *p = (const unsigned char *)name; *p; p++)
-		h = (h ^ *p) * UINT64_C(0x100000001b3);
+		h = mix(h ^ *p);
 	return h | TREE_INO_BIT;
 }
 
@@ -238,6 +260,16 @@ void node_orphan(struct node_table *table, struct node *node)
 		g_hash_table_remove(table->nodes, node);
 	node->orphan = true;
 	g_mutex_unlock(&table->lock);
+}
+
+bool node_is_orphan(struct node_table *table, const struct node *node)
+{
+	bool orphan;
+
+	g_mutex_lock(&table->lock);
+	orphan = node->orphan;
+	g_mutex_unlock(&table->lock);
+	return orphan;
 }
 
 void node_ref(struct node_table *table, struct node *node)

@@ -62,7 +62,7 @@ struct node {
 
 struct node_table *node_table_new(void);
 
-/* Asserts that every node but the root has been forgotten, or forgets them: the mount is gone. */
+/* Forgets what the kernel has not: the mount is gone. */
 void node_table_free(struct node_table *table);
 
 static inline struct node *node_root(struct node_table *table)
@@ -91,6 +91,7 @@ void node_forget(struct node_table *table, struct node *node, uint64_t nlookup);
  * its inode number, and the next lookup makes a node of that one.
  */
 void node_orphan(struct node_table *table, struct node *node);
+bool node_is_orphan(struct node_table *table, const struct node *node);
 
 void node_ref(struct node_table *table, struct node *node);
 void node_unref(struct node_table *table, struct node *node);
@@ -113,7 +114,7 @@ static inline bool node_is_open(const struct node *node)
 /* A copy of the name, for a segment whose name another thread may change. Caller frees. */
 char *node_dup_name(struct node_table *table, struct node *node);
 
-/* The inode number that a tree node of this place will have, for readdir. */
+/* The inode number that a tree node of this place will have, for readdir; another in each process. */
 uint64_t node_tree_ino(const struct node *parent, const char *name);
 
 /* Guards `opened` of every segment node. */

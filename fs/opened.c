@@ -24,18 +24,24 @@ static struct access *some_access_locked(struct opened *opened)
 	return access;
 }
 
+static void close_charged(struct fs *fs, int fd, uid_t uid)
+{
+	close(fd);
+	quota_give(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
+}
+
 static void opened_unref(struct fs *fs, struct opened *opened, struct access *access)
 {
+	struct access dropped;
 	bool last;
-	int fd = -1;
 
 	node_table_lock(fs->nodes);
-	if (--access->users == 0)
-		fd = access->fd;
+	access->users--;
+	dropped = *access;
 	last = --opened->refs == 0;
 	node_table_unlock(fs->nodes);
-	if (fd >= 0)
-		close(fd);
+	if (dropped.users == 0)
+		close_charged(fs, dropped.fd, dropped.uid);
 	if (!last)
 		return;
 	g_assert(opened->backing_id == 0);
@@ -77,7 +83,7 @@ void unpin_node(struct fs *fs, struct node *node, struct pin *pin)
 }
 
 /* The table's lock is held. False: the descriptor that the others have will do. */
-static bool add_handle_locked(struct handle *handle, int flags, int fd)
+static bool add_handle_locked(struct handle *handle, int flags, int fd, uid_t uid)
 {
 	struct opened *opened = handle->opened;
 	bool taken;
@@ -88,8 +94,10 @@ static bool add_handle_locked(struct handle *handle, int flags, int fd)
 	handle->node->refs++;
 	handle->access = access_of(opened, flags);
 	taken = handle->access->users++ == 0;
-	if (taken)
+	if (taken) {
 		handle->access->fd = fd;
+		handle->access->uid = uid;
+	}
 	handle->fd = handle->access->fd;
 	return taken;
 }
@@ -109,7 +117,8 @@ static struct opened *opened_new(const struct pin *pin)
  * Adds the handle to the node's `opened`. If the node has none, the pin's goes back on it (its last
  * handle may just have been closed) or a new one is made of the pin. False: its is another file.
  */
-static bool attach(struct fs *fs, struct handle *handle, struct pin *pin, int flags, int fd)
+static bool attach(struct fs *fs, struct handle *handle, struct pin *pin, int flags, int fd,
+	uid_t uid)
 {
 	struct opened *fresh = pin->opened ? NULL : opened_new(pin);
 	struct node *node = handle->node;
@@ -121,12 +130,12 @@ static bool attach(struct fs *fs, struct handle *handle, struct pin *pin, int fl
 	same = node->opened->generation == pin->generation;
 	if (same) {
 		handle->opened = node->opened;
-		taken = add_handle_locked(handle, flags, fd);
+		taken = add_handle_locked(handle, flags, fd, uid);
 	}
 	node_table_unlock(fs->nodes);
 	unpin_node(fs, node, pin);
 	if (!taken)
-		close(fd);
+		close_charged(fs, fd, uid);
 	if (fresh) {
 		g_mutex_clear(&fresh->lock);
 		g_free(fresh);
@@ -165,13 +174,13 @@ static void choose_data_path(struct fs *fs, struct opened *opened, int fd,
 }
 
 struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
-	struct fuse_file_info *fi)
+	uid_t uid, struct fuse_file_info *fi)
 {
 	struct handle *handle = g_new0(struct handle, 1);
 
 	handle->node = node;
 	handle->writes = (fi->flags & O_ACCMODE) != O_RDONLY;
-	if (!attach(fs, handle, pin, fi->flags, fd)) {
+	if (!attach(fs, handle, pin, fi->flags, fd, uid)) {
 		node_orphan(fs->nodes, node);
 		g_free(handle);
 		return NULL;

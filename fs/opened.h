@@ -23,6 +23,7 @@
 struct access {
 	int fd;
 	int users;
+	uid_t uid; /* who opened it, and is charged for it (quota.h) */
 };
 
 /* The access modes (four, one of them for ioctl(2) alone), without and with O_NOATIME. */
@@ -71,9 +72,9 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 
 /*
  * Makes the handle of an open(2) and fills in what the kernel is told in `fi`. The pin and `fd`, a
- * descriptor opened as `fi->flags` say, are taken over. Call it as the daemon itself, never while wearing a caller's identity. NULL if the
+ * descriptor opened as `fi->flags` say and charged to `uid`, are taken over. Call it as the daemon itself, never while wearing a caller's identity. NULL if the
  * node is open, but as another file than the pin's: a new one has its inode number.
  */
 struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
-	struct fuse_file_info *fi);
+	uid_t uid, struct fuse_file_info *fi);
 void handle_free(struct fs *fs, struct handle *handle);

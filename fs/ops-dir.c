@@ -18,6 +18,10 @@
 /* Where .shmtree stands: behind whatever tmpfs lists, at a position that tmpfs does not use. */
 #define TREE_POSITION (INT64_MAX - 1)
 
+/* What the C library keeps for a stream, and for a name beside it. */
+#define STREAM_BYTES (32 * 1024)
+#define NAME_OVERHEAD 16
+
 struct name {
 	uint64_t ino;
 	mode_t type;
@@ -30,6 +34,9 @@ struct listing {
 	off_t position;
 	struct dirent *pending; /* read, but did not fit the last reply */
 	GArray *names;          /* of the tree: struct name */
+	uid_t uid;              /* who opened it, and is charged (quota.h) */
+	size_t bytes;           /* about */
+	bool charged;           /* for the bytes too */
 };
 
 /* A reply under construction. */
@@ -56,10 +63,15 @@ static void clear_name(gpointer p)
 	g_free(((struct name *)p)->name);
 }
 
-static void listing_free(struct listing *listing)
+static void listing_free(struct fs *fs, struct listing *listing)
 {
-	if (listing->stream)
+	if (listing->stream) {
 		closedir(listing->stream);
+		quota_give(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
+	}
+	if (listing->charged)
+		quota_give(fs->quota, listing->uid, QUOTA_BYTES, listing->bytes);
+	quota_give(fs->quota, listing->uid, QUOTA_LISTINGS, 1);
 	if (listing->names)
 		g_array_unref(listing->names);
 	g_mutex_clear(&listing->lock);
@@ -68,14 +80,20 @@ static void listing_free(struct listing *listing)
 
 static int open_root(struct fs *fs, struct listing *listing)
 {
-	auto_fd fd = openat(fs->shm_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd fd = -1;
+	int r = quota_take(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
 
-	if (fd < 0)
-		return -errno;
-	listing->stream = fdopendir(fd);
-	if (!listing->stream)
-		return -errno;
+	if (r < 0)
+		return r;
+	fd = openat(fs->shm_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	listing->stream = fd < 0 ? NULL : fdopendir(fd);
+	if (!listing->stream) {
+		r = -errno;
+		quota_give(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
+		return r;
+	}
 	steal_fd(&fd);
+	listing->bytes = STREAM_BYTES;
 	return 0;
 }
 
@@ -83,33 +101,47 @@ static void add_name(const char *name, uint64_t ino, mode_t type, void *data)
 {
 	struct name entry = { .ino = ino, .type = type, .name = g_strdup(name) };
 
-	g_array_append_val((GArray *)data, entry);
+	struct listing *listing = data;
+
+	g_array_append_val(listing->names, entry);
+	listing->bytes += sizeof entry + strlen(name) + NAME_OVERHEAD;
 }
 
 static int open_tree(struct fs *fs, struct node *node, struct listing *listing)
 {
 	listing->names = g_array_new(FALSE, FALSE, sizeof(struct name));
 	g_array_set_clear_func(listing->names, clear_name);
-	add_name(".", node->ino, S_IFDIR, listing->names);
-	add_name("..", node->parent ? node->parent->ino : FUSE_ROOT_ID, S_IFDIR, listing->names);
-	return tree_each_name(fs, node, add_name, listing->names);
+	add_name(".", node->ino, S_IFDIR, listing);
+	add_name("..", node->parent ? node->parent->ino : FUSE_ROOT_ID, S_IFDIR, listing);
+	return tree_each_name(fs, node, add_name, listing);
 }
 
 static void opendir_now(struct fs *fs, struct deferred *d)
 {
-	struct listing *listing = g_new0(struct listing, 1);
-	int r;
+	struct listing *listing;
+	uid_t uid = fuse_req_ctx(d->req)->uid;
+	int r = quota_take(fs->quota, uid, QUOTA_LISTINGS, 1);
 
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	listing = g_new0(struct listing, 1);
+	listing->uid = uid;
 	g_mutex_init(&listing->lock);
 	r = d->node->type == NODE_ROOT ? open_root(fs, listing) : open_tree(fs, d->node, listing);
+	if (r == 0) {
+		r = quota_take(fs->quota, uid, QUOTA_BYTES, listing->bytes);
+		listing->charged = r == 0;
+	}
 	if (r < 0) {
-		listing_free(listing);
+		listing_free(fs, listing);
 		reply_result(d->req, r == -ENOENT ? -ESTALE : r);
 		return;
 	}
 	d->fi.fh = (uintptr_t)listing;
 	if (fuse_reply_open(d->req, &d->fi) < 0)
-		listing_free(listing);
+		listing_free(fs, listing);
 }
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -173,7 +205,7 @@ static int fill_from_root(struct fs *fs, struct listing *listing, struct page *p
 
 static void fill_from_tree(const struct listing *listing, struct page *page, off_t off)
 {
-	for (guint i = MAX(off, 0); i < listing->names->len; i++) {
+	for (uint64_t i = MAX(off, 0); i < listing->names->len; i++) {
 		const struct name *name = &g_array_index(listing->names, struct name, i);
 
 		if (!page_add(page, name->name, name->ino, name->type, i + 1))
@@ -204,6 +236,6 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	listing_free((struct listing *)(uintptr_t)fi->fh);
+	listing_free(fs_of(req), (struct listing *)(uintptr_t)fi->fh);
 	reply_result(req, 0);
 }

@@ -25,23 +25,28 @@ static void reply_created(struct fs *fs, fuse_req_t req, const char *name, int f
 	struct node *node;
 	struct stat st;
 
-	if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode) || st.st_dev != fs->shm_dev) {
+		quota_give(fs->quota, fuse_req_ctx(req)->uid, QUOTA_DESCRIPTORS, 1);
 		reply_result(req, -EPERM);
 		return;
 	}
 	node = node_lookup_object(fs->nodes, st.st_ino, name);
-	reply_create(fs, req, handle_new(fs, node, &pin, steal_fd(&file), fi), &st, fi);
+	reply_create(fs, req,
+		handle_new(fs, node, &pin, steal_fd(&file), fuse_req_ctx(req)->uid, fi), &st, fi);
 }
 
 /*
  * As the caller throughout: the object may have come into being since the kernel looked, and then
- * nobody has checked whether this caller may open it.
+ * nobody has checked whether this caller may open it. The descriptor is charged to the caller.
  */
 static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mode_t mode, int flags)
 {
+	uid_t uid = fuse_req_ctx(req)->uid;
 	struct identity id;
-	int fd;
+	int fd = quota_take(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
 
+	if (fd < 0)
+		return fd;
 	identity_begin(&id, req);
 	identity_umask(fuse_req_ctx(req)->umask);
 	if (mode & S_ISGID)
@@ -52,6 +57,8 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 			fd = -errno;
 	} while (identity_retry(&id, fd));
 	identity_end(&id);
+	if (fd < 0)
+		quota_give(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
 	return fd;
 }
 
@@ -90,15 +97,20 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
  */
 static int open_pinned(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi)
 {
+	uid_t uid = fuse_req_ctx(req)->uid;
 	struct identity id;
-	int fd;
+	int fd = quota_take(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
 
+	if (fd < 0)
+		return fd;
 	identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(path_fd));
 	fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
 	/* An append-only object wants it; for others each write says whether it appends. */
 	if (fd == -EPERM && fi->flags & O_APPEND)
 		fd = fs_reopen(fs, path_fd, fi->flags & (OPEN_FLAGS | O_APPEND));
 	identity_end(&id);
+	if (fd < 0)
+		quota_give(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
 	return fd;
 }
 
@@ -120,7 +132,7 @@ static void open_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, fd);
 		return;
 	}
-	handle = handle_new(fs, d->node, &pin, fd, &d->fi);
+	handle = handle_new(fs, d->node, &pin, fd, fuse_req_ctx(d->req)->uid, &d->fi);
 	if (handle)
 		reply_open(fs, d->req, handle, &d->fi);
 	else

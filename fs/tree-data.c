@@ -187,7 +187,7 @@ int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 {
 	g_autofree struct tree_data *data = data_copy(fs, node);
 	bool open = node_is_open(node);
-	int r = node->orphan ? -ESTALE : refresh(fs, node, data, !open);
+	int r = node_is_orphan(fs->nodes, node) ? -ESTALE : refresh(fs, node, data, !open);
 
 	if (r < 0 && !open)
 		return r;

@@ -55,13 +55,40 @@ static int make(struct fs *fs, struct deferred *d, struct content *out)
 	return r;
 }
 
-static void open_now(struct fs *fs, struct deferred *d)
+static void free_charged(struct fs *fs, struct content *content)
+{
+	quota_give(fs->quota, content->uid, QUOTA_BYTES, content_bytes(content));
+	quota_give(fs->quota, content->uid, QUOTA_LISTINGS, 1);
+	content_free(content);
+}
+
+/* The user has been charged for one listing; for its bytes as soon as they are known. */
+static int make_charged(struct fs *fs, struct deferred *d, uid_t uid, struct content **out)
 {
 	struct content *content = content_new();
 	int r = make(fs, d, content);
 
+	content->uid = uid;
+	if (r == 0)
+		r = quota_take(fs->quota, uid, QUOTA_BYTES, content_bytes(content));
+	if (r == 0) {
+		*out = content;
+		return 0;
+	}
+	quota_give(fs->quota, uid, QUOTA_LISTINGS, 1);
+	content_free(content);
+	return r;
+}
+
+static void open_now(struct fs *fs, struct deferred *d)
+{
+	uid_t uid = fuse_req_ctx(d->req)->uid;
+	struct content *content = NULL;
+	int r = quota_take(fs->quota, uid, QUOTA_LISTINGS, 1);
+
+	if (r == 0)
+		r = make_charged(fs, d, uid, &content);
 	if (r < 0) {
-		content_free(content);
 		reply_result(d->req, r);
 		return;
 	}
@@ -69,7 +96,7 @@ static void open_now(struct fs *fs, struct deferred *d)
 	d->fi.direct_io = true; /* its size is 0 to stat(2) */
 	d->fi.noflush = true;
 	if (fuse_reply_open(d->req, &d->fi) < 0)
-		content_free(content);
+		free_charged(fs, content);
 }
 
 static bool is_slow(const struct node *node)
@@ -102,6 +129,5 @@ void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi
 
 void tree_release(struct fs *fs, struct fuse_file_info *fi)
 {
-	(void)fs;
-	content_free((struct content *)(uintptr_t)fi->fh);
+	free_charged(fs, (struct content *)(uintptr_t)fi->fh);
 }

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What open files and listings cost the daemon, and that it gets it all back."""
+import errno
+import fcntl
 import os
 import resource
 
-from harness import MOUNTED, check, equal, eventually, opened, read, test, write
+from harness import (MOUNTED, as_user, call, check, equal, eventually, fails, opened, read, test,
+                     write)
 
 MANY = 10_000
+USER, OTHER = 12345, 12346
+PR_CAPBSET_DROP, CAP_SYS_RESOURCE = 24, 24
 
 
 def descriptors(t):
@@ -51,3 +56,74 @@ def one_descriptor_for_each_access_mode(t):
     for fd in fds[:100]:
         os.close(fd)
     eventually(lambda: descriptors(t) == before, 'all are closed')
+
+
+def start_with_descriptors(t, number):
+    """A daemon that cannot have more than so many, though it runs as root."""
+    call('prctl', PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+    t.start()
+    return int(t.status()['user_descriptors_limit'])
+
+
+def use_up(open_one, limit, number):
+    """Opens until it fails, which is to be with that errno, and after `limit` times."""
+    for _ in range(limit):
+        open_one()
+    fails(number, open_one)
+
+
+@test(MOUNTED, start=False)
+def a_user_gets_part_of_the_descriptors(t):
+    limit = start_with_descriptors(t, 2048)
+    equal(limit, (2048 - 256) // 4 * 3)
+    before = descriptors(t)
+    names = iter(range(limit + 1))
+
+    def greedy():
+        use_up(lambda: os.open(t.root / f'n{next(names)}', os.O_CREAT | os.O_RDWR), limit,
+               errno.EMFILE)
+        equal((t.shm / f'n{limit}').exists(), False, 'created nevertheless')
+    equal(as_user(USER, USER, greedy), 0)
+    eventually(lambda: descriptors(t) == before, 'all are closed')
+    equal(as_user(USER, USER, lambda: write(t.root / 'n0', b'again')), 0)
+
+
+@test(MOUNTED, start=False)
+def lock_owners_count_as_descriptors(t):
+    limit = start_with_descriptors(t, 2048)
+    before = descriptors(t)
+    write(t.root / 'a', b'')
+    os.chmod(t.root / 'a', 0o666)
+
+    def greedy():
+        fds = iter([os.open(t.root / 'a', os.O_RDWR) for _ in range(limit)])
+        use_up(lambda: fcntl.flock(next(fds), fcntl.LOCK_SH), limit - 1, errno.ENOLCK)
+    equal(as_user(USER, USER, greedy), 0)
+    eventually(lambda: descriptors(t) == before, 'all are closed')
+
+
+@test(MOUNTED)
+def a_user_gets_so_many_listings(t):
+    limit = int(t.status()['user_listings_limit'])
+    allow_descriptors(limit + 100)
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setresuid(USER, USER, USER)
+            use_up(lambda: os.open(t.meta / 'README', os.O_RDONLY), limit, errno.EMFILE)
+            fails(errno.EMFILE, os.open, t.root, os.O_RDONLY | os.O_DIRECTORY)
+            os.write(ready[1], b'x')
+            os.read(go[0], 1)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(ready[1])
+    equal(os.read(ready[0], 1), b'x', 'what the user who takes all says')
+    equal(as_user(OTHER, OTHER, lambda: read(t.meta / 'segments')), 0, 'another user')
+    equal(os.listdir(t.root), ['.shmtree'])
+    os.write(go[1], b'x')
+    equal(os.waitpid(pid, 0)[1], 0)
+    eventually(lambda: as_user(USER, USER, lambda: os.listdir(t.root)) == 0, 'listings again')
