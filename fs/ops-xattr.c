@@ -2,9 +2,11 @@
 /* Extended attributes and, as such, ACLs: those of the object, whatever the kernel's tmpfs allows. */
 #include "ops.h"
 
+#include "caller.h"
 #include "identity.h"
 #include "opened.h"
 #include "reply.h"
+#include "tree.h"
 #include "tree-data.h"
 
 #include <string.h>
@@ -91,21 +93,28 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	reply_value(req, value, length, size);
 }
 
-/* Names under trusted. are for the privileged alone; the daemon is, its caller may not be. */
-static size_t drop_trusted(char *names, size_t length)
+/* Names under trusted. are for the privileged alone: the daemon is, its caller may not be. */
+static bool has_trusted(const char *names, ssize_t length)
 {
-	size_t kept = 0;
+	for (ssize_t at = 0; at < length; at += strlen(names + at) + 1)
+		if (g_str_has_prefix(names + at, "trusted."))
+			return true;
+	return false;
+}
 
-	for (size_t at = 0; at < length;) {
-		size_t n = strlen(names + at) + 1;
+static ssize_t list_as_caller(fuse_req_t req, int fd, char *names, size_t size)
+{
+	const struct caller caller = tree_caller(req);
+	struct caller_worn worn;
+	ssize_t length = caller_wear(&caller, &worn);
 
-		if (!g_str_has_prefix(names + at, "trusted.")) {
-			memmove(names + kept, names + at, n);
-			kept += n;
-		}
-		at += n;
-	}
-	return kept;
+	if (length < 0)
+		return length;
+	length = listxattr(fd_path(fd).text, names, size);
+	if (length < 0)
+		length = -errno;
+	caller_shed(&worn);
+	return length;
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -119,10 +128,10 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		length = listxattr(fd_path(pin.fd).text, names, XATTR_LIST_MAX);
 		if (length < 0)
 			length = -errno;
+		if (has_trusted(names, length))
+			length = list_as_caller(req, pin.fd, names, XATTR_LIST_MAX);
 		unpin_node(fs_of(req), node, &pin);
 	}
-	if (length > 0 && fuse_req_ctx(req)->uid != 0)
-		length = drop_trusted(names, length);
 	if (size > 0 && length > (ssize_t)size)
 		length = -ERANGE;
 	reply_value(req, names, length, size);

@@ -8,6 +8,8 @@ from harness import MOUNTED, check, test
 
 SCRIPT = pathlib.Path(__file__).with_name('differential')
 STEPS = 20000
+# The same sequences each time: what random ones find is for a run by hand, which has no end.
+SEED = 20261123
 
 
 def drive(path, *arguments):
@@ -19,7 +21,7 @@ def drive(path, *arguments):
 
 @test(paths=MOUNTED, start=False)
 def same_calls_same_answers(t):
-    drive(t.path, '--steps', str(STEPS))
+    drive(t.path, '--steps', str(STEPS), '--seed', str(SEED))
 
 
 @test(paths=MOUNTED, start=False)
