@@ -13,7 +13,7 @@ SEED = 20261123
 
 
 def drive(path, *arguments):
-    build = pathlib.Path(os.environ['SHMTREE_HELPERS']).parent.parent
+    build = os.environ['SHMTREE_BUILD']
     status = subprocess.run([SCRIPT, '--build', build, '--path', path, *arguments],
                             stdin=subprocess.DEVNULL, check=False).returncode
     check(status == 0, f'{SCRIPT.name} {" ".join(arguments)} ended with status {status}')
