@@ -145,7 +145,7 @@ static void enlist(struct waiter *waiter, bool on)
 
 bool lock_wait_stop(void)
 {
-	guint left = 1;
+	guint left = waiters.list ? 1 : 0; /* none before lock_wait_init() */
 
 	for (unsigned i = 0; i < 1000 && left > 0; i++) {
 		g_mutex_lock(&waiters.lock);

@@ -282,10 +282,10 @@ int session_serve(struct fs *fs)
  */
 void session_end(struct fs *fs)
 {
-	if (!fs->session)
-		return;
 	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
+	if (!fs->session)
+		return;
 	fuse_session_unmount(fs->session);
 	if (fs->stuck)
 		_exit(EXIT_FAILURE);

@@ -105,19 +105,22 @@ static long close_all(void)
 	return 0;
 }
 
-static void wait_for_the_end(void)
+/* The parent may have been faster, and is then nobody's death to wait for. */
+static void wait_for_the_end(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (syscall(SYS_getppid) != parent)
+		_exit(0);
 	for (;;)
 		pause();
 }
 
 static long fork_child(void)
 {
-	pid_t child = fork();
+	pid_t parent = getpid(), child = fork();
 
 	if (child == 0)
-		wait_for_the_end();
+		wait_for_the_end(parent);
 	return child < 0 ? -errno : child;
 }
 
@@ -143,9 +146,11 @@ static atomic_int vfork_pid;
 
 static void *vfork_thread(void *unused)
 {
+	pid_t parent = getpid();
+
 	if (vfork() == 0) {
 		atomic_store(&vfork_pid, (int)syscall(SYS_getpid));
-		wait_for_the_end();
+		wait_for_the_end(parent);
 	}
 	return unused;
 }
