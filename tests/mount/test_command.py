@@ -50,10 +50,22 @@ def private_dev(fuse_mode):
     call('mount', 'shm', '/dev/shm', b'tmpfs', 0, b'size=64m,mode=1777')
 
 
+def put_over(upper, lower):
+    """What is in one directory shows in the other as well."""
+    try:
+        call('mount', 'overlay', lower, b'overlay', 0, f'lowerdir={upper}:{lower}'.encode())
+    except OSError as error:
+        skip(f'no overlay to put over {lower}: {error}')
+
+
 def need_fusermount():
     helper = shutil.which('fusermount3')
     if not helper or not os.stat(helper).st_mode & stat.S_ISUID:
         skip('no fusermount3 here, or it has no power')
+    if not os.path.exists('/etc/mtab'):  # it reads that; a system that never booted may lack it
+        os.mkdir('etc')
+        os.symlink('/proc/self/mounts', 'etc/mtab')
+        put_over(os.path.abspath('etc'), '/etc')
 
 
 def users_directory(t):
@@ -242,11 +254,7 @@ def from_mount_and_fstab(t):
     """mount(8) calls the helper by its name, with options that are meant for others."""
     os.mkdir('sbin')
     os.symlink(t.program, 'sbin/mount.fuse.shmtree')
-    sbin = os.path.realpath('/sbin')
-    try:
-        call('mount', 'sbin', sbin, b'overlay', 0, f'lowerdir={t.private}/sbin:{sbin}'.encode())
-    except OSError as error:
-        skip(f'no overlay to put the helper into {sbin}: {error}')
+    put_over(f'{t.private}/sbin', os.path.realpath('/sbin'))
     write('fstab', f'shmtree {t.root} fuse.shmtree rw,nofail,x-systemd.automount,_netdev,census=text '
           f'0 0\n'.encode())
     for command in (['mount', '-t', 'fuse.shmtree', '-o', 'census=text,noexec', 'shmtree', t.root],
