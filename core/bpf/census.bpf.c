@@ -45,6 +45,22 @@ struct {
 	__type(value, struct seen_descriptor);
 } scratch SEC(".maps");
 
+/*
+ * The same address, with what is read by it a value and no more. Of a pointer read from an object
+ * that it trusts the verifier wants to know whether that is to be trusted as well, and looks it up
+ * by name among all of the kernel's types, each time: that was most of what loading took, a tenth
+ * of a second.
+ */
+static struct task_struct *plain_task(struct task_struct *task)
+{
+	return bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct));
+}
+
+static struct vm_area_struct *plain_vma(struct vm_area_struct *vma)
+{
+	return bpf_rdonly_cast(vma, bpf_core_type_id_kernel(struct vm_area_struct));
+}
+
 /* The pid namespace of whoever runs the program: pids are told as seen from there. */
 struct viewer {
 	unsigned int level;
@@ -146,7 +162,7 @@ __attribute__((noinline)) int live_thread(int pid)
 	bpf_rcu_read_lock();
 	bpf_iter_task_new(&it, leader, TASK_ITER_PROC_THREADS);
 	while ((task = bpf_iter_task_next(&it)))
-		if (task->mm) {
+		if (plain_task(task)->mm) {
 			found = task->pid;
 			break;
 		}
@@ -161,7 +177,7 @@ static bool write_stamp(const struct viewer *viewer, struct task_struct *leader,
 	struct task_struct *task, int pid, __u32 at)
 {
 	struct stamp *stamp = bpf_map_lookup_elem(&stamps, &at);
-	struct mm_struct *mm = task->mm;
+	struct mm_struct *mm = plain_task(task)->mm;
 
 	if (!mm)
 		return false;
@@ -174,7 +190,7 @@ static bool write_stamp(const struct viewer *viewer, struct task_struct *leader,
 	stamp->pid = pid;
 	stamp->thread = leader == task ? pid : viewer_pid(viewer, task);
 	stamp->task = task->pid;
-	stamp->uid = leader->real_cred->euid.val;
+	stamp->uid = plain_task(leader)->real_cred->euid.val;
 	bpf_probe_read_kernel(stamp->command, STAMP_COMM, leader->comm);
 	return true;
 }
@@ -225,7 +241,7 @@ int walk(struct walk *walk)
 		pid = viewer_pid(&viewer, leader);
 		if (!pid || pid == self)
 			continue;
-		if (leader->mm)
+		if (plain_task(leader)->mm)
 			written = write_stamp(&viewer, leader, leader, pid, count);
 		else
 			written = write_headless(&viewer, leader, pid, count);
@@ -289,11 +305,12 @@ static void write_mapping(struct seen_mapping *seen, struct vm_area_struct *vma,
 static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 {
 	struct file *last = NULL;
-	struct vm_area_struct *vma;
+	struct vm_area_struct *next;
 	__u32 count = 0;
 
 	ask->status = READ_DONE;
-	while ((vma = bpf_iter_task_vma_next(it))) {
+	while ((next = bpf_iter_task_vma_next(it))) {
+		struct vm_area_struct *vma = plain_vma(next);
 		struct file *file = vma->vm_file;
 		struct seen_mapping *seen;
 		__u32 at = count;
@@ -319,7 +336,7 @@ static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 
 static void read_space_of(struct read_space *ask, struct task_struct *task)
 {
-	struct mm_struct *mm = task->mm;
+	struct mm_struct *mm = plain_task(task)->mm;
 	struct bpf_iter_task_vma it;
 
 	if (!ask->mm)

@@ -176,6 +176,7 @@ extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym;
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym;
 extern struct task_struct *bpf_task_acquire(struct task_struct *task) __ksym;
 extern void bpf_task_release(struct task_struct *task) __ksym;
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 extern void bpf_rcu_read_lock(void) __ksym;
 extern void bpf_rcu_read_unlock(void) __ksym;
 
