@@ -12,11 +12,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-struct rights {
-	GArray *groups; /* of gid_t */
-	uint64_t caps;
-};
-
 struct capabilities {
 	uint64_t effective, permitted;
 };
@@ -72,15 +67,14 @@ static void parse_groups(const char *list, GArray *groups)
 	}
 }
 
-/* The caller waits for us, so that these do not change; one that was killed may have an heir. */
-static void read_rights(const struct caller *caller, struct rights *out)
+void caller_rights_read(const struct caller *caller, struct caller_rights *out)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/status", caller->pid);
 	g_autofree char *text = NULL;
 	const char *uids, *groups, *caps;
 	unsigned fsuid;
 
-	*out = (struct rights){ .groups = g_array_new(FALSE, FALSE, sizeof(gid_t)) };
+	*out = (struct caller_rights){ .groups = g_array_new(FALSE, FALSE, sizeof(gid_t)) };
 	if (caller->pid == 0 || !g_file_get_contents(path, &text, NULL, NULL))
 		return;
 	uids = strstr(text, "\nUid:");
@@ -94,7 +88,12 @@ static void read_rights(const struct caller *caller, struct rights *out)
 	if (*groups != '\n')
 		parse_groups(groups, out->groups);
 	if (same_user_namespace(caller->pid))
-		out->caps = strtoull(caps + strlen("\nCapEff:"), NULL, 16);
+		out->effective = strtoull(caps + strlen("\nCapEff:"), NULL, 16);
+}
+
+void caller_rights_clear(struct caller_rights *rights)
+{
+	g_array_unref(rights->groups);
 }
 
 static void remember(struct caller_worn *out)
@@ -114,7 +113,7 @@ static void remember(struct caller_worn *out)
 	out->n_groups = MAX(getgroups(out->n_groups, out->groups), 0);
 }
 
-static bool take_on(const struct caller *caller, const struct rights *rights)
+static bool take_on(const struct caller *caller, const struct caller_rights *rights)
 {
 	bool other = caller->uid != 0 || caller->gid != getegid();
 	const GArray *groups = rights->groups;
@@ -125,22 +124,22 @@ static bool take_on(const struct caller *caller, const struct rights *rights)
 	if (syscall(SYS_setresgid, -1, caller->gid, -1) < 0 ||
 		syscall(SYS_setresuid, -1, caller->uid, -1) < 0)
 		return false;
-	set_effective(rights->caps);
+	set_effective(rights->effective);
 	return true;
 }
 
 int caller_wear(const struct caller *caller, struct caller_worn *out)
 {
-	struct rights rights;
+	struct caller_rights rights;
 	bool taken;
 
 	*out = (struct caller_worn){ 0 };
 	if (geteuid() != 0)
 		return caller->uid == geteuid() && caller->gid == getegid() ? 0 : -EPERM;
 	remember(out);
-	read_rights(caller, &rights);
+	caller_rights_read(caller, &rights);
 	taken = take_on(caller, &rights);
-	g_array_unref(rights.groups);
+	caller_rights_clear(&rights);
 	if (taken)
 		return 0;
 	caller_shed(out);

@@ -23,6 +23,19 @@
 
 #include "kind.h"
 
+/*
+ * What decides beside user and group: read from procfs while the caller waits for us inside its
+ * system call, so that it does not change. A caller that was killed may have an heir to its number:
+ * one of another user is told apart, and nobody is left to take an answer. Of whom nothing can be
+ * read, and of capabilities about another user namespace than ours, there are none.
+ */
+struct caller_rights {
+	GArray *groups;     /* supplementary, of gid_t; owned */
+	uint64_t effective; /* capabilities, a bit each */
+};
+void caller_rights_read(const struct caller *caller, struct caller_rights *out);
+void caller_rights_clear(struct caller_rights *rights);
+
 struct caller_worn {
 	bool worn;
 	uid_t fsuid;
@@ -34,8 +47,7 @@ struct caller_worn {
 
 /*
  * 0, or -EPERM: this daemon cannot act for that caller, and is as before. One without privilege
- * acts for its own user alone, as itself. Where procfs does not show the caller's groups and
- * capabilities, there are none.
+ * acts for its own user alone, as itself.
  */
 int caller_wear(const struct caller *caller, struct caller_worn *out);
 

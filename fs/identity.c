@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "identity.h"
 
+#include "caller.h"
 #include "util.h"
 
 #include <glib.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/fsuid.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* The capabilities that setfsuid(2) takes and gives back: those that decide on files. */
@@ -20,12 +17,6 @@
 		1u << CAP_FSETID | 1u << CAP_LINUX_IMMUTABLE)
 
 static bool privileged;
-
-/* Supplementary groups, 65,536 at most (NGROUPS_MAX), and capabilities of a caller. */
-struct caller {
-	GArray *groups; /* of gid_t */
-	uint64_t caps;
-};
 
 /*
  * setgroups(2), capset(2) by the raw system calls: they change this thread alone, while glibc's
@@ -37,15 +28,22 @@ static void set_groups(const gid_t *groups, size_t n)
 		g_error("setgroups: %s", g_strerror(errno));
 }
 
-static void set_caps(uint32_t raise, uint32_t lower)
+static struct __user_cap_header_struct cap_header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+static void get_caps(struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3])
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	if (syscall(SYS_capget, &cap_header, data) < 0)
+		g_error("capget: %s", g_strerror(errno));
+}
+
+/* Of those that decide on files the thread has just these; more than it is permitted, it cannot. */
+static void set_file_caps(uint32_t caps)
+{
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
-	if (syscall(SYS_capget, &head, data) < 0)
-		g_error("capget: %s", g_strerror(errno));
-	data[0].effective = (data[0].effective & ~lower) | (raise & data[0].permitted);
-	if (syscall(SYS_capset, &head, data) < 0)
+	get_caps(data);
+	data[0].effective = (data[0].effective & ~FS_CAPS) | (caps & FS_CAPS & data[0].permitted);
+	if (syscall(SYS_capset, &cap_header, data) < 0)
 		g_error("capset: %s", g_strerror(errno));
 }
 
@@ -68,54 +66,25 @@ bool identity_privileged(void)
 	return privileged;
 }
 
-/* Capabilities count only where they are about this user namespace. */
-static bool same_user_namespace(pid_t pid)
+struct caller identity_caller(fuse_req_t req)
 {
-	char path[64];
-	struct stat ours, theirs;
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-	return stat("/proc/self/ns/user", &ours) == 0 && stat(path, &theirs) == 0 &&
-		ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+	return (struct caller){ .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
 }
 
-static void parse_groups(const char *list, GArray *groups)
+static void read_rights(fuse_req_t req, struct caller_rights *out)
 {
-	for (;;) {
-		char *end;
-		gid_t gid = strtoul(list, &end, 10);
+	const struct caller caller = identity_caller(req);
 
-		if (end == list)
-			return;
-		g_array_append_val(groups, gid);
-		list = end;
-	}
+	caller_rights_read(&caller, out);
 }
 
-/*
- * The thread waits for us inside its system call, so that its credentials cannot change
- * meanwhile. If it was killed and its number is in use again, nobody is left to take the answer,
- * and its effective ids differ or its rights are equal to what is asked for: compare the fsuid.
- */
-static bool read_caller(const struct fuse_ctx *ctx, struct caller *out)
+static void wear_groups(struct identity *id, struct caller_rights *out)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/status", ctx->pid);
-	g_autofree char *text = NULL;
-	const char *uids, *groups, *caps;
-	unsigned fsuid;
-
-	if (ctx->pid == 0 || !g_file_get_contents(path, &text, NULL, NULL))
-		return false;
-	uids = strstr(text, "\nUid:");
-	groups = strstr(text, "\nGroups:");
-	caps = strstr(text, "\nCapEff:");
-	if (!uids || !groups || !caps || sscanf(uids, "\nUid: %*u %*u %*u %u", &fsuid) != 1 ||
-		fsuid != ctx->uid)
-		return false;
-	out->groups = g_array_new(FALSE, FALSE, sizeof(gid_t));
-	parse_groups(groups + strlen("\nGroups:"), out->groups);
-	out->caps = same_user_namespace(ctx->pid) ? strtoull(caps + strlen("\nCapEff:"), NULL, 16) : 0;
-	return true;
+	read_rights(id->req, out);
+	set_groups((const gid_t *)out->groups->data, out->groups->len);
+	id->full = true;
 }
 
 void identity_begin(struct identity *id, fuse_req_t req)
@@ -131,27 +100,27 @@ void identity_begin(struct identity *id, fuse_req_t req)
 
 void identity_groups(struct identity *id)
 {
-	struct caller caller;
+	struct caller_rights rights;
 
-	if (!id->worn || id->full)
+	if (!privileged || id->full)
 		return;
-	id->full = true;
-	if (!read_caller(fuse_req_ctx(id->req), &caller))
-		return;
-	set_groups((const gid_t *)caller.groups->data, caller.groups->len);
-	if (caller.caps & FS_CAPS)
-		set_caps(caller.caps & FS_CAPS, 0);
-	g_array_unref(caller.groups);
+	wear_groups(id, &rights);
+	set_file_caps(rights.effective);
+	id->caps = true;
+	caller_rights_clear(&rights);
 }
 
 void identity_begin_by_descriptor(struct identity *id, fuse_req_t req, bool clears)
 {
+	struct caller_rights rights;
+
 	*id = (struct identity){ .req = req };
 	if (!privileged || !clears)
 		return;
 	set_fs_ids(0, fuse_req_ctx(req)->gid);
 	id->worn = true;
-	identity_groups(id);
+	wear_groups(id, &rights);
+	caller_rights_clear(&rights);
 	identity_without_fsetid(id);
 }
 
@@ -165,10 +134,13 @@ bool identity_retry(struct identity *id, int result)
 
 void identity_without_fsetid(struct identity *id)
 {
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
 	if (!privileged)
 		return;
-	set_caps(0, 1u << CAP_FSETID);
-	id->limited = true;
+	get_caps(data);
+	set_file_caps(data[0].effective & ~(1u << CAP_FSETID));
+	id->caps = true;
 }
 
 void identity_end(struct identity *id)
@@ -180,9 +152,9 @@ void identity_end(struct identity *id)
 	/* Going from another fsuid to 0 gives the file capabilities back, whatever was on. */
 	if (id->worn)
 		set_fs_ids(0, 0);
-	if (id->limited)
-		set_caps(1u << CAP_FSETID, 0);
-	id->worn = id->full = id->limited = false;
+	if (id->caps)
+		set_file_caps(FS_CAPS);
+	id->worn = id->full = id->caps = false;
 	errno = saved;
 }
 
@@ -197,20 +169,19 @@ static bool is_member(const GArray *groups, gid_t gid)
 bool identity_permits(fuse_req_t req, const struct ownership *file, int want)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct caller caller;
+	struct caller_rights rights;
 	bool member, permitted;
 
 	if (!privileged)
 		return true;
 	if (ctx->uid == file->uid && (file->mode >> 6 & want) == (mode_t)want)
 		return true;
-	if (!read_caller(ctx, &caller))
-		return false;
-	member = ctx->gid == file->gid || is_member(caller.groups, file->gid);
+	read_rights(req, &rights);
+	member = ctx->gid == file->gid || is_member(rights.groups, file->gid);
 	permitted = ctx->uid != file->uid && (file->mode >> (member ? 3 : 0) & want) == (mode_t)want;
-	permitted |= caller.caps & 1u << CAP_DAC_OVERRIDE ||
-		(want == R_OK && caller.caps & 1u << CAP_DAC_READ_SEARCH);
-	g_array_unref(caller.groups);
+	permitted |= rights.effective & 1u << CAP_DAC_OVERRIDE ||
+		(want == R_OK && rights.effective & 1u << CAP_DAC_READ_SEARCH);
+	caller_rights_clear(&rights);
 	return permitted;
 }
 

@@ -16,7 +16,9 @@
  *
  * The caller's supplementary groups and capabilities cost a look into procfs, and hardly any
  * request needs them: they are put on only when the first try was refused (identity_retry()), or
- * at once where their lack would not be refused but change the result (identity_groups()).
+ * at once where their lack would not be refused but change the result (identity_groups()). Root
+ * likewise acts with the daemon's capabilities, unless the result depends on which it has: whether
+ * it may act at all, the kernel has checked.
  *
  * Between begin and end the thread must not reply, nor register a backing file: the kernel would
  * keep the caller's credentials for every later opener.
@@ -25,17 +27,22 @@
  */
 #pragma once
 
+#include "kind.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
 
+/* On whose behalf a request is. */
+struct caller identity_caller(fuse_req_t req);
+
 struct identity {
 	fuse_req_t req;
 	bool worn;    /* fsuid and fsgid are the caller's */
 	bool full;    /* groups and capabilities too */
-	bool limited; /* CAP_FSETID was taken off */
+	bool caps;    /* the thread's capabilities were changed, beyond what setfsuid(2) does */
 };
 
 /* Once, before any thread starts: drops the daemon's own supplementary groups, learns its rights. */
@@ -46,7 +53,7 @@ bool identity_privileged(void);
 
 void identity_begin(struct identity *id, fuse_req_t req);
 
-/* Puts on the caller's groups and capabilities now. */
+/* Puts on the caller's groups and capabilities now, be they fewer or more. */
 void identity_groups(struct identity *id);
 
 /* Whether `result` (0 or a negative errno) calls for another try, now with groups. */

@@ -104,7 +104,7 @@ static bool has_trusted(const char *names, ssize_t length)
 
 static ssize_t list_as_caller(fuse_req_t req, int fd, char *names, size_t size)
 {
-	const struct caller caller = tree_caller(req);
+	const struct caller caller = identity_caller(req);
 	struct caller_worn worn;
 	ssize_t length = caller_wear(&caller, &worn);
 

@@ -10,7 +10,7 @@
 static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 {
 	const struct kind *kind = d->node->entry->kind;
-	const struct caller caller = tree_caller(d->req);
+	const struct caller caller = identity_caller(d->req);
 	mode_t mode = d->mode & ~fuse_req_ctx(d->req)->umask & 0777;
 	struct tree_visit visit;
 	struct identity id;
@@ -30,7 +30,7 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 static int remove_item(struct fs *fs, struct deferred *d)
 {
 	const struct kind *kind = d->node->entry->kind;
-	const struct caller caller = tree_caller(d->req);
+	const struct caller caller = identity_caller(d->req);
 	struct tree_visit visit;
 	struct identity id;
 	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);

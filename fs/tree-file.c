@@ -3,6 +3,7 @@
 #include "tree.h"
 
 #include "defer.h"
+#include "identity.h"
 #include "reply.h"
 
 #include <fcntl.h>
@@ -30,7 +31,7 @@ static int show_attribute(struct deferred *d, const struct realm *realm,
 	const struct attribute *attribute, struct content *out)
 {
 	g_autofree struct item *item = NULL;
-	struct view view = { .realm = realm, .caller = tree_caller(d->req) };
+	struct view view = { .realm = realm, .caller = identity_caller(d->req) };
 	int r = d->node->entry->kind->stat(realm, d->node->parent->name, &item);
 
 	if (r < 0)

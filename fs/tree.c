@@ -85,13 +85,6 @@ enum item_data tree_data_form(const struct node *node)
 	return form == DATA_LINK && *tree_namespace(node) ? DATA_FILE : form;
 }
 
-struct caller tree_caller(fuse_req_t req)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-
-	return (struct caller){ .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
-}
-
 bool tree_waits(const struct node *node)
 {
 	if (node->type != NODE_TREE || node->entry->type == TREE_TOP)

@@ -87,6 +87,3 @@ struct tree_visit {
 };
 int tree_enter(struct fs *fs, const char *namespace, unsigned needs, struct tree_visit *out);
 void tree_leave(struct fs *fs, struct tree_visit *visit);
-
-/* On whose behalf a request is. */
-struct caller tree_caller(fuse_req_t req);

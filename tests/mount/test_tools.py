@@ -136,3 +136,20 @@ def df_shows_the_tmpfs(t):
     columns = 'size,used,avail,itotal,iused'
     equal(run('df', '-B1', f'--output={columns}', t.root),
           run('df', '-B1', f'--output={columns}', t.shm))
+
+
+@test()
+def a_root_without_capabilities_is_no_more_than_a_user(t):
+    """As in many containers: what follows from a capability does not happen for one who lacks it."""
+    powerless = ('setpriv', '--bounding-set=-all', '--inh-caps=-all')
+    for name in 'ab':
+        write(t.shm / name, b'')
+        os.chown(t.shm / name, 0, 4000)
+        os.chmod(t.shm / name, 0o2664)
+    run(*powerless, 'setfacl', '-m', 'u:2002:-', t.root / 'a')
+    equal(os.stat(t.root / 'a').st_mode & 0o7000, 0, 'not in the group: no set-group-ID')
+    run(*powerless, 'chmod', 'g+s', t.root / 'b')
+    equal(os.stat(t.root / 'b').st_mode & 0o7000, 0)
+    run('setfacl', '-m', 'u:2002:r', t.root / 'b')
+    run('chmod', 'g+s', t.root / 'b')
+    equal(os.stat(t.shm / 'b').st_mode & 0o7000, 0o2000)
