@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "defer.h"
 
+#include "reply.h"
+
 /* Most wait for the same census, which runs once for all of them. */
 #define WORKERS 64
 
@@ -31,8 +33,25 @@ static void work(gpointer data, gpointer user)
 	g_atomic_int_add(&fs->deferred, -1);
 }
 
+static void reply_now(struct fs *fs, struct deferred *d)
+{
+	(void)fs;
+	reply_result(d->req, d->result);
+}
+
+void defer_reply(struct fs *fs, fuse_req_t req, int result)
+{
+	struct deferred d = { .req = req, .result = result };
+
+	defer_if(fs, fs->io_uring, &d, reply_now);
+}
+
 int defer_start(struct fs *fs)
 {
+	if (fs->options.io_uring) {
+		g_thread_pool_set_max_unused_threads(-1);
+		g_thread_pool_set_max_idle_time(0);
+	}
 	fs->workers = g_thread_pool_new(work, fs, WORKERS, FALSE, NULL);
 	return fs->workers ? 0 : -EAGAIN;
 }

@@ -23,6 +23,7 @@ struct deferred {
 	struct fuse_file_info fi_out; /* copy_file_range */
 	off_t offset_out;
 	unsigned flags;               /* copy_file_range, rename */
+	int result;                   /* defer_reply() */
 	char name[NAME_MAX + 1];      /* in a directory */
 	char new_name[NAME_MAX + 1];  /* rename */
 	void (*run)(struct fs *fs, struct deferred *d);
@@ -40,6 +41,13 @@ static inline bool must_not_wait(const struct fs *fs)
 {
 	return fs->io_uring;
 }
+
+/*
+ * reply_result() for a thread that is about to end. Over io_uring the answer also asks for the next
+ * request, on behalf of the thread that sends it, and is void when that thread ends: there a worker
+ * sends it, and workers stay.
+ */
+void defer_reply(struct fs *fs, fuse_req_t req, int result);
 
 /* The pool; -errno. */
 int defer_start(struct fs *fs);

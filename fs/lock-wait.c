@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "lock-wait.h"
 
+#include "defer.h"
 #include "reply.h"
 #include "util.h"
 
@@ -183,7 +184,7 @@ static void *run(void *data)
 	/* Returns only when interrupt() is not running and will not be called again. */
 	fuse_req_interrupt_func(waiter->req, NULL, NULL);
 	waiter->free(waiter->data);
-	reply_result(waiter->req, r);
+	defer_reply(fs_of(waiter->req), waiter->req, r);
 	enlist(waiter, false);
 	g_mutex_clear(&waiter->mutex);
 	g_cond_clear(&waiter->changed);

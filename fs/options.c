@@ -151,11 +151,11 @@ static int choose_values(const struct raw *raw, struct options *out)
 		log_line("a timeout is a number of seconds, 0 or more");
 		return -EINVAL;
 	}
-#ifdef FUSE_CAP_OVER_IO_URING
+#ifdef LIBFUSE_RINGS_ARE_SOUND
 	out->io_uring = raw->io_uring > 0 || (raw->io_uring == 0 && system_has_io_uring());
 #else
 	if (raw->io_uring > 0) {
-		log_line("this libfuse has no io_uring; use libfuse 3.18 or later, or leave the option out");
+		log_line("this libfuse may lose requests over io_uring; use libfuse 3.19, or leave the option out");
 		return -EINVAL;
 	}
 #endif

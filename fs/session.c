@@ -134,13 +134,9 @@ static void choose_passthrough(struct fs *fs, struct fuse_conn_info *conn)
 /* What libfuse was told in the options it does only if the kernel is able to. */
 static void choose_transport(struct fs *fs, struct fuse_conn_info *conn)
 {
-#ifdef FUSE_CAP_OVER_IO_URING
 	fs->io_uring = fs->options.io_uring && conn->capable_ext & FUSE_CAP_OVER_IO_URING;
 	if (!fs->io_uring)
 		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-#else
-	(void)fs, (void)conn;
-#endif
 }
 
 void session_init(void *userdata, struct fuse_conn_info *conn)
