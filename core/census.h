@@ -84,9 +84,10 @@ struct census_report {
 	uint64_t spaces;           /* address spaces seen by it */
 	uint64_t reread;           /* of these, read anew in it */
 	uint64_t unreadable;       /* processes that could not be read */
-	uint64_t restless;         /* address spaces that changed all the while: what is said of each
-				      was true at an instant of the pass, but not at one for all. 0
-				      for back ends that cannot tell, which never promise more */
+	uint64_t restless;         /* address spaces that changed, or (query, text) may have, all the
+				      while: what is said of each was true at an instant of the
+				      pass, but not at one for all; for query and text it may lack
+				      a mapping that was moved, or have it twice */
 	const char *blind;         /* why whole processes may be invisible (pid namespace, hidepid), or NULL */
 };
 

@@ -19,17 +19,23 @@
 struct proc {
 	int fd;
 	char *prefix;
-	bool own;
+	bool live, own;
 };
 
-/* Is it a procfs, and of the pid namespace that we are in? Then it knows us by our own pid. */
-static bool is_own(int fd)
+static bool is_live(int fd)
 {
 	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+/* Of the pid namespace that we are in? Then it knows us by our own pid. */
+static bool is_own(int fd)
+{
 	char self[16];
 	ssize_t n = readlinkat(fd, "self", self, sizeof(self) - 1);
 
-	if (n < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+	if (n < 0)
 		return false;
 	self[n] = '\0';
 	return atoi(self) == getpid();
@@ -45,7 +51,8 @@ int proc_open(const char *prefix, struct proc **out)
 	proc = g_new0(struct proc, 1);
 	proc->fd = fd;
 	proc->prefix = g_strdup(prefix);
-	proc->own = is_own(fd);
+	proc->live = is_live(fd);
+	proc->own = proc->live && is_own(fd);
 	*out = proc;
 	return 0;
 }
@@ -67,6 +74,11 @@ const char *proc_prefix(const struct proc *proc)
 bool proc_is_own(const struct proc *proc)
 {
 	return proc->own;
+}
+
+bool proc_is_live(const struct proc *proc)
+{
+	return proc->live;
 }
 
 pid_t proc_pid_here(const struct proc *proc, pid_t pid)

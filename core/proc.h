@@ -26,6 +26,9 @@ const char *proc_prefix(const struct proc *proc);
  */
 bool proc_is_own(const struct proc *proc);
 
+/* Whether it is a procfs at all, of whatever pid namespace: what a recorded tree says stands still. */
+bool proc_is_live(const struct proc *proc);
+
 /*
  * The pid by which this procfs knows a process of our pid namespace: itself, except where the
  * caller asks about itself in another namespace's procfs.

@@ -10,6 +10,11 @@
  * What a process neither maps nor holds, such as a descriptor on its way through a socket, procfs
  * does not show.
  *
+ * The kernel gives /proc/PID/maps piece by piece: a mapping that is moved meanwhile may be in no piece,
+ * or in two. So a process must have stood still while it was read (stillness.h). Of one that does not,
+ * two readings that agree are taken, and it is counted as restless; if there are none, it is also one
+ * that could not be read.
+ *
  * A process without mappings is a kernel thread, is exiting, or is just changing its program, which
  * is why it is asked again; if its first thread alone has exited, another one is asked.
  */
@@ -18,12 +23,16 @@
 #include "patience.h"
 #include "rows.h"
 #include "share.h"
+#include "stillness.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
 /* Only a fork bomb needs more rounds, only execve() in a loop more attempts. */
 #define ROUNDS_MAX 32
 #define ATTEMPTS_MAX 32
+/* Of a process that does not stand still. */
+#define READINGS_MAX 6
 
 struct scan {
 	struct census_source source;
@@ -37,11 +46,24 @@ enum outcome {
 	UNREADABLE,
 };
 
+/* What was read of one process. */
+struct reading {
+	GArray *mappings, *descriptors;
+};
+
+/* How much it says. */
+enum repose {
+	STILL,    /* all is true of one instant */
+	RESTLESS, /* it ran meanwhile, but a second reading found the same */
+	UNSTEADY, /* no two readings agreed */
+};
+
 /* A pass under way. */
 struct pass {
 	struct scan *scan;
 	struct spaces *spaces;
 	struct rows rows;
+	struct reading before; /* the reading before, of a process that ran meanwhile */
 	unsigned facets;
 	struct census_tally *tally;
 	GArray *known; /* pids listed in the last round, ascending */
@@ -101,7 +123,7 @@ static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 	return is_alone(dir) ? -ENOENT : -ESRCH;
 }
 
-static int read_rows(struct pass *pass, int dir, int thread, pid_t task)
+static int read_once(struct pass *pass, int dir, int thread, pid_t task)
 {
 	int error = 0;
 
@@ -111,6 +133,51 @@ static int read_rows(struct pass *pass, int dir, int thread, pid_t task)
 		error = rows_read_unshared_descriptors(&pass->rows, dir, task);
 	if (!error)
 		error = rows_read_mappings(&pass->rows, thread, pass->scan->read_maps);
+	return error;
+}
+
+static bool array_equal(const GArray *a, const GArray *b)
+{
+	return a->len == b->len &&
+		(!a->len || !memcmp(a->data, b->data, a->len * g_array_get_element_size((GArray *)a)));
+}
+
+static void swap(GArray **a, GArray **b)
+{
+	GArray *c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
+static bool agree(const struct pass *pass)
+{
+	return array_equal(pass->rows.mappings, pass->before.mappings) &&
+		array_equal(pass->rows.descriptors, pass->before.descriptors);
+}
+
+static int read_rows(struct pass *pass, int dir, int thread, pid_t task, enum repose *repose)
+{
+	bool live = proc_is_live(pass->scan->source.proc);
+	int error = 0;
+
+	for (int readings = 1; !error; readings++) {
+		struct stillness since = live ? stillness_look(dir) : (struct stillness){0};
+
+		g_array_set_size(pass->rows.descriptors, 0);
+		error = read_once(pass, dir, thread, task);
+		*repose = STILL;
+		if (error || !live || stillness_kept(dir, &since))
+			break;
+		*repose = RESTLESS;
+		if (readings > 1 && agree(pass))
+			break;
+		*repose = UNSTEADY;
+		if (readings == READINGS_MAX)
+			break;
+		swap(&pass->rows.mappings, &pass->before.mappings);
+		swap(&pass->rows.descriptors, &pass->before.descriptors);
+	}
 	return error;
 }
 
@@ -154,7 +221,8 @@ static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct
 }
 
 /* -ESRCH: it had no address space just now; -ENOENT: it has none, and nobody else has it. */
-static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc_stat *stat)
+static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc_stat *stat,
+	enum repose *repose)
 {
 	struct proc_stat of_thread = *stat;
 	pid_t task = pid;
@@ -166,8 +234,7 @@ static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc
 		if (other < 0)
 			return other;
 	}
-	g_array_set_size(pass->rows.descriptors, 0);
-	error = read_rows(pass, dir, other < 0 ? dir : other, task);
+	error = read_rows(pass, dir, other < 0 ? dir : other, task, repose);
 	if (error)
 		return error;
 	return store(pass, dir, pid, task, stat, of_thread.layout);
@@ -181,6 +248,7 @@ static bool is_denial(int error)
 static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 {
 	struct proc_stat stat;
+	enum repose repose = STILL;
 
 	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		int error = proc_read_stat(dir, &stat);
@@ -189,9 +257,12 @@ static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 			return error == -ESRCH ? GONE : UNREADABLE;
 		if (proc_is_kernel_thread(&stat))
 			return NONE;
-		error = read_process(pass, pid, dir, &stat);
-		if (!error)
+		error = read_process(pass, pid, dir, &stat, &repose);
+		if (!error) {
+			pass->tally->restless += repose != STILL;
+			pass->tally->unreadable += repose == UNSTEADY;
 			return READ;
+		}
 		if (error == -ENOENT)
 			return NONE;
 		if (error != -ESRCH)
@@ -305,6 +376,8 @@ static void discount_shared(struct space *space, void *data)
 	struct census_tally *tally = data;
 
 	tally->spaces -= space->shares_mappings;
+	/* Whether the others ran was not looked at: stillness.h. */
+	tally->restless += space->shares_mappings;
 }
 
 int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct census_tally *tally)
@@ -315,6 +388,10 @@ int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct 
 		.facets = facets,
 		.tally = tally,
 		.known = g_array_new(FALSE, FALSE, sizeof(pid_t)),
+		.before = {
+			.mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping)),
+			.descriptors = g_array_new(FALSE, FALSE, sizeof(struct descriptor)),
+		},
 	};
 	int error;
 
@@ -322,6 +399,8 @@ int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct 
 	error = scan_rounds(&pass);
 	spaces_each(spaces, discount_shared, tally);
 	rows_deinit(&pass.rows);
+	g_array_unref(pass.before.mappings);
+	g_array_unref(pass.before.descriptors);
 	g_array_unref(pass.known);
 	return error;
 }

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "stillness.h"
+
+#include "census.h"
+#include "proc.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define PASSES 60
+#define FILLERS 300
+
+static const long page = 4096;
+static int object;
+
+/* A child that says that it has begun, and does then what it is for; and its directory. */
+struct child {
+	pid_t pid;
+	int dir;
+	int channel[2];
+};
+
+static void start(struct child *child, void (*work)(void))
+{
+	char byte = 's', path[32];
+
+	CU_ASSERT_FATAL(pipe(child->channel) == 0);
+	child->pid = fork();
+	CU_ASSERT_FATAL(child->pid >= 0);
+	if (child->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (write(child->channel[1], &byte, 1) == 1)
+			work();
+		_exit(0);
+	}
+	CU_ASSERT_EQUAL(read(child->channel[0], &byte, 1), 1);
+	snprintf(path, sizeof(path), "/proc/%d", (int)child->pid);
+	child->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT_FATAL(child->dir >= 0);
+}
+
+static void end(struct child *child)
+{
+	kill(child->pid, SIGKILL);
+	waitpid(child->pid, NULL, 0);
+	close(child->dir);
+	close(child->channel[0]);
+	close(child->channel[1]);
+}
+
+static void sleep_for_ever(void)
+{
+	for (;;)
+		pause();
+}
+
+static void spin(void)
+{
+	for (volatile unsigned i = 0;; i++)
+		;
+}
+
+static void *spinning_thread(void *data)
+{
+	(void)data;
+	spin();
+	return NULL;
+}
+
+static void spin_in_a_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, spinning_thread, NULL) == 0)
+		sleep_for_ever();
+}
+
+/* Whether it stands still between two looks: tried until it does, for it may have to settle. */
+static bool comes_to_rest(const struct child *child)
+{
+	for (int i = 0; i < 2000; i++) {
+		struct stillness since = stillness_look(child->dir);
+
+		CU_ASSERT(since.known);
+		if (stillness_kept(child->dir, &since))
+			return true;
+		g_usleep(1000);
+	}
+	return false;
+}
+
+static bool ever_rests(const struct child *child)
+{
+	for (int i = 0; i < 200; i++) {
+		struct stillness since = stillness_look(child->dir);
+
+		if (stillness_kept(child->dir, &since))
+			return true;
+	}
+	return false;
+}
+
+static void who_waits_stands_still(void)
+{
+	struct child child;
+
+	start(&child, sleep_for_ever);
+	CU_ASSERT(comes_to_rest(&child));
+	end(&child);
+}
+
+static void who_runs_does_not(void)
+{
+	struct child child;
+
+	start(&child, spin);
+	CU_ASSERT(!ever_rests(&child));
+	end(&child);
+}
+
+static void nor_does_who_has_a_thread_that_runs(void)
+{
+	struct child child;
+
+	start(&child, spin_in_a_thread);
+	/* Until the thread is there, the process may rest. */
+	for (struct stat st = {0}; fstatat(child.dir, "task", &st, 0) == 0 && st.st_nlink < 4;)
+		g_usleep(1000);
+	CU_ASSERT(!ever_rests(&child));
+	end(&child);
+}
+
+static void nor_does_who_ran_and_waits_again(void)
+{
+	struct child child;
+	struct stillness since;
+
+	start(&child, sleep_for_ever);
+	CU_ASSERT(comes_to_rest(&child));
+	since = stillness_look(child.dir);
+	kill(child.pid, SIGSTOP);
+	kill(child.pid, SIGCONT);
+	CU_ASSERT(comes_to_rest(&child));
+	CU_ASSERT(!stillness_kept(child.dir, &since));
+	end(&child);
+}
+
+static void of_who_is_gone_nothing_is_known(void)
+{
+	struct child child;
+	struct stillness since;
+
+	start(&child, sleep_for_ever);
+	since = stillness_look(child.dir);
+	kill(child.pid, SIGKILL);
+	waitpid(child.pid, NULL, 0);
+	CU_ASSERT(!stillness_kept(child.dir, &since));
+	CU_ASSERT(!stillness_look(child.dir).known);
+	end(&child);
+}
+
+/*
+ * One mapping, which goes to and fro between the two ends of an address space with much in between:
+ * who reads that piece by piece may well meet it nowhere.
+ */
+static void move_to_and_fro(void)
+{
+	char *region = mmap(NULL, (FILLERS + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *ends[2] = {region, region + (FILLERS + 1) * page}, *at;
+
+	for (int i = 1; i <= FILLERS; i += 2)
+		mprotect(region + i * page, page, PROT_READ);
+	at = mmap(ends[0], page, PROT_READ, MAP_SHARED | MAP_FIXED, object, 0);
+	for (int to = 1; at != MAP_FAILED; to = !to)
+		at = mremap(at, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, ends[to]);
+}
+
+/* Counted once, or said to be uncertain. */
+static void assert_never_missed(enum census_backend_choice choice, const struct segment_key *key)
+{
+	struct census_config config = {"/proc", choice, 0, getpid()};
+	struct census *census;
+	unsigned silent = 0;
+
+	if (census_new(&config, &census) < 0)
+		return; /* no PROCMAP_QUERY here */
+	for (int i = 0; i < PASSES; i++) {
+		struct census_report report;
+
+		ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
+		report = census_report(census);
+		silent += census_usage(census, key).mappings != 1 && !report.restless;
+		census_release(census);
+	}
+	ASSERT_INT(silent, 0);
+	census_free(census);
+}
+
+static void a_mapping_that_moves_is_not_missed_in_silence(void)
+{
+	struct child child;
+	struct stat st;
+
+	object = memfd_create("stillness", MFD_CLOEXEC);
+	CU_ASSERT_FATAL(object >= 0 && ftruncate(object, page) == 0 && fstat(object, &st) == 0);
+	struct segment_key key = {.dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD};
+
+	start(&child, move_to_and_fro);
+	assert_never_missed(CENSUS_TEXT, &key);
+	assert_never_missed(CENSUS_QUERY, &key);
+	end(&child);
+	close(object);
+}
+
+static CU_TestInfo tests[] = {
+	{"who waits stands still", who_waits_stands_still},
+	{"who runs does not", who_runs_does_not},
+	{"nor does who has a thread that runs", nor_does_who_has_a_thread_that_runs},
+	{"nor does who ran and waits again", nor_does_who_ran_and_waits_again},
+	{"of who is gone nothing is known", of_who_is_gone_nothing_is_known},
+	{"a mapping that moves is not missed in silence", a_mapping_that_moves_is_not_missed_in_silence},
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo stillness_suite = {"stillness", NULL, NULL, NULL, NULL, tests};
