@@ -48,15 +48,14 @@ static int open_object(struct fs *fs, struct node *node)
 
 int locate_segment(struct fs *fs, struct node *node, struct pin *out)
 {
-	int kept;
+	int r;
 
 	if (node->data)
 		return tree_data_open(fs, node, out);
-	out->fd = open_object(fs, node);
-	kept = g_atomic_int_get(&node->kept);
-	if (out->fd < 0 && kept)
-		out->fd = fs_reopen(fs, kept - 1, O_PATH);
-	return out->fd < 0 ? out->fd : 0;
+	r = out->fd = open_object(fs, node);
+	if (r < 0)
+		out->fd = node_kept(fs->nodes, node);
+	return out->fd < 0 ? r : 0;
 }
 
 int locate_name(struct fs *fs, const char *name, struct stat *out)
@@ -70,14 +69,14 @@ int locate_name(struct fs *fs, const char *name, struct stat *out)
 static int stat_object(struct fs *fs, struct node *node, struct stat *out)
 {
 	g_autofree char *name = node_dup_name(fs->nodes, node);
-	int kept, r = locate_name(fs, name, out);
+	int r = locate_name(fs, name, out);
 
 	if (r == 0 && out->st_ino == node->ino)
 		return 0;
-	kept = g_atomic_int_get(&node->kept);
-	if (kept)
-		return fstat(kept - 1, out) < 0 ? -errno : 0;
-	return r < 0 ? stale(r) : -ESTALE;
+	auto_fd kept = node_kept(fs->nodes, node);
+	if (kept < 0)
+		return r < 0 ? stale(r) : -ESTALE;
+	return fstat(kept, out) < 0 ? -errno : 0;
 }
 
 int locate_stat(struct fs *fs, struct node *node, struct stat *out)

@@ -3,6 +3,8 @@
 
 #include "tree-data.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <malloc.h>
 #include <string.h>
@@ -15,11 +17,24 @@
 /* Give memory back to the system when this many nodes have gone since the last time. */
 #define TRIM_AFTER 50000
 
+/* How long an object that had several names keeps its descriptor when it is unlinked. */
+#define KEEP_US (G_USEC_PER_SEC / 2)
+
 struct node_table {
 	struct node root; /* first: node_root() */
 	GMutex lock;
 	GHashTable *nodes; /* a set of struct node *: see node_equal() */
 	guint forgotten;   /* since the last malloc_trim() */
+	GQueue keeping;    /* of struct keeping *, the first to end first */
+	GCond changed;     /* `keeping` is empty no longer, or `ending` */
+	bool ending;
+	GThread *ender;
+};
+
+/* That what an object has kept is not kept longer. */
+struct keeping {
+	uint64_t ino;
+	gint64 until; /* monotonic time, us */
 };
 
 static guint node_hash(gconstpointer p)
@@ -43,17 +58,6 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 	return x->ino == y->ino && x->type == y->type && stamp(x) == stamp(y);
 }
 
-struct node_table *node_table_new(void)
-{
-	struct node_table *table = g_new0(struct node_table, 1);
-
-	table->root.type = NODE_ROOT;
-	table->root.ino = FUSE_ROOT_ID;
-	g_mutex_init(&table->lock);
-	table->nodes = g_hash_table_new(node_hash, node_equal);
-	return table;
-}
-
 static void node_free(struct node *node)
 {
 	if (node->type == NODE_SEGMENT && node->data)
@@ -68,6 +72,58 @@ static void close_kept(int kept)
 		close(kept - 1);
 }
 
+/* The table's lock is held. What the object of that inode has kept; 0: nothing. */
+static int take_kept(struct node_table *table, uint64_t ino)
+{
+	struct node model = { .type = NODE_SEGMENT, .ino = ino };
+	struct node *node = g_hash_table_lookup(table->nodes, &model);
+	int kept = node ? node->kept : 0;
+
+	if (node)
+		node->kept = 0;
+	return kept;
+}
+
+static void *end_keeping(void *data)
+{
+	struct node_table *table = data;
+	struct keeping *first;
+
+	g_mutex_lock(&table->lock);
+	while (!table->ending) {
+		first = g_queue_peek_head(&table->keeping);
+		if (!first) {
+			g_cond_wait(&table->changed, &table->lock);
+		} else if (g_get_monotonic_time() < first->until) {
+			g_cond_wait_until(&table->changed, &table->lock, first->until);
+		} else {
+			int kept = take_kept(table, first->ino);
+
+			g_free(g_queue_pop_head(&table->keeping));
+			/* That may free gigabytes. */
+			g_mutex_unlock(&table->lock);
+			close_kept(kept);
+			g_mutex_lock(&table->lock);
+		}
+	}
+	g_mutex_unlock(&table->lock);
+	return NULL;
+}
+
+struct node_table *node_table_new(void)
+{
+	struct node_table *table = g_new0(struct node_table, 1);
+
+	table->root.type = NODE_ROOT;
+	table->root.ino = FUSE_ROOT_ID;
+	g_mutex_init(&table->lock);
+	g_cond_init(&table->changed);
+	g_queue_init(&table->keeping);
+	table->nodes = g_hash_table_new(node_hash, node_equal);
+	table->ender = g_thread_new("unlinked", end_keeping, table);
+	return table;
+}
+
 static gboolean free_each(gpointer key, gpointer value, gpointer data)
 {
 	(void)value, (void)data;
@@ -78,9 +134,16 @@ static gboolean free_each(gpointer key, gpointer value, gpointer data)
 
 void node_table_free(struct node_table *table)
 {
+	g_mutex_lock(&table->lock);
+	table->ending = true;
+	g_cond_signal(&table->changed);
+	g_mutex_unlock(&table->lock);
+	g_thread_join(table->ender);
+	g_queue_clear_full(&table->keeping, g_free);
 	/* An unmount forgets nothing: the kernel drops all its inodes without a word. */
 	g_hash_table_foreach_remove(table->nodes, free_each, NULL);
 	g_hash_table_unref(table->nodes);
+	g_cond_clear(&table->changed);
 	g_mutex_clear(&table->lock);
 	g_free(table);
 }
@@ -135,12 +198,14 @@ static void trim(struct node_table *table)
 		malloc_trim(0);
 }
 
-static void set_name(struct node *node, const char *name)
+/* Whether it had another one. */
+static bool set_name(struct node *node, const char *name)
 {
-	if (node->name && strcmp(node->name, name) == 0)
-		return;
+	if (strcmp(node->name, name) == 0)
+		return false;
 	g_free(node->name);
 	node->name = g_strdup(name);
+	return true;
 }
 
 static struct node *insert_locked(struct node_table *table, const struct node *model, const char *name)
@@ -160,7 +225,7 @@ struct node *node_lookup_object(struct node_table *table, uint64_t ino, const ch
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);
 	if (node)
-		set_name(node, name);
+		node->aliased |= set_name(node, name);
 	else
 		node = insert_locked(table, &model, name);
 	node->nlookup++;
@@ -314,9 +379,29 @@ bool node_keep(struct node_table *table, uint64_t ino, int fd)
 	if (node && (node->kept || node->opened))
 		node = NULL;
 	if (node)
-		g_atomic_int_set(&node->kept, fd + 1);
+		node->kept = fd + 1;
+	if (node && node->aliased) {
+		struct keeping *keeping = g_new(struct keeping, 1);
+
+		*keeping = (struct keeping){ ino, g_get_monotonic_time() + KEEP_US };
+		g_queue_push_tail(&table->keeping, keeping);
+		g_cond_signal(&table->changed);
+	}
 	g_mutex_unlock(&table->lock);
 	return node != NULL;
+}
+
+int node_kept(struct node_table *table, const struct node *node)
+{
+	int fd = -ENOENT;
+
+	g_mutex_lock(&table->lock);
+	if (node->kept) {
+		fd = fcntl(node->kept - 1, F_DUPFD_CLOEXEC, 0);
+		fd = fd < 0 ? -errno : fd;
+	}
+	g_mutex_unlock(&table->lock);
+	return fd;
 }
 
 char *node_dup_name(struct node_table *table, struct node *node)

@@ -16,7 +16,9 @@
  * A name is only a hint: who follows it compares the inode number and says ESTALE when it leads
  * elsewhere, on which the kernel looks the path up again. It does so once: so that names which
  * come and go all the time work as on tmpfs, an object that is unlinked through the mount keeps a
- * descriptor until the kernel forgets it, which is at once if nobody is about to use it.
+ * descriptor until the kernel forgets it, which is at once if nobody is about to use it. But the
+ * kernel may know it by another name as well, which it has lost outside, and remember that for long,
+ * and so the memory that was to be freed: then it keeps the descriptor for a moment only.
  *
  * A *tree* node is a directory, attribute file or link under .shmtree: its entry in the table of
  * tree.c, its parent and its name. It refers to a segment only by that name. A child keeps its
@@ -49,6 +51,7 @@ struct node {
 	uint32_t refs;
 	enum node_type type;
 	bool orphan; /* no longer in the table: its inode number is another segment's */
+	bool aliased; /* an object that was looked up by more than one name */
 	int kept;    /* an object that was unlinked through the mount: an O_PATH descriptor + 1; else 0 */
 	union {
 		struct opened *opened; /* segment: while it is open; set under the table's lock */
@@ -104,6 +107,9 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name);
  * the descriptor stays the caller's, if the kernel does not know the object.
  */
 bool node_keep(struct node_table *table, uint64_t ino, int fd);
+
+/* Another descriptor of what the node has kept, which is the caller's; -ENOENT if there is nothing. */
+int node_kept(struct node_table *table, const struct node *node);
 
 /* Whether some handle is on it: true from before the open is answered. */
 static inline bool node_is_open(const struct node *node)

@@ -24,7 +24,6 @@ static const struct {
 	{"removexattr", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"fremovexattr", EPERM, 0, true, "as above, when there is nothing to change"},
 	{"set_acl", EPERM, 0, true, "as above, when there is nothing to change"},
-	{"copy_file_range", EPERM, 0, true, "as above, when there is nothing to copy"},
 	{"rmdir", EPERM, ENOTDIR, true, "as above: that it is no directory comes to light first"},
 	{"linkat_proc_fd", EPERM, ENOENT, true, "as above, when the file has no name"},
 	{"linkat_empty_path", EPERM, ENOENT, true, "as above, when the file has no name"},

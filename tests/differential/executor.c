@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -102,6 +104,13 @@ bool is_limited(void)
 	struct rlimit limit;
 
 	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != limit.rlim_max;
+}
+
+bool is_immutable(const struct context *ctx, int64_t slot)
+{
+	int flags = 0;
+
+	return ioctl(ctx->fds[slot], FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_IMMUTABLE_FL;
 }
 
 void look_if_limited(struct context *ctx, int64_t slot)

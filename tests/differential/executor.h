@@ -71,6 +71,12 @@ void note_fd(struct context *, struct outcome *, int64_t slot, int fd);
  */
 void look(struct context *, int64_t slot);
 
+/*
+ * Whether the file has become immutable since it was opened. What the mount's kernel, which does not
+ * know it, answers otherwise is then not tried on either side.
+ */
+bool is_immutable(const struct context *, int64_t slot);
+
 /* Before what writes at the end: a limit is applied to the size that the kernel knows. */
 void look_if_limited(struct context *, int64_t slot);
 

@@ -4,9 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const struct choice flock_kinds[] = {
@@ -62,20 +60,13 @@ static struct flock lock_of(struct context *ctx, const int64_t *arg)
 
 /*
  * A lock owner's descriptor is opened when it first locks; for writing that cannot be where the file
- * has become immutable since it was opened: EBADF on the mount. It is not tried on either side.
+ * has become immutable since it was opened: EBADF on the mount.
  */
-static bool is_immutable(int fd)
-{
-	int flags = 0;
-
-	return ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_IMMUTABLE_FL;
-}
-
 static void do_setlk(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	struct flock lock = lock_of(ctx, arg);
 
-	if (lock.l_type == F_WRLCK && is_immutable(ctx->fds[arg[0]]))
+	if (lock.l_type == F_WRLCK && is_immutable(ctx, arg[0]))
 		return;
 	note(out, fcntl(ctx->fds[arg[0]], (int)arg[1], &lock));
 }

@@ -48,6 +48,9 @@ static void do_copy_range(struct context *ctx, const int64_t *arg, struct outcom
 	off_t from = arg[1], to = arg[3];
 
 	look(ctx, arg[0]);
+	/* Nothing to copy, or beyond the limit: that it may not comes first there, and last here. */
+	if (is_immutable(ctx, arg[2]))
+		return;
 	note(out, copy_file_range(ctx->fds[arg[0]], position(&from), ctx->fds[arg[2]],
 		position(&to), (size_t)arg[4], (unsigned)arg[5]));
 }

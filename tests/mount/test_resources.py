@@ -42,6 +42,19 @@ def one_descriptor_for_each_open_object(t):
 
 
 @test(MOUNTED)
+def what_is_unlinked_is_freed_whatever_the_kernel_remembers(t):
+    """It still knows the object by the name that it had before it was renamed outside."""
+    write(t.shm / 'old', bytes(1 << 20))
+    os.stat(t.root / 'old')
+    os.rename(t.shm / 'old', t.shm / 'new')
+    free = os.statvfs(t.shm).f_bfree
+    os.unlink(t.root / 'new')
+    eventually(lambda: os.statvfs(t.shm).f_bfree == free + (1 << 20) // os.statvfs(t.shm).f_bsize,
+               'its memory comes back')
+    equal(descriptors(t), 0)
+
+
+@test(MOUNTED)
 def one_descriptor_for_each_access_mode(t):
     before = descriptors(t)
     write(t.root / 'a', b'12345')
