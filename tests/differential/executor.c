@@ -106,6 +106,11 @@ bool is_limited(void)
 	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != limit.rlim_max;
 }
 
+mode_t mode_of(const struct context *ctx, int64_t mode)
+{
+	return (mode_t)mode & (ctx->actor->outside ? 01777 : 07777);
+}
+
 bool is_immutable(const struct context *ctx, int64_t slot)
 {
 	int flags = 0;

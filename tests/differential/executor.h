@@ -66,10 +66,16 @@ int close_slot(struct context *, int64_t slot);
 void note_fd(struct context *, struct outcome *, int64_t slot, int fd);
 
 /*
- * Has the kernel ask for the attributes of the file. Some calls go by the size that the kernel of a
- * mount knows rather than by the file's, which is documented: look before them.
+ * Has the kernel ask for the attributes of the file. Some calls go by the size or the owner that the
+ * kernel of a mount knows rather than by the file's, which is documented: look before them.
  */
 void look(struct context *, int64_t slot);
+
+/*
+ * Before a write the kernel asks for set-ID bits to be cleared if it knows of any: those that were
+ * set behind the mount since it last looked stay.
+ */
+mode_t mode_of(const struct context *, int64_t mode);
 
 /*
  * Whether the file has become immutable since it was opened. What the mount's kernel, which does not

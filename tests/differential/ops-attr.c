@@ -55,15 +55,6 @@ static void do_fstat(struct context *ctx, const int64_t *arg, struct outcome *ou
 		STATX_BASIC_STATS | STATX_BTIME, &out->st));
 }
 
-/*
- * Before a write the kernel asks for set-ID bits to be cleared if it knows of any: those that were
- * set behind the mount since it last looked stay.
- */
-static mode_t mode_of(const struct context *ctx, int64_t mode)
-{
-	return (mode_t)mode & (ctx->actor->outside ? 01777 : 07777);
-}
-
 static void do_chmod(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	note(out, chmod(name_at(arg[0]), mode_of(ctx, arg[1])));
@@ -71,6 +62,7 @@ static void do_chmod(struct context *ctx, const int64_t *arg, struct outcome *ou
 
 static void do_fchmod(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
+	look(ctx, arg[0]);
 	note(out, fchmod(ctx->fds[arg[0]], mode_of(ctx, arg[1])));
 }
 
@@ -93,6 +85,7 @@ static void do_chown(struct context *ctx, const int64_t *arg, struct outcome *ou
 
 static void do_fchown(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
+	look(ctx, arg[0]);
 	if (!changes_nothing(arg))
 		note(out, fchown(ctx->fds[arg[0]], (uid_t)arg[1], (gid_t)arg[2]));
 }
@@ -116,6 +109,7 @@ static void do_futimens(struct context *ctx, const int64_t *arg, struct outcome 
 {
 	struct timespec times[2] = {time_of(arg[1], arg[2]), time_of(arg[3], arg[4])};
 
+	look(ctx, arg[0]);
 	note(out, futimens(ctx->fds[arg[0]], times));
 }
 

@@ -88,7 +88,7 @@ static void do_open_path(struct context *ctx, const int64_t *arg, struct outcome
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	results[n++] = read(fd, ctx->io, 1) < 0;
 	results[n++] = fchmod(fd, 0644) < 0;
-	results[n++] = chmod(path, (mode_t)arg[2]) < 0;
+	results[n++] = chmod(path, mode_of(ctx, arg[2])) < 0;
 	results[n++] = linkat(fd, "", AT_FDCWD, name_at(0), AT_EMPTY_PATH) < 0;
 	results[n++] = utimensat(fd, "", NULL, AT_EMPTY_PATH) < 0;
 	results[n++] = fcntl(fd, F_GETFL);
