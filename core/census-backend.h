@@ -45,6 +45,13 @@ struct census_backend {
 	int (*pass)(void *state, struct spaces *spaces, unsigned facets,
 		struct census_tally *tally);
 
+	/*
+	 * Outside spaces_begin() and spaces_end(): whether the table is, for these facets, what a
+	 * pass would make it; then with that pass's tally. Waits for nothing, and asks no process.
+	 * NULL: the back end cannot tell.
+	 */
+	bool (*unchanged)(void *state, unsigned facets, struct census_tally *tally);
+
 	/* Why whole processes may be invisible, in one line (a static string), or NULL. */
 	const char *(*blind)(void *state);
 

@@ -84,6 +84,8 @@
  */
 #define BUSY_WAIT_MAX_NS 1000000000
 #define BUSY_NAP_NS 200000
+/* What must not take long looks at so many address spaces at most. */
+#define GLANCE_MAX 2000
 
 struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file *file,
 	bool private)
@@ -128,10 +130,9 @@ static int go_round(struct bpf_census *census, unsigned facets, struct round *ro
 		if (err != 0)
 			return err;
 	}
-	err = programs_walk(census->programs, &stamps);
+	err = bpf_walk(census, false, &stamps);
 	if (err != 0)
 		return err;
-	census->partial = stamps.partial;
 	round->uncertain = stamps.uncertain;
 	if (agrees(census, &stamps))
 		return !round->changed && !round->uncertain;
@@ -208,10 +209,26 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets,
 			nap();
 	}
 	tally->spaces = census->spaces_found;
-	tally->unreadable = round.unreadable + round.gone + round.uncertain;
+	tally->unreadable = round.unreadable + round.gone + round.uncertain + bpf_hidden(census);
 	/* Without two walks that agree the instant is not proven, even if nothing was read again. */
 	tally->restless = agreed ? 0 : MAX(1, round.reread);
 	return 0;
+}
+
+static bool bpf_unchanged(void *state, unsigned facets, struct census_tally *tally)
+{
+	struct bpf_census *census = state;
+	struct stamps stamps;
+
+	/* Descriptors have no stamp. */
+	if (facets != CENSUS_MAPPINGS || census->known->len > GLANCE_MAX ||
+		census->generation != census->source->devices->generation ||
+		bpf_walk(census, true, &stamps) != 0 || !census->counted || stamps.uncertain ||
+		!agrees(census, &stamps))
+		return false;
+	tally->spaces = census->spaces_found;
+	tally->unreadable = census->hidden;
+	return true;
 }
 
 static const char *bpf_blind(void *state)
@@ -269,6 +286,7 @@ const struct census_backend census_backend_bpf = {
 	.name = "bpf",
 	.open = bpf_open,
 	.pass = bpf_pass,
+	.unchanged = bpf_unchanged,
 	.blind = bpf_blind,
 	.free = bpf_free,
 };

@@ -19,6 +19,11 @@ struct bpf_census {
 	uint64_t spaces_found;
 	bool partial;        /* as the last walk said */
 
+	/* Who is kept from the walk's sight: census-bpf-hidden.c. */
+	bool counted;     /* `hidden` is what was counted when `balance` was that */
+	uint64_t balance; /* the kernel's number of processes less those that a walk met */
+	uint64_t hidden;  /* processes */
+
 	/* The last walk, each stamp as of when its mappings were read: what the table stands for. */
 	GArray *known;
 	uint32_t known_births;
@@ -58,3 +63,12 @@ void bpf_settle_mappings(struct bpf_census *census, struct round *round);
 int bpf_settle_descriptors(struct bpf_census *census, struct round *round);
 
 GArray *bpf_found_new(void);
+
+/*
+ * programs_walk(), or programs_walk_at_once(), for the table: takes note of what it says of the
+ * machine as a whole.
+ */
+int bpf_walk(struct bpf_census *census, bool at_once, struct stamps *stamps);
+
+/* Processes with an address space that no walk meets; looks for them if there may be others now. */
+uint64_t bpf_hidden(struct bpf_census *census);

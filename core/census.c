@@ -239,6 +239,25 @@ static int read_all(struct census *census, const struct devices *devices, unsign
 	return error;
 }
 
+/* Called with the lock: the pass that began last has ended, and has so many holders. */
+static void end_pass(struct census *census, int result, unsigned facets, uint64_t start,
+	const struct reader_result *found, unsigned holders)
+{
+	census->result = result;
+	census->facets = facets;
+	census->report.passes++;
+	census->report.last_pass_ns = now_ns() - start;
+	census->report.last_pass_time = time(NULL);
+	census->report.spaces = found->tally.spaces;
+	census->report.reread = found->tally.reread;
+	census->report.unreadable = found->tally.unreadable;
+	census->report.restless = found->tally.restless;
+	census->report.blind = found->blind;
+	census->holders = holders;
+	census->ended++;
+	g_cond_broadcast(&census->changed);
+}
+
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
 static void run_pass(struct census *census)
 {
@@ -259,19 +278,7 @@ static void run_pass(struct census *census)
 	g_mutex_lock(&census->lock);
 	if (census->backend)
 		report_backend(census);
-	census->result = result;
-	census->facets = facets;
-	census->report.passes++;
-	census->report.last_pass_ns = now_ns() - start;
-	census->report.last_pass_time = time(NULL);
-	census->report.spaces = found.tally.spaces;
-	census->report.reread = found.tally.reread;
-	census->report.unreadable = found.tally.unreadable;
-	census->report.restless = found.tally.restless;
-	census->report.blind = found.blind;
-	census->holders = waiting;
-	census->ended++;
-	g_cond_broadcast(&census->changed);
+	end_pass(census, result, facets, start, &found, waiting);
 }
 
 int census_hold(struct census *census, unsigned facets)
@@ -295,6 +302,41 @@ int census_hold(struct census *census, unsigned facets)
 	if (result)
 		census_release(census);
 	return result;
+}
+
+/*
+ * A pass of its own, which nobody else waits for: who comes while it runs waits for the next. If it
+ * finds something changed, it has not been one.
+ */
+bool census_hold_at_once(struct census *census, unsigned facets)
+{
+	struct reader_result found;
+	struct devices devices;
+	uint64_t start = now_ns();
+	bool unchanged;
+
+	g_mutex_lock(&census->lock);
+	if (!census->reader || census->result || census->awaiting || census->holders ||
+		census->ended != census->begun) {
+		g_mutex_unlock(&census->lock);
+		return false;
+	}
+	census->begun++;
+	devices = census->next_devices;
+	g_mutex_unlock(&census->lock);
+
+	unchanged = reader_is_unchanged(census->reader, &devices, facets, &found);
+
+	g_mutex_lock(&census->lock);
+	if (unchanged) {
+		end_pass(census, 0, facets, start, &found, 1);
+	} else {
+		/* Over, without holders: whoever came meanwhile has a ticket for the one after. */
+		census->ended++;
+		g_cond_broadcast(&census->changed);
+	}
+	g_mutex_unlock(&census->lock);
+	return unchanged;
 }
 
 void census_release(struct census *census)

@@ -13,7 +13,7 @@
  *
  * Errors are data: a process that could not be read makes the census incomplete, never wrong.
  *
- * Threads: every function may be called from any thread, but none from a thread that serves
+ * Threads: every function may be called from any thread, but census_hold() not from one that serves
  * requests of the mount: a pass may wait for a process that waits for the mount.
  */
 #pragma once
@@ -115,6 +115,12 @@ uint64_t census_internal_device(struct census *census);
 
 /* 0, or a negative errno when procfs itself cannot be read; then nothing is held. */
 int census_hold(struct census *census, unsigned facets);
+
+/*
+ * census_hold() for a thread that serves the mount: true, and held, if that took no waiting for
+ * anybody, because nothing has changed since the last pass. False: nothing is held.
+ */
+bool census_hold_at_once(struct census *census, unsigned facets);
 void census_release(struct census *census);
 
 /* The rest only while held. */

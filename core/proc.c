@@ -102,6 +102,13 @@ const char *proc_blind(const struct proc *proc)
 	return "this procfs does not show the whole machine (a pid namespace's, or hidepid is on)";
 }
 
+uint64_t proc_links(const struct proc *proc)
+{
+	struct stat st;
+
+	return fstat(proc->fd, &st) < 0 ? 0 : st.st_nlink;
+}
+
 /* Appends the names that are numbers, which is what processes, threads and descriptors have. */
 static int list_numbers(int fd, const char *path, GArray *numbers)
 {

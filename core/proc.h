@@ -42,6 +42,12 @@ pid_t proc_pid_here(const struct proc *proc, pid_t pid);
  */
 const char *proc_blind(const struct proc *proc);
 
+/*
+ * The number of hard links of the procfs's root: it moves by one with each process of the machine
+ * that is made or gone, whoever may see it, and hardly ever otherwise. 0 if it is not to be had.
+ */
+uint64_t proc_links(const struct proc *proc);
+
 /* Appends the pids (pid_t) listed now. */
 int proc_list(const struct proc *proc, GArray *pids);
 

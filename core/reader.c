@@ -154,6 +154,18 @@ int reader_run(struct reader *reader, const struct devices *devices, unsigned fa
 	return reader->status;
 }
 
+/* The thread sleeps meanwhile: there is one pass at a time. */
+bool reader_is_unchanged(struct reader *reader, const struct devices *devices, unsigned facets,
+	struct reader_result *result)
+{
+	*result = (struct reader_result){0};
+	if (!reader->backend->unchanged || reader->devices.generation != devices->generation ||
+		!reader->backend->unchanged(reader->state, facets, &result->tally))
+		return false;
+	result->blind = reader_blind(reader);
+	return true;
+}
+
 struct spaces *reader_spaces(const struct reader *reader)
 {
 	return reader->spaces;

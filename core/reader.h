@@ -32,6 +32,13 @@ void reader_free(struct reader *reader);
 int reader_run(struct reader *reader, const struct devices *devices, unsigned facets,
 	struct reader_result *result);
 
+/*
+ * A pass by the calling thread, if that finds all as it was, and at once: see `unchanged` of the
+ * back end. False: nothing is known, and a pass has to be run.
+ */
+bool reader_is_unchanged(struct reader *reader, const struct devices *devices, unsigned facets,
+	struct reader_result *result);
+
 /* Between passes: what they found; and why processes may be invisible, or NULL. */
 struct spaces *reader_spaces(const struct reader *reader);
 const char *reader_blind(const struct reader *reader);

@@ -45,8 +45,9 @@ static int show_attribute(struct deferred *d, const struct realm *realm,
 static int make(struct fs *fs, struct deferred *d, struct content *out)
 {
 	const struct attribute *attribute = attribute_of(d->node);
+	unsigned needs = d->held ? 0 : needs_of(d->node, attribute);
 	struct tree_visit visit;
-	int r = tree_enter(fs, tree_namespace(d->node), needs_of(d->node, attribute), &visit);
+	int r = tree_enter(fs, tree_namespace(d->node), needs, &visit);
 
 	if (r < 0)
 		return r;
@@ -89,6 +90,8 @@ static void open_now(struct fs *fs, struct deferred *d)
 
 	if (r == 0)
 		r = make_charged(fs, d, uid, &content);
+	if (d->held)
+		census_release(fs->census);
 	if (r < 0) {
 		reply_result(d->req, r);
 		return;
@@ -108,16 +111,30 @@ static bool is_slow(const struct node *node)
 		(attribute && (attribute->needs || attribute->slow));
 }
 
+/*
+ * A count is often asked for again when nothing has changed since, which takes but a look: then it is
+ * answered where it was asked, and costs no more than a file that needs no census.
+ */
+static bool hold_at_once(struct fs *fs, const struct node *node)
+{
+	const struct attribute *attribute = attribute_of(node);
+
+	return attribute && attribute->form == FORM_NUMBER && !attribute->slow && !tree_waits(node) &&
+		attribute->needs && census_hold_at_once(fs->census, attribute->needs);
+}
+
 void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
 	struct deferred d = { .req = req, .node = node, .fi = *fi };
 
-	if (node->entry->type != TREE_FILE && node->entry->type != TREE_ATTRIBUTE)
+	if (node->entry->type != TREE_FILE && node->entry->type != TREE_ATTRIBUTE) {
 		reply_result(req, -EISDIR);
-	else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC)
+	} else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
 		reply_result(req, -EACCES);
-	else
-		defer_if(fs, is_slow(node), &d, open_now);
+	} else {
+		d.held = hold_at_once(fs, node);
+		defer_if(fs, !d.held && is_slow(node), &d, open_now);
+	}
 }
 
 void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)

@@ -224,7 +224,7 @@ int walk(struct walk *walk)
 	struct pid_namespace *ns;
 	struct bpf_iter_task it;
 	struct viewer viewer;
-	__u32 count = 0, uncertain = 0;
+	__u32 count = 0, uncertain = 0, met = 0;
 
 	viewer_init(&viewer);
 	ns = viewer.ns;
@@ -236,6 +236,7 @@ int walk(struct walk *walk)
 		bool written;
 		int pid;
 
+		met++;
 		if (leader->flags & PF_KTHREAD)
 			continue;
 		pid = viewer_pid(&viewer, leader);
@@ -250,6 +251,8 @@ int walk(struct walk *walk)
 	}
 	bpf_iter_task_destroy(&it);
 	bpf_rcu_read_unlock();
+	walk->births_after = BPF_CORE_READ(ns, idr.idr_next);
+	walk->met = met;
 	walk->count = count;
 	walk->uncertain = uncertain;
 	return 0;

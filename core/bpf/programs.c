@@ -103,10 +103,33 @@ static int run(const struct bpf_program *program, void *context, size_t size)
 	return bpf_prog_test_run_opts(bpf_program__fd(program), &options);
 }
 
-static int walk_once(struct programs *programs, struct walk *walk)
+static int walk_once(struct programs *programs, struct walk *walk, struct stamps *stamps)
 {
+	int err;
+
 	memset(walk, 0, sizeof *walk);
-	return run(programs->skeleton->progs.walk, walk, sizeof *walk);
+	err = run(programs->skeleton->progs.walk, walk, sizeof *walk);
+	if (err != 0)
+		return err;
+	if (walk->count > programs->stamps_max)
+		return -ENOSPC;
+	*stamps = (struct stamps){
+		.at = programs->stamps,
+		.count = walk->count,
+		.births = walk->births,
+		.uncertain = walk->uncertain,
+		.met = walk->met,
+		.partial = walk->level != 0,
+		.quiet = walk->births == walk->births_after,
+	};
+	return 0;
+}
+
+int programs_walk_at_once(struct programs *programs, struct stamps *stamps)
+{
+	struct walk walk;
+
+	return programs->skeleton == NULL ? -ENOSPC : walk_once(programs, &walk, stamps);
 }
 
 int programs_walk(struct programs *programs, struct stamps *stamps)
@@ -117,21 +140,13 @@ int programs_walk(struct programs *programs, struct stamps *stamps)
 	for (;;) {
 		if (programs->skeleton == NULL && (err = load(programs)) != 0)
 			return err;
-		err = walk_once(programs, &walk);
-		if (err != 0)
+		err = walk_once(programs, &walk, stamps);
+		if (err != -ENOSPC)
 			return err;
-		if (walk.count <= programs->stamps_max)
-			break;
-		/* The size of a map is fixed; loading again costs 50 ms, once a doubling. */
+		/* The size of a map is fixed; loading again costs 40 ms, once a doubling. */
 		unload(programs);
 		programs->stamps_max = walk.count * 2;
 	}
-	stamps->at = programs->stamps;
-	stamps->count = walk.count;
-	stamps->births = walk.births;
-	stamps->uncertain = walk.uncertain;
-	stamps->partial = walk.level != 0;
-	return 0;
 }
 
 int programs_read(struct programs *programs, struct stamp *stamp,

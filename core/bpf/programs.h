@@ -31,9 +31,14 @@ struct stamps {
 	size_t count;
 	uint32_t births;
 	uint32_t uncertain; /* processes that live and have no stamp: try again */
-	bool partial; /* there may be processes outside our pid namespace */
+	uint32_t met;       /* processes, those without an address space included */
+	bool partial;       /* there may be processes outside our pid namespace */
+	bool quiet;         /* no process or thread was made meanwhile */
 };
 int programs_walk(struct programs *programs, struct stamps *stamps);
+
+/* The same, but -ENOSPC rather than to make room for more processes than before, which takes long. */
+int programs_walk_at_once(struct programs *programs, struct stamps *stamps);
 
 /*
  * Shows `visit` the mappings of the address space of a stamp, in ascending order; a mapping whose

@@ -23,6 +23,8 @@ struct stamp {
 /* Out of the program `walk`. */
 struct walk {
 	__u32 births;    /* moves with each process or thread made; read before the walk */
+	__u32 births_after; /* the same, read after it */
+	__u32 met;       /* processes that the walk came by, of any kind and namespace */
 	__u32 count;     /* of stamps; more than fit: too few were written */
 	__u32 uncertain; /* processes that live, but of which no thread with the mm was met */
 	__u32 level;     /* of the pid namespace: 0 is the initial one, in which all processes are */

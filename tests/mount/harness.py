@@ -306,12 +306,16 @@ class Tree:
     def number(self, name, attribute):
         return int(self.attribute(name, attribute))
 
+    def unreadable(self):
+        return int(self.status()['unreadable_processes'])
+
     def becomes_idle(self, name):
-        """A process of somebody else's that is in between for a moment makes it unknown as long."""
+        """On a machine with a process that nobody can read, what is unused stays unknown; one of
+        somebody else's that is in between for a moment makes it so as long."""
         def idle():
             state = self.attribute(name, 'state')
             check(state in ('idle', 'unknown'), state)
-            return state == 'idle'
+            return state == 'idle' or self.unreadable() > 0
         eventually(idle, f'{name} is idle')
 
     def rows(self, name, attribute):
