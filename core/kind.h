@@ -100,10 +100,10 @@ struct item_file {
 	bool passthrough;    /* false: the kernel must not map it on the mount's behalf */
 };
 
-/* What an attribute file is shown from. */
+/* What a metadata file is shown from. */
 struct view {
 	const struct realm *realm;
-	const struct item *item;
+	const struct item *item; /* an attribute's; NULL for a file about the whole realm */
 	struct caller caller; /* rows of tables are for whom may see them */
 	bool filled;          /* the item has been through kind->residency() */
 };

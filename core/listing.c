@@ -6,22 +6,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What a row shows; the strings stand one behind the other in one chunk. */
-struct row {
-	const char *label; /* static */
-	const char *id, *name;
-	mode_t mode;
-	uid_t uid;
-	gid_t gid;
-	uint64_t size, allocated, resident, swapped;
-	struct usage usage;
-	enum segment_state state;
-	struct timespec mtime;
-};
-
 struct listing {
-	GArray *rows; /* of struct row */
-	GStringChunk *strings;
+	GArray *rows; /* of struct listing_row */
+	GStringChunk *strings; /* of the rows, one behind the other */
 	size_t string_bytes;
 	GArray *totals; /* of struct listing_total */
 	unsigned failures;
@@ -30,9 +17,11 @@ struct listing {
 struct taking {
 	const struct realm *realm;
 	struct listing *listing;
+	item_visitor also;
+	void *also_data;
 };
 
-static void add_total(GArray *totals, const struct row *row)
+static void add_total(GArray *totals, const struct listing_row *row)
 {
 	struct listing_total fresh = { .label = row->label }, *total = NULL;
 
@@ -54,13 +43,13 @@ static void take_item(const struct item *item, void *data)
 	struct taking *taking = data;
 	struct listing *listing = taking->listing;
 	struct item full = *item;
-	struct row row;
+	struct listing_row row;
 
 	if (!item->segment)
 		return;
 	if (item->kind->residency)
 		item->kind->residency(taking->realm, &full);
-	row = (struct row){
+	row = (struct listing_row){
 		.label = item->label,
 		.id = g_string_chunk_insert(listing->strings, item->id),
 		.mode = item->mode,
@@ -80,14 +69,21 @@ static void take_item(const struct item *item, void *data)
 	row.state = item_state(taking->realm, item, &row.usage);
 	g_array_append_val(listing->rows, row);
 	add_total(listing->totals, &row);
+	if (taking->also)
+		taking->also(item, taking->also_data);
 }
 
 struct listing *listing_take(const struct realm *realm)
 {
-	struct listing *listing = g_new0(struct listing, 1);
-	struct taking taking = { .realm = realm, .listing = listing };
+	return listing_take_with(realm, NULL, NULL);
+}
 
-	listing->rows = g_array_new(FALSE, FALSE, sizeof(struct row));
+struct listing *listing_take_with(const struct realm *realm, item_visitor also, void *data)
+{
+	struct listing *listing = g_new0(struct listing, 1);
+	struct taking taking = { realm, listing, also, data };
+
+	listing->rows = g_array_new(FALSE, FALSE, sizeof(struct listing_row));
 	listing->totals = g_array_new(FALSE, FALSE, sizeof(struct listing_total));
 	listing->strings = g_string_chunk_new(16384);
 	for (const struct kind *const *kind = kinds; *kind; kind++)
@@ -109,6 +105,16 @@ unsigned listing_failures(const struct listing *listing)
 	return listing->failures;
 }
 
+size_t listing_segments(const struct listing *listing)
+{
+	return listing->rows->len;
+}
+
+const struct listing_row *listing_segment(const struct listing *listing, size_t index)
+{
+	return &g_array_index(listing->rows, struct listing_row, index);
+}
+
 size_t listing_rows(const struct listing *listing)
 {
 	return listing->rows->len + 2;
@@ -116,7 +122,7 @@ size_t listing_rows(const struct listing *listing)
 
 size_t listing_bytes(const struct listing *listing)
 {
-	return listing->rows->len * sizeof(struct row) + listing->string_bytes;
+	return listing->rows->len * sizeof(struct listing_row) + listing->string_bytes;
 }
 
 static void append_bytes(GString *out, uint64_t bytes)
@@ -127,7 +133,7 @@ static void append_bytes(GString *out, uint64_t bytes)
 		g_string_append_printf(out, "%" PRIu64, bytes);
 }
 
-static void table_row(const struct row *row, GString *out)
+static void table_row(const struct listing_row *row, GString *out)
 {
 	g_string_append_printf(out, "%s\t", row->label);
 	render_escape(out, row->id);
@@ -150,7 +156,7 @@ void listing_render_table(const struct listing *listing, size_t row, GString *ou
 		g_string_append(out, "KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
 				     "PROCESSES\tOPENERS\tSTATE\tMTIME\n");
 	else if (row <= listing->rows->len)
-		table_row(&g_array_index(listing->rows, struct row, row - 1), out);
+		table_row(&g_array_index(listing->rows, struct listing_row, row - 1), out);
 }
 
 static void json_text(JsonBuilder *builder, const char *name, const char *value)
@@ -159,7 +165,7 @@ static void json_text(JsonBuilder *builder, const char *name, const char *value)
 	json_builder_add_string_value(builder, value);
 }
 
-static JsonNode *json_row(const struct row *row)
+static JsonNode *json_row(const struct listing_row *row)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new_immutable();
 	g_autofree char *perms = g_strdup_printf("%04o", row->mode & 07777u);
@@ -192,7 +198,7 @@ void listing_render_json(const struct listing *listing, size_t row, GString *out
 	if (row == 0) {
 		g_string_append(out, "{\"segments\":[");
 	} else if (row <= listing->rows->len) {
-		node = json_row(&g_array_index(listing->rows, struct row, row - 1));
+		node = json_row(&g_array_index(listing->rows, struct listing_row, row - 1));
 		text = json_to_string(node, FALSE);
 		json_node_unref(node);
 		g_string_append_printf(out, "%s\n%s", row == 1 ? "" : ",", text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "render.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -11,6 +12,67 @@ void render_escape(GString *out, const char *value)
 			g_string_append_printf(out, "\\%03o", *p);
 		else
 			g_string_append_c(out, (char)*p);
+	}
+}
+
+/* The character that the text begins with, and its length in bytes; false, and 1, if it is none. */
+static bool next_character(const char *text, gunichar *character, size_t *length)
+{
+	*character = g_utf8_get_char_validated(text, -1);
+	*length = 1;
+	if (*character == (gunichar)-1 || *character == (gunichar)-2)
+		return false;
+	*length = g_utf8_next_char(text) - text;
+	return true;
+}
+
+#define REPLACEMENT 0xfffd
+
+void render_label(GString *out, const char *value)
+{
+	gunichar character;
+	size_t length;
+
+	g_string_append_c(out, '"');
+	for (; *value; value += length) {
+		if (!next_character(value, &character, &length) || character == REPLACEMENT) {
+			for (size_t i = 0; i < length; i++)
+				g_string_append_printf(out, "\xef\xbf\xbd%02X", (unsigned char)value[i]);
+			continue;
+		}
+		if (*value == '\\' || *value == '"' || *value == '\n')
+			g_string_append_c(out, '\\');
+		if (*value == '\n')
+			g_string_append_c(out, 'n');
+		else
+			g_string_append_len(out, value, length);
+	}
+	g_string_append_c(out, '"');
+}
+
+/* Control characters, and code points that are no characters, are not allowed in XML. */
+static bool is_drawable(gunichar character)
+{
+	return character >= ' ' && (character < 0x7f || character > 0x9f) &&
+		(character & 0xfffe) != 0xfffe;
+}
+
+void render_dot(GString *out, const char *value)
+{
+	gunichar character;
+	size_t length;
+
+	for (; *value; value += length) {
+		if (!next_character(value, &character, &length) || !is_drawable(character) ||
+			character == '\\')
+			for (size_t i = 0; i < length; i++)
+				g_string_append_printf(out, "\\\\%03o", (unsigned char)value[i]);
+		else if (character == '"')
+			g_string_append(out, "\\\"");
+		else if (character == '&') /* it would begin the name of a character */
+			g_string_append(out, "&amp;");
+		else
+			g_string_append_len(out, value, length);
 	}
 }
 

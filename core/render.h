@@ -18,6 +18,20 @@
  */
 void render_escape(GString *out, const char *value);
 
+/*
+ * Appends a value in quotes as a label of the OpenMetrics text format: backslash, quote and newline
+ * have a backslash before them. Labels are Unicode: a byte that fits no UTF-8 character is U+FFFD
+ * followed by its two hexadecimal digits, in upper case, and so is each byte of a U+FFFD in the
+ * value itself. All other values are exact, and no two are written alike.
+ */
+void render_label(GString *out, const char *value);
+
+/*
+ * Appends to a label of a Graphviz file, between its quotes: what render_escape() escapes shows in
+ * the picture as it does in a table, and so does what is not UTF-8 or not allowed in XML.
+ */
+void render_dot(GString *out, const char *value);
+
 /* Appends seconds and nine decimals since 1970, as `stat -c %.9Y` does; negative before. */
 void render_time(GString *out, const struct timespec *time);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The files directly under .shmtree. */
+#include "graph.h"
 #include "ipc-limits.h"
 #include "listing.h"
+#include "metrics.h"
 #include "namespaces.h"
 #include "ops.h"
 #include "tree.h"
@@ -19,6 +21,8 @@ static const char readme[] =
 	"  status          the daemon: how data and counts are got, and what it cannot see\n"
 	"  segments        a table of all segments, one row each; tab-separated\n"
 	"  segments.json   the same and more, as JSON\n"
+	"  metrics         the same as OpenMetrics text, for Prometheus\n"
+	"  graph.dot       processes and segments as a graph, for Graphviz\n"
 	"  posix/NAME/     facts about one object, one value a file:\n"
 	"    mappings      how many times it is mapped, in all address spaces\n"
 	"    processes     how many address spaces map it\n"
@@ -39,6 +43,7 @@ static const char readme[] =
 	"Try:\n"
 	"  column -t -s \"$(printf '\\t')\" segments\n"
 	"  grep . posix/*/mappings\n"
+	"  dot -Tsvg graph.dot >/tmp/shm.svg\n"
 	"  rmdir posix/NAME          removes the object, as rm ../NAME does\n"
 	"  rmdir sysv/SHMID          removes the segment, as ipcrm -m SHMID does\n"
 	"  mkdir sysv/KEY:SIZE       creates one: 0x1234:64K, private:1M\n"
@@ -46,9 +51,9 @@ static const char readme[] =
 	"\n"
 	"A file's content is made when it is opened. See shmtree(8).\n";
 
-static int show_readme(struct fs *fs, const struct realm *realm, struct content *out)
+static int show_readme(struct fs *fs, const struct view *view, struct content *out)
 {
-	(void)fs, (void)realm;
+	(void)fs, (void)view;
 	g_string_append(out->text, readme);
 	return 0;
 }
@@ -125,10 +130,10 @@ static void show_total(const struct listing_total *total, void *data)
 	"unprivileged: processes of others cannot be read, nor the data of System V segments and of "  \
 	"what has no name and is only mapped"
 
-static int show_status(struct fs *fs, const struct realm *realm, struct content *out)
+static int show_status(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct census_report report = census_report(fs->census);
-	struct listing *listing = listing_take(realm);
+	struct listing *listing = listing_take(view->realm);
 	GString *text = out->text;
 	unsigned hidden;
 	bool reserved;
@@ -151,45 +156,77 @@ static int show_status(struct fs *fs, const struct realm *realm, struct content 
 	listing_each_total(listing, show_total, text);
 	if (listing_failures(listing) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", listing_failures(listing));
-	show_namespaces(realm, text);
+	show_namespaces(view->realm, text);
 	listing_free(listing);
 	return 0;
 }
 
-static void show_rows(const struct realm *realm, struct content *out,
+typedef void (*row_renderer)(const void *data, size_t row, GString *out);
+
+static void show_listing(const struct realm *realm, struct content *out,
 	void (*render)(const struct listing *, size_t, GString *))
 {
 	struct listing *listing = listing_take(realm);
 
 	out->rows = (struct content_rows){
 		.n = listing_rows(listing),
-		.render = (void (*)(const void *, size_t, GString *))render,
+		.render = (row_renderer)render,
 		.data = listing,
 		.bytes = listing_bytes(listing),
 		.free = (GDestroyNotify)listing_free,
 	};
 }
 
-static int show_segments(struct fs *fs, const struct realm *realm, struct content *out)
+static int show_segments(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	show_rows(realm, out, listing_render_table);
+	show_listing(view->realm, out, listing_render_table);
 	return 0;
 }
 
-static int show_segments_json(struct fs *fs, const struct realm *realm, struct content *out)
+static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	show_rows(realm, out, listing_render_json);
+	show_listing(view->realm, out, listing_render_json);
 	return 0;
 }
 
-static int show_limits(struct fs *fs, const struct realm *realm, struct content *out)
+static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct metrics *metrics = metrics_take(view->realm);
+
+	(void)fs;
+	out->rows = (struct content_rows){
+		.n = metrics_rows(metrics),
+		.render = (row_renderer)metrics_render,
+		.data = metrics,
+		.bytes = metrics_bytes(metrics),
+		.free = (GDestroyNotify)metrics_free,
+	};
+	return 0;
+}
+
+static int show_graph(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct graph *graph = graph_take(view->realm, &view->caller);
+
+	(void)fs;
+	out->rows = (struct content_rows){
+		.n = graph_rows(graph),
+		.render = (row_renderer)graph_render,
+		.data = graph,
+		.bytes = graph_bytes(graph),
+		.free = (GDestroyNotify)graph_free,
+	};
+	return 0;
+}
+
+static int show_limits(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct limit limits[LIMITS_MAX];
 
 	(void)fs;
-	limits_render(limits, limits_read(realm, limits), out->text);
+	limits_render(limits, limits_read(view->realm, limits), out->text);
 	return 0;
 }
 
@@ -200,6 +237,8 @@ const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "status", .needs = ALL_FACETS, .show = show_status },
 	{ TREE_FILE, "segments", .needs = ALL_FACETS, .each_realm = true, .show = show_segments },
 	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .each_realm = true, .show = show_segments_json },
+	{ TREE_FILE, "metrics", .needs = ALL_FACETS, .show = show_metrics },
+	{ TREE_FILE, "graph.dot", .needs = ALL_FACETS, .show = show_graph },
 	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },
 	{ 0 },
 };

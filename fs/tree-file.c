@@ -27,12 +27,11 @@ static const struct attribute *attribute_of(const struct node *node)
 	return NULL;
 }
 
-static int show_attribute(struct deferred *d, const struct realm *realm,
+static int show_attribute(const struct node *node, struct view view,
 	const struct attribute *attribute, struct content *out)
 {
 	g_autofree struct item *item = NULL;
-	struct view view = { .realm = realm, .caller = identity_caller(d->req) };
-	int r = d->node->entry->kind->stat(realm, d->node->parent->name, &item);
+	int r = node->entry->kind->stat(view.realm, node->parent->name, &item);
 
 	if (r < 0)
 		return r;
@@ -47,12 +46,13 @@ static int make(struct fs *fs, struct deferred *d, struct content *out)
 	const struct attribute *attribute = attribute_of(d->node);
 	unsigned needs = d->held ? 0 : needs_of(d->node, attribute);
 	struct tree_visit visit;
+	struct view view = { .realm = &visit.realm, .caller = identity_caller(d->req) };
 	int r = tree_enter(fs, tree_namespace(d->node), needs, &visit);
 
 	if (r < 0)
 		return r;
-	r = attribute ? show_attribute(d, &visit.realm, attribute, out) :
-			d->node->entry->show(fs, &visit.realm, out);
+	r = attribute ? show_attribute(d->node, view, attribute, out) :
+			d->node->entry->show(fs, &view, out);
 	tree_leave(fs, &visit);
 	return r;
 }

@@ -39,7 +39,7 @@ struct tree_entry {
 	unsigned needs;           /* TREE_FILE: facets that the census is held with for `show` */
 	bool each_realm;          /* TREE_FILE: also of each other realm */
 	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
-	int (*show)(struct fs *fs, const struct realm *realm, struct content *out);
+	int (*show)(struct fs *fs, const struct view *view, struct content *out);
 };
 
 /* The files directly under .shmtree, ended by one without a name (files.c). */

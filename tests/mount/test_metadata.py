@@ -20,8 +20,8 @@ ATTRIBUTES = {'mappings', 'processes', 'openers', 'resident', 'swapped', 'state'
 def the_tree(t):
     write(t.shm / 'x', b'')
     check('.shmtree' not in run('ls', t.root).decode(), 'ls does not show it')
-    check({'README', 'status', 'segments', 'segments.json', 'posix'} <= set(os.listdir(t.meta)),
-          'the files and directories of .shmtree')
+    check({'README', 'status', 'segments', 'segments.json', 'metrics', 'graph.dot', 'limits',
+           'posix'} <= set(os.listdir(t.meta)), 'the files and directories of .shmtree')
     equal(os.listdir(t.meta / 'posix'), ['x'])
     check(ATTRIBUTES <= set(os.listdir(t.meta / 'posix' / 'x')), 'attributes')
     for path in t.meta, t.meta / 'posix', t.meta / 'posix' / 'x':

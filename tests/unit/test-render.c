@@ -28,6 +28,59 @@ static void leaves_bytes_above_ascii(void)
 	assert_escaped("\xff\xfe\x80", "\xff\xfe\x80");
 }
 
+static void assert_label(const char *value, const char *expected)
+{
+	g_autoptr(GString) out = g_string_new("name=");
+
+	render_label(out, value);
+	ASSERT_STRING(out->str + strlen("name="), expected);
+	CU_ASSERT(g_utf8_validate(out->str, out->len, NULL));
+}
+
+static void labels_escape_what_openmetrics_says(void)
+{
+	assert_label("", "\"\"");
+	assert_label("plain name{}=,", "\"plain name{}=,\"");
+	assert_label("a\\b\"c\nd", "\"a\\\\b\\\"c\\nd\"");
+	assert_label("a\\nb", "\"a\\\\nb\"");
+	assert_label("a\tb\r\x01", "\"a\tb\r\x01\"");
+	assert_label("gr\xc3\xbc\xf0\x9f\x90\x98", "\"gr\xc3\xbc\xf0\x9f\x90\x98\"");
+}
+
+#define MARK "\xef\xbf\xbd"
+
+static void labels_keep_the_bytes_of_what_is_not_utf8(void)
+{
+	assert_label("\xff", "\"" MARK "FF\"");
+	assert_label("a\xc3", "\"a" MARK "C3\"");
+	assert_label("\xc3\"", "\"" MARK "C3\\\"\"");
+	assert_label("\xed\xa0\x80", "\"" MARK "ED" MARK "A0" MARK "80\"");
+	assert_label("\xc0\xaf", "\"" MARK "C0" MARK "AF\"");
+	/* Nobody can write what an escape looks like. */
+	assert_label(MARK "FF", "\"" MARK "EF" MARK "BF" MARK "BDFF\"");
+}
+
+static void assert_dot(const char *value, const char *expected)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+
+	render_dot(out, value);
+	ASSERT_STRING(out->str, expected);
+	CU_ASSERT(g_utf8_validate(out->str, out->len, NULL));
+}
+
+static void graph_labels_show_what_tables_do(void)
+{
+	assert_dot("", "");
+	assert_dot("plain <b> {x|y} gr\xc3\xbc", "plain <b> {x|y} gr\xc3\xbc");
+	assert_dot("a\"b", "a\\\"b");
+	assert_dot("a\\", "a\\\\134");
+	assert_dot("\\N\n\x7f", "\\\\134N\\\\012\\\\177");
+	assert_dot("&amp;", "&amp;amp;");
+	assert_dot("\xff\xc3", "\\\\377\\\\303");
+	assert_dot("\xc2\x85\xef\xbf\xbf", "\\\\302\\\\205\\\\357\\\\277\\\\277");
+}
+
 static void assert_time(time_t seconds, long nanoseconds, const char *expected)
 {
 	GString *out = g_string_new(NULL);
@@ -114,6 +167,9 @@ static void json_keeps_the_bytes_of_what_is_not_utf8(void)
 static CU_TestInfo tests[] = {
 	{"escapes what would break a table", escapes_what_would_break_a_table},
 	{"leaves bytes above ASCII", leaves_bytes_above_ascii},
+	{"labels escape what OpenMetrics says", labels_escape_what_openmetrics_says},
+	{"labels keep the bytes of what is not UTF-8", labels_keep_the_bytes_of_what_is_not_utf8},
+	{"graph labels show what tables do", graph_labels_show_what_tables_do},
 	{"writes times on both sides of 1970", writes_times_on_both_sides_of_1970},
 	{"writes permissions as ls does", writes_permissions_as_ls_does},
 	{"JSON has UTF-8 as it is", json_has_utf8_as_it_is},

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The views of all segments for other programs, of a machine of which everything is known. */
+#include "graph.h"
+#include "metrics.h"
+
+#include "recorded.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BOTH (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
+
+static struct recorded tree;
+static struct census *census;
+static struct realm realm;
+
+static void setup(void)
+{
+	g_autofree char *objects = NULL;
+	struct census_config config = { .backend = CENSUS_TEXT };
+
+	recorded_init(&tree);
+	recorded_file(&tree, "objects/first", "abc");
+	config.proc = tree.path;
+	config.shm_dev = tree.dev;
+	g_assert(census_new(&config, &census) == 0);
+	objects = g_build_filename(tree.path, "objects", NULL);
+	realm = (struct realm){
+		.proc = tree.path,
+		.census = census,
+		.shm_fd = open(objects, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.shm_dev = tree.dev,
+		.internal_dev = census_internal_device(census),
+	};
+	g_assert(realm.shm_fd >= 0);
+}
+
+static void teardown(void)
+{
+	close(realm.shm_fd);
+	g_clear_pointer(&census, census_free);
+	recorded_remove(&tree);
+}
+
+static uint64_t inode(const char *object)
+{
+	struct stat st;
+
+	g_assert(fstatat(realm.shm_fd, object, &st, 0) == 0);
+	return st.st_ino;
+}
+
+/* One that has the object mapped once, and holds it `descriptors` times. */
+static void user_of(const char *object, pid_t pid, int descriptors)
+{
+	g_autofree char *map = recorded_map(0x10000, "rw-s", tree.dev, inode(object), "/dev/shm/x");
+	g_autofree char *target = g_strconcat("../../objects/", object, NULL);
+
+	recorded_process(&tree, pid, map);
+	for (int fd = 10; fd < 10 + descriptors; fd++)
+		recorded_descriptor(&tree, pid, fd, target, "02");
+}
+
+/* The kernel's check of who sees the memory of a process is whether this can be followed. */
+static void make_visible(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("%d/exe", pid);
+
+	recorded_link(&tree, path, "/bin/x");
+}
+
+static char *metrics_text(void)
+{
+	GString *text = g_string_new(NULL);
+	struct metrics *metrics;
+
+	ASSERT_INT(census_hold(census, BOTH), 0);
+	metrics = metrics_take(&realm);
+	census_release(census);
+	for (size_t row = 0; row < metrics_rows(metrics); row++)
+		metrics_render(metrics, row, text);
+	metrics_free(metrics);
+	return g_string_free(text, FALSE);
+}
+
+static void assert_has(const char *text, const char *lines)
+{
+	if (!strstr(text, lines))
+		printf("not there: %s\n", lines);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, lines));
+}
+
+static unsigned occurrences(const char *text, const char *part)
+{
+	unsigned n = 0;
+
+	for (; (text = strstr(text, part)); text += strlen(part))
+		n++;
+	return n;
+}
+
+static void samples_of_a_family_stand_together(void)
+{
+	g_autofree char *text = NULL;
+
+	recorded_file(&tree, "objects/two\nlines", "");
+	user_of("first", 10, 2);
+	text = metrics_text();
+	/* In whichever order the directory has them. */
+	assert_has(text, "# TYPE shmtree_segment_mappings gauge\n"
+		"# HELP shmtree_segment_mappings How many times it is mapped, in all address spaces.\n"
+		"shmtree_segment_mappings{kind=\"posix\",id=\"");
+	assert_has(text, "shmtree_segment_mappings{kind=\"posix\",id=\"first\",name=\"first\"} 1\n");
+	assert_has(text,
+		"shmtree_segment_mappings{kind=\"posix\",id=\"two\\nlines\",name=\"two\\nlines\"} 0\n");
+	assert_has(text, "shmtree_segment_openers{kind=\"posix\",id=\"first\",name=\"first\"} 2\n");
+	assert_has(text, "# TYPE shmtree_segment_size_bytes gauge\n"
+		"# UNIT shmtree_segment_size_bytes bytes\n# HELP shmtree_segment_size_bytes ");
+	assert_has(text, "shmtree_segment_size_bytes{kind=\"posix\",id=\"first\",name=\"first\"} 3\n");
+	assert_has(text, "id=\"first\",name=\"first\",state=\"mapped\"} 1\n");
+	ASSERT_INT(occurrences(text, "\nshmtree_segment_state{"), 2);
+	CU_ASSERT(g_str_has_suffix(text, "\n# EOF\n"));
+	ASSERT_INT(occurrences(text, "# EOF"), 1);
+}
+
+static void sums_and_census_come_first(void)
+{
+	g_autofree char *text = NULL;
+
+	recorded_process(&tree, 11, "this is no maps file\n");
+	text = metrics_text();
+	CU_ASSERT(g_str_has_prefix(text, "# TYPE shmtree_segments gauge\n"
+		"# HELP shmtree_segments Segments of each kind.\nshmtree_segments{kind=\"posix\"} 1\n"));
+	assert_has(text, "\nshmtree_size_bytes{kind=\"posix\"} 3\n");
+	assert_has(text, "\nshmtree_census_backend{backend=\"text\"} 1\n");
+	assert_has(text, "# TYPE shmtree_census_passes counter\n");
+	assert_has(text, "\nshmtree_census_passes_total 1\n");
+	assert_has(text, "\nshmtree_census_unreadable_processes 1\n");
+	assert_has(text, "\nshmtree_census_blind 0\n");
+	assert_has(text, "\nshmtree_limit{resource=\"TMPFS_BYTES\"} ");
+	assert_has(text, "state=\"unknown\"} 1\n");
+}
+
+static void what_is_not_known_has_no_sample(void)
+{
+	static const struct timespec never[2];
+	g_autofree char *text = NULL;
+
+	g_assert(utimensat(realm.shm_fd, "first", never, 0) == 0);
+	text = metrics_text();
+	assert_has(text, "# HELP shmtree_segment_mtime_seconds When it was modified last, since 1970.\n"
+		"# EOF\n");
+}
+
+static void without_segments_there_are_families(void)
+{
+	g_autofree char *text = NULL;
+
+	recorded_drop(&tree, "objects/first");
+	text = metrics_text();
+	ASSERT_INT(occurrences(text, "shmtree_segment_openers"), 2);
+	CU_ASSERT(g_str_has_suffix(text, "\n# EOF\n"));
+}
+
+/* Without a pid to look up the rights of, the caller has none but those of an owner. */
+static char *graph_text(void)
+{
+	struct caller caller = { .uid = geteuid(), .gid = getegid() };
+	GString *text = g_string_new(NULL);
+	struct graph *graph;
+
+	ASSERT_INT(census_hold(census, BOTH), 0);
+	graph = graph_take(&realm, &caller);
+	census_release(census);
+	for (size_t row = 0; row < graph_rows(graph); row++)
+		graph_render(graph, row, text);
+	graph_free(graph);
+	return g_string_free(text, FALSE);
+}
+
+#define LEGEND "// Solid: mappings; dashed: descriptors; with their number.\n"
+#define BEGIN "digraph shmtree {\n\trankdir=LR;\n\tnode [shape=box];\n"
+
+static void an_edge_is_a_process_that_uses_a_segment(void)
+{
+	g_autofree char *text = NULL;
+
+	user_of("first", 10, 2);
+	user_of("first", 11, 0);
+	make_visible(10);
+	make_visible(11);
+	text = graph_text();
+	ASSERT_STRING(text, LEGEND BEGIN
+		"\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
+		"\tp10 [shape=ellipse,label=\"10\\nprogram 10\"];\n"
+		"\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
+		"\tp10 -> s0 [label=\"1\"];\n"
+		"\tp11 -> s0 [label=\"1\"];\n"
+		"\tp10 -> s0 [label=\"2\",style=dashed];\n"
+		"}\n");
+}
+
+static void who_is_not_shown_is_counted(void)
+{
+	g_autofree char *text = NULL;
+
+	user_of("first", 10, 2);
+	user_of("first", 11, 1);
+	user_of("first", 12, 3);
+	recorded_process(&tree, 13, "this is no maps file\n");
+	make_visible(11);
+	text = graph_text();
+	ASSERT_STRING(text, LEGEND "// Processes that could not be read: 1.\n"
+		"// Not shown: 2 processes, 2 mappings, 5 descriptors.\n" BEGIN
+		"\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
+		"\thidden [shape=plaintext,label=\"processes not shown: 2\"];\n"
+		"\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
+		"\thidden -> s0 [label=\"2\"];\n"
+		"\tp11 -> s0 [label=\"1\"];\n"
+		"\thidden -> s0 [label=\"5\",style=dashed];\n"
+		"\tp11 -> s0 [label=\"1\",style=dashed];\n"
+		"}\n");
+}
+
+static void a_segment_without_users_is_a_node_alone(void)
+{
+	g_autofree char *text = NULL;
+
+	recorded_process(&tree, 10, "00400000-00401000 r-xp 00000000 fe:00 7 /bin/x\n");
+	text = graph_text();
+	ASSERT_STRING(text, LEGEND BEGIN "\ts0 [label=\"posix\\nfirst\\n3 bytes\\nidle\"];\n}\n");
+}
+
+static CU_TestInfo tests[] = {
+	{"samples of a family stand together", samples_of_a_family_stand_together},
+	{"sums and census come first", sums_and_census_come_first},
+	{"what is not known has no sample", what_is_not_known_has_no_sample},
+	{"without segments there are families", without_segments_there_are_families},
+	{"an edge is a process that uses a segment", an_edge_is_a_process_that_uses_a_segment},
+	{"who is not shown is counted", who_is_not_shown_is_counted},
+	{"a segment without users is a node alone", a_segment_without_users_is_a_node_alone},
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo views_suite = {"views", NULL, NULL, setup, teardown, tests};
