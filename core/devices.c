@@ -55,7 +55,7 @@ static int internal_device(unsigned page_shift, uint64_t *dev)
 
 int devices_init(struct devices *devices, uint64_t shm_dev)
 {
-	uint64_t dev;
+	uint64_t dev = 0;
 	int error;
 
 	memset(devices, 0, sizeof(*devices));

@@ -2,6 +2,7 @@
 #include "listing.h"
 
 #include "render.h"
+#include "util.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -94,10 +95,13 @@ struct listing *listing_take_with(const struct realm *realm, item_visitor also, 
 
 void listing_free(struct listing *listing)
 {
+	size_t bytes = listing_bytes(listing);
+
 	g_array_unref(listing->rows);
 	g_array_unref(listing->totals);
 	g_string_chunk_free(listing->strings);
 	g_free(listing);
+	memory_freed(bytes);
 }
 
 unsigned listing_failures(const struct listing *listing)

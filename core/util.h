@@ -9,6 +9,7 @@
 #pragma once
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,4 +32,14 @@ static inline int steal_fd(int *fd)
 	int taken = *fd;
 	*fd = -1;
 	return taken;
+}
+
+/*
+ * So many bytes have been freed, in small pieces, and will not be wanted again soon: the C library
+ * would keep them for the next time, which may never come.
+ */
+static inline void memory_freed(size_t bytes)
+{
+	if (bytes > 1 << 20)
+		malloc_trim(0);
 }

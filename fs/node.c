@@ -14,8 +14,11 @@
 /* Inode numbers of tree nodes have this bit; those of segments have a class below it at most. */
 #define TREE_INO_BIT (UINT64_C(1) << 63)
 
-/* Give memory back to the system when this many nodes have gone since the last time. */
-#define TRIM_AFTER 50000
+/*
+ * Give memory back to the system when so many nodes have gone since the last time, and more than are
+ * left: of a million, half a dozen times until the last.
+ */
+#define TRIM_AFTER 5000
 
 /* How long an object that had several names keeps its descriptor when it is unlinked. */
 #define KEEP_US (G_USEC_PER_SEC / 2)

@@ -65,6 +65,8 @@ static void clear_name(gpointer p)
 
 static void listing_free(struct fs *fs, struct listing *listing)
 {
+	size_t bytes = listing->bytes;
+
 	if (listing->stream) {
 		closedir(listing->stream);
 		quota_give(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
@@ -76,6 +78,7 @@ static void listing_free(struct fs *fs, struct listing *listing)
 		g_array_unref(listing->names);
 	g_mutex_clear(&listing->lock);
 	g_free(listing);
+	memory_freed(bytes);
 }
 
 static int open_root(struct fs *fs, struct listing *listing)
