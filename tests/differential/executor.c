@@ -118,9 +118,11 @@ bool is_immutable(const struct context *ctx, int64_t slot)
 	return ioctl(ctx->fds[slot], FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_IMMUTABLE_FL;
 }
 
-void look_if_limited(struct context *ctx, int64_t slot)
+void look_at_end(struct context *ctx, int64_t slot)
 {
-	if (is_limited())
+	int flags = fcntl(ctx->fds[slot], F_GETFL);
+
+	if (is_limited() || (flags >= 0 && flags & O_APPEND))
 		look(ctx, slot);
 }
 

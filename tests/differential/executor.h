@@ -83,8 +83,11 @@ mode_t mode_of(const struct context *, int64_t mode);
  */
 bool is_immutable(const struct context *, int64_t slot);
 
-/* Before what writes at the end: a limit is applied to the size that the kernel knows. */
-void look_if_limited(struct context *, int64_t slot);
+/*
+ * Before what writes at the end: a limit is applied to the size that the kernel knows; and so, without
+ * passthrough, is the position that O_APPEND leaves.
+ */
+void look_at_end(struct context *, int64_t slot);
 
 /* Whether the process has a limit on the size of files. */
 bool is_limited(void);

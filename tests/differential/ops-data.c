@@ -83,14 +83,14 @@ static void do_preadv2(struct context *ctx, const int64_t *arg, struct outcome *
 static void do_write(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	fill_pattern(ctx->io, (size_t)arg[1], arg[2]);
-	look_if_limited(ctx, arg[0]);
+	look_at_end(ctx, arg[0]);
 	note(out, write(ctx->fds[arg[0]], ctx->io, (size_t)arg[1]));
 }
 
 static void do_pwrite(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
-	look_if_limited(ctx, arg[0]);
+	look_at_end(ctx, arg[0]);
 	note(out, pwrite(ctx->fds[arg[0]], ctx->io, (size_t)arg[2], arg[1]));
 }
 
@@ -124,7 +124,7 @@ static void do_pwrite_from_map(struct context *ctx, const int64_t *arg, struct o
 	struct mapping *map = &ctx->maps[arg[3]];
 	size_t count = (size_t)arg[2] < map->len ? (size_t)arg[2] : map->len;
 
-	look_if_limited(ctx, arg[0]);
+	look_at_end(ctx, arg[0]);
 	if (map->addr)
 		note(out, pwrite(ctx->fds[arg[0]], map->addr, count, arg[1]));
 }
@@ -148,7 +148,7 @@ static void do_truncate(struct context *ctx, const int64_t *arg, struct outcome 
 
 static void do_ftruncate(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	look_if_limited(ctx, arg[0]);
+	look_at_end(ctx, arg[0]);
 	note(out, ftruncate(ctx->fds[arg[0]], arg[1]));
 }
 

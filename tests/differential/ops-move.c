@@ -74,7 +74,7 @@ static void do_sendfile(struct context *ctx, const int64_t *arg, struct outcome 
 	if (same_file(ctx->fds[arg[0]], ctx->fds[arg[1]]))
 		return;
 	look(ctx, arg[1]);
-	look_if_limited(ctx, arg[0]);
+	look_at_end(ctx, arg[0]);
 	note(out, sendfile(ctx->fds[arg[0]], ctx->fds[arg[1]], position(&from), (size_t)arg[3]));
 }
 
@@ -113,7 +113,7 @@ static void do_splice_in(struct context *ctx, const int64_t *arg, struct outcome
 	if (!make_pipe(pair, out))
 		return;
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
-	look_if_limited(ctx, arg[0]);
+	look_at_end(ctx, arg[0]);
 	if (note(out, write(pair[1], ctx->io, (size_t)arg[2])))
 		note(out, splice(pair[0], NULL, ctx->fds[arg[0]], position(&to), (size_t)arg[2],
 			(unsigned)arg[4] | SPLICE_F_NONBLOCK));
@@ -135,7 +135,7 @@ static void do_tee(struct context *ctx, const int64_t *arg, struct outcome *out)
 		return;
 	}
 	look(ctx, arg[0]);
-	look_if_limited(ctx, arg[2]);
+	look_at_end(ctx, arg[2]);
 	n = splice(ctx->fds[arg[0]], position(&from), first[1], NULL, (size_t)arg[4],
 		SPLICE_F_NONBLOCK);
 	if (note(out, n) && n > 0 && note(out, tee(first[0], second[1], (size_t)n, 0)))
