@@ -76,8 +76,7 @@ def measure_group(bench):
     bench.results.note(f"commands: few is {few:,} objects, many {10 * few:,}")
     with contextlib.ExitStack() as stack:
         mounts = bench.peers.enter_all(stack, uring=True)
-        measure(bench, mounts, few, "few", bench.pick(quick=3, full=3))
+        measure(bench, mounts, few, "few", 2)
     with contextlib.ExitStack() as stack:
-        mounts = [NATIVE, bench.peers.enter(stack, bench.peers.with_shmtree),
-                  bench.peers.enter(stack, bench.peers.with_shmtree_uring)]
-        measure(bench, [m for m in mounts if m], 10 * few, "many", bench.pick(quick=3, full=2))
+        mounts = [NATIVE, bench.peers.enter(stack, bench.peers.with_shmtree)]
+        measure(bench, [m for m in mounts if m], 10 * few, "many", 2)
