@@ -20,6 +20,7 @@ struct raw {
 	char *proc;
 	double attr_timeout;
 	double entry_timeout;
+	int watch;
 	int io_uring;     /* 1: asked for, -1: declined, 0: neither */
 	GPtrArray *paths; /* of char *: SOURCE and MOUNTPOINT */
 	bool helper;      /* called as mount.fuse.shmtree by mount(8) */
@@ -35,6 +36,7 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("proc=%s", proc),
 	OPTION("attr_timeout=%lf", attr_timeout),
 	OPTION("entry_timeout=%lf", entry_timeout),
+	{ "watch", offsetof(struct raw, watch), 1 },
 	{ "io_uring", offsetof(struct raw, io_uring), 1 },
 	{ "no_io_uring", offsetof(struct raw, io_uring), -1 },
 	FUSE_OPT_END,
@@ -102,6 +104,7 @@ static void print_help(void)
 	       "    -o proc=DIR                    the procfs to read (/proc)\n"
 	       "    -o attr_timeout=SECONDS        cache attributes that long (0)\n"
 	       "    -o entry_timeout=SECONDS       cache names that long (0)\n"
+	       "    -o watch                       cache names until inotify tells of a change\n"
 	       "    -o [no_]io_uring               requests by io_uring (if fuse.enable_uring is on)\n"
 	       "\n");
 	fuse_cmdline_help();
@@ -151,6 +154,12 @@ static int choose_values(const struct raw *raw, struct options *out)
 		log_line("a timeout is a number of seconds, 0 or more");
 		return -EINVAL;
 	}
+	/* What is kept by time alone nobody takes back. */
+	if (raw->watch && (raw->attr_timeout > 0 || raw->entry_timeout > 0)) {
+		log_line("watch keeps what it can take back, a timeout the rest as well; use -o watch or "
+			 "timeouts, not both");
+		return -EINVAL;
+	}
 #ifdef FUSE_CAP_OVER_IO_URING
 	out->io_uring = raw->io_uring > 0 || (raw->io_uring == 0 && system_has_io_uring());
 #else
@@ -161,6 +170,7 @@ static int choose_values(const struct raw *raw, struct options *out)
 #endif
 	out->attr_timeout = raw->attr_timeout;
 	out->entry_timeout = raw->entry_timeout;
+	out->watch = raw->watch;
 	out->proc = g_strdup(raw->proc ? raw->proc : "/proc");
 	return 0;
 }

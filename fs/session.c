@@ -9,6 +9,7 @@
 #include "mountinfo.h"
 #include "ops.h"
 #include "serve.h"
+#include "watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -267,13 +268,36 @@ int session_serve(struct fs *fs)
 	struct deferred d = { 0 };
 	int r = settle_protocol(fs);
 
-	if (r == 0)
+	if (r == 0) {
+		watch_start(fs);
 		defer_if(fs, true, &d, warm_up);
+	}
 	if (r == 0)
 		r = fs->io_uring ? serve_io_uring(fs) : serve(fs, serving_threads(fs));
 	if (r < 0)
 		log_line("serving the mount failed: %s", g_strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/*
+ * A notification that hangs in the kernel, on a caller whom nobody serves any more, would keep the
+ * connection open, and everybody else waiting, even beyond the end of this process. Root can end
+ * the connection itself.
+ */
+static void abort_connection(struct fs *fs)
+{
+	struct mount mount;
+
+	if (mountinfo_find(fs->options.mountpoint, &mount) == 1 && mount.dev == fs->realm.mount_dev)
+		umount2(fs->options.mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
+static bool end_watch(struct fs *fs)
+{
+	if (watch_stop(fs))
+		return true;
+	abort_connection(fs);
+	return watch_stop(fs);
 }
 
 /*
@@ -284,6 +308,9 @@ void session_end(struct fs *fs)
 {
 	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
+	if (!end_watch(fs))
+		fs->stuck = true;
+	alarm(0); /* serve.c's: there is nothing left for it to end */
 	if (!fs->session)
 		return;
 	fuse_session_unmount(fs->session);
