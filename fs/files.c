@@ -7,6 +7,7 @@
 #include "namespaces.h"
 #include "ops.h"
 #include "tree.h"
+#include "watch.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -89,6 +90,17 @@ static void show_data_path(struct fs *fs, GString *out)
 	g_string_append_printf(out, "transport\t%s\n", fs->io_uring ? "io_uring" : "/dev/fuse");
 }
 
+static void show_watch(struct fs *fs, GString *out)
+{
+	bool works = watch_works(fs);
+
+	g_string_append_printf(out, "watch\t%s\n", works ? "on" : "off");
+	if (!works && fs->watch_missing)
+		g_string_append_printf(out, "watch_reason\t%s\n", fs->watch_missing);
+	if (fs->watch)
+		g_string_append_printf(out, "watch_losses\t%u\n", watch_losses(fs));
+}
+
 static void show_census(const struct census_report *report, GString *out)
 {
 	g_string_append_printf(out, "census\t%s\n", report->backend);
@@ -143,6 +155,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(), fs->options.source,
 		geteuid() == 0 ? "root" : UNPRIVILEGED);
 	show_data_path(fs, text);
+	show_watch(fs, text);
 	show_census(&report, text);
 	g_string_append_printf(text, "not_objects\t%u\n", hidden);
 	if (reserved)

@@ -9,6 +9,8 @@
 
 #include <sys/stat.h>
 
+struct watch;
+
 struct fs {
 	struct options options;
 	struct fuse_session *session;
@@ -18,6 +20,8 @@ struct fs {
 	gint deferred;        /* requests that workers have not answered yet, atomic */
 	struct quota *quota; /* what each user's open files take */
 	GThreadPool *workers; /* for requests that may wait for other processes: see tree-file.c */
+	struct watch *watch; /* NULL: not asked for, or not to be had (watch.h) */
+	const char *watch_missing; /* why not, a static string; valid while it does not work */
 
 	int shm_fd;      /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */
 	uint64_t shm_dev;

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "session.h"
 #include "util.h"
+#include "watch.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -104,6 +105,7 @@ static int run(struct fs *fs)
 	lock_wait_init();
 	fs->nodes = node_table_new();
 	fs->quota = quota_new();
+	watch_open(fs);
 	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
 		return EXIT_FAILURE;
 	return session_serve(fs);
@@ -112,6 +114,7 @@ static int run(struct fs *fs)
 static void fs_clear(struct fs *fs)
 {
 	session_end(fs);
+	watch_free(fs);
 	if (fs->nodes)
 		node_table_free(fs->nodes);
 	if (fs->quota)

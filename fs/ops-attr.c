@@ -254,7 +254,7 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 	if (r < 0)
 		reply_result(d->req, r);
 	else
-		reply_attr(fs, d->req, d->node, &st);
+		reply_changed(fs, d->req, &st);
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

@@ -20,7 +20,8 @@ struct raw {
 	char *proc;
 	double attr_timeout;
 	double entry_timeout;
-	int io_uring;     /* 1: asked for, -1: declined, 0: neither */
+	int watch;
+	int io_uring;     /* asked for */
 	GPtrArray *paths; /* of char *: SOURCE and MOUNTPOINT */
 	bool helper;      /* called as mount.fuse.shmtree by mount(8) */
 	bool fake;        /* mount -f: everything but the mount itself */
@@ -35,8 +36,9 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("proc=%s", proc),
 	OPTION("attr_timeout=%lf", attr_timeout),
 	OPTION("entry_timeout=%lf", entry_timeout),
+	{ "watch", offsetof(struct raw, watch), 1 },
 	{ "io_uring", offsetof(struct raw, io_uring), 1 },
-	{ "no_io_uring", offsetof(struct raw, io_uring), -1 },
+	{ "no_io_uring", offsetof(struct raw, io_uring), 0 },
 	FUSE_OPT_END,
 };
 
@@ -102,7 +104,8 @@ static void print_help(void)
 	       "    -o proc=DIR                    the procfs to read (/proc)\n"
 	       "    -o attr_timeout=SECONDS        cache attributes that long (0)\n"
 	       "    -o entry_timeout=SECONDS       cache names that long (0)\n"
-	       "    -o [no_]io_uring               requests by io_uring (if fuse.enable_uring is on)\n"
+	       "    -o watch                       cache names until inotify tells of a change\n"
+	       "    -o [no_]io_uring               requests by io_uring, if fuse.enable_uring is on (no)\n"
 	       "\n");
 	fuse_cmdline_help();
 	fuse_lowlevel_help();
@@ -127,15 +130,6 @@ static int choose_census(const char *value, enum census_backend_choice *out)
 	return -EINVAL;
 }
 
-/* The administrator's word on FUSE over io_uring: a parameter of the module. */
-static bool system_has_io_uring(void)
-{
-	g_autofree char *text = NULL;
-
-	return g_file_get_contents("/sys/module/fuse/parameters/enable_uring", &text, NULL, NULL) &&
-		text[0] == 'Y';
-}
-
 static int choose_values(const struct raw *raw, struct options *out)
 {
 	if (raw->census && choose_census(raw->census, &out->census) < 0)
@@ -151,16 +145,23 @@ static int choose_values(const struct raw *raw, struct options *out)
 		log_line("a timeout is a number of seconds, 0 or more");
 		return -EINVAL;
 	}
+	/* What is kept by time alone nobody takes back. */
+	if (raw->watch && (raw->attr_timeout > 0 || raw->entry_timeout > 0)) {
+		log_line("watch keeps what it can take back, a timeout the rest as well; use -o watch or "
+			 "timeouts, not both");
+		return -EINVAL;
+	}
 #ifdef LIBFUSE_RINGS_ARE_SOUND
-	out->io_uring = raw->io_uring > 0 || (raw->io_uring == 0 && system_has_io_uring());
+	out->io_uring = raw->io_uring;
 #else
-	if (raw->io_uring > 0) {
-		log_line("this libfuse may lose requests over io_uring; use libfuse 3.19, or leave the option out");
+	if (raw->io_uring) {
+		log_line("this libfuse may lose requests over io_uring; build with the bundled one, or leave the option out");
 		return -EINVAL;
 	}
 #endif
 	out->attr_timeout = raw->attr_timeout;
 	out->entry_timeout = raw->entry_timeout;
+	out->watch = raw->watch;
 	out->proc = g_strdup(raw->proc ? raw->proc : "/proc");
 	return 0;
 }

@@ -15,8 +15,9 @@ struct options {
 	char *proc;       /* the procfs to read; owned */
 	enum census_backend_choice census;
 	bool passthrough; /* wanted */
-	bool io_uring;    /* asked for, or the system has it on and nobody has declined */
+	bool io_uring;    /* asked for */
 	double attr_timeout, entry_timeout; /* seconds */
+	bool watch;       /* keep names, and take back what changes (watch.h) */
 	struct fuse_cmdline_opts cmdline;   /* -f -d -s, threads */
 	struct fuse_args fuse;              /* what is left for libfuse and the kernel */
 };

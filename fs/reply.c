@@ -3,6 +3,8 @@
 
 #include "log.h"
 #include "tree.h"
+#include "tree-data.h"
+#include "watch.h"
 
 /* ENOENT: given up by the kernel, see above. Others mean that the connection is broken. */
 static void sent(int r)
@@ -24,14 +26,23 @@ void reply_result(fuse_req_t req, int result)
  */
 #define FOR_EVER 1e6
 
-static double entry_timeout(const struct fs *fs, const struct node *node)
+/* With a watch, what it takes back: an object's only name, and the attributes of the root. */
+static double entry_timeout(const struct fs *fs, const struct node *node, const struct stat *st)
 {
-	return tree_is_fixed(node) ? FOR_EVER : fs->options.entry_timeout;
+	if (tree_is_fixed(node))
+		return FOR_EVER;
+	if (node->type == NODE_SEGMENT && !is_data(node) && st->st_nlink == 1 && watch_works(fs))
+		return WATCH_SECONDS;
+	return fs->options.entry_timeout;
 }
 
 static double attr_timeout(const struct fs *fs, const struct node *node)
 {
-	return tree_is_fixed(node) ? FOR_EVER : fs->options.attr_timeout;
+	if (tree_is_fixed(node))
+		return FOR_EVER;
+	if (node->type == NODE_ROOT && watch_works(fs))
+		return WATCH_SECONDS;
+	return fs->options.attr_timeout;
 }
 
 static struct fuse_entry_param entry_param(struct fs *fs, const struct node *node,
@@ -42,7 +53,7 @@ static struct fuse_entry_param entry_param(struct fs *fs, const struct node *nod
 		.generation = node->ino,
 		.attr = *st,
 		.attr_timeout = attr_timeout(fs, node),
-		.entry_timeout = entry_timeout(fs, node),
+		.entry_timeout = entry_timeout(fs, node, st),
 	};
 }
 
@@ -59,6 +70,11 @@ void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct 
 void reply_attr(struct fs *fs, fuse_req_t req, const struct node *node, const struct stat *st)
 {
 	sent(fuse_reply_attr(req, st, attr_timeout(fs, node)));
+}
+
+void reply_changed(struct fs *fs, fuse_req_t req, const struct stat *st)
+{
+	sent(fuse_reply_attr(req, st, fs->options.attr_timeout));
 }
 
 void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi)

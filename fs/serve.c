@@ -4,6 +4,7 @@
 #include "lock-wait.h"
 #include "log.h"
 #include "util.h"
+#include "watch.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -22,6 +23,9 @@
 
 /* How many moments the end waits for readers that are still at a request. */
 #define PATIENCE 400
+
+/* How many seconds a signal's work may wait for a notification of the watch. */
+#define TELLING_SECONDS 2
 
 struct reader {
 	struct server *server;
@@ -52,14 +56,36 @@ static void stir(void)
 	(void)n; /* it is non-blocking, and full only when the watcher is stirred anyway */
 }
 
+void serve_end(void)
+{
+	fuse_session_exit(signalled_session);
+	stir();
+}
+
+/*
+ * A notification under way may wait for a caller who waits for us: that is served first, unless it
+ * takes too long.
+ */
 static void end_session(int signal)
 {
 	int saved = errno;
 
-	(void)signal;
-	fuse_session_exit(signalled_session);
-	stir();
+	if (signal != SIGALRM && watch_is_telling())
+		alarm(TELLING_SECONDS);
+	else
+		serve_end();
 	errno = saved;
+}
+
+/* Whoever started the daemon may have had it blocked or ignored. */
+static void prepare_alarm(const struct sigaction *action)
+{
+	sigset_t set;
+
+	sigaction(SIGALRM, action, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 int serve_init(struct fs *fs)
@@ -74,6 +100,7 @@ int serve_init(struct fs *fs)
 	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
 		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);
+	prepare_alarm(&action);
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }

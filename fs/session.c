@@ -9,6 +9,7 @@
 #include "mountinfo.h"
 #include "ops.h"
 #include "serve.h"
+#include "watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,12 @@
 
 /* What fuse_parse_cmdline() sets where the caller has not said how many threads. */
 #define DEFAULT_MAX_THREADS 10
+
+/*
+ * Requests that one processor's ring takes before it takes no more until one is answered, which may
+ * be one that waits for a lock. libfuse's 8 are soon full of those.
+ */
+#define RING_PLACES "64"
 
 /* What prevents the mount */
 
@@ -54,7 +61,8 @@ static int check_mountpoint(struct options *options)
 	struct mount mount;
 	g_autofree char *real = NULL;
 
-	if (stat(options->mountpoint, &st) < 0 && errno == ENOTCONN &&
+	/* The one is what the kernel says while it ends the connection, the other from then on. */
+	if (stat(options->mountpoint, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED) &&
 		clear_dead_mount(options->mountpoint) < 0)
 		return -1;
 	real = realpath(options->mountpoint, NULL);
@@ -172,7 +180,7 @@ static void add_mount_options(struct fs *fs)
 	if (identity_privileged())
 		fuse_opt_insert_arg(args, 1, "-oallow_other");
 	if (fs->options.io_uring)
-		fuse_opt_insert_arg(args, 1, "-oio_uring");
+		fuse_opt_insert_arg(args, 1, "-oio_uring,io_uring_q_depth=" RING_PLACES);
 	if (fstatvfs(fs->shm_fd, &st) == 0 && st.f_flag & ST_NOEXEC)
 		fuse_opt_insert_arg(args, 1, "-onoexec");
 	fuse_opt_insert_arg(args, 1, "-o");
@@ -263,13 +271,36 @@ int session_serve(struct fs *fs)
 	struct deferred d = { 0 };
 	int r = settle_protocol(fs);
 
-	if (r == 0)
+	if (r == 0) {
+		watch_start(fs);
 		defer_if(fs, true, &d, warm_up);
+	}
 	if (r == 0)
 		r = fs->io_uring ? serve_io_uring(fs) : serve(fs, serving_threads(fs));
 	if (r < 0)
 		log_line("serving the mount failed: %s", g_strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/*
+ * A notification that hangs in the kernel, on a caller whom nobody serves any more, would keep the
+ * connection open, and everybody else waiting, even beyond the end of this process. Root can end
+ * the connection itself.
+ */
+static void abort_connection(struct fs *fs)
+{
+	struct mount mount;
+
+	if (mountinfo_find(fs->options.mountpoint, &mount) == 1 && mount.dev == fs->realm.mount_dev)
+		umount2(fs->options.mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
+static bool end_watch(struct fs *fs)
+{
+	if (watch_stop(fs))
+		return true;
+	abort_connection(fs);
+	return watch_stop(fs);
 }
 
 /*
@@ -280,6 +311,9 @@ void session_end(struct fs *fs)
 {
 	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
+	if (!end_watch(fs))
+		fs->stuck = true;
+	alarm(0); /* serve.c's: there is nothing left for it to end */
 	if (!fs->session)
 		return;
 	fuse_session_unmount(fs->session);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watch.h"
+
+#include "log.h"
+#include "serve.h"
+#include "util.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+
+#define CHANGES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB)
+
+/* Some thousand events with short names: in a storm, one notification about the root for all. */
+#define BUFFER_SIZE (64 * 1024)
+
+/* How many milliseconds the end waits for a notification under way. */
+#define PATIENCE_MS 2000
+
+struct watch {
+	struct fs *fs;
+	GThread *thread; /* NULL: not started */
+	int events;      /* of inotify; non-blocking */
+	int wake;        /* an eventfd: the end */
+	gint works;      /* atomic */
+	gint losses;     /* atomic */
+	gint done;       /* the thread is about to return; atomic */
+};
+
+/* Atomic, and static because a signal's handler reaches them: see watch_is_telling(). */
+static gint ending;  /* no notification may begin any more */
+static gint telling; /* one is under way, or about to be */
+
+bool watch_works(const struct fs *fs)
+{
+	return fs->watch && g_atomic_int_get(&fs->watch->works);
+}
+
+unsigned watch_losses(const struct fs *fs)
+{
+	return fs->watch ? g_atomic_int_get(&fs->watch->losses) : 0;
+}
+
+/* The end */
+
+bool watch_is_telling(void)
+{
+	g_atomic_int_set(&ending, TRUE);
+	return g_atomic_int_get(&telling);
+}
+
+/*
+ * Around each notification. Whoever sets `ending` sees `telling` thereafter, or is seen here; so
+ * either the signal's handler ends the session or this does, and no notification outlasts it.
+ */
+static bool begin_telling(void)
+{
+	g_atomic_int_set(&telling, TRUE);
+	return !g_atomic_int_get(&ending);
+}
+
+static void end_telling(void)
+{
+	g_atomic_int_set(&telling, FALSE);
+	if (g_atomic_int_get(&ending))
+		serve_end();
+}
+
+/* Notifications */
+
+static void tell_root(struct watch *watch)
+{
+	if (begin_telling())
+		fuse_lowlevel_notify_inval_inode(watch->fs->session, FUSE_ROOT_ID, -1, 0);
+	end_telling();
+}
+
+/* -ENOSYS before Linux 6.16: then what is kept goes when its time is up. */
+static void tell_all(struct watch *watch)
+{
+	if (begin_telling())
+		fuse_lowlevel_notify_increment_epoch(watch->fs->session);
+	end_telling();
+}
+
+/* Its object is still the one, but not its owner or mode: the kernel is to look again, no more. */
+static int expire(struct watch *watch, const char *name)
+{
+	struct fuse_session *session = watch->fs->session;
+	int r = fuse_lowlevel_notify_expire_entry(session, FUSE_ROOT_ID, name, strlen(name));
+
+	if (r == -ENOSYS)
+		r = fuse_lowlevel_notify_inval_entry(session, FUSE_ROOT_ID, name, strlen(name));
+	return r;
+}
+
+static void tell_name(struct watch *watch, const struct inotify_event *event)
+{
+	const char *name = event->name;
+	int r = 0;
+
+	if (begin_telling())
+		r = event->mask & IN_ATTRIB ? expire(watch, name) :
+					      fuse_lowlevel_notify_inval_entry(watch->fs->session,
+						      FUSE_ROOT_ID, name, strlen(name));
+	end_telling();
+	/* The kernel need not have the name, nor be there any more. */
+	if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -ENODEV && r != -ENOTCONN)
+		tell_all(watch);
+}
+
+/* Events */
+
+static void lost(struct watch *watch)
+{
+	g_atomic_int_inc(&watch->losses);
+	tell_all(watch);
+	tell_root(watch);
+}
+
+/* For good: from here on nothing is kept, and what is kept goes as if events had been lost. */
+static void fail(struct watch *watch, const char *why)
+{
+	log_line("changes of %s are seen no more: %s; nothing is kept from now on",
+		watch->fs->options.source, why);
+	watch->fs->watch_missing = why;
+	g_atomic_int_set(&watch->works, FALSE);
+	lost(watch);
+}
+
+static void handle(struct watch *watch, const struct inotify_event *event)
+{
+	if (event->mask & IN_Q_OVERFLOW)
+		lost(watch);
+	else if (event->mask & IN_IGNORED)
+		fail(watch, "the kernel has ended the watch");
+	/* Of what is new there was no name before that had not gone. Without a name it is the root. */
+	else if (event->len > 0 && event->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB))
+		tell_name(watch, event);
+}
+
+/* Reads and handles what there is: 0, or a negative errno. */
+static int drain(struct watch *watch, char *buf)
+{
+	ssize_t n = read(watch->events, buf, BUFFER_SIZE);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	/* First, because it never waits: what is at stake is who may enter. */
+	tell_root(watch);
+	for (ssize_t at = 0; at < n && !g_atomic_int_get(&ending);) {
+		const struct inotify_event *event = (const struct inotify_event *)(buf + at);
+
+		handle(watch, event);
+		at += (ssize_t)(sizeof *event + event->len);
+	}
+	return 0;
+}
+
+static gpointer run(gpointer data)
+{
+	struct watch *watch = data;
+	struct pollfd sources[] = {
+		{ .fd = watch->events, .events = POLLIN },
+		{ .fd = watch->wake, .events = POLLIN },
+	};
+	g_autofree char *buf = g_malloc(BUFFER_SIZE);
+	int r = 0;
+
+	while (r == 0 && watch_works(watch->fs) && !g_atomic_int_get(&ending)) {
+		r = poll(sources, G_N_ELEMENTS(sources), -1) < 0 ? -errno : drain(watch, buf);
+		if (r == -EINTR)
+			r = 0;
+	}
+	if (r < 0)
+		fail(watch, g_strerror(-r));
+	g_atomic_int_set(&watch->done, TRUE);
+	return NULL;
+}
+
+/* Start and end */
+
+void watch_free(struct fs *fs)
+{
+	struct watch *watch = fs->watch;
+
+	if (!watch)
+		return;
+	closep(&watch->events);
+	closep(&watch->wake);
+	g_free(watch);
+	fs->watch = NULL;
+}
+
+static int add_watch(struct watch *watch)
+{
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	watch->events = fd;
+	if (inotify_add_watch(fd, fd_path(watch->fs->shm_fd).text, CHANGES | IN_ONLYDIR) < 0)
+		return -errno;
+	watch->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return watch->wake < 0 ? -errno : 0;
+}
+
+static void do_without(struct fs *fs, int err)
+{
+	watch_free(fs);
+	if (err == -EMFILE || err == -ENOSPC)
+		fs->watch_missing = "this user has no inotify instance or watch left "
+				    "(sysctl fs.inotify.max_user_instances, max_user_watches)";
+	else
+		fs->watch_missing = g_strerror(-err);
+	log_line("%s cannot be watched, so that no names are kept: %s", fs->options.source,
+		fs->watch_missing);
+}
+
+void watch_open(struct fs *fs)
+{
+	int r;
+
+	if (!fs->options.watch)
+		return;
+	fs->watch = g_new0(struct watch, 1);
+	*fs->watch = (struct watch){ .fs = fs, .events = -1, .wake = -1 };
+	r = add_watch(fs->watch);
+	if (r < 0)
+		do_without(fs, r);
+}
+
+void watch_start(struct fs *fs)
+{
+	struct watch *watch = fs->watch;
+
+	if (!watch)
+		return;
+	g_atomic_int_set(&watch->works, TRUE);
+	watch->thread = g_thread_try_new("watch", run, watch, NULL);
+	if (!watch->thread)
+		do_without(fs, -EAGAIN);
+}
+
+bool watch_stop(struct fs *fs)
+{
+	struct watch *watch = fs->watch;
+	uint64_t one = 1;
+	ssize_t n;
+
+	if (!watch || !watch->thread)
+		return true;
+	g_atomic_int_set(&watch->works, FALSE);
+	g_atomic_int_set(&ending, TRUE);
+	n = write(watch->wake, &one, sizeof one);
+	(void)n; /* it is non-blocking, and full only when the thread is awake anyway */
+	for (unsigned i = 0; i < PATIENCE_MS && !g_atomic_int_get(&watch->done); i++)
+		g_usleep(1000);
+	if (!g_atomic_int_get(&watch->done))
+		return false;
+	g_thread_join(watch->thread);
+	watch->thread = NULL;
+	return true;
+}
