@@ -55,9 +55,8 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		return;
 	}
 	identity_begin(&id, req);
-	do
-		r = removexattr(fd_path(pin.fd).text, name) < 0 ? -errno : 0;
-	while (identity_retry(&id, r));
+	identity_groups(&id); /* and so does an ACL that goes */
+	r = removexattr(fd_path(pin.fd).text, name) < 0 ? -errno : 0;
 	identity_end(&id);
 	unpin_node(fs_of(req), node, &pin);
 	reply_result(req, r);

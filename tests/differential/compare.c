@@ -248,28 +248,40 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* `stays`: it is an answer of the mount's that was wrong when it came, whatever it is later. */
+static bool compare_all(struct world *w, bool through_mount, struct difference *d, bool *stays)
+{
+	bool differs;
+
+	*stays = false;
+	view_take(&w->native_view);
+	view_take(&w->behind_view);
+	if (compare_view(&w->native_view, &w->behind_view, d))
+		return true;
+	if (!through_mount)
+		return false;
+	view_take(&w->mount_view);
+	differs = compare_view(&w->native_view, &w->mount_view, d);
+	*stays = !strstr(d->kind, ": statfs");
+	return differs;
+}
+
 /*
- * The last close of a file without a name gives its space back when the daemon gets round to it, so
- * that a difference counts when it stays.
+ * The last close of a file without a name gives its space back when the daemon gets round to it, or
+ * natively when the process that mapped it has ended: a difference counts when it stays.
  */
 bool compare_views(struct world *w, bool through_mount, struct difference *d)
 {
 	const struct timespec pause = {.tv_nsec = 1000 * 1000};
 	uint64_t deadline = 0;
+	bool stays;
 
-	view_take(&w->native_view);
-	for (;;) {
-		view_take(&w->behind_view);
-		if (!compare_view(&w->native_view, &w->behind_view, d))
-			break;
+	while (compare_all(w, through_mount, d, &stays)) {
 		if (!deadline)
 			deadline = now_ms() + w->settle_limit;
-		else if (now_ms() > deadline)
+		if (stays || now_ms() > deadline)
 			return true;
 		nanosleep(&pause, NULL);
 	}
-	if (!through_mount)
-		return false;
-	view_take(&w->mount_view);
-	return compare_view(&w->native_view, &w->mount_view, d);
+	return false;
 }

@@ -65,6 +65,7 @@ static void do_link(struct context *ctx, const int64_t *arg, struct outcome *out
 
 static void do_linkat_empty(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
+	look(ctx, arg[0]);
 	note(out, linkat(ctx->fds[arg[0]], "", AT_FDCWD, name_at(arg[1]), AT_EMPTY_PATH));
 }
 
@@ -73,6 +74,7 @@ static void do_linkat_proc(struct context *ctx, const int64_t *arg, struct outco
 	char path[40];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", ctx->fds[arg[0]]);
+	look(ctx, arg[0]);
 	note(out, linkat(AT_FDCWD, path, AT_FDCWD, name_at(arg[1]), AT_SYMLINK_FOLLOW));
 }
 

@@ -153,3 +153,15 @@ def a_root_without_capabilities_is_no_more_than_a_user(t):
     run('setfacl', '-m', 'u:2002:r', t.root / 'b')
     run('chmod', 'g+s', t.root / 'b')
     equal(os.stat(t.shm / 'b').st_mode & 0o7000, 0o2000)
+
+
+@test()
+def an_acl_that_goes_leaves_the_owners_set_group_id(t):
+    """To whom the group is a supplementary one, as setting an ACL does."""
+    write(t.shm / 'a', b'')
+    os.chown(t.shm / 'a', 2001, 3001)
+    os.chmod(t.shm / 'a', 0o2770)
+    run('setfacl', '-m', 'u:2002:r', t.root / 'a')
+    run('setpriv', '--reuid=2001', '--regid=2001', '--groups=3001',
+        'setfattr', '-x', 'system.posix_acl_access', t.root / 'a')
+    equal(os.stat(t.shm / 'a').st_mode & 0o7777, 0o2770)
