@@ -316,8 +316,9 @@ bool census_hold_at_once(struct census *census, unsigned facets)
 	bool unchanged;
 
 	g_mutex_lock(&census->lock);
-	if (!census->reader || census->result || census->awaiting || census->holders ||
-		census->ended != census->begun) {
+	/* First of all: the reader is the pass's while one runs. */
+	if (census->ended != census->begun || !census->reader || census->result ||
+		census->awaiting || census->holders) {
 		g_mutex_unlock(&census->lock);
 		return false;
 	}
