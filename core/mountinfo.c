@@ -18,7 +18,9 @@ static char *parse_line(const char *line, struct mount *out)
 	/* Optional fields stand between the sixth and a dash. */
 	while (dash < n && strcmp(fields[dash], "-") != 0)
 		dash++;
-	if (dash + 1 >= n || sscanf(fields[2], "%u:%u", &major, &minor) != 2)
+	/* The kernel writes a backslash as one of those escapes: at the end it is none. */
+	if (dash + 1 >= n || g_str_has_suffix(fields[4], "\\") ||
+		sscanf(fields[2], "%u:%u", &major, &minor) != 2)
 		return NULL;
 	out->dev = makedev(major, minor);
 	g_strlcpy(out->fstype, fields[dash + 1], sizeof out->fstype);

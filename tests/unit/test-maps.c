@@ -2,6 +2,7 @@
 #include "maps.h"
 
 #include "../fuzz/maps-text.h"
+#include "corpus.h"
 #include "unit.h"
 #include "util.h"
 
@@ -258,39 +259,9 @@ static void the_query_is_refused_by_a_recorded_tree(void)
 	ASSERT_INT(maps_query_probe(fd), -ENOTTY);
 }
 
-/* Each input as it is, cut short anywhere, and with each byte changed. */
-static void fuzz_around(uint8_t *data, size_t size)
-{
-	for (size_t n = 0; n <= size; n++)
-		LLVMFuzzerTestOneInput(data, n);
-	for (size_t i = 0; i < size; i++) {
-		uint8_t byte = data[i];
-
-		for (const char *to = " \n\\-:0fgs"; *to; to++) {
-			data[i] = *to;
-			LLVMFuzzerTestOneInput(data, size);
-		}
-		data[i] = byte;
-	}
-}
-
 static void the_corpus_of_the_fuzzer_finds_nothing(void)
 {
-	g_autoptr(GDir) dir = g_dir_open(CORPUS "/corpus-maps-text", 0, NULL);
-	const char *name;
-	int inputs = 0;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *path = g_build_filename(CORPUS "/corpus-maps-text", name, NULL);
-		g_autofree char *data = NULL;
-		size_t size;
-
-		CU_ASSERT(g_file_get_contents(path, &data, &size, NULL));
-		fuzz_around((uint8_t *)data, size);
-		inputs++;
-	}
-	CU_ASSERT(inputs >= 10);
+	CU_ASSERT(corpus_replay("corpus-maps-text", " \n\\-:0fgs", LLVMFuzzerTestOneInput) >= 10);
 }
 
 static CU_TestInfo tests[] = {

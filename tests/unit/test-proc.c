@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proc.h"
 
+#include "../fuzz/texts.h"
+#include "corpus.h"
 #include "recorded.h"
 #include "unit.h"
 
@@ -156,6 +158,11 @@ static void a_prefix_must_be_a_directory(void)
 	CU_ASSERT_PTR_NULL(none);
 }
 
+static void the_corpus_of_the_fuzzer_finds_nothing(void)
+{
+	CU_ASSERT(corpus_replay("corpus-texts", " \n\\-:0()K", fuzz_texts) >= 20);
+}
+
 static CU_TestInfo tests[] = {
 	{"a command may look like the rest", a_command_may_look_like_the_rest},
 	{"malformed stats are refused", malformed_stats_are_refused},
@@ -166,6 +173,7 @@ static CU_TestInfo tests[] = {
 	{"says when it may be blind", says_when_it_may_be_blind},
 	{"tells our procfs from others", tells_our_procfs_from_others},
 	{"a prefix must be a directory", a_prefix_must_be_a_directory},
+	{"the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing},
 	CU_TEST_INFO_NULL,
 };
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Fuzz target: the parsers of what the kernel and users write, but for /proc/PID/maps. The first
+ * byte chooses the parser, and what follows is its text.
+ *
+ *	CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/texts
+ *	build-fuzz/tests/fuzz/texts tests/fuzz/corpus-texts
+ */
+#include "texts.h"
+
+#include "mountinfo.h"
+#include "named-semaphore.h"
+#include "namespaces.h"
+#include "posix-mq.h"
+#include "proc.h"
+#include "sysv-other.h"
+#include "sysv.h"
+#include "unlinked.h"
+
+#include <string.h>
+
+static void see_item(const struct item *item, void *data)
+{
+	(void)data;
+	g_assert(*item->id && !strchr(item->id, '/') && strlen(item->id) <= NAME_MAX);
+	g_assert(strlen(item->name) <= NAME_MAX && !(item->mode & ~07777u));
+}
+
+static void see_mount(const char *point, const struct mount *mount, void *data)
+{
+	(void)data;
+	g_assert(point != NULL && memchr(mount->fstype, 0, sizeof(mount->fstype)));
+}
+
+static void parse_stat(const char *text)
+{
+	struct proc_stat stat;
+
+	if (proc_parse_stat(text, &stat))
+		g_assert(memchr(stat.command, 0, sizeof(stat.command)) && stat.state);
+}
+
+static void parse_mounts(const char *text)
+{
+	g_autofree char *queues = mqueue_find_mount(text);
+	uint64_t dev;
+
+	mountinfo_each(text, see_mount, NULL);
+	namespaces_parse_mountinfo(text, &dev);
+}
+
+static void parse_ipc(const char *text)
+{
+	const struct realm realm = {.ipc_ns = 1, .ipc_ns_fd = -1};
+
+	sysv_parse(&realm, text, see_item, NULL);
+	sysv_parse_msg(text, see_item, NULL);
+	sysv_parse_sem(text, see_item, NULL);
+}
+
+static void parse_names(const char *text)
+{
+	enum segment_class class;
+	struct namespace namespace;
+	uint64_t ino;
+	size_t size;
+	key_t key;
+	bool huge;
+	int id;
+
+	if (namespaces_parse_name(text, &namespace))
+		g_assert(g_str_equal(namespace.name, text));
+	if (sysv_parse_spec(text, &key, &size))
+		g_assert(strchr(text, ':'));
+	sysvipc_parse_id(text, &id);
+	if (strlen(text) <= NAME_MAX)
+		unlinked_parse_id(text, &class, &huge, &ino);
+}
+
+static void parse_queue(const char *text)
+{
+	struct mqueue_text queue;
+
+	mqueue_parse(text, &queue);
+}
+
+static void parse_shown(const char *text)
+{
+	char id[NAME_MAX + 1], name[NAME_MAX + 1];
+	struct segment_key key = {.ino = 1};
+
+	for (int class = SEGMENT_FILE; class <= SEGMENT_OTHER; class++) {
+		enum segment_class back;
+		uint64_t ino;
+		bool huge;
+
+		key.class = class;
+		unlinked_name(class, text, name);
+		unlinked_format_id(&key, false, name, id);
+		if (class != SEGMENT_SYSV)
+			g_assert(unlinked_parse_id(id, &back, &huge, &ino) && ino == key.ino);
+	}
+}
+
+int fuzz_texts(const uint8_t *data, size_t size)
+{
+	static void (*const parsers[])(const char *text) = {
+		parse_stat, parse_mounts, parse_ipc, parse_names, parse_queue, parse_shown,
+	};
+	g_autofree char *text = NULL;
+	struct semaphore semaphore;
+
+	if (size < 1)
+		return 0;
+	text = g_strndup((const char *)data + 1, size - 1);
+	parsers[data[0] % G_N_ELEMENTS(parsers)](text);
+	semaphore_parse(data, size, &semaphore);
+	return 0;
+}
+
+#ifdef LIBFUZZER
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	return fuzz_texts(data, size);
+}
+#endif
