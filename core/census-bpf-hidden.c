@@ -7,6 +7,8 @@
  */
 #include "census-bpf.h"
 
+#include "patience.h"
+
 /* How often to try for a walk during which no process is made or gone. */
 #define TRIES_MAX 16
 
@@ -45,7 +47,10 @@ static bool has_space(const struct bpf_census *census, pid_t pid)
 
 	if (dir < 0)
 		return dir != -ENOENT && dir != -ESRCH;
+	if (!patience_begin(pid, 0))
+		return true;
 	err = proc_read_stat(dir, &stat);
+	patience_end();
 	return err == 0 ? !proc_has_no_mm(&stat) : err != -ESRCH;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "stillness.h"
 
+#include "patience.h"
 #include "proc.h"
 
 #include <stdlib.h>
@@ -12,12 +13,14 @@ static bool add_thread(int dir, pid_t tid, struct stillness *sum)
 	char text[128], *end;
 	uint64_t ran;
 
+	patience_go_on(); /* there may be thousands */
 	if (thread < 0 || proc_read_file(thread, "schedstat", text, sizeof(text)) < 0)
 		return false;
 	ran = strtoull(text, &end, 10);
 	sum->ran += ran;
 	sum->threads += ((uint64_t)tid + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	return end != text;
+	/* A kernel that keeps no account says 0, which no thread that has ever run can be. */
+	return end != text && ran > 0;
 }
 
 static struct stillness look_at(int dir, const GArray *tids)
@@ -44,6 +47,7 @@ static bool may_be_running(int dir, pid_t tid)
 	auto_fd thread = proc_open_thread(dir, tid);
 	struct proc_stat stat;
 
+	patience_go_on();
 	return thread < 0 || proc_read_stat(thread, &stat) < 0 || stat.state == 'R';
 }
 
