@@ -83,6 +83,7 @@ void caller_rights_read(const struct caller *caller, struct caller_rights *out)
 	if (!uids || !groups || !caps || sscanf(uids, "\nUid: %*u %*u %*u %u", &fsuid) != 1 ||
 		fsuid != caller->uid)
 		return;
+	out->known = true;
 	groups += strlen("\nGroups:");
 	groups += strspn(groups, "\t ");
 	if (*groups != '\n')

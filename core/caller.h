@@ -32,6 +32,7 @@
 struct caller_rights {
 	GArray *groups;     /* supplementary, of gid_t; owned */
 	uint64_t effective; /* capabilities, a bit each */
+	bool known;         /* false: there are none because nothing could be read */
 };
 void caller_rights_read(const struct caller *caller, struct caller_rights *out);
 void caller_rights_clear(struct caller_rights *rights);

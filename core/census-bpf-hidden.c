@@ -22,6 +22,7 @@ int bpf_walk(struct bpf_census *census, bool at_once, struct stamps *stamps)
 		return err;
 	census->partial = stamps->partial;
 	stamps->quiet &= links == proc_links(census->source->proc);
+	census->checked = stamps->quiet;
 	if (stamps->quiet && links - stamps->met != census->balance) {
 		census->balance = links - stamps->met;
 		census->counted = false;
@@ -51,7 +52,10 @@ static bool has_space(const struct bpf_census *census, pid_t pid)
 		return true;
 	err = proc_read_stat(dir, &stat);
 	patience_end();
-	return err == 0 ? !proc_has_no_mm(&stat) : err != -ESRCH;
+	if (err != 0)
+		return err != -ESRCH;
+	/* Of one whose first thread has ended, others may go on. */
+	return !proc_is_kernel_thread(&stat) && (!proc_has_no_mm(&stat) || !proc_is_alone(dir));
 }
 
 /* Those listed before the walk began that it did not meet, and that are still there. */
@@ -72,10 +76,16 @@ static uint64_t count_missing(const struct bpf_census *census, const GArray *lis
 
 uint64_t bpf_hidden(struct bpf_census *census)
 {
-	for (unsigned tries = 0; tries < TRIES_MAX && !census->counted; tries++) {
+	for (unsigned tries = 0; tries < TRIES_MAX && !(census->counted && census->checked); tries++) {
 		g_autoptr(GArray) listed = g_array_new(FALSE, FALSE, sizeof(pid_t));
 		struct stamps stamps;
 
+		/* Often it is only that somebody was made or went during the walk, and all is as it was. */
+		if (census->counted) {
+			if (bpf_walk(census, false, &stamps) != 0)
+				break;
+			continue;
+		}
 		if (proc_list(census->source->proc, listed) < 0 || bpf_walk(census, false, &stamps) != 0)
 			break;
 		census->hidden = count_missing(census, listed, &stamps);

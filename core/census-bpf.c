@@ -223,7 +223,8 @@ static bool bpf_unchanged(void *state, unsigned facets, struct census_tally *tal
 	/* Descriptors have no stamp. */
 	if (facets != CENSUS_MAPPINGS || census->known->len > GLANCE_MAX ||
 		census->generation != census->source->devices->generation ||
-		bpf_walk(census, true, &stamps) != 0 || !census->counted || stamps.uncertain ||
+		bpf_walk(census, true, &stamps) != 0 || !census->counted || !census->checked ||
+		stamps.uncertain ||
 		!agrees(census, &stamps))
 		return false;
 	tally->spaces = census->spaces_found;

@@ -21,6 +21,7 @@ struct bpf_census {
 
 	/* Who is kept from the walk's sight: census-bpf-hidden.c. */
 	bool counted;     /* `hidden` is what was counted when `balance` was that */
+	bool checked;     /* the last walk found the balance to be that still */
 	uint64_t balance; /* the kernel's number of processes less those that a walk met */
 	uint64_t hidden;  /* processes */
 

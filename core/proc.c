@@ -244,6 +244,14 @@ bool proc_has_no_mm(const struct proc_stat *stat)
 	return stat->flags & (PF_KTHREAD | PF_EXITING) || stat->state == 'Z' || stat->state == 'X';
 }
 
+bool proc_is_alone(int dir)
+{
+	struct stat st;
+
+	/* A directory for each thread, "." and "..". */
+	return fstatat(dir, "task", &st, 0) == 0 && st.st_nlink <= 3;
+}
+
 int proc_read_uid(int dir, uid_t *uid)
 {
 	char text[4096];

@@ -78,6 +78,12 @@ bool proc_is_kernel_thread(const struct proc_stat *stat);
 /* A kernel thread, or a thread that has given up its address space (or is about to). */
 bool proc_has_no_mm(const struct proc_stat *stat);
 
+/*
+ * Whether no thread but the first is left. While there are others, a listing that shows none alive
+ * proves nothing: each may have made the next and ended since it was listed.
+ */
+bool proc_is_alone(int dir);
+
 /* The effective user id. */
 int proc_read_uid(int dir, uid_t *uid);
 

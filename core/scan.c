@@ -66,6 +66,7 @@ struct pass {
 	struct reading before; /* the reading before, of a process that ran meanwhile */
 	unsigned facets;
 	struct census_tally *tally;
+	GHashTable *restless, *unreadable; /* sets of pids: what came of each when it was last read */
 	GArray *known; /* pids listed in the last round, ascending */
 };
 
@@ -89,18 +90,6 @@ void scan_free(void *scan)
 }
 
 /*
- * Whether no thread but the first is left. While there are others, a listing that shows none alive
- * proves nothing: each may have made the next and ended since it was listed.
- */
-static bool is_alone(int dir)
-{
-	struct stat st;
-
-	/* A directory for each thread, "." and "..". */
-	return fstatat(dir, "task", &st, 0) == 0 && st.st_nlink <= 3;
-}
-
-/*
  * A thread of the process that has its address space: its directory, to be closed by the caller,
  * and what it says of itself. -ENOENT if there is none, -ESRCH if none was met.
  */
@@ -120,7 +109,7 @@ static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 	}
 	if (error)
 		return error;
-	return is_alone(dir) ? -ENOENT : -ESRCH;
+	return proc_is_alone(dir) ? -ENOENT : -ESRCH;
 }
 
 static int read_once(struct pass *pass, int dir, int thread, pid_t task)
@@ -259,8 +248,10 @@ static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 			return NONE;
 		error = read_process(pass, pid, dir, &stat, &repose);
 		if (!error) {
-			pass->tally->restless += repose != STILL;
-			pass->tally->unreadable += repose == UNSTEADY;
+			if (repose != STILL)
+				g_hash_table_add(pass->restless, GINT_TO_POINTER(pid));
+			if (repose == UNSTEADY)
+				g_hash_table_add(pass->unreadable, GINT_TO_POINTER(pid));
 			return READ;
 		}
 		if (error == -ENOENT)
@@ -292,6 +283,8 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	auto_fd dir = proc_open_pid(pass->scan->source.proc, pid);
 	enum outcome outcome;
 
+	g_hash_table_remove(pass->restless, GINT_TO_POINTER(pid));
+	g_hash_table_remove(pass->unreadable, GINT_TO_POINTER(pid));
 	if (dir < 0) {
 		outcome = is_denial(dir) ? UNREADABLE : GONE;
 	} else if (!patience_begin(pid, 0)) {
@@ -302,16 +295,15 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	}
 	if (outcome == GONE)
 		strike_out(pass, pid);
+	if (outcome == UNREADABLE)
+		g_hash_table_add(pass->unreadable, GINT_TO_POINTER(pid));
 	return outcome;
 }
 
 /* What was stored earlier in this pass has turned out not to be so. */
 static void rescan(struct pass *pass, pid_t pid)
 {
-	enum outcome outcome = scan_process(pass, pid);
-
-	pass->tally->unreadable += outcome == UNREADABLE;
-	if (outcome != READ)
+	if (scan_process(pass, pid) != READ)
 		forget(pass, pid);
 }
 
@@ -321,7 +313,6 @@ static void scan_new_process(struct pass *pass, pid_t pid)
 
 	pass->tally->spaces += outcome == READ;
 	pass->tally->reread += outcome == READ;
-	pass->tally->unreadable += outcome == UNREADABLE;
 }
 
 /* The pids that have appeared since the last call. */
@@ -373,11 +364,19 @@ static int scan_rounds(struct pass *pass)
 
 static void discount_shared(struct space *space, void *data)
 {
-	struct census_tally *tally = data;
+	struct pass *pass = data;
 
-	tally->spaces -= space->shares_mappings;
+	pass->tally->spaces -= space->shares_mappings;
 	/* Whether the others ran was not looked at: stillness.h. */
-	tally->restless += space->shares_mappings;
+	if (space->shares_mappings)
+		g_hash_table_add(pass->restless, GINT_TO_POINTER(space->pid));
+}
+
+static void tally_up(struct pass *pass)
+{
+	spaces_each(pass->spaces, discount_shared, pass);
+	pass->tally->restless = MIN(g_hash_table_size(pass->restless), pass->tally->spaces);
+	pass->tally->unreadable += g_hash_table_size(pass->unreadable);
 }
 
 int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct census_tally *tally)
@@ -388,6 +387,8 @@ int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct 
 		.facets = facets,
 		.tally = tally,
 		.known = g_array_new(FALSE, FALSE, sizeof(pid_t)),
+		.restless = g_hash_table_new(NULL, NULL),
+		.unreadable = g_hash_table_new(NULL, NULL),
 		.before = {
 			.mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping)),
 			.descriptors = g_array_new(FALSE, FALSE, sizeof(struct descriptor)),
@@ -397,10 +398,12 @@ int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct 
 
 	rows_init(&pass.rows, scan->source.proc, scan->source.devices, spaces);
 	error = scan_rounds(&pass);
-	spaces_each(spaces, discount_shared, tally);
+	tally_up(&pass);
 	rows_deinit(&pass.rows);
 	g_array_unref(pass.before.mappings);
 	g_array_unref(pass.before.descriptors);
 	g_array_unref(pass.known);
+	g_hash_table_unref(pass.restless);
+	g_hash_table_unref(pass.unreadable);
 	return error;
 }

@@ -105,8 +105,11 @@ void identity_groups(struct identity *id)
 	if (!privileged || id->full)
 		return;
 	wear_groups(id, &rights);
-	set_file_caps(rights.effective);
-	id->caps = true;
+	/* A root of elsewhere, of whom nothing is known here: the kernel's check is what there is. */
+	if (id->worn || rights.known) {
+		set_file_caps(rights.effective);
+		id->caps = true;
+	}
 	caller_rights_clear(&rights);
 }
 

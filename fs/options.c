@@ -155,7 +155,8 @@ static int choose_values(const struct raw *raw, struct options *out)
 	out->io_uring = raw->io_uring;
 #else
 	if (raw->io_uring) {
-		log_line("this libfuse may lose requests over io_uring; build with the bundled one, or leave the option out");
+		log_line("this libfuse may lose requests over io_uring; build with the bundled one, or leave "
+			 "the option out");
 		return -EINVAL;
 	}
 #endif

@@ -68,12 +68,14 @@ void serve_end(void)
  */
 static void end_session(int signal)
 {
+	static volatile sig_atomic_t waiting;
 	int saved = errno;
 
-	if (signal != SIGALRM && watch_is_telling())
-		alarm(TELLING_SECONDS);
-	else
+	if (signal == SIGALRM || !watch_is_telling())
 		serve_end();
+	else if (!waiting)
+		alarm(TELLING_SECONDS);
+	waiting = true;
 	errno = saved;
 }
 

@@ -110,7 +110,7 @@ static int walk_once(struct programs *programs, struct walk *walk, struct stamps
 	memset(walk, 0, sizeof *walk);
 	err = run(programs->skeleton->progs.walk, walk, sizeof *walk);
 	if (err != 0)
-		return err;
+		return err == -ENOSPC ? -EIO : err;
 	if (walk->count > programs->stamps_max)
 		return -ENOSPC;
 	*stamps = (struct stamps){
