@@ -39,7 +39,7 @@ def settled_rss(pid):
 
     def stands_still():
         seen.append(status_kib(pid, "VmRSS"))
-        return len(seen) >= 8 and len(set(seen[-8:])) == 1
+        return len(seen) >= 30 and len(set(seen[-30:])) == 1
 
     wait_until(stands_still, "the daemon's memory settles", timeout=120, pause=0.1)
     return seen[-1]
@@ -53,10 +53,11 @@ def settle(mount):
 
 
 def list_and_drop(bench, make, count, size):
-    objects = make_objects(SHM, count)
+    objects = []
     try:
         with make() as mount:
             settle(mount)
+            objects = make_objects(SHM, count)
             add = lambda what, value, unit: bench.results.add(GROUP, what, mount.name, [value], unit)
             fds, start = descriptors(mount.pid), status_kib(mount.pid, "VmRSS")
             run(["sh", "-c", f"ls -l {mount.path} >{bench.work}/listing"])

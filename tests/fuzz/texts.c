@@ -42,9 +42,9 @@ static void parse_stat(const char *text)
 
 static void parse_mounts(const char *text)
 {
-	g_autofree char *queues = mqueue_find_mount(text);
 	uint64_t dev;
 
+	g_free(mqueue_find_mount(text));
 	mountinfo_each(text, see_mount, NULL);
 	namespaces_parse_mountinfo(text, &dev);
 }
