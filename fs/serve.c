@@ -168,6 +168,9 @@ static void *read_requests(void *data)
 			break;
 	}
 	free(buf.mem);
+	/* What the kernel says to who was about to read when it was unmounted. */
+	if (r == -ECONNABORTED)
+		r = 0;
 	/* Without a connection there is nothing left to serve, for any of them. */
 	if (r <= 0 && r != -EINTR)
 		fuse_session_exit(session);
