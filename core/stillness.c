@@ -4,64 +4,73 @@
 #include "patience.h"
 #include "proc.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
+#include <stdio.h>
 
-/* Adds what the thread has run; false if it cannot be told. */
-static bool add_thread(int dir, pid_t tid, struct stillness *sum)
+/* Adds how often the thread got onto a processor; false if it cannot be told. */
+static bool add_turns(int dir, pid_t tid, struct stillness *sum)
 {
 	auto_fd thread = proc_open_thread(dir, tid);
-	char text[128], *end;
-	uint64_t ran;
+	char text[128];
+	uint64_t turns;
 
 	patience_go_on(); /* there may be thousands */
 	if (thread < 0 || proc_read_file(thread, "schedstat", text, sizeof(text)) < 0)
 		return false;
-	ran = strtoull(text, &end, 10);
-	sum->ran += ran;
+	/* A kernel that keeps no account says 0, which of a thread that has ever run cannot be. */
+	if (sscanf(text, "%*u %*u %" SCNu64, &turns) != 1 || turns == 0)
+		return false;
+	sum->turns += turns;
 	sum->threads += ((uint64_t)tid + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	/* A kernel that keeps no account says 0, which no thread that has ever run can be. */
-	return end != text && ran > 0;
+	return true;
 }
 
-static struct stillness look_at(int dir, const GArray *tids)
+static struct stillness count_turns(int dir, const GArray *tids)
 {
 	struct stillness sum = {.known = tids->len > 0};
 
 	for (guint i = 0; i < tids->len && sum.known; i++)
-		sum.known = add_thread(dir, g_array_index(tids, pid_t, i), &sum);
+		sum.known = add_turns(dir, g_array_index(tids, pid_t, i), &sum);
 	return sum;
 }
 
+static bool is_off_processor(int dir, pid_t tid)
+{
+	auto_fd thread = proc_open_thread(dir, tid);
+	char text[256]; /* "running", or a number and up to eight words */
+
+	patience_go_on();
+	return thread >= 0 && proc_read_file(thread, "syscall", text, sizeof(text)) > 0 && text[0] != 'r';
+}
+
+static bool are_off_processor(int dir, const GArray *tids)
+{
+	for (guint i = 0; i < tids->len; i++)
+		if (!is_off_processor(dir, g_array_index(tids, pid_t, i)))
+			return false;
+	return true;
+}
+
+/* Counted first: a turn that ended before the thread was seen off the processor is a turn since. */
 struct stillness stillness_look(int dir)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	struct stillness look = {0};
 
-	if (proc_list_threads(dir, tids) < 0)
-		return (struct stillness){0};
-	return look_at(dir, tids);
+	if (proc_list_threads(dir, tids) == 0)
+		look = count_turns(dir, tids);
+	look.known = look.known && are_off_processor(dir, tids);
+	return look;
 }
 
-/* On a processor, or waiting for one: of who is on it, the count is of when it got there. */
-static bool may_be_running(int dir, pid_t tid)
-{
-	auto_fd thread = proc_open_thread(dir, tid);
-	struct proc_stat stat;
-
-	patience_go_on();
-	return thread < 0 || proc_read_stat(thread, &stat) < 0 || stat.state == 'R';
-}
-
+/* Counted last: a turn that began after that finds nothing left to disturb. */
 bool stillness_kept(int dir, const struct stillness *since)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	struct stillness now;
 
-	if (!since->known || proc_list_threads(dir, tids) < 0)
+	if (!since->known || proc_list_threads(dir, tids) < 0 || !are_off_processor(dir, tids))
 		return false;
-	/* In this order: who begins to run only now finds nothing left to disturb. */
-	for (guint i = 0; i < tids->len; i++)
-		if (may_be_running(dir, g_array_index(tids, pid_t, i)))
-			return false;
-	now = look_at(dir, tids);
-	return now.known && now.threads == since->threads && now.ran == since->ran;
+	now = count_turns(dir, tids);
+	return now.known && now.threads == since->threads && now.turns == since->turns;
 }

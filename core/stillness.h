@@ -3,9 +3,12 @@
  * Whether a process stood still while it was read.
  *
  * Its mappings change by what its threads do, and by nothing else: if none has run, they are what
- * they were. The kernel counts in nanoseconds how long each thread has run
- * (/proc/PID/task/TID/schedstat), and adds to the count when the thread leaves the processor. So
- * nobody has run between two looks if the counts are the same and, at the second, nobody is running.
+ * they were. The kernel counts how often each thread has got onto a processor
+ * (/proc/PID/task/TID/schedstat). Who is off it at two looks, and has not got onto it between them,
+ * has not run. That a thread is off it says /proc/PID/task/TID/syscall, which is answered only for
+ * one whose registers are saved; the state in stat does not: a thread that is about to sleep says
+ * so while it still runs. Nor is the time that it has run enough: what a hypervisor took of it is
+ * subtracted, to nothing if need be.
  *
  * Not seen are tasks that share the address space without being threads of the process (vfork(2),
  * CLONE_VM), and a userfaultfd that another process has of it.
@@ -15,11 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What the threads of a process have run so far. */
+/* How often the threads of a process got onto a processor, all of them being off it. */
 struct stillness {
-	bool known;       /* false: the kernel does not count, or the process is gone */
+	bool known;       /* false: one ran, the kernel does not tell us, or the process is gone */
 	uint64_t threads; /* which they are: a hash of their ids */
-	uint64_t ran;     /* ns, all together */
+	uint64_t turns;   /* of all together */
 };
 
 /* `dir` is of /proc/PID. */
