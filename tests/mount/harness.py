@@ -334,11 +334,19 @@ class Tree:
                                        stdin=subprocess.DEVNULL)
         wait_for_mount(root, self.daemon)
 
+    def waiting(self):
+        """How many requests the kernel has not had an answer to."""
+        connections = self.private / 'connections'
+        if not connections.exists():
+            connections.mkdir()
+            call('mount', 'fusectl', connections, b'fusectl', 0, b'')
+        return int(read(connections / str(os.minor(os.stat(self.root).st_dev)) / 'waiting'))
+
     def stop(self, number=signal.SIGTERM):
         """What close(2) has told it, asynchronously, the daemon has heard before it ends."""
         daemon, self.daemon = self.daemon, None
         before = mounts_at(self.root)
-        os.statvfs(self.root)
+        eventually(lambda: self.waiting() == 0, 'no request is under way')
         daemon.send_signal(number)
         equal(daemon.wait(PATIENCE), 0, 'exit status of the daemon')
         equal(mounts_at(self.root), before - 1, 'mounts left')
@@ -409,7 +417,14 @@ def need_passthrough(tree):
         skip(f"no passthrough here: {status['data_path_reason']}")
 
 
+def default_signals():
+    """Whoever runs the tests in the background may have them ignored, and a daemon would inherit that."""
+    for number in signal.SIGHUP, signal.SIGINT:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def perform(case):
+    default_signals()
     need_capabilities(case.path)
     private_world()
     if case.ends_open:

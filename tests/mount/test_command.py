@@ -92,7 +92,7 @@ def daemon_pid(root):
 def ended(pid):
     try:
         return read(f'/proc/{pid}/stat').rsplit(b')', 1)[1].split()[0] == b'Z'
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
