@@ -342,11 +342,14 @@ class Tree:
             call('mount', 'fusectl', connections, b'fusectl', 0, b'')
         return int(read(connections / str(os.minor(os.stat(self.root).st_dev)) / 'waiting'))
 
+    def settle(self):
+        """What close(2) tells the daemon, asynchronously, it has heard."""
+        eventually(lambda: self.waiting() == 0, 'no request is under way')
+
     def stop(self, number=signal.SIGTERM):
-        """What close(2) has told it, asynchronously, the daemon has heard before it ends."""
         daemon, self.daemon = self.daemon, None
         before = mounts_at(self.root)
-        eventually(lambda: self.waiting() == 0, 'no request is under way')
+        self.settle()
         daemon.send_signal(number)
         equal(daemon.wait(PATIENCE), 0, 'exit status of the daemon')
         equal(mounts_at(self.root), before - 1, 'mounts left')

@@ -76,6 +76,7 @@ def lazy_unmount_while_open(t):
 
 @test(MOUNTED)
 def umount_ends_the_daemon(t):
+    t.settle()
     run('umount', t.root)
     equal(t.daemon.wait(30), 0)
     t.daemon = None
