@@ -2,83 +2,6 @@
 /* The BPF back end's way with one walk's stamps: reads what moved, drops what vanished. */
 #include "census-bpf.h"
 
-#include "patience.h"
-#include "util.h"
-
-#include <fcntl.h>
-#include <sched.h>
-
-#define BUSY_TRIES 16
-
-/* As linux/mm.h has them. */
-enum { VM_READ = 1, VM_WRITE = 2, VM_EXEC = 4, VM_MAYSHARE = 0x80 };
-
-static void add_mapping(const struct seen_mapping *seen, void *data)
-{
-	struct bpf_census *census = data;
-	struct mapping row = {
-		.start = seen->start,
-		.end = seen->end,
-		.offset = seen->pgoff * sysconf(_SC_PAGESIZE),
-		.perms = {
-			seen->flags & VM_READ ? 'r' : '-',
-			seen->flags & VM_WRITE ? 'w' : '-',
-			seen->flags & VM_EXEC ? 'x' : '-',
-			seen->flags & VM_MAYSHARE ? 's' : 'p',
-		},
-	};
-
-	if (!seen->same_file)
-		census->segment = bpf_segment_of(census, &seen->file, row.perms[3] == 'p');
-	row.segment = census->segment;
-	if (row.segment != NULL)
-		g_array_append_val(census->rows, row);
-}
-
-/*
- * What keeps the address space of a thread allocated. -ENOENT, -ESRCH: there is none; -EBUSY: it must
- * not be asked for (patience.h). The directory of a thread is not listed beside those of processes, but it is there.
- */
-static int open_pin(const struct bpf_census *census, pid_t thread)
-{
-	g_autofree char *path =
-		g_strdup_printf("%s/%d/maps", proc_prefix(census->source->proc), (int)thread);
-	int fd;
-
-	if (!patience_begin(thread, 0))
-		return -EBUSY;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		fd = -errno;
-	patience_end();
-	return fd;
-}
-
-/* READ_DONE with the rows in the table and the stamp as of the reading, or what is in the way. */
-static int read_space(struct bpf_census *census, struct space *space, struct stamp *stamp,
-	bool *changed)
-{
-	auto_fd pin = open_pin(census, space->task);
-	int status;
-
-	if (pin == -ENOENT || pin == -ESRCH)
-		return READ_GONE;
-	if (pin < 0)
-		return pin;
-	for (int tries = 0; tries < BUSY_TRIES; tries++) {
-		g_array_set_size(census->rows, 0);
-		status = programs_read(census->programs, stamp, add_mapping, census);
-		if (status != READ_BUSY && status != READ_TORN)
-			break;
-		sched_yield();
-	}
-	if (status != READ_DONE)
-		return status;
-	*changed = space_set_mappings(census->spaces, space, (void *)census->rows->data,
-		census->rows->len);
-	return READ_DONE;
-}
-
 static void set_stamp(struct space *space, const struct stamp *stamp)
 {
 	space->stamp[STAMP_MM] = stamp->mm;
@@ -100,26 +23,18 @@ static void spoil(struct bpf_census *census, struct space *space, struct stamp *
 	set_stamp(space, stamp);
 }
 
-/* Brings the rows of one space up to the stamp, or the stamp to what was found. */
-static void settle(struct bpf_census *census, struct space *space, struct stamp *stamp,
-	struct round *round)
+/* What came of a reading: the space has its stamp, or none. */
+static void settle(struct bpf_census *census, const struct reading *reading, struct round *round)
 {
-	bool changed = false;
-	int status;
-
-	space_share_mappings(census->spaces, space, false);
-	if (has_stamp(space, stamp))
-		return;
-	status = read_space(census, space, stamp, &changed);
-	switch (status) {
+	switch (reading->status) {
 	case READ_DONE:
-		set_stamp(space, stamp);
+		set_stamp(reading->space, reading->stamp);
 		round->reread++;
-		round->changed |= changed;
+		round->changed |= reading->changed;
 		break;
 	case READ_GONE: /* the next walk has another stamp, or none */
 		round->gone++;
-		spoil(census, space, stamp, round);
+		spoil(census, reading->space, reading->stamp, round);
 		break;
 	case READ_BUSY:
 	case READ_TORN:
@@ -127,7 +42,7 @@ static void settle(struct bpf_census *census, struct space *space, struct stamp 
 		/* fall through */
 	default:
 		round->unreadable++;
-		spoil(census, space, stamp, round);
+		spoil(census, reading->space, reading->stamp, round);
 	}
 }
 
@@ -196,15 +111,23 @@ void bpf_settle_mappings(struct bpf_census *census, struct round *round)
 	struct stamp *stamps = (void *)census->known->data;
 	guint n = census->known->len;
 	g_autofree guint *of = g_new(guint, n);
+	g_autofree struct reading *moved = g_new(struct reading, n);
+	size_t count = 0;
 
 	for (guint i = 0; i < n; i++) {
 		struct space *space = see(census, &stamps[i]);
 		gpointer mm = (gpointer)(uintptr_t)stamps[i].mm;
 
 		of[i] = GPOINTER_TO_UINT(g_hash_table_lookup(by_mm, mm)) - 1;
-		if (of[i] == i)
-			settle(census, space, &stamps[i], round);
+		if (of[i] != i)
+			continue;
+		space_share_mappings(census->spaces, space, false);
+		if (!has_stamp(space, &stamps[i]))
+			moved[count++] = (struct reading){.space = space, .stamp = &stamps[i]};
 	}
+	bpf_read(census, moved, count);
+	for (size_t i = 0; i < count; i++)
+		settle(census, &moved[i], round);
 	census->spaces_found = g_hash_table_size(by_mm);
 	for (guint i = 0; i < n && census->spaces_found < n; i++)
 		if (of[i] != i)

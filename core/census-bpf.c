@@ -243,9 +243,9 @@ static void bpf_free(void *state)
 {
 	struct bpf_census *census = state;
 
+	bpf_read_end(census);
 	programs_free(census->programs);
 	g_array_unref(census->known);
-	g_array_unref(census->rows);
 	g_array_unref(census->found);
 	g_hash_table_unref(census->tables);
 	g_free(census);
@@ -276,7 +276,7 @@ static int bpf_open(const struct census_source *source, void **out, const char *
 	census->source = source;
 	census->own_ipc = own_ipc_namespace();
 	census->known = g_array_new(FALSE, FALSE, sizeof(struct stamp));
-	census->rows = g_array_new(FALSE, FALSE, sizeof(struct mapping));
+	bpf_read_begin(census);
 	census->found = bpf_found_new();
 	census->tables = g_hash_table_new(NULL, NULL);
 	*out = census;

@@ -7,6 +7,8 @@
 
 #include <glib.h>
 
+struct team;
+
 /* How the back end uses the stamps of a space. */
 enum { STAMP_MM, STAMP_SEQ, STAMP_ROUND, STAMP_FILES_ROUND };
 
@@ -31,10 +33,18 @@ struct bpf_census {
 
 	/* While a pass runs. */
 	struct spaces *spaces;
-	GArray *rows;            /* struct mapping, of the space being read */
-	struct segment *segment; /* of the row before; NULL: it was of no segment */
+	struct team *team; /* who read side by side */
 	GArray *found;           /* descriptors on their way into the table */
 	GHashTable *tables;      /* descriptor table: index in `found` of who stands for it, plus 1 */
+};
+
+/* An address space whose mappings are to be read. */
+struct reading {
+	struct space *space;
+	struct stamp *stamp; /* of the walk, and then as of the reading */
+	int pin;             /* used meanwhile */
+	int status;          /* READ_*, or a negative errno */
+	bool changed;        /* the table was, with READ_DONE */
 };
 
 /* What a round came to. */
@@ -56,6 +66,11 @@ struct vanishing {
 /* The segment of a file that a program showed, or NULL. */
 struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file *file,
 	bool private);
+
+/* Reads them, and puts the mappings of those that can be read into the table. */
+void bpf_read(struct bpf_census *census, struct reading *readings, size_t count);
+void bpf_read_begin(struct bpf_census *census);
+void bpf_read_end(struct bpf_census *census);
 
 /* Brings the table to what the stamps in `known` say, or those to what was found. */
 void bpf_settle_mappings(struct bpf_census *census, struct round *round);

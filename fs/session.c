@@ -187,10 +187,20 @@ static void add_mount_options(struct fs *fs)
 	fuse_opt_insert_arg(args, 2, name);
 }
 
+/* The first pass loads BPF and reads everything: begun now, it is over when somebody asks. */
+static void warm_up(struct fs *fs, struct deferred *d)
+{
+	(void)d;
+	if (census_hold(fs->census, CENSUS_MAPPINGS) == 0)
+		census_release(fs->census);
+}
+
 int session_mount(struct fs *fs)
 {
+	struct deferred d = { 0 };
 	struct mount mount;
 
+	defer_if(fs, true, &d, warm_up);
 	add_mount_options(fs);
 	fs->session = fuse_session_new(&fs->options.fuse, &fs_ops, sizeof fs_ops, fs);
 	if (!fs->session) {
@@ -258,23 +268,12 @@ static int serve_io_uring(struct fs *fs)
 	return r;
 }
 
-/* The first pass loads BPF and reads everything: begun now, it is over when somebody asks. */
-static void warm_up(struct fs *fs, struct deferred *d)
-{
-	(void)d;
-	if (census_hold(fs->census, CENSUS_MAPPINGS) == 0)
-		census_release(fs->census);
-}
-
 int session_serve(struct fs *fs)
 {
-	struct deferred d = { 0 };
 	int r = settle_protocol(fs);
 
-	if (r == 0) {
+	if (r == 0)
 		watch_start(fs);
-		defer_if(fs, true, &d, warm_up);
-	}
 	if (r == 0)
 		r = fs->io_uring ? serve_io_uring(fs) : serve(fs, serving_threads(fs));
 	if (r < 0)

@@ -195,16 +195,22 @@ static bool write_stamp(const struct viewer *viewer, struct task_struct *leader,
 	return true;
 }
 
-static bool write_headless(const struct viewer *viewer, struct task_struct *leader, int pid,
-	__u32 at)
+/* Of a process whose first thread has left its address space. Not static: see live_thread(). */
+__attribute__((noinline)) int write_headless(int leader_pid, __u32 at)
 {
-	struct task_struct *task = bpf_task_from_pid(live_thread(leader->pid));
+	struct task_struct *leader = bpf_task_from_pid(leader_pid), *task;
+	struct viewer viewer;
 	bool written = false;
 
-	if (!task)
-		return false;
-	written = write_stamp(viewer, leader, task, pid, at);
-	bpf_task_release(task);
+	if (!leader)
+		return 0;
+	task = bpf_task_from_pid(live_thread(leader_pid));
+	if (task) {
+		viewer_init(&viewer);
+		written = write_stamp(&viewer, leader, task, viewer_pid(&viewer, leader), at);
+		bpf_task_release(task);
+	}
+	bpf_task_release(leader);
 	return written;
 }
 
@@ -224,7 +230,8 @@ int walk(struct walk *walk)
 	struct pid_namespace *ns;
 	struct bpf_iter_task it;
 	struct viewer viewer;
-	__u32 count = 0, uncertain = 0, met = 0;
+	/* Of a number that it does not know the verifier takes every value at once: zeros, but not told. */
+	__u32 count = walk->count, uncertain = walk->uncertain, met = walk->met;
 
 	viewer_init(&viewer);
 	ns = viewer.ns;
@@ -245,7 +252,7 @@ int walk(struct walk *walk)
 		if (plain_task(leader)->mm)
 			written = write_stamp(&viewer, leader, leader, pid, count);
 		else
-			written = write_headless(&viewer, leader, pid, count);
+			written = write_headless(leader->pid, count);
 		count += written;
 		uncertain += !written && lives(leader);
 	}
@@ -316,7 +323,7 @@ static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 		struct vm_area_struct *vma = plain_vma(next);
 		struct file *file = vma->vm_file;
 		struct seen_mapping *seen;
-		__u32 at = count;
+		__u32 at = ask->first + count;
 
 		if ((__u64)vma->vm_mm != ask->mm) {
 			ask->status = READ_GONE;
@@ -324,7 +331,7 @@ static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 		}
 		if (!file || !may_be_segment(file->f_inode->i_sb))
 			continue;
-		seen = bpf_map_lookup_elem(&mappings, &at);
+		seen = count < ask->room ? bpf_map_lookup_elem(&mappings, &at) : NULL;
 		if (!seen) {
 			ask->status = READ_MORE;
 			ask->next = vma->vm_start;

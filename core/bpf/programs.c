@@ -12,7 +12,9 @@
 #include <sys/mman.h>
 
 /* As many as one run of the program may give; more make it run again. */
-#define MAPPINGS_MAX 2048
+#define MAPPINGS_MAX 1024
+/* Of processors beyond these little would come: what is read is put into the table by one at a time. */
+#define LANES_MAX 4
 /* To begin with; a machine with more processes gets more. */
 #define STAMPS_MIN 1024
 #define DESCRIPTORS_MAX 256
@@ -21,6 +23,7 @@ struct programs {
 	struct census_bpf *skeleton;
 	struct bpf_link *descriptors;
 	pid_t self;
+	unsigned lanes;
 	size_t stamps_max;
 	const struct stamp *stamps;
 	const struct seen_mapping *mappings;
@@ -75,7 +78,7 @@ static int load_all(struct programs *programs)
 	programs->skeleton = skeleton;
 	skeleton->rodata->self = programs->self;
 	bpf_map__set_max_entries(skeleton->maps.stamps, programs->stamps_max);
-	bpf_map__set_max_entries(skeleton->maps.mappings, MAPPINGS_MAX);
+	bpf_map__set_max_entries(skeleton->maps.mappings, MAPPINGS_MAX * programs->lanes);
 	err = census_bpf__load(skeleton);
 	if (err != 0)
 		return err;
@@ -143,16 +146,26 @@ int programs_walk(struct programs *programs, struct stamps *stamps)
 		err = walk_once(programs, &walk, stamps);
 		if (err != -ENOSPC)
 			return err;
-		/* The size of a map is fixed; loading again costs 40 ms, once a doubling. */
+		/* The size of a map is fixed; loading again costs 25 ms, once a doubling. */
 		unload(programs);
 		programs->stamps_max = walk.count * 2;
 	}
 }
 
-int programs_read(struct programs *programs, struct stamp *stamp,
+unsigned programs_lanes(const struct programs *programs)
+{
+	return programs->lanes;
+}
+
+int programs_read(struct programs *programs, unsigned lane, struct stamp *stamp,
 	void (*visit)(const struct seen_mapping *seen, void *data), void *data)
 {
-	struct read_space ask = {.mm = stamp->mm, .task = stamp->task};
+	struct read_space ask = {
+		.mm = stamp->mm,
+		.task = stamp->task,
+		.first = lane * MAPPINGS_MAX,
+		.room = MAPPINGS_MAX,
+	};
 
 	for (bool first = true;; first = false) {
 		uint32_t seq = ask.seq;
@@ -165,7 +178,7 @@ int programs_read(struct programs *programs, struct stamp *stamp,
 		if (ask.status != READ_DONE && ask.status != READ_MORE)
 			return ask.status;
 		for (uint32_t i = 0; i < ask.count; i++)
-			visit(&programs->mappings[i], data);
+			visit(&programs->mappings[ask.first + i], data);
 		if (ask.status == READ_DONE)
 			break;
 		ask.from = ask.next;
@@ -252,6 +265,7 @@ int programs_load(pid_t self, struct programs **out, const char **why)
 
 	libbpf_set_print(be_silent);
 	programs->self = self;
+	programs->lanes = CLAMP(g_get_num_processors(), 1, LANES_MAX);
 	programs->stamps_max = STAMPS_MIN;
 	err = programs_walk(programs, &stamps);
 	if (err == 0)

@@ -2,7 +2,7 @@
 /*
  * The BPF programs of the census as functions.
  *
- * Threads: one at a time.
+ * Threads: one at a time, but for programs_read().
  */
 #pragma once
 
@@ -40,12 +40,15 @@ int programs_walk(struct programs *programs, struct stamps *stamps);
 /* The same, but -ENOSPC rather than to make room for more processes than before, which takes long. */
 int programs_walk_at_once(struct programs *programs, struct stamps *stamps);
 
+/* How many threads may be in programs_read() at once, each in a lane of its own, from 0. */
+unsigned programs_lanes(const struct programs *programs);
+
 /*
  * Shows `visit` the mappings of the address space of a stamp, in ascending order; a mapping whose
  * `same_file` is set has the file of the one before. READ_DONE, with the stamp's `seq` as it was
  * then; or another status, and what was shown is void. A negative errno if the kernel refused.
  */
-int programs_read(struct programs *programs, struct stamp *stamp,
+int programs_read(struct programs *programs, unsigned lane, struct stamp *stamp,
 	void (*visit)(const struct seen_mapping *seen, void *data), void *data);
 
 /*

@@ -71,6 +71,8 @@ struct read_space {
 	__u64 mm;   /* in: as in the stamp; 0: any */
 	__u64 from; /* in: address to begin with */
 	__u64 next; /* out */
+	__u32 first; /* in: element of the map `mappings` to begin with */
+	__u32 room;  /* in: elements to be used at most */
 	__s32 task; /* in: as in the stamp; 0: the one that asks */
 	__u32 seq;  /* out: at which it was as the mappings say */
 	__u32 status;
