@@ -131,7 +131,7 @@ int census_new(const struct census_config *config, struct census **out)
 	census->patience = patience_new();
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
-	/* The best that works is found by the first pass: to load BPF takes some 25 ms. */
+	/* The best that works is found by the first pass: to load BPF takes some 15 ms. */
 	census->choice = config->backend;
 	census->report.backend = "auto";
 	if (!error && census->choice != CENSUS_AUTO)

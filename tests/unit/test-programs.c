@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is particular to the BPF programs: how they are loaded, and that they read piece by piece. */
+#include "census.h"
+
+#include "unit.h"
+
+#include <glib.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* More than one run of the program gives. */
+#define MANY 5000
+/* More than one batch. */
+#define CHILDREN 150
+#define LOADS 10
+
+static const long page = 4096;
+static const struct census_config config = {"/proc", CENSUS_BPF, 0, 0};
+
+static bool works(void)
+{
+	struct census *census;
+
+	if (census_new(&config, &census) < 0)
+		return false;
+	census_free(census);
+	return true;
+}
+
+static void take_no_notice(int number)
+{
+	(void)number;
+}
+
+static gint disturbing;
+
+static void *disturb(void *data)
+{
+	pthread_t thread = *(pthread_t *)data;
+
+	while (g_atomic_int_get(&disturbing)) {
+		pthread_kill(thread, SIGUSR1);
+		g_usleep(1000);
+	}
+	return NULL;
+}
+
+static void signals_do_not_keep_them_from_loading(void)
+{
+	struct sigaction action = {.sa_handler = take_no_notice}, before;
+	pthread_t self = pthread_self(), other;
+
+	if (!works())
+		return;
+	sigaction(SIGUSR1, &action, &before);
+	g_atomic_int_set(&disturbing, TRUE);
+	CU_ASSERT_FATAL(pthread_create(&other, NULL, disturb, &self) == 0);
+	for (int i = 0; i < LOADS; i++)
+		CU_ASSERT(works());
+	g_atomic_int_set(&disturbing, FALSE);
+	pthread_join(other, NULL);
+	sigaction(SIGUSR1, &before, NULL);
+}
+
+static struct usage ask(struct census *census, const struct segment_key *key)
+{
+	struct usage usage;
+
+	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
+	usage = census_usage(census, key);
+	census_release(census);
+	return usage;
+}
+
+/* Every other page of a memfd: none of them merges with the next. */
+static void map_many(int fd)
+{
+	char *region = mmap(NULL, 2 * MANY * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (int i = 0; i < MANY; i++)
+		mmap(region + 2 * i * page, page, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+}
+
+/* A child that maps the memfd so and says so; it ends with the pipe. */
+static pid_t start_child(int fd, void (*map)(int fd), const int *said, const int *go)
+{
+	pid_t child = fork();
+	char byte = 's';
+
+	if (child != 0)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(go[1]);
+	map(fd);
+	if (write(said[1], &byte, 1) == 1)
+		while (read(go[0], &byte, 1) > 0)
+			;
+	_exit(0);
+}
+
+static void map_one(int fd)
+{
+	mmap(NULL, page, PROT_READ, MAP_SHARED, fd, 0);
+}
+
+static void assert_counted(int children, void (*map)(int fd), uint64_t mappings)
+{
+	int fd = memfd_create("programs", MFD_CLOEXEC), said[2], go[2];
+	struct census *census;
+	struct stat st;
+	char byte;
+
+	if (!works())
+		return;
+	CU_ASSERT_FATAL(fd >= 0 && ftruncate(fd, page) == 0 && fstat(fd, &st) == 0);
+	CU_ASSERT_FATAL(pipe(said) == 0 && pipe(go) == 0);
+	struct segment_key key = {.dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD};
+
+	for (int i = 0; i < children; i++)
+		CU_ASSERT_FATAL(start_child(fd, map, said, go) > 0);
+	for (int i = 0; i < children; i++)
+		CU_ASSERT_EQUAL(read(said[0], &byte, 1), 1);
+	CU_ASSERT_FATAL(census_new(&config, &census) == 0);
+	ASSERT_INT(ask(census, &key).mappings, mappings);
+	ASSERT_INT(ask(census, &key).processes, children);
+	close(go[1]);
+	while (wait(NULL) > 0)
+		;
+	ASSERT_INT(ask(census, &key).mappings, 0);
+	census_free(census);
+	close(go[0]);
+	close(said[0]);
+	close(said[1]);
+	close(fd);
+}
+
+static void a_space_is_read_in_pieces(void)
+{
+	assert_counted(1, map_many, MANY);
+}
+
+static void many_spaces_are_read_side_by_side(void)
+{
+	assert_counted(CHILDREN, map_one, CHILDREN);
+}
+
+static CU_TestInfo tests[] = {
+	{"signals do not keep them from loading", signals_do_not_keep_them_from_loading},
+	{"a space is read in pieces", a_space_is_read_in_pieces},
+	{"many spaces are read side by side", many_spaces_are_read_side_by_side},
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo programs_suite = {"programs", NULL, NULL, NULL, NULL, tests};
