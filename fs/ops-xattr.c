@@ -73,6 +73,15 @@ static void reply_value(fuse_req_t req, const char *value, ssize_t length, size_
 		reply_buf(req, value, length);
 }
 
+/* Before a truncation the kernel asks for security.capability: by the descriptor it is half as long. */
+static ssize_t get_value(const struct pin *pin, const char *name, char *value, size_t size)
+{
+	ssize_t length = pin->opened ? fgetxattr(pin->fd, name, value, size) :
+				       getxattr(fd_path(pin->fd).text, name, value, size);
+
+	return length < 0 ? -errno : length;
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	g_autofree char *value = g_malloc(MAX(size, 1));
@@ -84,9 +93,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	if (length == -EOPNOTSUPP)
 		length = -ENODATA;
 	if (length == 0) {
-		length = getxattr(fd_path(pin.fd).text, name, value, size);
-		if (length < 0)
-			length = -errno;
+		length = get_value(&pin, name, value, size);
 		unpin_node(fs_of(req), node, &pin);
 	}
 	reply_value(req, value, length, size);

@@ -18,6 +18,10 @@
 /* With nothing to do for so many moments, the watcher sleeps until there is. */
 #define REST_AFTER 40
 
+/* How long a reader looks for the next request before it sleeps, where the last one came as soon. */
+#define LOOK_US 50
+#define REST_REQUESTS 256
+
 /* Readers at most, relieved ones included. */
 #define READERS_MAX 256
 
@@ -33,6 +37,11 @@ struct reader {
 	gint requests; /* begun, and finished: odd while at one; atomic */
 	gint seen;     /* the watcher's: `requests` when it last looked */
 	gint relieved; /* another one has its place; set under the server's lock, read without */
+	/* Its own. */
+	gint64 done;   /* when it was through with the last request; monotonic, us */
+	bool eager;    /* that one had come soon: so may the next */
+	bool in_vain;  /* it has looked for the next, and none came */
+	unsigned rest; /* so many requests more are not looked for */
 };
 
 struct server {
@@ -42,6 +51,8 @@ struct server {
 	unsigned wanted;    /* constant: readers that are not relieved */
 	gint resting;       /* the watcher sleeps; atomic */
 	int error;          /* guarded */
+	bool looks;         /* constant: there is a processor besides the caller's */
+	gint looking;       /* a reader does: one is enough; atomic */
 };
 
 /* What a signal's handler reaches: the session to end, and the watcher's sleep. */
@@ -145,6 +156,39 @@ static void end_reader(struct reader *reader, int result)
 	g_free(reader);
 }
 
+/*
+ * To sleep and be woken costs more than most requests do, and several times as much on a processor
+ * that has gone idle meanwhile. So who has had requests one upon the other looks for the next for a
+ * moment before going to sleep.
+ */
+static void look_for_request(struct reader *reader)
+{
+	struct server *server = reader->server;
+	struct pollfd device = { .fd = fuse_session_fd(server->fs->session), .events = POLLIN };
+
+	reader->in_vain = false;
+	if (!reader->eager || !g_atomic_int_compare_and_exchange(&server->looking, FALSE, TRUE))
+		return;
+	while (!reader->in_vain && poll(&device, 1, 0) == 0)
+		reader->in_vain = g_get_monotonic_time() - reader->done > LOOK_US;
+	g_atomic_int_set(&server->looking, FALSE);
+}
+
+/*
+ * When a request has come. If it did so as soon as nobody looked for it any more, that was why: who
+ * sends them has to wait for our processor, all others being busy.
+ */
+static void learn(struct reader *reader)
+{
+	gint64 waited = g_get_monotonic_time() - reader->done;
+
+	if (reader->in_vain && waited < 2 * LOOK_US)
+		reader->rest = REST_REQUESTS;
+	else if (reader->rest > 0)
+		reader->rest--;
+	reader->eager = reader->server->looks && waited < LOOK_US && reader->rest == 0;
+}
+
 static void *read_requests(void *data)
 {
 	struct reader *reader = data;
@@ -153,16 +197,19 @@ static void *read_requests(void *data)
 	int r = 0;
 
 	while (!fuse_session_exited(session)) {
+		look_for_request(reader);
 		r = fuse_session_receive_buf(session, &buf);
 		if (r == -EINTR)
 			continue;
 		if (r <= 0)
 			break;
+		learn(reader);
 		g_atomic_int_inc(&reader->requests);
 		if (g_atomic_int_get(&reader->server->resting) &&
 			g_atomic_int_compare_and_exchange(&reader->server->resting, TRUE, FALSE))
 			stir();
 		fuse_session_process_buf(session, &buf);
+		reader->done = g_get_monotonic_time();
 		g_atomic_int_inc(&reader->requests);
 		if (!still_needed(reader))
 			break;
@@ -276,6 +323,7 @@ int serve(struct fs *fs, unsigned readers)
 
 	server->fs = fs;
 	server->wanted = readers;
+	server->looks = g_get_num_processors() > 1;
 	server->readers = g_ptr_array_new();
 	g_mutex_init(&server->lock);
 	watch(server);

@@ -4,7 +4,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import pathlib
 import resource
+import time
 
 from harness import (MOUNTED, as_user, call, check, equal, eventually, fails, opened, read, test,
                      write)
@@ -26,6 +28,27 @@ def descriptors(t):
 def allow_descriptors(number):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(number, min(hard, 2 * number)), hard))
+
+
+def processor_time(t):
+    """Of all its threads, in ns, as of when each went to sleep."""
+    total = 0
+    for task in pathlib.Path(f'/proc/{t.daemon.pid}/task').iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += int(read(task / 'schedstat').split()[0])
+    return total
+
+
+@test(MOUNTED)
+def without_requests_it_sleeps(t):
+    for _ in range(5000):
+        os.stat(t.root / '.shmtree')
+
+    def asleep():
+        before = processor_time(t)
+        time.sleep(0.1)
+        return processor_time(t) == before
+    eventually(asleep, 'no thread runs')
 
 
 @test(MOUNTED)
