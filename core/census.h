@@ -113,6 +113,12 @@ int census_add_device(struct census *census, uint64_t dev);
 /* The kernel's own device, of which memfds, anonymous and System V segments are. */
 uint64_t census_internal_device(struct census *census);
 
+/*
+ * Does, before anybody asks, what the first question would wait for: opens the back end, and lets one
+ * that remembers what it has read read everything.
+ */
+void census_prepare(struct census *census);
+
 /* 0, or a negative errno when procfs itself cannot be read; then nothing is held. */
 int census_hold(struct census *census, unsigned facets);
 

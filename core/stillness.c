@@ -7,15 +7,22 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+static bool read_of_thread(int dir, pid_t tid, const char *file, char *text, size_t size)
+{
+	char path[48];
+
+	patience_go_on(); /* there may be thousands */
+	snprintf(path, sizeof(path), "task/%d/%s", (int)tid, file);
+	return proc_read_file(dir, path, text, size) > 0;
+}
+
 /* Adds how often the thread got onto a processor; false if it cannot be told. */
 static bool add_turns(int dir, pid_t tid, struct stillness *sum)
 {
-	auto_fd thread = proc_open_thread(dir, tid);
 	char text[128];
 	uint64_t turns;
 
-	patience_go_on(); /* there may be thousands */
-	if (thread < 0 || proc_read_file(thread, "schedstat", text, sizeof(text)) < 0)
+	if (!read_of_thread(dir, tid, "schedstat", text, sizeof(text)))
 		return false;
 	/* A kernel that keeps no account says 0, which of a thread that has ever run cannot be. */
 	if (sscanf(text, "%*u %*u %" SCNu64, &turns) != 1 || turns == 0)
@@ -36,11 +43,9 @@ static struct stillness count_turns(int dir, const GArray *tids)
 
 static bool is_off_processor(int dir, pid_t tid)
 {
-	auto_fd thread = proc_open_thread(dir, tid);
 	char text[256]; /* "running", or a number and up to eight words */
 
-	patience_go_on();
-	return thread >= 0 && proc_read_file(thread, "syscall", text, sizeof(text)) > 0 && text[0] != 'r';
+	return read_of_thread(dir, tid, "syscall", text, sizeof(text)) && text[0] != 'r';
 }
 
 static bool are_off_processor(int dir, const GArray *tids)

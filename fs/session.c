@@ -187,12 +187,11 @@ static void add_mount_options(struct fs *fs)
 	fuse_opt_insert_arg(args, 2, name);
 }
 
-/* The first pass loads BPF and reads everything: begun now, it is over when somebody asks. */
-static void warm_up(struct fs *fs, struct deferred *d)
+/* What the first question would wait for: begun now, it is over when somebody asks. */
+static void prepare_census(struct fs *fs, struct deferred *d)
 {
 	(void)d;
-	if (census_hold(fs->census, CENSUS_MAPPINGS) == 0)
-		census_release(fs->census);
+	census_prepare(fs->census);
 }
 
 int session_mount(struct fs *fs)
@@ -200,7 +199,7 @@ int session_mount(struct fs *fs)
 	struct deferred d = { 0 };
 	struct mount mount;
 
-	defer_if(fs, true, &d, warm_up);
+	defer_if(fs, true, &d, prepare_census);
 	add_mount_options(fs);
 	fs->session = fuse_session_new(&fs->options.fuse, &fs_ops, sizeof fs_ops, fs);
 	if (!fs->session) {

@@ -149,9 +149,31 @@ static void many_spaces_are_read_side_by_side(void)
 	assert_counted(CHILDREN, map_one, CHILDREN);
 }
 
+static void only_who_remembers_reads_beforehand(void)
+{
+	struct census_config choice = config;
+	struct census *census;
+
+	choice.backend = CENSUS_TEXT;
+	CU_ASSERT_FATAL(census_new(&choice, &census) == 0);
+	census_prepare(census);
+	ASSERT_INT(census_report(census).passes, 0);
+	census_free(census);
+	if (!works())
+		return;
+	choice.backend = CENSUS_AUTO;
+	CU_ASSERT_FATAL(census_new(&choice, &census) == 0);
+	census_prepare(census);
+	ASSERT_STRING(census_report(census).backend, "bpf");
+	ASSERT_INT(census_report(census).passes, 1);
+	CU_ASSERT(census_report(census).reread > 0);
+	census_free(census);
+}
+
 static CU_TestInfo tests[] = {
 	{"signals do not keep them from loading", signals_do_not_keep_them_from_loading},
 	{"a space is read in pieces", a_space_is_read_in_pieces},
+	{"only who remembers reads beforehand", only_who_remembers_reads_beforehand},
 	{"many spaces are read side by side", many_spaces_are_read_side_by_side},
 	CU_TEST_INFO_NULL,
 };
