@@ -103,8 +103,8 @@ static int run(struct fs *fs)
 	if (!fs->options.cmdline.foreground)
 		background_start();
 	lock_wait_init();
-	fs->nodes = node_table_new();
 	fs->quota = quota_new();
+	fs->nodes = node_table_new(fs->quota);
 	watch_open(fs);
 	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
 		return EXIT_FAILURE;

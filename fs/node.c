@@ -25,6 +25,7 @@
 
 struct node_table {
 	struct node root; /* first: node_root() */
+	struct quota *quota;
 	GMutex lock;
 	GHashTable *nodes; /* a set of struct node *: see node_equal() */
 	guint forgotten;   /* since the last malloc_trim() */
@@ -69,21 +70,24 @@ static void node_free(struct node *node)
 	g_free(node);
 }
 
-static void close_kept(int kept)
+/* Without the table's lock: that may free gigabytes. */
+static void close_kept(struct node_table *table, struct kept kept)
 {
-	if (kept)
-		close(kept - 1);
+	if (!kept.fd)
+		return;
+	close(kept.fd - 1);
+	quota_give(table->quota, kept.uid, QUOTA_DESCRIPTORS, 1);
 }
 
-/* The table's lock is held. What the object of that inode has kept; 0: nothing. */
-static int take_kept(struct node_table *table, uint64_t ino)
+/* The table's lock is held. What the object of that inode has kept. */
+static struct kept take_kept(struct node_table *table, uint64_t ino)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino };
 	struct node *node = g_hash_table_lookup(table->nodes, &model);
-	int kept = node ? node->kept : 0;
+	struct kept kept = node ? node->kept : (struct kept){ 0 };
 
 	if (node)
-		node->kept = 0;
+		node->kept = (struct kept){ 0 };
 	return kept;
 }
 
@@ -100,12 +104,11 @@ static void *end_keeping(void *data)
 		} else if (g_get_monotonic_time() < first->until) {
 			g_cond_wait_until(&table->changed, &table->lock, first->until);
 		} else {
-			int kept = take_kept(table, first->ino);
+			struct kept kept = take_kept(table, first->ino);
 
 			g_free(g_queue_pop_head(&table->keeping));
-			/* That may free gigabytes. */
 			g_mutex_unlock(&table->lock);
-			close_kept(kept);
+			close_kept(table, kept);
 			g_mutex_lock(&table->lock);
 		}
 	}
@@ -113,10 +116,11 @@ static void *end_keeping(void *data)
 	return NULL;
 }
 
-struct node_table *node_table_new(void)
+struct node_table *node_table_new(struct quota *quota)
 {
 	struct node_table *table = g_new0(struct node_table, 1);
 
+	table->quota = quota;
 	table->root.type = NODE_ROOT;
 	table->root.ino = FUSE_ROOT_ID;
 	g_mutex_init(&table->lock);
@@ -129,8 +133,8 @@ struct node_table *node_table_new(void)
 
 static gboolean free_each(gpointer key, gpointer value, gpointer data)
 {
-	(void)value, (void)data;
-	close_kept(((struct node *)key)->kept);
+	(void)value;
+	close_kept(data, ((struct node *)key)->kept);
 	node_free(key);
 	return TRUE;
 }
@@ -144,7 +148,7 @@ void node_table_free(struct node_table *table)
 	g_thread_join(table->ender);
 	g_queue_clear_full(&table->keeping, g_free);
 	/* An unmount forgets nothing: the kernel drops all its inodes without a word. */
-	g_hash_table_foreach_remove(table->nodes, free_each, NULL);
+	g_hash_table_foreach_remove(table->nodes, free_each, table);
 	g_hash_table_unref(table->nodes);
 	g_cond_clear(&table->changed);
 	g_mutex_clear(&table->lock);
@@ -163,18 +167,20 @@ fuse_ino_t node_id(struct node_table *table, const struct node *node)
 
 /*
  * Frees the node if nobody knows it any more, and then its parent the same way. Returns what it had
- * `kept`, to be closed without the lock: that may free gigabytes.
+ * kept, to be closed without the lock.
  */
-static int release_locked(struct node_table *table, struct node *node)
+static struct kept release_locked(struct node_table *table, struct node *node)
 {
-	int kept = 0;
+	struct kept kept = { 0 };
 
 	while (node && node->type != NODE_ROOT && node->nlookup == 0 && node->refs == 0) {
 		struct node *parent = node->type == NODE_TREE ? node->parent : NULL;
 
 		if (!node->orphan)
 			g_hash_table_remove(table->nodes, node);
-		kept |= node->kept; /* of an object: it has no parent, and is the only one freed */
+		/* Of an object: it has no parent, and is the only one freed. */
+		if (node->kept.fd)
+			kept = node->kept;
 		node_free(node);
 		table->forgotten++;
 		if (parent)
@@ -308,7 +314,7 @@ struct node *node_lookup_tree(struct node_table *table, struct node *parent,
 
 void node_forget(struct node_table *table, struct node *node, uint64_t nlookup)
 {
-	int kept;
+	struct kept kept;
 
 	if (node->type == NODE_ROOT)
 		return;
@@ -317,7 +323,7 @@ void node_forget(struct node_table *table, struct node *node, uint64_t nlookup)
 	node->nlookup -= nlookup;
 	kept = release_locked(table, node);
 	g_mutex_unlock(&table->lock);
-	close_kept(kept);
+	close_kept(table, kept);
 	trim(table);
 }
 
@@ -349,14 +355,14 @@ void node_ref(struct node_table *table, struct node *node)
 
 void node_unref(struct node_table *table, struct node *node)
 {
-	int kept;
+	struct kept kept;
 
 	g_mutex_lock(&table->lock);
 	g_assert(node->refs > 0);
 	node->refs--;
 	kept = release_locked(table, node);
 	g_mutex_unlock(&table->lock);
-	close_kept(kept);
+	close_kept(table, kept);
 }
 
 void node_renamed(struct node_table *table, uint64_t ino, const char *name)
@@ -371,18 +377,20 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name)
 	g_mutex_unlock(&table->lock);
 }
 
-bool node_keep(struct node_table *table, uint64_t ino, int fd)
+bool node_keep(struct node_table *table, uint64_t ino, int fd, uid_t uid)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino };
 	struct node *node;
 
+	if (quota_take(table->quota, uid, QUOTA_DESCRIPTORS, 1) < 0)
+		return false;
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);
 	/* One that is open is reached by what has it open. */
-	if (node && (node->kept || node->opened))
+	if (node && (node->kept.fd || node->opened))
 		node = NULL;
 	if (node)
-		node->kept = fd + 1;
+		node->kept = (struct kept){ fd + 1, uid };
 	if (node && node->aliased) {
 		struct keeping *keeping = g_new(struct keeping, 1);
 
@@ -391,6 +399,8 @@ bool node_keep(struct node_table *table, uint64_t ino, int fd)
 		g_cond_signal(&table->changed);
 	}
 	g_mutex_unlock(&table->lock);
+	if (!node)
+		quota_give(table->quota, uid, QUOTA_DESCRIPTORS, 1);
 	return node != NULL;
 }
 
@@ -399,8 +409,8 @@ int node_kept(struct node_table *table, const struct node *node)
 	int fd = -ENOENT;
 
 	g_mutex_lock(&table->lock);
-	if (node->kept) {
-		fd = fcntl(node->kept - 1, F_DUPFD_CLOEXEC, 0);
+	if (node->kept.fd) {
+		fd = fcntl(node->kept.fd - 1, F_DUPFD_CLOEXEC, 0);
 		fd = fd < 0 ? -errno : fd;
 	}
 	g_mutex_unlock(&table->lock);

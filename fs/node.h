@@ -29,6 +29,7 @@
  */
 #pragma once
 
+#include "quota.h"
 #include "segment.h"
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
@@ -44,15 +45,21 @@ struct node_table;
 
 enum node_type { NODE_ROOT, NODE_SEGMENT, NODE_TREE };
 
+/* A descriptor that the daemon has for itself; charged to whoever made it necessary. */
+struct kept {
+	int fd; /* plus 1; 0: none */
+	uid_t uid;
+};
+
 struct node {
 	uint64_t ino;     /* as stat(1) shows it; key of the table */
 	uint64_t nlookup;
 	char *name;       /* a hint (segment), the name in its directory (tree); owned */
 	uint32_t refs;
-	enum node_type type;
+	enum node_type type : 8;
 	bool orphan; /* no longer in the table: its inode number is another segment's */
 	bool aliased; /* an object that was looked up by more than one name */
-	int kept;    /* an object that was unlinked through the mount: an O_PATH descriptor + 1; else 0 */
+	struct kept kept; /* of an object that was unlinked through the mount, O_PATH */
 	union {
 		struct opened *opened; /* segment: while it is open; set under the table's lock */
 		struct node *parent;   /* tree: referenced; NULL for .shmtree itself */
@@ -63,7 +70,8 @@ struct node {
 	};
 };
 
-struct node_table *node_table_new(void);
+/* What is kept is charged to `quota`, which outlives the table. */
+struct node_table *node_table_new(struct quota *quota);
 
 /* Forgets what the kernel has not: the mount is gone. */
 void node_table_free(struct node_table *table);
@@ -104,9 +112,10 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name);
 
 /*
  * Keeps the descriptor on the object of that inode, to reach it by once it has no name: false, and
- * the descriptor stays the caller's, if the kernel does not know the object.
+ * the descriptor stays the caller's, if the kernel does not know the object, or too many are kept for
+ * that user.
  */
-bool node_keep(struct node_table *table, uint64_t ino, int fd);
+bool node_keep(struct node_table *table, uint64_t ino, int fd, uid_t uid);
 
 /* Another descriptor of what the node has kept, which is the caller's; -ENOENT if there is nothing. */
 int node_kept(struct node_table *table, const struct node *node);

@@ -148,11 +148,12 @@ static int hold_object(struct fs *fs, const char *name)
 }
 
 /* After it has gone: who is about to use the object, and has looked it up, can. */
-static void keep_object(struct fs *fs, int fd)
+static void keep_object(struct fs *fs, fuse_req_t req, int fd)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || st.st_nlink > 0 || !node_keep(fs->nodes, st.st_ino, fd))
+	if (fstat(fd, &st) < 0 || st.st_nlink > 0 ||
+		!node_keep(fs->nodes, st.st_ino, fd, fuse_req_ctx(req)->uid))
 		close(fd);
 }
 
@@ -170,7 +171,7 @@ static void unlink_now(struct fs *fs, struct deferred *d)
 		r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
 	while (identity_retry(&id, r));
 	identity_end(&id);
-	keep_object(fs, fd);
+	keep_object(fs, d->req, fd);
 	reply_result(d->req, r);
 }
 
@@ -216,7 +217,7 @@ static void rename_now(struct fs *fs, struct deferred *d)
 	while (identity_retry(&id, r));
 	identity_end(&id);
 	if (replaced >= 0)
-		keep_object(fs, replaced);
+		keep_object(fs, d->req, replaced);
 	if (r == 0) {
 		follow_rename(fs, d->new_name);
 		if (d->flags & RENAME_EXCHANGE)

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 enum quota_resource {
-	QUOTA_DESCRIPTORS, /* of open segments, of lock owners, of listings of the root */
+	QUOTA_DESCRIPTORS, /* of open and of unlinked segments, of lock owners, of listings of the root */
 	QUOTA_LISTINGS,    /* open metadata files and directories */
 	QUOTA_BYTES,       /* that these keep */
 	QUOTA_RESOURCES

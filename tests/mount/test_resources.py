@@ -7,6 +7,7 @@ import os
 import pathlib
 import resource
 import time
+import traceback
 
 from harness import (MOUNTED, as_user, call, check, equal, eventually, fails, opened, read, test,
                      write)
@@ -115,6 +116,32 @@ def use_up(open_one, limit, number):
     fails(number, open_one)
 
 
+@contextlib.contextmanager
+def holding(greedy):
+    """While a user has what that function has opened, and not closed."""
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.close(go[1])
+            os.setresuid(USER, USER, USER)
+            held = greedy()
+            os.write(ready[1], b'x')
+            os.read(go[0], 1)
+            del held
+            status = 0
+        except BaseException:  # it must not return into the parent's code
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(ready[1])
+    equal(os.read(ready[0], 1), b'x', 'what the user who takes all says')
+    yield
+    os.close(go[1])
+    equal(os.waitpid(pid, 0)[1], 0)
+
+
 @test(MOUNTED, start=False)
 def a_user_gets_part_of_the_descriptors(t):
     limit = start_with_descriptors(t, 2048)
@@ -129,6 +156,28 @@ def a_user_gets_part_of_the_descriptors(t):
     equal(as_user(USER, USER, greedy), 0)
     eventually(lambda: descriptors(t) == before, 'all are closed')
     equal(as_user(USER, USER, lambda: write(t.root / 'n0', b'again')), 0)
+
+
+@test(MOUNTED, start=False)
+def what_is_unlinked_counts_as_descriptors(t):
+    """Who has seen an object, without opening it, could make the daemon keep it."""
+    limit = start_with_descriptors(t, 2048)
+    allow_descriptors(limit + 200)
+    before = descriptors(t)
+
+
+    def greedy():
+        fds = []
+        for i in range(limit + 100):
+            write(t.shm / f'n{i}', b'')
+            fds.append(os.open(t.root / f'n{i}', os.O_PATH))
+            os.unlink(t.root / f'n{i}')
+        equal(os.fstat(fds[0]).st_nlink, 0)
+        fails(errno.ESTALE, os.fstat, fds[-1])
+        return fds
+    with holding(greedy):
+        equal(descriptors(t) - before, limit)
+    eventually(lambda: descriptors(t) == before, 'all are closed')
 
 
 @test(MOUNTED, start=False)
@@ -149,23 +198,11 @@ def lock_owners_count_as_descriptors(t):
 def a_user_gets_so_many_listings(t):
     limit = int(t.status()['user_listings_limit'])
     allow_descriptors(limit + 100)
-    ready, go = os.pipe(), os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.setresuid(USER, USER, USER)
-            use_up(lambda: os.open(t.meta / 'README', os.O_RDONLY), limit, errno.EMFILE)
-            fails(errno.EMFILE, os.open, t.root, os.O_RDONLY | os.O_DIRECTORY)
-            os.write(ready[1], b'x')
-            os.read(go[0], 1)
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(ready[1])
-    equal(os.read(ready[0], 1), b'x', 'what the user who takes all says')
-    equal(as_user(OTHER, OTHER, lambda: read(t.meta / 'segments')), 0, 'another user')
-    equal(os.listdir(t.root), ['.shmtree'])
-    os.write(go[1], b'x')
-    equal(os.waitpid(pid, 0)[1], 0)
+
+    def greedy():
+        use_up(lambda: os.open(t.meta / 'README', os.O_RDONLY), limit, errno.EMFILE)
+        fails(errno.EMFILE, os.open, t.root, os.O_RDONLY | os.O_DIRECTORY)
+    with holding(greedy):
+        equal(as_user(OTHER, OTHER, lambda: read(t.meta / 'segments')), 0, 'another user')
+        equal(os.listdir(t.root), ['.shmtree'])
     eventually(lambda: as_user(USER, USER, lambda: os.listdir(t.root)) == 0, 'listings again')
