@@ -315,9 +315,9 @@ void session_end(struct fs *fs)
 	if (!fs->session)
 		return;
 	fuse_session_unmount(fs->session);
-	/* The mount is gone, as was asked; what is left hangs on others, and on nothing of ours. */
+	/* The mount is gone, as was asked (or was never there); what is left hangs on others. */
 	if (fs->stuck)
-		_exit(EXIT_SUCCESS);
+		_exit(fs->settled ? EXIT_SUCCESS : EXIT_FAILURE);
 	fuse_session_destroy(fs->session);
 	fs->session = NULL;
 }
