@@ -110,6 +110,7 @@ static void call(gpointer data, gpointer user)
 
 	__tsan_acquire(data);
 	wrapped->function(data, wrapped->user);
+	__tsan_release(wrapped);
 }
 
 GThreadPool *g_thread_pool_new(GFunc function, gpointer user, gint max_threads, gboolean exclusive,
@@ -117,10 +118,23 @@ GThreadPool *g_thread_pool_new(GFunc function, gpointer user, gint max_threads, 
 {
 	GThreadPool *(*next)(GFunc, gpointer, gint, gboolean, GError **) =
 		dlsym(RTLD_NEXT, "g_thread_pool_new");
-	static struct pool_call wrapped; /* one pool a program */
+	struct pool_call *wrapped = g_new(struct pool_call, 1);
 
-	wrapped = (struct pool_call){ function, user };
-	return next(call, &wrapped, max_threads, exclusive, error);
+	*wrapped = (struct pool_call){ function, user };
+	return next(call, wrapped, max_threads, exclusive, error);
+}
+
+void g_thread_pool_free(GThreadPool *pool, gboolean immediate, gboolean wait)
+{
+	void (*next)(GThreadPool *, gboolean, gboolean) = dlsym(RTLD_NEXT, "g_thread_pool_free");
+	struct pool_call *wrapped = pool->user_data;
+
+	next(pool, immediate, wait);
+	/* Else its calls may go on. */
+	if (wait) {
+		__tsan_acquire(wrapped);
+		g_free(wrapped);
+	}
 }
 
 gboolean g_thread_pool_push(GThreadPool *pool, gpointer data, GError **error)
