@@ -154,6 +154,7 @@ static void do_setflags(struct context *ctx, const int64_t *arg, struct outcome 
 {
 	int flags = (int)arg[1];
 
+	look(ctx, arg[0]);
 	note(out, ioctl(ctx->fds[arg[0]], FS_IOC_SETFLAGS, &flags));
 }
 
