@@ -33,8 +33,8 @@ def readers(results):
 
 TARGETS = [
     ratio(GROUP, COLD, "lsof", "shmtree", "first question: faster than lsof", 5),
-    ratio(GROUP, COLD, "lsof", "shmtree query", "first question, by PROCMAP_QUERY: faster than lsof", 1),
-    ratio(GROUP, COLD, "lsof", "shmtree text", "first question, by text: faster than lsof", 1),
+    ratio(GROUP, COLD, "lsof", "shmtree query", "first question, by PROCMAP_QUERY: faster than lsof", 3),
+    ratio(GROUP, COLD, "lsof", "shmtree text", "first question, by text: faster than lsof", 3),
     ratio(GROUP, COLD, "lsof", "shmtree", "nothing changed: faster than lsof", 500, WARM),
     ratio(GROUP, COLD, "lsof", "shmtree", "10 % changed: faster than lsof", 40, CHANGED),
     Target(GROUP, f"{READERS} readers at once, in passes", "≤", 2.5, readers),
