@@ -223,7 +223,8 @@ void bpf_read_end(struct bpf_census *census)
 {
 	struct team *team = census->team;
 
-	g_thread_pool_free(team->helpers, FALSE, TRUE);
+	/* A call that no thread could be had for is dropped: nobody waits for it. */
+	g_thread_pool_free(team->helpers, TRUE, TRUE);
 	for (unsigned i = 0; i < team->n; i++)
 		g_array_unref(team->lanes[i].rows);
 	g_cond_clear(&team->left);
