@@ -76,7 +76,7 @@ static void close_kept(struct node_table *table, struct kept kept)
 	if (!kept.fd)
 		return;
 	close(kept.fd - 1);
-	quota_give(table->quota, kept.uid, QUOTA_DESCRIPTORS, 1);
+	quota_give(table->quota, kept.uid, QUOTA_KEPT, 1);
 }
 
 /* The table's lock is held. What the object of that inode has kept. */
@@ -382,7 +382,7 @@ bool node_keep(struct node_table *table, uint64_t ino, int fd, uid_t uid)
 	struct node model = { .type = NODE_SEGMENT, .ino = ino };
 	struct node *node;
 
-	if (quota_take(table->quota, uid, QUOTA_DESCRIPTORS, 1) < 0)
+	if (quota_take(table->quota, uid, QUOTA_KEPT, 1) < 0)
 		return false;
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);
@@ -400,7 +400,7 @@ bool node_keep(struct node_table *table, uint64_t ino, int fd, uid_t uid)
 	}
 	g_mutex_unlock(&table->lock);
 	if (!node)
-		quota_give(table->quota, uid, QUOTA_DESCRIPTORS, 1);
+		quota_give(table->quota, uid, QUOTA_KEPT, 1);
 	return node != NULL;
 }
 

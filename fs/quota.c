@@ -9,6 +9,7 @@
 /* Descriptors kept for root and for the daemon's own work, which holds some for a moment each. */
 #define RESERVE 256
 
+#define KEPT 4096
 #define LISTINGS 1024
 #define BYTES (64 * 1024 * 1024)
 #define ROOT_FACTOR 16
@@ -36,6 +37,7 @@ struct quota *quota_new(void)
 	struct quota *quota = g_new0(struct quota, 1);
 
 	quota->limits[QUOTA_DESCRIPTORS] = descriptors();
+	quota->limits[QUOTA_KEPT] = MIN(KEPT, descriptors() / 4);
 	quota->limits[QUOTA_LISTINGS] = LISTINGS;
 	quota->limits[QUOTA_BYTES] = BYTES;
 	g_mutex_init(&quota->lock);

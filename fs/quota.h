@@ -10,7 +10,9 @@
 #include <sys/types.h>
 
 enum quota_resource {
-	QUOTA_DESCRIPTORS, /* of open and of unlinked segments, of lock owners, of listings of the root */
+	QUOTA_DESCRIPTORS, /* of open segments, of lock owners, of listings of the root */
+	QUOTA_KEPT,        /* descriptors of segments that the user unlinked (node.h): another user
+			      decides how long, and is not to take from this one what opening needs */
 	QUOTA_LISTINGS,    /* open metadata files and directories */
 	QUOTA_BYTES,       /* that these keep */
 	QUOTA_RESOURCES
