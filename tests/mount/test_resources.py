@@ -174,10 +174,11 @@ def so_many_unlinked_objects_are_kept(t):
         equal(os.fstat(fds[0]).st_nlink, 0)
         fails(errno.ESTALE, os.fstat, fds[-1])
         return fds
-    with holding(greedy):
-        equal(descriptors(t) - before, limit)
-        equal(as_user(USER, USER, lambda: write(t.root / 'another', b'can be made')), 0)
-    eventually(lambda: descriptors(t) == before, 'all are closed')
+    for _ in range(2):
+        with holding(greedy):
+            equal(descriptors(t) - before, limit)
+            equal(as_user(USER, USER, lambda: write(t.root / 'another', b'can be made')), 0)
+        eventually(lambda: descriptors(t) == before, 'all are closed')
 
 
 @test(MOUNTED, start=False)
