@@ -2,7 +2,7 @@
 #include "background.h"
 
 #include "log.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <glib.h>

@@ -24,7 +24,7 @@ struct deferred {
 	off_t offset_out;
 	unsigned flags;               /* copy_file_range, rename */
 	int result;                   /* defer_reply() */
-	bool held;                    /* the census is, for this request: tree-file.c */
+	bool held;                    /* the census is, for this request: tree/file.c */
 	char name[NAME_MAX + 1];      /* in a directory */
 	char new_name[NAME_MAX + 1];  /* rename */
 	void (*run)(struct fs *fs, struct deferred *d);

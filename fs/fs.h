@@ -2,10 +2,10 @@
 /* The daemon's one object: what main() sets up and every request finds in fuse_req_userdata(). */
 #pragma once
 
-#include "kind.h"
-#include "node.h"
+#include "kinds/kind.h"
+#include "node/node.h"
 #include "options.h"
-#include "quota.h"
+#include "charge.h"
 
 #include <sys/stat.h>
 
@@ -19,7 +19,7 @@ struct fs {
 	struct node_table *nodes;
 	gint deferred;        /* requests that workers have not answered yet, atomic */
 	struct quota *quota; /* what each user's open files take */
-	GThreadPool *workers; /* for requests that may wait for other processes: see tree-file.c */
+	GThreadPool *workers; /* for requests that may wait for other processes: see tree/file.c */
 	struct watch *watch; /* NULL: not asked for, or not to be had (watch.h) */
 	const char *watch_missing; /* why not, a static string; valid while it does not work */
 

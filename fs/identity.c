@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "identity.h"
 
-#include "caller.h"
-#include "util.h"
+#include "caller/caller.h"
+#include "base/util.h"
 
 #include <glib.h>
 #include <grp.h>

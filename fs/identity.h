@@ -27,7 +27,7 @@
  */
 #pragma once
 
-#include "kind.h"
+#include "kinds/kind.h"
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -4,10 +4,10 @@
 #include "defer.h"
 #include "fs.h"
 #include "identity.h"
-#include "lock-wait.h"
+#include "node/lock-wait.h"
 #include "log.h"
 #include "session.h"
-#include "util.h"
+#include "base/util.h"
 #include "watch.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /* The command line: `shmtree [SOURCE] MOUNTPOINT [options]`, and the same as mount(8) calls it. */
 #pragma once
 
-#include "census.h"
+#include "census/census.h"
 
 #include <stdbool.h>
 

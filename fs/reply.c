@@ -2,8 +2,8 @@
 #include "reply.h"
 
 #include "log.h"
-#include "tree.h"
-#include "tree-data.h"
+#include "tree/tree.h"
+#include "tree/data.h"
 #include "watch.h"
 
 /* ENOENT: given up by the kernel, see above. Others mean that the connection is broken. */

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "fs.h"
-#include "opened.h"
+#include "node/opened.h"
 
 /* `result`: 0 or a negative errno. */
 void reply_result(fuse_req_t req, int result);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve.h"
 
-#include "lock-wait.h"
+#include "node/lock-wait.h"
 #include "log.h"
-#include "util.h"
+#include "base/util.h"
 #include "watch.h"
 
 #include <poll.h>

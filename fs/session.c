@@ -4,10 +4,10 @@
 #include "background.h"
 #include "defer.h"
 #include "identity.h"
-#include "lock-wait.h"
+#include "node/lock-wait.h"
 #include "log.h"
-#include "mountinfo.h"
-#include "ops.h"
+#include "procfs/mountinfo.h"
+#include "ops/ops.h"
 #include "serve.h"
 #include "watch.h"
 

@@ -3,7 +3,7 @@
 
 #include "log.h"
 #include "serve.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <poll.h>
 #include <string.h>

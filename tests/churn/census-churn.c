@@ -10,7 +10,7 @@
  * back end, all of which have been following the workers since they began, is compared row by row
  * with a fresh one by text. Exit status 1 if any row differs, 77 where BPF cannot be tried.
  */
-#include "census.h"
+#include "census/census.h"
 
 #include "churn.h"
 #include "group.h"

@@ -8,7 +8,7 @@
  */
 #include "maps-text.h"
 
-#include "maps.h"
+#include "procfs/maps.h"
 
 #include <glib.h>
 #include <string.h>

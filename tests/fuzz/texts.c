@@ -8,14 +8,14 @@
  */
 #include "texts.h"
 
-#include "mountinfo.h"
-#include "named-semaphore.h"
-#include "namespaces.h"
-#include "posix-mq.h"
-#include "proc.h"
-#include "sysv-other.h"
-#include "sysv.h"
-#include "unlinked.h"
+#include "procfs/mountinfo.h"
+#include "kinds/posix-semaphore.h"
+#include "kinds/realms.h"
+#include "kinds/posix-mqueue.h"
+#include "procfs/proc.h"
+#include "kinds/sysv-other.h"
+#include "kinds/sysv.h"
+#include "kinds/unlinked.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "caller.h"
+#include "caller/caller.h"
 
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "devices.h"
+#include "census/devices.h"
 
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <linux/memfd.h>
 #include <string.h>

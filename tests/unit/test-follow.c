@@ -7,7 +7,7 @@
  */
 #include "unit.h"
 
-#include "census.h"
+#include "census/census.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the BPF back end tells without reading anything, and what it tells of those it cannot see. */
-#include "census.h"
+#include "census/census.h"
 
 #include "mapper.h"
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ipc-limits.h"
-#include "named-semaphore.h"
-#include "namespaces.h"
-#include "posix-mq.h"
-#include "process.h"
-#include "unlinked.h"
+#include "views/limits.h"
+#include "kinds/posix-semaphore.h"
+#include "kinds/realms.h"
+#include "kinds/posix-mqueue.h"
+#include "kinds/past-process.h"
+#include "kinds/unlinked.h"
 
 #include "unit.h"
 

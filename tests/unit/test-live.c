@@ -3,11 +3,11 @@
  * The census against processes of this machine whose use of a segment is known, by each back end
  * that works here.
  */
-#include "census.h"
+#include "census/census.h"
 
 #include "mapper.h"
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <glib.h>

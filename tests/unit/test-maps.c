@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "maps.h"
+#include "procfs/maps.h"
 
 #include "../fuzz/maps-text.h"
 #include "corpus.h"
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <glib.h>

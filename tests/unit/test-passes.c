@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Who shares a pass of the census with whom. Nothing here depends on how fast anything is. */
-#include "census.h"
-#include "proc.h"
+#include "census/census.h"
+#include "procfs/proc.h"
 
 #include "recorded.h"
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>

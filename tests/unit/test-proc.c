@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "proc.h"
+#include "procfs/proc.h"
 
 #include "../fuzz/texts.h"
 #include "corpus.h"

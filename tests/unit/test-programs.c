@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is particular to the BPF programs: how they are loaded, and that they read piece by piece. */
-#include "census.h"
+#include "census/census.h"
 
 #include "unit.h"
 

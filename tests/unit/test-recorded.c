@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The census of a procfs of which everything is known. */
-#include "census.h"
-#include "kind.h"
+#include "census/census.h"
+#include "kinds/kind.h"
 
 #include "recorded.h"
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "render.h"
+#include "base/format.h"
 
 #include "unit.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "residency.h"
+#include "kinds/residency.h"
 
 #include "unit.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <linux/memfd.h>

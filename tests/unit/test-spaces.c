@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "spaces.h"
+#include "census/spaces.h"
 
 #include "unit.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "stillness.h"
+#include "census/scan/quiescence.h"
 
-#include "census.h"
-#include "proc.h"
+#include "census/census.h"
+#include "procfs/proc.h"
 #include "unit.h"
 
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "sysv-other.h"
-#include "sysv.h"
-#include "sysvipc.h"
+#include "kinds/sysv-other.h"
+#include "kinds/sysv.h"
+#include "kinds/sysvipc.h"
 
 #include "unit.h"
 

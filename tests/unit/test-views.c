@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The views of all segments for other programs, of a machine of which everything is known. */
-#include "graph.h"
-#include "metrics.h"
+#include "views/dot.h"
+#include "views/openmetrics.h"
 
 #include "recorded.h"
 #include "unit.h"

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/format.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void render_escape(GString *out, const char *value)
+{
+	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
+		if (*p < ' ' || *p == '\\' || *p == 0x7f)
+			g_string_append_printf(out, "\\%03o", *p);
+		else
+			g_string_append_c(out, (char)*p);
+	}
+}
+
+/* The character that the text begins with, and its length in bytes; false, and 1, if it is none. */
+static bool next_character(const char *text, gunichar *character, size_t *length)
+{
+	*character = g_utf8_get_char_validated(text, -1);
+	*length = 1;
+	if (*character == (gunichar)-1 || *character == (gunichar)-2)
+		return false;
+	*length = g_utf8_next_char(text) - text;
+	return true;
+}
+
+#define REPLACEMENT 0xfffd
+
+void render_label(GString *out, const char *value)
+{
+	gunichar character;
+	size_t length;
+
+	g_string_append_c(out, '"');
+	for (; *value; value += length) {
+		if (!next_character(value, &character, &length) || character == REPLACEMENT) {
+			for (size_t i = 0; i < length; i++)
+				g_string_append_printf(out, "\xef\xbf\xbd%02X", (unsigned char)value[i]);
+			continue;
+		}
+		if (*value == '\\' || *value == '"' || *value == '\n')
+			g_string_append_c(out, '\\');
+		if (*value == '\n')
+			g_string_append_c(out, 'n');
+		else
+			g_string_append_len(out, value, length);
+	}
+	g_string_append_c(out, '"');
+}
+
+/* Control characters, and code points that are no characters, are not allowed in XML. */
+static bool is_drawable(gunichar character)
+{
+	return character >= ' ' && (character < 0x7f || character > 0x9f) &&
+		(character & 0xfffe) != 0xfffe;
+}
+
+void render_dot(GString *out, const char *value)
+{
+	gunichar character;
+	size_t length;
+
+	for (; *value; value += length) {
+		if (!next_character(value, &character, &length) || !is_drawable(character) ||
+			character == '\\')
+			for (size_t i = 0; i < length; i++)
+				g_string_append_printf(out, "\\\\%03o", (unsigned char)value[i]);
+		else if (character == '"')
+			g_string_append(out, "\\\"");
+		else if (character == '&') /* it would begin the name of a character */
+			g_string_append(out, "&amp;");
+		else
+			g_string_append_len(out, value, length);
+	}
+}
+
+void render_time(GString *out, const struct timespec *time)
+{
+	long long seconds = time->tv_sec;
+	long nanoseconds = time->tv_nsec;
+
+	/* Nanoseconds count upwards before 1970 as well: -2 s + 0.5 s is written -1.5. */
+	if (seconds < 0 && nanoseconds > 0) {
+		seconds++;
+		nanoseconds = 1000000000 - nanoseconds;
+		if (seconds == 0)
+			g_string_append_c(out, '-');
+	}
+	g_string_append_printf(out, "%lld.%09ld", seconds, nanoseconds);
+}
+
+/* The third letter of a group: x, unless a set-ID or sticky bit shows in its place. */
+static char special(mode_t mode, mode_t execute, mode_t bit, char letter)
+{
+	if (mode & bit)
+		return mode & execute ? letter : (char)g_ascii_toupper(letter);
+	return mode & execute ? 'x' : '-';
+}
+
+void render_perms(GString *out, mode_t mode)
+{
+	const char perms[] = {
+		mode & S_IRUSR ? 'r' : '-', mode & S_IWUSR ? 'w' : '-',
+		special(mode, S_IXUSR, S_ISUID, 's'),
+		mode & S_IRGRP ? 'r' : '-', mode & S_IWGRP ? 'w' : '-',
+		special(mode, S_IXGRP, S_ISGID, 's'),
+		mode & S_IROTH ? 'r' : '-', mode & S_IWOTH ? 'w' : '-',
+		special(mode, S_IXOTH, S_ISVTX, 't'),
+	};
+
+	g_string_append_len(out, perms, sizeof(perms));
+}
+
+void render_json_bytes(JsonBuilder *builder, const char *key, const char *value)
+{
+	json_builder_set_member_name(builder, key);
+	if (g_utf8_validate(value, -1, NULL)) {
+		json_builder_add_string_value(builder, value);
+		return;
+	}
+
+	g_autofree char *readable = g_utf8_make_valid(value, -1);
+	g_autofree char *exact = g_base64_encode((const guchar *)value, strlen(value));
+	g_autofree char *exact_key = g_strconcat(key, "_base64", NULL);
+
+	json_builder_add_string_value(builder, readable);
+	json_builder_set_member_name(builder, exact_key);
+	json_builder_add_string_value(builder, exact);
+}
+
+void render_json_number(JsonBuilder *builder, const char *key, uint64_t value)
+{
+	json_builder_set_member_name(builder, key);
+	if (value == UINT64_MAX)
+		json_builder_add_null_value(builder);
+	else
+		json_builder_add_int_value(builder, (gint64)value);
+}
+
+void render_json_time(JsonBuilder *builder, const char *key, const struct timespec *time)
+{
+	json_builder_set_member_name(builder, key);
+	json_builder_add_double_value(builder, time->tv_sec + time->tv_nsec / 1e9);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a back end of the census is: a way to find out what every process maps and holds.
+ *
+ * A back end keeps the table of address spaces (spaces.h) true; it may read all processes anew in
+ * each pass, or know by other means which have changed.
+ */
+#pragma once
+
+#include "census/census.h"
+#include "census/devices.h"
+#include "procfs/proc.h"
+#include "census/spaces.h"
+
+/* What a back end works with; it outlives the back end. */
+struct census_source {
+	struct proc *proc;
+	struct devices *devices; /* may gain devices between passes: see its generation */
+	pid_t self;              /* left out, with its descriptors; 0: nobody */
+};
+
+/* What one pass saw. */
+struct census_tally {
+	uint64_t spaces;     /* address spaces */
+	uint64_t reread;     /* of these, read anew */
+	uint64_t unreadable; /* processes with an address space that could not be read */
+	uint64_t restless;   /* see struct census_report */
+};
+
+struct census_backend {
+	const char *name; /* as in the option `census=` and in `status` */
+	bool compares;    /* needs kcmp(2) to tell which processes share what they have */
+
+	/*
+	 * 0, with the back end's state in `out`; or a negative errno if it cannot work here, with
+	 * one line (a static string) in `why` that says what is missing.
+	 */
+	int (*open)(const struct census_source *source, void **out, const char **why);
+
+	/*
+	 * Between spaces_begin() and spaces_end(), which the caller calls: brings the table to what
+	 * is true at an instant after the call began, for the facets asked. A process that vanishes
+	 * meanwhile is no error. A negative errno says that the pass as a whole failed.
+	 */
+	int (*pass)(void *state, struct spaces *spaces, unsigned facets,
+		struct census_tally *tally);
+
+	/*
+	 * Outside spaces_begin() and spaces_end(): whether the table is, for these facets, what a
+	 * pass would make it; then with that pass's tally. Waits for nothing, and asks no process.
+	 * NULL: the back end cannot tell.
+	 */
+	bool (*unchanged)(void *state, unsigned facets, struct census_tally *tally);
+
+	/* Why whole processes may be invisible, in one line (a static string), or NULL. */
+	const char *(*blind)(void *state);
+
+	void (*free)(void *state);
+};
+
+extern const struct census_backend census_backend_bpf;
+extern const struct census_backend census_backend_query;
+extern const struct census_backend census_backend_text;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the BPF back end share. backend.c says how it works. */
+#pragma once
+
+#include "census/bpf/programs.h"
+#include "census/backend.h"
+
+#include <glib.h>
+
+struct team;
+
+/* How the back end uses the stamps of a space. */
+enum { STAMP_MM, STAMP_SEQ, STAMP_ROUND, STAMP_FILES_ROUND };
+
+struct bpf_census {
+	struct programs *programs;
+	const struct census_source *source;
+	unsigned generation; /* of the devices, at the last pass */
+	uint32_t own_ipc;
+	uint64_t round;      /* over all passes */
+	uint64_t spaces_found;
+	bool partial;        /* as the last walk said */
+
+	/* Who is kept from the walk's sight: hidden.c. */
+	bool counted;     /* `hidden` is what was counted when `balance` was that */
+	bool checked;     /* the last walk found the balance to be that still */
+	uint64_t balance; /* the kernel's number of processes less those that a walk met */
+	uint64_t hidden;  /* processes */
+
+	/* The last walk, each stamp as of when its mappings were read: what the table stands for. */
+	GArray *known;
+	uint32_t known_births;
+
+	/* While a pass runs. */
+	struct spaces *spaces;
+	struct team *team; /* who read side by side */
+	GArray *found;           /* descriptors on their way into the table */
+	GHashTable *tables;      /* descriptor table: index in `found` of who stands for it, plus 1 */
+};
+
+/* An address space whose mappings are to be read. */
+struct reading {
+	struct space *space;
+	struct stamp *stamp; /* of the walk, and then as of the reading */
+	int pin;             /* used meanwhile */
+	int status;          /* READ_*, or a negative errno */
+	bool changed;        /* the table was, with READ_DONE */
+};
+
+/* What a round came to. */
+struct round {
+	uint64_t reread;
+	uint64_t unreadable;
+	uint64_t gone;      /* what the walk met was not there to be read: the process may be */
+	uint64_t uncertain; /* processes that the walk could not get hold of */
+	bool busy;    /* someone else had the lock, all the time we tried */
+	bool changed; /* rows did */
+};
+
+/* For spaces_each(). */
+struct vanishing {
+	struct bpf_census *census;
+	struct round *round;
+};
+
+/* The segment of a file that a program showed, or NULL. */
+struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file *file,
+	bool private);
+
+/* Reads them, and puts the mappings of those that can be read into the table. */
+void bpf_read(struct bpf_census *census, struct reading *readings, size_t count);
+void bpf_read_begin(struct bpf_census *census);
+void bpf_read_end(struct bpf_census *census);
+
+/* Brings the table to what the stamps in `known` say, or those to what was found. */
+void bpf_settle_mappings(struct bpf_census *census, struct round *round);
+
+/* Reads all descriptors anew. A negative errno if the kernel refused. */
+int bpf_settle_descriptors(struct bpf_census *census, struct round *round);
+
+GArray *bpf_found_new(void);
+
+/*
+ * programs_walk(), or programs_walk_at_once(), for the table: takes note of what it says of the
+ * machine as a whole.
+ */
+int bpf_walk(struct bpf_census *census, bool at_once, struct stamps *stamps);
+
+/* Processes with an address space that no walk meets; looks for them if there may be others now. */
+uint64_t bpf_hidden(struct bpf_census *census);

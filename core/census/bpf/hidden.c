@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Processes that the kernel keeps from the sight of BPF programs, as some hardened ones do, while
+ * procfs lists them. To compare the two is dear; but the kernel shows for next to nothing how many
+ * processes there are, and as long as a walk meets as many less than that as when they were compared,
+ * those that it does not meet are the same.
+ */
+#include "census/bpf/context.h"
+
+#include "census/stall.h"
+
+/* How often to try for a walk during which no process is made or gone. */
+#define TRIES_MAX 16
+
+int bpf_walk(struct bpf_census *census, bool at_once, struct stamps *stamps)
+{
+	uint64_t links = proc_links(census->source->proc);
+	int err = at_once ? programs_walk_at_once(census->programs, stamps) :
+			    programs_walk(census->programs, stamps);
+
+	if (err != 0)
+		return err;
+	census->partial = stamps->partial;
+	stamps->quiet &= links == proc_links(census->source->proc);
+	census->checked = stamps->quiet;
+	if (stamps->quiet && links - stamps->met != census->balance) {
+		census->balance = links - stamps->met;
+		census->counted = false;
+	}
+	return 0;
+}
+
+static GHashTable *pids_of(const struct stamps *stamps)
+{
+	GHashTable *pids = g_hash_table_new(NULL, NULL);
+
+	for (size_t i = 0; i < stamps->count; i++)
+		g_hash_table_add(pids, GINT_TO_POINTER(stamps->at[i].pid));
+	return pids;
+}
+
+/* Whether it is there and has an address space; of one that says nothing, it is to be feared. */
+static bool has_space(const struct bpf_census *census, pid_t pid)
+{
+	auto_fd dir = proc_open_pid(census->source->proc, pid);
+	struct proc_stat stat;
+	int err;
+
+	if (dir < 0)
+		return dir != -ENOENT && dir != -ESRCH;
+	if (!patience_begin(pid, 0))
+		return true;
+	err = proc_read_stat(dir, &stat);
+	patience_end();
+	if (err != 0)
+		return err != -ESRCH;
+	/* Of one whose first thread has ended, others may go on. */
+	return !proc_is_kernel_thread(&stat) && (!proc_has_no_mm(&stat) || !proc_is_alone(dir));
+}
+
+/* Those listed before the walk began that it did not meet, and that are still there. */
+static uint64_t count_missing(const struct bpf_census *census, const GArray *listed,
+	const struct stamps *stamps)
+{
+	g_autoptr(GHashTable) met = pids_of(stamps);
+	uint64_t missing = 0;
+
+	for (guint i = 0; i < listed->len; i++) {
+		pid_t pid = g_array_index(listed, pid_t, i);
+
+		if (pid != census->source->self && !g_hash_table_contains(met, GINT_TO_POINTER(pid)))
+			missing += has_space(census, pid);
+	}
+	return missing;
+}
+
+uint64_t bpf_hidden(struct bpf_census *census)
+{
+	for (unsigned tries = 0; tries < TRIES_MAX && !(census->counted && census->checked); tries++) {
+		g_autoptr(GArray) listed = g_array_new(FALSE, FALSE, sizeof(pid_t));
+		struct stamps stamps;
+
+		/* Often it is only that somebody was made or went during the walk, and all is as it was. */
+		if (census->counted) {
+			if (bpf_walk(census, false, &stamps) != 0)
+				break;
+			continue;
+		}
+		if (proc_list(census->source->proc, listed) < 0 || bpf_walk(census, false, &stamps) != 0)
+			break;
+		census->hidden = count_missing(census, listed, &stamps);
+		census->counted = stamps.quiet;
+	}
+	return census->hidden;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The skeleton is a light one: a program of the kernel's loads the others, and looks up what they use
+ * of its types and functions, where it knows them. libbpf would read and search a copy of all of its
+ * types, which takes three times as long.
+ */
+#include "census/bpf/programs.h"
+
+#include "base/util.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "census.lskel.h" /* it needs those above */
+
+#include <bpf/bpf.h>
+
+/* As many as one run of the program may give; more make it run again. */
+#define MAPPINGS_MAX 1024
+/* Of processors beyond these little would come: what is read is put into the table by one at a time. */
+#define LANES_MAX 4
+#define LOAD_TRIES 5
+/* To begin with; a machine with more processes gets more. */
+#define STAMPS_MIN 1024
+#define DESCRIPTORS_MAX 256
+
+struct programs {
+	struct census_bpf *skeleton;
+	pid_t self;
+	unsigned lanes;
+	size_t stamps_max;
+	const struct stamp *stamps;
+	const struct seen_mapping *mappings;
+};
+
+static size_t stamps_size(const struct programs *programs)
+{
+	return programs->stamps_max * sizeof(struct stamp);
+}
+
+static size_t mappings_size(const struct programs *programs)
+{
+	return programs->lanes * MAPPINGS_MAX * sizeof(struct seen_mapping);
+}
+
+static const void *map_elements(const struct bpf_map_desc *map, size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, map->map_fd, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static void unload(struct programs *programs)
+{
+	if (programs->skeleton == NULL)
+		return;
+	if (programs->stamps != NULL)
+		munmap((void *)programs->stamps, stamps_size(programs));
+	if (programs->mappings != NULL)
+		munmap((void *)programs->mappings, mappings_size(programs));
+	census_bpf__destroy(programs->skeleton);
+	programs->stamps = NULL;
+	programs->mappings = NULL;
+	programs->skeleton = NULL;
+}
+
+static int load_all(struct programs *programs)
+{
+	struct census_bpf *skeleton = census_bpf__open();
+	int r;
+
+	if (skeleton == NULL)
+		return -ENOMEM;
+	programs->skeleton = skeleton;
+	skeleton->rodata->self = programs->self;
+	skeleton->maps.stamps.max_entries = programs->stamps_max;
+	skeleton->maps.mappings.max_entries = programs->lanes * MAPPINGS_MAX;
+	r = census_bpf__load(skeleton);
+	if (r < 0)
+		return r;
+	r = census_bpf__read_descriptors__attach(skeleton);
+	if (r < 0)
+		return r;
+	programs->stamps = map_elements(&skeleton->maps.stamps, stamps_size(programs));
+	programs->mappings = map_elements(&skeleton->maps.mappings, mappings_size(programs));
+	return programs->stamps != NULL && programs->mappings != NULL ? 0 : -errno;
+}
+
+/* The verifier gives up, with EAGAIN, when a signal comes: those that can wait do. */
+static int load(struct programs *programs)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	for (int tries = 0; tries < LOAD_TRIES; tries++) {
+		err = load_all(programs);
+		if (err != 0)
+			unload(programs);
+		if (err != -EAGAIN)
+			break;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
+static int run(const struct bpf_prog_desc *program, void *context, size_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = context, .ctx_size_in = size);
+
+	return bpf_prog_test_run_opts(program->prog_fd, &options);
+}
+
+static int walk_once(struct programs *programs, struct walk *walk, struct stamps *stamps)
+{
+	int err;
+
+	memset(walk, 0, sizeof *walk);
+	err = run(&programs->skeleton->progs.walk, walk, sizeof *walk);
+	if (err != 0)
+		return err == -ENOSPC ? -EIO : err;
+	if (walk->count > programs->stamps_max)
+		return -ENOSPC;
+	*stamps = (struct stamps){
+		.at = programs->stamps,
+		.count = walk->count,
+		.births = walk->births,
+		.uncertain = walk->uncertain,
+		.met = walk->met,
+		.partial = walk->level != 0,
+		.quiet = walk->births == walk->births_after,
+	};
+	return 0;
+}
+
+int programs_walk_at_once(struct programs *programs, struct stamps *stamps)
+{
+	struct walk walk;
+
+	return programs->skeleton == NULL ? -ENOSPC : walk_once(programs, &walk, stamps);
+}
+
+int programs_walk(struct programs *programs, struct stamps *stamps)
+{
+	struct walk walk;
+	int err;
+
+	for (;;) {
+		if (programs->skeleton == NULL && (err = load(programs)) != 0)
+			return err;
+		err = walk_once(programs, &walk, stamps);
+		if (err != -ENOSPC)
+			return err;
+		/* The size of a map is fixed; loading again costs 15 ms, once a doubling. */
+		unload(programs);
+		programs->stamps_max = walk.count * 2;
+	}
+}
+
+unsigned programs_lanes(const struct programs *programs)
+{
+	return programs->lanes;
+}
+
+int programs_read(struct programs *programs, unsigned lane, struct stamp *stamp,
+	void (*visit)(const struct seen_mapping *seen, void *data), void *data)
+{
+	struct read_space ask = {
+		.mm = stamp->mm,
+		.task = stamp->task,
+		.first = lane * MAPPINGS_MAX,
+		.room = MAPPINGS_MAX,
+	};
+
+	for (bool first = true;; first = false) {
+		uint32_t seq = ask.seq;
+		int err = run(&programs->skeleton->progs.read_space, &ask, sizeof ask);
+
+		if (err != 0)
+			return err;
+		if (!first && seq != ask.seq)
+			return READ_TORN;
+		if (ask.status != READ_DONE && ask.status != READ_MORE)
+			return ask.status;
+		for (uint32_t i = 0; i < ask.count; i++)
+			visit(&programs->mappings[ask.first + i], data);
+		if (ask.status == READ_DONE)
+			break;
+		ask.from = ask.next;
+	}
+	stamp->seq = ask.seq;
+	return READ_DONE;
+}
+
+int programs_descriptors(struct programs *programs,
+	void (*visit)(const struct seen_descriptor *seen, void *data), void *data)
+{
+	auto_fd fd = bpf_iter_create(programs->skeleton->links.read_descriptors_fd);
+	g_autofree struct seen_descriptor *buffer = NULL;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	/* A read gives whole records as long as the kernel's buffer, of 32 KiB, fits into ours. */
+	buffer = g_new(struct seen_descriptor, DESCRIPTORS_MAX);
+	for (;;) {
+		got = read(fd, buffer, DESCRIPTORS_MAX * sizeof *buffer);
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+			continue; /* EAGAIN: a million descriptors without one for us */
+		if (got <= 0)
+			return got < 0 ? -errno : 0;
+		for (size_t i = 0; i < (size_t)got / sizeof *buffer; i++)
+			visit(&buffer[i], data);
+	}
+}
+
+static int own_seq(struct programs *programs, uint32_t *seq)
+{
+	struct read_space ask;
+	int err;
+
+	do { /* another thread of ours may have the lock */
+		ask = (struct read_space){0};
+		err = run(&programs->skeleton->progs.read_space, &ask, sizeof ask);
+	} while (err == 0 && (ask.status == READ_BUSY || ask.status == READ_TORN));
+	*seq = ask.seq;
+	if (err == 0 && ask.status == READ_GONE)
+		err = -ESRCH;
+	return err;
+}
+
+/* All rests on stamps that move with their address space: see that our own does. */
+static int try_stamp(struct programs *programs)
+{
+	uint32_t before, after;
+	void *page;
+	int err;
+
+	err = own_seq(programs, &before);
+	if (err != 0)
+		return err;
+	page = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	munmap(page, 1);
+	err = own_seq(programs, &after);
+	return err != 0 ? err : before != after ? 0 : -ENOTSUP;
+}
+
+static const char *why_not(int err)
+{
+	g_autofree char *line = NULL;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+		return "the kernel does not describe itself (CONFIG_DEBUG_INFO_BTF)";
+	if (err == -EPERM || err == -EACCES)
+		return "not permitted (needs CAP_BPF and CAP_PERFMON, and no lockdown)";
+	if (err == -ENOTSUP)
+		return "this kernel does not number the changes of an address space";
+	line = g_strdup_printf("the kernel refuses the programs (Linux 6.10 takes them): %s",
+		g_strerror(-err));
+	return g_intern_string(line);
+}
+
+int programs_load(pid_t self, struct programs **out, const char **why)
+{
+	struct programs *programs = g_new0(struct programs, 1);
+	struct stamps stamps;
+	int err;
+
+	programs->self = self;
+	programs->lanes = CLAMP(g_get_num_processors(), 1, LANES_MAX);
+	programs->stamps_max = STAMPS_MIN;
+	err = programs_walk(programs, &stamps);
+	if (err == 0)
+		err = try_stamp(programs);
+	if (err != 0) {
+		*why = why_not(err);
+		programs_free(programs);
+		return err;
+	}
+	*out = programs;
+	return 0;
+}
+
+void programs_free(struct programs *programs)
+{
+	unload(programs);
+	g_free(programs);
+}

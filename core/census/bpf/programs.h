@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The BPF programs of the census as functions.
+ *
+ * Threads: one at a time, but for programs_read().
+ */
+#pragma once
+
+#include "census/bpf/records.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct programs;
+
+/*
+ * Loads them, leaving the process `self` (0: nobody) out of what they see. A negative errno if the
+ * kernel does not take them, with one line in `why` that lives for ever.
+ */
+int programs_load(pid_t self, struct programs **out, const char **why);
+void programs_free(struct programs *programs);
+
+/*
+ * A stamp of every address space, and the count of births at the moment the walk began. The stamps
+ * belong to the programs, valid until the next walk. A negative errno if the kernel refused.
+ */
+struct stamps {
+	const struct stamp *at;
+	size_t count;
+	uint32_t births;
+	uint32_t uncertain; /* processes that live and have no stamp: try again */
+	uint32_t met;       /* processes, those without an address space included */
+	bool partial;       /* there may be processes outside our pid namespace */
+	bool quiet;         /* no process or thread was made meanwhile */
+};
+int programs_walk(struct programs *programs, struct stamps *stamps);
+
+/* The same, but -ENOSPC rather than to make room for more processes than before, which takes long. */
+int programs_walk_at_once(struct programs *programs, struct stamps *stamps);
+
+/* How many threads may be in programs_read() at once, each in a lane of its own, from 0. */
+unsigned programs_lanes(const struct programs *programs);
+
+/*
+ * Shows `visit` the mappings of the address space of a stamp, in ascending order; a mapping whose
+ * `same_file` is set has the file of the one before. READ_DONE, with the stamp's `seq` as it was
+ * then; or another status, and what was shown is void. A negative errno if the kernel refused.
+ */
+int programs_read(struct programs *programs, unsigned lane, struct stamp *stamp,
+	void (*visit)(const struct seen_mapping *seen, void *data), void *data);
+
+/*
+ * Shows `visit` each descriptor that may refer to a segment, those of one thread one after another
+ * in ascending order, the threads in the order of their pids.
+ */
+int programs_descriptors(struct programs *programs,
+	void (*visit)(const struct seen_descriptor *seen, void *data), void *data);

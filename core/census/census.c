@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Whose pass is whose: a caller of census_hold() takes a ticket for the next pass to begin and
+ * waits for that one. Who finds none running, and nobody looking at the result of the last, runs
+ * it, for all that have a ticket for it. When it ends, all of them hold the table at once, before
+ * anyone can begin another; the next begins when the last has let go. So there is one pass running
+ * or being looked at, and one awaited, however many ask.
+ */
+#include "census/census-private.h"
+
+#include "census/scan/kcmp-sharing.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const struct census_backend *const backends[] = {
+	&census_backend_bpf,
+	&census_backend_query,
+	&census_backend_text,
+};
+
+static const struct {
+	enum census_backend_choice choice;
+	const char *name;
+} choices[] = {
+	{CENSUS_BPF, "bpf"},
+	{CENSUS_QUERY, "query"},
+	{CENSUS_TEXT, "text"},
+};
+
+static const char *choice_name(enum census_backend_choice choice)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(choices); i++)
+		if (choices[i].choice == choice)
+			return choices[i].name;
+	return NULL;
+}
+
+static int open_reader(struct census *census, const struct census_backend *backend,
+	const struct devices *devices, const char **why)
+{
+	int error = reader_new(census->proc, census->self, devices, backend, census->patience,
+		&census->reader, why);
+
+	if (!error) {
+		census->backend = backend;
+		census->spaces = reader_spaces(census->reader);
+	}
+	return error;
+}
+
+/* Then it overcounts, which nothing but this line tells. */
+static void note_sharing(const struct census *census, const struct proc *proc, GString *missing)
+{
+	if (census->backend->compares && !share_can_tell(proc))
+		g_string_append_printf(missing,
+			"%skcmp(2) does not work here: what processes share counts for each",
+			missing->len ? "; " : "");
+}
+
+/* Opens the first back end that works, or the one that was chosen. */
+static int open_backend(struct census *census, const struct proc *proc,
+	const struct devices *devices)
+{
+	const char *chosen = choice_name(census->choice);
+	g_autoptr(GString) missing = g_string_new(NULL);
+	int error = -EOPNOTSUPP;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+		const char *why = NULL;
+
+		if (chosen && strcmp(chosen, backends[i]->name) != 0)
+			continue;
+		error = open_reader(census, backends[i], devices, &why);
+		if (!error)
+			break;
+		g_string_append_printf(missing, "%s%s: %s", missing->len ? "; " : "",
+			backends[i]->name, why ? why : g_strerror(-error));
+	}
+	if (chosen)
+		g_string_assign(missing, "chosen by option");
+	if (!error)
+		note_sharing(census, proc, missing);
+	if (missing->len && !error)
+		census->why_not_better = g_string_free(g_steal_pointer(&missing), FALSE);
+	return error;
+}
+
+/* What the report says of it; with the lock, once there are others who may look. */
+static void report_backend(struct census *census)
+{
+	census->report.backend = census->backend->name;
+	census->report.why_not_better = census->why_not_better;
+}
+
+int census_new(const struct census_config *config, struct census **out)
+{
+	struct census *census = g_new0(struct census, 1);
+	struct proc *proc = NULL;
+	int error = proc_open(config->proc, &proc);
+
+	g_mutex_init(&census->lock);
+	g_cond_init(&census->changed);
+	census->proc = g_strdup(config->proc);
+	census->self = config->self;
+	census->patience = patience_new();
+	if (!error)
+		error = devices_init(&census->next_devices, config->shm_dev);
+	/* The best that works is found by the first pass: to load BPF takes some 15 ms. */
+	census->choice = config->backend;
+	census->report.backend = "auto";
+	if (!error && census->choice != CENSUS_AUTO)
+		error = open_backend(census, proc, &census->next_devices);
+	if (!error && census->backend)
+		report_backend(census);
+	proc_close(proc);
+	if (error) {
+		census_free(census);
+		return error;
+	}
+	*out = census;
+	return 0;
+}
+
+void census_free(struct census *census)
+{
+	if (!census)
+		return;
+	g_assert(!census->holders && !census->awaiting);
+	reader_free(census->reader);
+	patience_unref(census->patience);
+	g_free(census->proc);
+	g_free(census->why_not_better);
+	g_cond_clear(&census->changed);
+	g_mutex_clear(&census->lock);
+	g_free(census);
+}
+
+static int add_device(struct census *census, uint64_t dev, enum device_role role)
+{
+	int error;
+
+	g_mutex_lock(&census->lock);
+	error = devices_add(&census->next_devices, dev, role);
+	g_mutex_unlock(&census->lock);
+	return error;
+}
+
+int census_set_mount(struct census *census, uint64_t dev)
+{
+	return add_device(census, dev, DEVICE_MOUNT);
+}
+
+int census_add_device(struct census *census, uint64_t dev)
+{
+	return add_device(census, dev, DEVICE_SHM);
+}
+
+uint64_t census_mount_ino(struct census *census, const struct segment_key *key)
+{
+	uint64_t ino;
+
+	g_mutex_lock(&census->lock);
+	ino = devices_mount_ino(&census->next_devices, key);
+	g_mutex_unlock(&census->lock);
+	return ino;
+}
+
+uint64_t census_internal_device(struct census *census)
+{
+	uint64_t dev;
+
+	g_mutex_lock(&census->lock);
+	dev = census->next_devices.internal;
+	g_mutex_unlock(&census->lock);
+	return dev;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* With the first pass, for it takes long: BPF is to be loaded. */
+static int ensure_backend(struct census *census, const struct devices *devices)
+{
+	struct proc *proc = NULL;
+	int error;
+
+	if (census->backend)
+		return 0;
+	error = proc_open(census->proc, &proc);
+	if (!error)
+		error = open_backend(census, proc, devices);
+	proc_close(proc);
+	return error;
+}
+
+/* A process that does not answer costs a second once, and is one that could not be read. */
+static int read_all(struct census *census, const struct devices *devices, unsigned facets,
+	struct reader_result *result)
+{
+	const char *why;
+	int error;
+
+	do {
+		if (!census->reader) {
+			error = open_reader(census, census->backend, devices, &why);
+			if (error)
+				return error;
+		}
+		error = reader_run(census->reader, devices, facets, result);
+		if (error == -EBUSY)
+			census->reader = NULL;
+	} while (!census->reader);
+	return error;
+}
+
+/* Called with the lock: the pass that began last has ended, and has so many holders. */
+static void end_pass(struct census *census, int result, unsigned facets, uint64_t start,
+	const struct reader_result *found, unsigned holders)
+{
+	census->result = result;
+	census->facets = facets;
+	census->report.passes++;
+	census->report.last_pass_ns = now_ns() - start;
+	census->report.last_pass_time = time(NULL);
+	census->report.spaces = found->tally.spaces;
+	census->report.reread = found->tally.reread;
+	census->report.unreadable = found->tally.unreadable;
+	census->report.restless = found->tally.restless;
+	census->report.blind = found->blind;
+	census->holders = holders;
+	census->ended++;
+	g_cond_broadcast(&census->changed);
+}
+
+/* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
+static void run_pass(struct census *census)
+{
+	struct reader_result found = {0};
+	struct devices devices;
+	unsigned waiting = census->awaiting, facets = census->awaited_facets;
+	uint64_t start = now_ns();
+	int result;
+
+	census->begun++;
+	census->awaiting = 0;
+	census->awaited_facets = 0;
+	devices = census->next_devices;
+	g_mutex_unlock(&census->lock);
+
+	result = ensure_backend(census, &devices);
+	if (!result)
+		result = read_all(census, &devices, facets, &found);
+
+	g_mutex_lock(&census->lock);
+	if (census->backend)
+		report_backend(census);
+	end_pass(census, result, facets, start, &found, waiting);
+}
+
+int census_hold(struct census *census, unsigned facets)
+{
+	uint64_t ticket;
+	int result;
+
+	g_mutex_lock(&census->lock);
+	ticket = census->begun + 1;
+	census->awaiting++;
+	census->awaited_facets |= facets;
+	while (census->ended < ticket) {
+		if (census->begun < ticket && census->ended == census->begun && !census->holders)
+			run_pass(census);
+		else
+			g_cond_wait(&census->changed, &census->lock);
+	}
+	/* No other pass can have begun: we are among the holders of this one. */
+	result = census->result;
+	g_mutex_unlock(&census->lock);
+	if (result)
+		census_release(census);
+	return result;
+}
+
+void census_prepare(struct census *census)
+{
+	struct devices devices;
+	bool remembers;
+
+	g_mutex_lock(&census->lock);
+	/* Whoever is at it already does the same. */
+	if (census->begun != census->ended) {
+		g_mutex_unlock(&census->lock);
+		return;
+	}
+	census->begun++;
+	devices = census->next_devices;
+	g_mutex_unlock(&census->lock);
+
+	remembers = ensure_backend(census, &devices) == 0 && census->backend->unchanged;
+
+	g_mutex_lock(&census->lock);
+	if (census->backend)
+		report_backend(census);
+	/* Over, without holders: whoever came meanwhile has a ticket for the one after. */
+	census->ended++;
+	g_cond_broadcast(&census->changed);
+	g_mutex_unlock(&census->lock);
+	if (remembers && census_hold(census, CENSUS_MAPPINGS) == 0)
+		census_release(census);
+}
+
+/*
+ * A pass of its own, which nobody else waits for: who comes while it runs waits for the next. If it
+ * finds something changed, it has not been one.
+ */
+bool census_hold_at_once(struct census *census, unsigned facets)
+{
+	struct reader_result found;
+	struct devices devices;
+	uint64_t start = now_ns();
+	bool unchanged;
+
+	g_mutex_lock(&census->lock);
+	/* First of all: the reader is the pass's while one runs. */
+	if (census->ended != census->begun || !census->reader || census->result ||
+		census->awaiting || census->holders) {
+		g_mutex_unlock(&census->lock);
+		return false;
+	}
+	census->begun++;
+	devices = census->next_devices;
+	g_mutex_unlock(&census->lock);
+
+	unchanged = reader_is_unchanged(census->reader, &devices, facets, &found);
+
+	g_mutex_lock(&census->lock);
+	if (unchanged) {
+		end_pass(census, 0, facets, start, &found, 1);
+	} else {
+		/* Over, without holders: whoever came meanwhile has a ticket for the one after. */
+		census->ended++;
+		g_cond_broadcast(&census->changed);
+	}
+	g_mutex_unlock(&census->lock);
+	return unchanged;
+}
+
+void census_release(struct census *census)
+{
+	g_mutex_lock(&census->lock);
+	g_assert(census->holders);
+	if (--census->holders == 0)
+		g_cond_broadcast(&census->changed);
+	g_mutex_unlock(&census->lock);
+}
+
+struct census_report census_report(struct census *census)
+{
+	struct census_report report;
+
+	g_mutex_lock(&census->lock);
+	report = census->report;
+	g_mutex_unlock(&census->lock);
+	return report;
+}

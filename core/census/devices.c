@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inode numbers of the mount, from the highest bit down:
+ *
+ *	0 (4)  ino (60)                  a file of the tmpfs of the mount's root
+ *	class (4)  minor (20)  ino (40)  a file of another device: memfds, anonymous memory, other
+ *	                                 tmpfs mounts; their devices have major number 0
+ *	class (4)  ns (28)  shmid (32)   a System V segment; ns is 0 for the daemon's own
+ *
+ * Numbers with another class are nobody's segment. The kernel numbers the inodes of a tmpfs one
+ * after the other, so that 40 bits last; and namespaces from NS_FIRST on, with those that exist
+ * from the start just below.
+ */
+#include "census/devices.h"
+
+#include "base/util.h"
+
+#include <errno.h>
+#include <linux/memfd.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+#define CLASS_SHIFT 60
+#define CLASS_ELSEWHERE 5 /* SEGMENT_FILE on another tmpfs */
+#define MINOR_SHIFT 40
+#define MINOR_BITS 20
+#define NS_SHIFT 32
+#define NS_BITS 28
+#define NS_FIRST 0xf0000000u
+#define NS_INITIAL_IPC 0xefffffffu
+
+#define MASK(bits) ((UINT64_C(1) << (bits)) - 1)
+
+/* -ENODEV, -ENOENT: there are no pages of this size (a power of two; 0: small ones). */
+static int internal_device(unsigned page_shift, uint64_t *dev)
+{
+	unsigned huge = page_shift ? MFD_HUGETLB | page_shift << MFD_HUGE_SHIFT : 0;
+	struct stat st;
+
+	/* Where vm.memfd_noexec demands it; kernels before 6.3 do not know the flag. */
+	auto_fd fd = memfd_create("shmtree", MFD_CLOEXEC | MFD_NOEXEC_SEAL | huge);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("shmtree", MFD_CLOEXEC | huge);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	*dev = st.st_dev;
+	return 0;
+}
+
+int devices_init(struct devices *devices, uint64_t shm_dev)
+{
+	uint64_t dev = 0;
+	int error;
+
+	memset(devices, 0, sizeof(*devices));
+	devices->shm = shm_dev;
+	devices_add(devices, shm_dev, DEVICE_SHM);
+
+	error = internal_device(0, &devices->internal);
+	if (error)
+		return error;
+	devices_add(devices, devices->internal, DEVICE_INTERNAL);
+	/* Every size of huge page has a mount of its own; from 16 KiB to 16 GiB there are some. */
+	for (unsigned shift = 14; shift <= 34; shift++)
+		if (internal_device(shift, &dev) == 0)
+			devices_add(devices, dev, DEVICE_INTERNAL);
+	return 0;
+}
+
+int devices_add(struct devices *devices, uint64_t dev, enum device_role role)
+{
+	if (devices_role(devices, dev) != DEVICE_NONE)
+		return 0;
+	if (devices->count == DEVICES_MAX)
+		return -ENOSPC;
+	devices->set[devices->count].dev = dev;
+	devices->set[devices->count].role = role;
+	devices->count++;
+	devices->generation++;
+	return 0;
+}
+
+static bool identify_internal(const struct devices *devices, const struct file_seen *file,
+	struct segment_key *key)
+{
+	const char *name = file->name ? file->name : "";
+
+	*key = (struct segment_key){
+		.dev = file->dev, .ino = file->ino, .class = segment_class_of_name(name),
+	};
+	if (key->class == SEGMENT_SYSV) {
+		key->dev = devices->internal;
+		key->ns = file->ipc_ns;
+	}
+	/* Private anonymous huge pages come from a file too, which nobody can share. */
+	return !(key->class == SEGMENT_ANON && file->private);
+}
+
+bool devices_identify(const struct devices *devices, const struct file_seen *file,
+	struct segment_key *key)
+{
+	switch (devices_role(devices, file->dev)) {
+	case DEVICE_SHM:
+		*key = (struct segment_key){
+			.dev = file->dev, .ino = file->ino, .class = SEGMENT_FILE,
+		};
+		return true;
+	case DEVICE_INTERNAL:
+		return identify_internal(devices, file, key);
+	case DEVICE_MOUNT:
+		return devices_of_mount_ino(devices, file->ino, key);
+	case DEVICE_NONE:
+		break;
+	}
+	return false;
+}
+
+uint64_t devices_mount_ino(const struct devices *devices, const struct segment_key *key)
+{
+	uint64_t class = key->class;
+
+	if (key->class == SEGMENT_SYSV)
+		return class << CLASS_SHIFT | (key->ns & MASK(NS_BITS)) << NS_SHIFT |
+			(key->ino & MASK(NS_SHIFT));
+	if (key->class == SEGMENT_FILE) {
+		if (key->dev == devices->shm)
+			return key->ino & MASK(CLASS_SHIFT);
+		class = CLASS_ELSEWHERE;
+	}
+	return class << CLASS_SHIFT | (uint64_t)minor(key->dev) << MINOR_SHIFT |
+		(key->ino & MASK(MINOR_SHIFT));
+}
+
+static uint32_t namespace_of(uint32_t low)
+{
+	if (low == 0)
+		return 0;
+	if (low == (NS_INITIAL_IPC & MASK(NS_BITS)))
+		return NS_INITIAL_IPC;
+	return NS_FIRST | low;
+}
+
+bool devices_of_mount_ino(const struct devices *devices, uint64_t ino, struct segment_key *key)
+{
+	uint64_t class = ino >> CLASS_SHIFT;
+
+	memset(key, 0, sizeof(*key));
+	switch (class) {
+	case SEGMENT_FILE:
+		key->dev = devices->shm;
+		key->ino = ino;
+		return true;
+	case SEGMENT_SYSV:
+		key->class = SEGMENT_SYSV;
+		key->dev = devices->internal;
+		key->ns = namespace_of(ino >> NS_SHIFT & MASK(NS_BITS));
+		key->ino = ino & MASK(NS_SHIFT);
+		return true;
+	case SEGMENT_MEMFD:
+	case SEGMENT_ANON:
+	case SEGMENT_OTHER:
+	case CLASS_ELSEWHERE:
+		key->class = class == CLASS_ELSEWHERE ? SEGMENT_FILE : (enum segment_class)class;
+		key->dev = makedev(0, ino >> MINOR_SHIFT & MASK(MINOR_BITS));
+		key->ino = ino & MASK(MINOR_SHIFT);
+		return true;
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which devices hold segments, and which segment a file on them is.
+ *
+ * The kernel has tmpfs and hugetlbfs mounts of its own, whose files are memfds, System V segments
+ * and anonymous shared memory; memfd_create(2) shows their device numbers. The tmpfs on /dev/shm
+ * holds the POSIX objects. The daemon's own mount shows any of them under its own device.
+ *
+ * Threads: a census changes the set between passes only.
+ */
+#pragma once
+
+#include "census/segment.h"
+
+#include <stdbool.h>
+
+#define DEVICES_MAX 32
+
+enum device_role {
+	DEVICE_NONE,     /* not shared memory */
+	DEVICE_SHM,      /* a tmpfs whose files are POSIX objects: /dev/shm, here or elsewhere */
+	DEVICE_INTERNAL, /* of the kernel's own mounts: the class is in the name */
+	DEVICE_MOUNT,    /* the daemon's: the inode number says which segment */
+};
+
+struct devices {
+	struct {
+		uint64_t dev;
+		enum device_role role;
+	} set[DEVICES_MAX];
+	unsigned count;
+	unsigned generation; /* moves whenever the set does: rows read before may lack some */
+	uint64_t shm;        /* the tmpfs of the mount's root */
+	uint64_t internal;   /* the main one: what small pages come from */
+};
+
+/* A file as a mapping or a descriptor shows it. */
+struct file_seen {
+	uint64_t dev, ino;
+	const char *name; /* "/memfd:x (deleted)"; looked at on a DEVICE_INTERNAL only */
+	bool private;     /* a private mapping */
+	uint32_t ipc_ns;  /* of the process; 0: the daemon's own. Matters for System V only */
+};
+
+/* 0, or a negative errno: the kernel gave no memfd to learn its device from. */
+int devices_init(struct devices *devices, uint64_t shm_dev);
+
+/* -ENOSPC when DEVICES_MAX are known. Adding one that is known changes nothing. */
+int devices_add(struct devices *devices, uint64_t dev, enum device_role role);
+
+static inline enum device_role devices_role(const struct devices *devices, uint64_t dev)
+{
+	for (unsigned i = 0; i < devices->count; i++)
+		if (devices->set[i].dev == dev)
+			return devices->set[i].role;
+	return DEVICE_NONE;
+}
+
+/* False if the file is no segment: on another device, or private memory in all but the name. */
+bool devices_identify(const struct devices *devices, const struct file_seen *file,
+	struct segment_key *key);
+
+/*
+ * The inode number that the mount reports for a segment, and back. A file of the tmpfs of the
+ * mount's root has its own; the others have a class in the top four bits, which no tmpfs inode
+ * number reaches. False if no segment has that number.
+ */
+uint64_t devices_mount_ino(const struct devices *devices, const struct segment_key *key);
+bool devices_of_mount_ino(const struct devices *devices, uint64_t ino, struct segment_key *key);

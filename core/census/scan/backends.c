@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The two back ends that read every process: they differ in how they read /proc/PID/maps. */
+#include "census/scan/scan.h"
+
+#include <fcntl.h>
+
+static int pass(void *state, struct spaces *spaces, unsigned facets, struct census_tally *tally)
+{
+	return scan_pass(state, spaces, facets, tally);
+}
+
+static int open_text(const struct census_source *source, void **out, const char **why)
+{
+	(void)why;
+	*out = scan_new(source, maps_text_read);
+	return 0;
+}
+
+static int open_query(const struct census_source *source, void **out, const char **why)
+{
+	g_autofree char *path = g_build_filename(proc_prefix(source->proc), "self/maps", NULL);
+	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+	int error = fd < 0 ? -errno : maps_query_probe(fd);
+
+	if (error) {
+		*why = "PROCMAP_QUERY needs Linux 6.11 and a live procfs";
+		return error;
+	}
+	*out = scan_new(source, maps_query_read);
+	return 0;
+}
+
+const struct census_backend census_backend_query = {
+	.name = "query",
+	.compares = true,
+	.open = open_query,
+	.pass = pass,
+	.blind = scan_blind,
+	.free = scan_free,
+};
+
+const struct census_backend census_backend_text = {
+	.name = "text",
+	.compares = true,
+	.open = open_text,
+	.pass = pass,
+	.blind = scan_blind,
+	.free = scan_free,
+};

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/scan/process-rows.h"
+
+#include "census/stall.h"
+#include "census/scan/kcmp-sharing.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+void rows_init(struct rows *rows, const struct proc *proc, const struct devices *devices,
+	struct spaces *spaces)
+{
+	auto_fd self = proc_open_pid(proc, proc_pid_here(proc, getpid()));
+
+	*rows = (struct rows){
+		.proc = proc,
+		.devices = devices,
+		.spaces = spaces,
+		.mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping)),
+		.descriptors = g_array_new(FALSE, FALSE, sizeof(struct descriptor)),
+		.can_compare = proc_is_own(proc) && share_can_tell(proc),
+		.own_ipc = self < 0 ? 0 : proc_namespace(self, "ipc"),
+	};
+}
+
+void rows_deinit(struct rows *rows)
+{
+	g_array_unref(rows->mappings);
+	g_array_unref(rows->descriptors);
+}
+
+static void enter(struct rows *rows, int dir)
+{
+	rows->dir = dir;
+	rows->ipc = -1;
+	rows->error = 0;
+}
+
+/*
+ * Only System V segments need it, and few processes have any. Without it a segment might be taken
+ * for one of ours: then the process is one that could not be read.
+ */
+static uint32_t ipc_namespace(struct rows *rows)
+{
+	if (rows->ipc < 0) {
+		uint32_t ns = proc_namespace(rows->dir, "ipc");
+
+		if (!ns && rows->own_ipc)
+			rows->error = -errno;
+		rows->ipc = ns == rows->own_ipc ? 0 : ns;
+	}
+	return (uint32_t)rows->ipc;
+}
+
+static bool identify(struct rows *rows, struct file_seen *file, struct segment_key *key)
+{
+	if (file->name && segment_class_of_name(file->name) == SEGMENT_SYSV &&
+		devices_role(rows->devices, file->dev) == DEVICE_INTERNAL)
+		file->ipc_ns = ipc_namespace(rows);
+	return devices_identify(rows->devices, file, key);
+}
+
+/* The name by which the mount shows a segment is not the segment's. */
+static char *own_name(const struct rows *rows, const struct file_seen *file,
+	const struct segment_key *key, char *shown)
+{
+	if (!shown || devices_role(rows->devices, file->dev) == DEVICE_MOUNT)
+		return NULL;
+	return segment_bare_name(key->class, shown);
+}
+
+static enum vma_interest look(const struct vma *vma, void *data)
+{
+	const struct rows *rows = data;
+	struct segment_key key = {.dev = vma->dev, .ino = vma->ino, .class = SEGMENT_FILE};
+	const struct segment *known;
+
+	patience_go_on();
+	switch (devices_role(rows->devices, vma->dev)) {
+	case DEVICE_INTERNAL:
+		return VMA_NAMED;
+	case DEVICE_SHM:
+		/* A name may change, but costs: the first serves. */
+		known = spaces_find(rows->spaces, &key);
+		return known && known->name ? VMA_PLAIN : VMA_NAMED;
+	case DEVICE_MOUNT:
+		return VMA_PLAIN;
+	case DEVICE_NONE:
+		break;
+	}
+	return VMA_SKIP;
+}
+
+/*
+ * While a process changes its mappings a row may overlap the one before: where it begins no later,
+ * it is the same memory as it is now.
+ */
+static void drop_overlapped(GArray *mappings, uint64_t start)
+{
+	while (mappings->len &&
+		g_array_index(mappings, struct mapping, mappings->len - 1).start >= start)
+		g_array_set_size(mappings, mappings->len - 1);
+}
+
+static void add_mapping(struct vma *vma, void *data)
+{
+	struct rows *rows = data;
+	struct file_seen file = {
+		.dev = vma->dev, .ino = vma->ino, .name = vma->name,
+		.private = vma->perms[3] == 'p',
+	};
+	struct segment_key key;
+	struct mapping row = {.start = vma->start, .end = vma->end, .offset = vma->offset};
+
+	if (!identify(rows, &file, &key))
+		return;
+	drop_overlapped(rows->mappings, vma->start);
+	row.segment = spaces_segment(rows->spaces, &key, own_name(rows, &file, &key, vma->name));
+	memcpy(row.perms, vma->perms, sizeof(vma->perms));
+	g_array_append_val(rows->mappings, row);
+}
+
+/* Within the directory of a process that is gone, nothing can be looked up. */
+static int gone(int error)
+{
+	return error == -ENOENT ? -ESRCH : error;
+}
+
+int rows_read_mappings(struct rows *rows, int dir,
+	int (*read_maps)(int fd, const struct maps_sink *sink))
+{
+	struct maps_sink sink = {.look = look, .row = add_mapping, .data = rows};
+	auto_fd fd = openat(dir, "maps", O_RDONLY | O_CLOEXEC);
+	int error;
+
+	g_array_set_size(rows->mappings, 0);
+	if (fd < 0)
+		return gone(-errno);
+	enter(rows, dir);
+	error = read_maps(fd, &sink);
+	return error ? error : gone(rows->error);
+}
+
+/* The mode of the open file description, or a negative errno. */
+static int descriptor_flags(int dir, int number)
+{
+	char path[32], text[4096];
+	const char *line;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "fdinfo/%d", number);
+	n = proc_read_file(dir, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	line = strstr(text, "flags:");
+	if (!line)
+		return -EPROTO;
+	return strtoul(line + strlen("flags:"), NULL, 8) & (O_ACCMODE | O_PATH);
+}
+
+/*
+ * Asks for no attribute and no synchronisation, so that no file server, which may hang, is asked
+ * anything: the device, inode number and type are known to the kernel. False in `segment` if it is
+ * none, which includes files that fail in ways of which memory knows nothing.
+ */
+static int identify_descriptor(struct rows *rows, int fds, const char *number, bool *segment,
+	struct file_seen *file, struct segment_key *key, char shown[PATH_MAX])
+{
+	struct statx stx;
+	ssize_t n;
+
+	*segment = false;
+	if (statx(fds, number, AT_STATX_DONT_SYNC, 0, &stx) < 0)
+		return errno == EACCES || errno == EPERM || errno == ENOMEM ? -errno : 0;
+	file->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	file->ino = stx.stx_ino;
+	if (!S_ISREG(stx.stx_mode) || devices_role(rows->devices, file->dev) == DEVICE_NONE)
+		return 0;
+	n = readlinkat(fds, number, shown, PATH_MAX - 1);
+	if (n < 0)
+		return -errno;
+	shown[n] = '\0';
+	file->name = shown;
+	*segment = identify(rows, file, key);
+	return 0;
+}
+
+static int add_descriptor(struct rows *rows, int fds, int number)
+{
+	char text[16], shown[PATH_MAX];
+	struct descriptor row = {.fd = number};
+	struct file_seen file = {0};
+	struct segment_key key;
+	bool segment;
+	int error;
+
+	patience_go_on();
+	snprintf(text, sizeof(text), "%d", number);
+	error = identify_descriptor(rows, fds, text, &segment, &file, &key, shown);
+	if (error || !segment)
+		return error;
+	row.flags = descriptor_flags(rows->dir, number);
+	if (row.flags < 0)
+		return row.flags;
+	row.segment = spaces_segment(rows->spaces, &key, own_name(rows, &file, &key, shown));
+	g_array_append_val(rows->descriptors, row);
+	return 0;
+}
+
+static int add_descriptors(struct rows *rows, int dir)
+{
+	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(int));
+	int error = proc_list_descriptors(dir, numbers);
+	auto_fd fds = openat(dir, "fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (error || fds < 0)
+		return gone(error ? error : -errno);
+	enter(rows, dir);
+	for (guint i = 0; i < numbers->len && !error; i++) {
+		error = add_descriptor(rows, fds, g_array_index(numbers, int, i));
+		/* Closed meanwhile; the mappings tell if the process is gone. */
+		if (error == -ENOENT || error == -ESRCH)
+			error = 0;
+	}
+	return error ? error : gone(rows->error);
+}
+
+int rows_read_descriptors(struct rows *rows, int dir)
+{
+	g_array_set_size(rows->descriptors, 0);
+	return add_descriptors(rows, dir);
+}
+
+/*
+ * Where among the threads that stand for the tables read, in kcmp's order, this one's table belongs;
+ * `known` if it is there. -ESRCH if one that stands for a table has gone: what the others share with
+ * it cannot be told any more.
+ */
+static int find_table(const GArray *tables, pid_t tid, bool *known)
+{
+	guint low = 0, high = tables->len;
+
+	*known = false;
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+		int order = share_order_files(tid, g_array_index(tables, pid_t, middle));
+
+		if (order == 2) {
+			/* One that has gone itself has no table, and all is known of it. */
+			*known = share_order_files(tid, tid) != 0;
+			return *known ? 0 : -ESRCH;
+		}
+		*known = order == 0;
+		if (*known)
+			return 0;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return (int)low;
+}
+
+/* Reads what the thread has, if nobody in `tables` has it too, and puts it there. */
+static int add_table(struct rows *rows, int dir, GArray *tables, pid_t tid)
+{
+	struct proc_stat stat;
+	bool known;
+	int error, at = find_table(tables, tid, &known);
+
+	if (at < 0 || known)
+		return known ? 0 : at;
+	auto_fd thread = proc_open_thread(dir, tid);
+	/* One that ends has no table, which denies itself to all but root. */
+	if (thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_has_no_mm(&stat))
+		return 0;
+	error = add_descriptors(rows, thread);
+	g_array_insert_val(tables, (guint)at, tid);
+	return error == -ENOENT || error == -ESRCH ? 0 : error;
+}
+
+int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task)
+{
+	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	struct stat st;
+	int error;
+
+	/* A directory for each thread, "." and "..". */
+	if (!rows->can_compare || fstatat(dir, "task", &st, 0) < 0 || st.st_nlink <= 3)
+		return 0;
+	error = proc_list_threads(dir, tids);
+	g_array_append_val(tables, task);
+	for (guint i = 0; i < tids->len && !error; i++)
+		error = add_table(rows, dir, tables, g_array_index(tids, pid_t, i));
+	return gone(error);
+}

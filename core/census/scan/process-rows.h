@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What one process maps and holds of the segments, read from its directory in procfs as the rows
+ * that the table of address spaces takes.
+ */
+#pragma once
+
+#include "census/devices.h"
+#include "procfs/maps.h"
+#include "procfs/proc.h"
+#include "census/spaces.h"
+
+struct rows {
+	const struct proc *proc;
+	const struct devices *devices;
+	struct spaces *spaces;
+	GArray *mappings;    /* struct mapping */
+	GArray *descriptors; /* struct descriptor */
+	/* private to process-rows.c */
+	uint32_t own_ipc;    /* our IPC namespace; 0: unknown */
+	int dir;             /* of the process being read */
+	bool can_compare;    /* descriptor tables, by kcmp(2) */
+	int error;           /* in reading it, or 0 */
+	int64_t ipc;         /* its IPC namespace, as keys have it; -1: not looked up yet */
+};
+
+void rows_init(struct rows *rows, const struct proc *proc, const struct devices *devices,
+	struct spaces *spaces);
+void rows_deinit(struct rows *rows);
+
+/*
+ * Read anew what the process or thread of this directory has; the rows of before are gone. 0,
+ * -ESRCH if it has no address space or is gone, -EACCES or -EPERM if it may not be read, -EPROTO.
+ */
+int rows_read_mappings(struct rows *rows, int dir,
+	int (*read_maps)(int fd, const struct maps_sink *sink));
+int rows_read_descriptors(struct rows *rows, int dir);
+
+/*
+ * Adds the descriptors of threads of this process whose table is not that of `task`, the one read
+ * before (unshare(CLONE_FILES)). Sees none where kcmp(2) does not know the threads.
+ */
+int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The back ends that read every process anew in each pass: all that the two of them share.
+ */
+#pragma once
+
+#include "census/backend.h"
+#include "procfs/maps.h"
+
+typedef int (*maps_reader)(int fd, const struct maps_sink *sink);
+
+struct scan;
+
+struct scan *scan_new(const struct census_source *source, maps_reader read_maps);
+void scan_free(void *scan);
+const char *scan_blind(void *scan);
+
+/* The `pass` of a back end: see struct census_backend. */
+int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets,
+	struct census_tally *tally);

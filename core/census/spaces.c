@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/spaces.h"
+
+#include <string.h>
+
+enum kind { MAPPINGS, DESCRIPTORS, KINDS };
+
+/* Where a row of a segment is. */
+struct place {
+	const struct space *space;
+	size_t row;
+};
+
+struct spaces {
+	GHashTable *by_pid;     /* pid: struct space, which it owns */
+	GPtrArray *order;       /* the same, in ascending order of pid between passes */
+	GHashTable *segments;   /* their key: struct segment, which it owns */
+	GPtrArray *doubtful;    /* segments that may be left without a row */
+	uint64_t pass;
+	uint64_t counting;      /* sets of rows counted so far, in or out */
+	bool grown;             /* `order` may be out of order */
+
+	/* What the readers between passes make, under the lock. */
+	GMutex lock;
+	struct {
+		bool asked;     /* a question has been answered without it */
+		GArray *places; /* struct place, grouped by segment; NULL: not made */
+	} index[KINDS];
+};
+
+static void segment_free(void *data)
+{
+	struct segment *segment = data;
+
+	g_free(segment->name);
+	g_free(segment);
+}
+
+static void space_free(void *data)
+{
+	struct space *space = data;
+
+	g_free(space->mappings);
+	g_free(space->descriptors);
+	g_free(space);
+}
+
+struct spaces *spaces_new(void)
+{
+	struct spaces *spaces = g_new0(struct spaces, 1);
+
+	spaces->by_pid = g_hash_table_new_full(NULL, NULL, NULL, space_free);
+	spaces->order = g_ptr_array_new();
+	spaces->segments =
+		g_hash_table_new_full(segment_key_hash, segment_key_equal, NULL, segment_free);
+	spaces->doubtful = g_ptr_array_new();
+	g_mutex_init(&spaces->lock);
+	return spaces;
+}
+
+static void drop_index(struct spaces *spaces)
+{
+	for (int kind = 0; kind < KINDS; kind++) {
+		g_clear_pointer(&spaces->index[kind].places, g_array_unref);
+		spaces->index[kind].asked = false;
+	}
+}
+
+void spaces_free(struct spaces *spaces)
+{
+	if (!spaces)
+		return;
+	drop_index(spaces);
+	g_hash_table_unref(spaces->by_pid);
+	g_ptr_array_unref(spaces->order);
+	g_hash_table_unref(spaces->segments);
+	g_ptr_array_unref(spaces->doubtful);
+	g_mutex_clear(&spaces->lock);
+	g_free(spaces);
+}
+
+static size_t space_rows(const struct space *space, enum kind kind)
+{
+	return kind == MAPPINGS ? space->n_mappings : space->n_descriptors;
+}
+
+static bool space_shares(const struct space *space, enum kind kind)
+{
+	return kind == MAPPINGS ? space->shares_mappings : space->shares_descriptors;
+}
+
+static struct segment *segment_at(const struct space *space, enum kind kind, size_t row)
+{
+	return kind == MAPPINGS ? space->mappings[row].segment : space->descriptors[row].segment;
+}
+
+/* Puts the space's rows into the sums (sign 1) or takes them out (-1), unless they are another's. */
+static void count(struct spaces *spaces, struct space *space, enum kind kind, int sign)
+{
+	drop_index(spaces);
+	if (space_shares(space, kind))
+		return;
+	spaces->counting++;
+	for (size_t i = 0; i < space_rows(space, kind); i++) {
+		struct segment *segment = segment_at(space, kind, i);
+
+		if (kind == DESCRIPTORS) {
+			segment->usage.openers += sign;
+			continue;
+		}
+		segment->usage.mappings += sign;
+		if (segment->counting != spaces->counting) {
+			segment->counting = spaces->counting;
+			segment->usage.processes += sign;
+		}
+	}
+}
+
+static void doubt(struct spaces *spaces, struct segment *segment)
+{
+	if (segment->rows == 0 && !segment->doubtful) {
+		segment->doubtful = true;
+		g_ptr_array_add(spaces->doubtful, segment);
+	}
+}
+
+static void refer(struct spaces *spaces, struct space *space, enum kind kind, int sign)
+{
+	for (size_t i = 0; i < space_rows(space, kind); i++) {
+		struct segment *segment = segment_at(space, kind, i);
+
+		segment->rows += sign;
+		doubt(spaces, segment);
+	}
+}
+
+bool space_set_mappings(struct spaces *spaces, struct space *space, const struct mapping *rows,
+	size_t n)
+{
+	if (n == space->n_mappings && (!n || !memcmp(rows, space->mappings, n * sizeof(*rows))))
+		return false;
+	count(spaces, space, MAPPINGS, -1);
+	refer(spaces, space, MAPPINGS, -1);
+	space->mappings = g_renew(struct mapping, space->mappings, n);
+	if (n)
+		memcpy(space->mappings, rows, n * sizeof(*rows));
+	space->n_mappings = n;
+	refer(spaces, space, MAPPINGS, 1);
+	count(spaces, space, MAPPINGS, 1);
+	return true;
+}
+
+bool space_set_descriptors(struct spaces *spaces, struct space *space,
+	const struct descriptor *rows, size_t n)
+{
+	if (n == space->n_descriptors &&
+		(!n || !memcmp(rows, space->descriptors, n * sizeof(*rows))))
+		return false;
+	count(spaces, space, DESCRIPTORS, -1);
+	refer(spaces, space, DESCRIPTORS, -1);
+	space->descriptors = g_renew(struct descriptor, space->descriptors, n);
+	if (n)
+		memcpy(space->descriptors, rows, n * sizeof(*rows));
+	space->n_descriptors = n;
+	refer(spaces, space, DESCRIPTORS, 1);
+	count(spaces, space, DESCRIPTORS, 1);
+	return true;
+}
+
+void space_share_mappings(struct spaces *spaces, struct space *space, bool shares)
+{
+	if (space->shares_mappings == shares)
+		return;
+	count(spaces, space, MAPPINGS, -1);
+	space->shares_mappings = shares;
+	count(spaces, space, MAPPINGS, 1);
+}
+
+void space_share_descriptors(struct spaces *spaces, struct space *space, bool shares)
+{
+	if (space->shares_descriptors == shares)
+		return;
+	count(spaces, space, DESCRIPTORS, -1);
+	space->shares_descriptors = shares;
+	count(spaces, space, DESCRIPTORS, 1);
+}
+
+/* Leaves the table true but for the space itself, which its owner frees. */
+static void empty(struct spaces *spaces, struct space *space)
+{
+	space_set_mappings(spaces, space, NULL, 0);
+	space_set_descriptors(spaces, space, NULL, 0);
+}
+
+void spaces_begin(struct spaces *spaces)
+{
+	spaces->pass++;
+}
+
+static int by_pid(gconstpointer a, gconstpointer b)
+{
+	const struct space *x = *(const struct space *const *)a;
+	const struct space *y = *(const struct space *const *)b;
+
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static void drop_unseen(struct spaces *spaces)
+{
+	guint kept = 0;
+
+	for (guint i = 0; i < spaces->order->len; i++) {
+		struct space *space = spaces->order->pdata[i];
+
+		if (space->seen == spaces->pass) {
+			spaces->order->pdata[kept++] = space;
+			continue;
+		}
+		empty(spaces, space);
+		g_hash_table_remove(spaces->by_pid, GINT_TO_POINTER(space->pid));
+	}
+	g_ptr_array_set_size(spaces->order, kept);
+}
+
+void spaces_end(struct spaces *spaces)
+{
+	drop_unseen(spaces);
+	if (spaces->grown)
+		g_ptr_array_sort(spaces->order, by_pid);
+	spaces->grown = false;
+
+	for (guint i = 0; i < spaces->doubtful->len; i++) {
+		struct segment *segment = spaces->doubtful->pdata[i];
+
+		segment->doubtful = false;
+		if (segment->rows == 0)
+			g_hash_table_remove(spaces->segments, &segment->key);
+	}
+	g_ptr_array_set_size(spaces->doubtful, 0);
+}
+
+struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key,
+	const char *name)
+{
+	struct segment *segment = g_hash_table_lookup(spaces->segments, key);
+
+	if (!segment) {
+		segment = g_new0(struct segment, 1);
+		segment->key = *key;
+		g_hash_table_insert(spaces->segments, &segment->key, segment);
+		doubt(spaces, segment);
+	}
+	if (name && (!segment->name || strcmp(segment->name, name) != 0)) {
+		g_free(segment->name);
+		segment->name = g_strdup(name);
+	}
+	return segment;
+}
+
+struct space *spaces_lookup(struct spaces *spaces, pid_t pid)
+{
+	return g_hash_table_lookup(spaces->by_pid, GINT_TO_POINTER(pid));
+}
+
+struct space *spaces_see(struct spaces *spaces, pid_t pid, uint64_t start_time)
+{
+	struct space *space = spaces_lookup(spaces, pid);
+
+	if (!space) {
+		space = g_new0(struct space, 1);
+		space->pid = space->task = pid;
+		space->start_time = start_time;
+		g_hash_table_insert(spaces->by_pid, GINT_TO_POINTER(pid), space);
+		g_ptr_array_add(spaces->order, space);
+		spaces->grown = true;
+	} else if (space->start_time != start_time) {
+		empty(spaces, space);
+		g_free(space->mappings);
+		g_free(space->descriptors);
+		*space = (struct space){.pid = pid, .task = pid, .start_time = start_time};
+	}
+	space->seen = spaces->pass;
+	return space;
+}
+
+void spaces_see_all(struct spaces *spaces)
+{
+	for (guint i = 0; i < spaces->order->len; i++) {
+		struct space *space = spaces->order->pdata[i];
+
+		space->seen = spaces->pass;
+	}
+}
+
+void space_unsee(struct space *space)
+{
+	space->seen = 0;
+}
+
+void space_describe(struct space *space, uid_t uid, const char *command)
+{
+	space->uid = uid;
+	g_strlcpy(space->command, command, sizeof(space->command));
+}
+
+size_t spaces_count(const struct spaces *spaces)
+{
+	return spaces->order->len;
+}
+
+void spaces_each(struct spaces *spaces, void (*visit)(struct space *space, void *data), void *data)
+{
+	for (guint i = 0; i < spaces->order->len; i++) {
+		struct space *space = spaces->order->pdata[i];
+
+		if (space->seen == spaces->pass)
+			visit(space, data);
+	}
+}
+
+const struct segment *spaces_find(const struct spaces *spaces, const struct segment_key *key)
+{
+	return g_hash_table_lookup(spaces->segments, key);
+}
+
+void spaces_each_segment(const struct spaces *spaces,
+	void (*visit)(const struct segment *segment, void *data), void *data)
+{
+	GHashTableIter iter;
+	void *segment;
+
+	g_hash_table_iter_init(&iter, spaces->segments);
+	while (g_hash_table_iter_next(&iter, NULL, &segment))
+		visit(segment, data);
+}
+
+static uint64_t segment_rows(const struct segment *segment, enum kind kind)
+{
+	return kind == MAPPINGS ? segment->usage.mappings : segment->usage.openers;
+}
+
+/* The sums say where each segment's part begins, so that one walk fills all parts. */
+static GArray *make_index(struct spaces *spaces, enum kind kind)
+{
+	GArray *places = g_array_new(FALSE, FALSE, sizeof(struct place));
+	GHashTableIter iter;
+	void *value;
+	size_t total = 0;
+
+	g_hash_table_iter_init(&iter, spaces->segments);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct segment *segment = value;
+
+		segment->index_end[kind] = total;
+		total += segment_rows(segment, kind);
+	}
+	g_array_set_size(places, total);
+	for (guint i = 0; i < spaces->order->len; i++) {
+		const struct space *space = spaces->order->pdata[i];
+
+		for (size_t row = 0; !space_shares(space, kind) && row < space_rows(space, kind);
+			row++) {
+			size_t at = segment_at(space, kind, row)->index_end[kind]++;
+
+			g_array_index(places, struct place, at) = (struct place){space, row};
+		}
+	}
+	return places;
+}
+
+/* The index if it is worth having: from the second question since the last change. */
+static const GArray *index_of(struct spaces *spaces, enum kind kind)
+{
+	const GArray *places;
+
+	g_mutex_lock(&spaces->lock);
+	if (spaces->index[kind].asked && !spaces->index[kind].places)
+		spaces->index[kind].places = make_index(spaces, kind);
+	spaces->index[kind].asked = true;
+	places = spaces->index[kind].places;
+	g_mutex_unlock(&spaces->lock);
+	return places;
+}
+
+typedef bool (*visit_place)(const struct space *space, size_t row, void *data);
+
+static void each_place(struct spaces *spaces, const struct segment *segment, enum kind kind,
+	visit_place visit, void *data)
+{
+	const GArray *places = index_of(spaces, kind);
+	size_t n = segment_rows(segment, kind);
+
+	if (places) {
+		for (size_t at = segment->index_end[kind] - n; at < segment->index_end[kind]; at++) {
+			const struct place *place = &g_array_index(places, struct place, at);
+
+			if (!visit(place->space, place->row, data))
+				return;
+		}
+		return;
+	}
+	for (guint i = 0; n && i < spaces->order->len; i++) {
+		const struct space *space = spaces->order->pdata[i];
+
+		for (size_t row = 0; !space_shares(space, kind) && row < space_rows(space, kind);
+			row++) {
+			if (segment_at(space, kind, row) != segment)
+				continue;
+			if (!visit(space, row, data))
+				return;
+			n--;
+		}
+	}
+}
+
+struct mapping_visit {
+	bool (*visit)(const struct space *space, const struct mapping *row, void *data);
+	void *data;
+};
+
+static bool visit_mapping(const struct space *space, size_t row, void *data)
+{
+	const struct mapping_visit *visit = data;
+
+	return visit->visit(space, &space->mappings[row], visit->data);
+}
+
+void spaces_each_mapping(struct spaces *spaces, const struct segment *segment,
+	bool (*visit)(const struct space *space, const struct mapping *row, void *data), void *data)
+{
+	struct mapping_visit each = {visit, data};
+
+	each_place(spaces, segment, MAPPINGS, visit_mapping, &each);
+}
+
+struct descriptor_visit {
+	bool (*visit)(const struct space *space, const struct descriptor *row, void *data);
+	void *data;
+};
+
+static bool visit_descriptor(const struct space *space, size_t row, void *data)
+{
+	const struct descriptor_visit *visit = data;
+
+	return visit->visit(space, &space->descriptors[row], visit->data);
+}
+
+void spaces_each_descriptor(struct spaces *spaces, const struct segment *segment,
+	bool (*visit)(const struct space *space, const struct descriptor *row, void *data),
+	void *data)
+{
+	struct descriptor_visit each = {visit, data};
+
+	each_place(spaces, segment, DESCRIPTORS, visit_descriptor, &each);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of address spaces: what each maps and holds of the segments, and the sums over all.
+ *
+ * A space is one process, known by its pid and start time, with the rows of its address space and
+ * of its descriptor table. The sums of each segment are kept as the rows change: setting a space's
+ * rows takes the old ones out of the sums and puts the new ones in, and rows that did not change
+ * cost one memcmp(). So a pass pays for what has changed, and a question for what it asks.
+ *
+ * A pass, by a back end:
+ *
+ *	spaces_begin()
+ *	for each process:
+ *		space = spaces_see(pid, start time)         it lives; its rows are as they were
+ *		space_describe(space, uid, command)         where these may have changed
+ *		space_set_mappings(space, rows, n)          only if read anew
+ *		space_set_descriptors(space, rows, n)       likewise
+ *		space_share_...(space, true or false)       the same mm or table as another space's
+ *	spaces_end()                                        drops every space that was not seen
+ *
+ * The rows point at interned segments: spaces_segment() while the rows are being read, from any
+ * moment between begin and end. A segment that no row came to use is gone after spaces_end().
+ *
+ * Threads: a pass is alone with the table; between passes any number may read it.
+ */
+#pragma once
+
+#include "census/census.h"
+
+#include <stddef.h>
+
+/* A segment that some space uses. */
+struct segment {
+	struct segment_key key;
+	struct usage usage;
+	char *name; /* the last that the kernel showed, or NULL */
+	/* private to spaces.c */
+	uint64_t rows;      /* that point here, counted in `usage` or not */
+	uint64_t counting;  /* the last set of rows in which it was met */
+	size_t index_end[2]; /* of its part of the index, for mappings and for descriptors */
+	bool doubtful;      /* on the list of those to drop if no row points here */
+};
+
+/*
+ * Rows are compared as bytes: no padding, and every byte set. A process's mappings stand in
+ * ascending order of address.
+ */
+struct mapping {
+	struct segment *segment;
+	uint64_t start, end; /* addresses */
+	uint64_t offset;     /* bytes into the segment */
+	char perms[8];       /* "rw-s" as in /proc/PID/maps, zero to the end */
+};
+
+struct descriptor {
+	struct segment *segment;
+	int32_t fd;
+	int32_t flags; /* O_ACCMODE and O_PATH */
+};
+
+struct space {
+	pid_t pid;
+	uint64_t start_time; /* as the back end measures it: one unit for all spaces of a table */
+	uid_t uid;           /* effective */
+	char command[16];    /* TASK_COMM_LEN */
+	pid_t task;          /* a thread whose /proc entries work: not the leader once that is dead */
+	uint64_t stamp[4];   /* the back end's own; zero in a new space */
+
+	struct mapping *mappings;
+	size_t n_mappings;
+	struct descriptor *descriptors;
+	size_t n_descriptors;
+	/* The rows are another space's too, and counted there. */
+	bool shares_mappings, shares_descriptors;
+	/* private to spaces.c */
+	uint64_t seen; /* the last pass in which it was */
+};
+
+struct spaces;
+
+struct spaces *spaces_new(void);
+void spaces_free(struct spaces *spaces);
+
+void spaces_begin(struct spaces *spaces);
+void spaces_end(struct spaces *spaces);
+
+/*
+ * The segment of that key, there for the rows of this pass. `name` is the file's, as the kernel
+ * shows it, without directories and " (deleted)" (segment_bare_name()); NULL if it was not looked
+ * at, which leaves the one known.
+ */
+struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key,
+	const char *name);
+
+/*
+ * The space of that process, made without rows if it is new, and marked as seen in this pass. A
+ * pid with another start time is another process: the old one's rows are gone.
+ */
+struct space *spaces_see(struct spaces *spaces, pid_t pid, uint64_t start_time);
+
+/*
+ * For a back end that knows what has changed: at the beginning of a pass, all in the table are
+ * seen, as they were; and one is not after all, so that spaces_end() drops it.
+ */
+void spaces_see_all(struct spaces *spaces);
+void space_unsee(struct space *space);
+
+/* As spaces_see(), but NULL for a process that is not in the table; marks nothing. */
+struct space *spaces_lookup(struct spaces *spaces, pid_t pid);
+
+void space_describe(struct space *space, uid_t uid, const char *command);
+
+/* The rows are copied. Return whether they differ from those before. */
+bool space_set_mappings(struct spaces *spaces, struct space *space, const struct mapping *rows,
+	size_t n);
+bool space_set_descriptors(struct spaces *spaces, struct space *space,
+	const struct descriptor *rows, size_t n);
+
+/*
+ * Whether the space's address space (descriptor table) is also another one's, which counts it
+ * (vfork, CLONE_VM; CLONE_FILES). A new space shares nothing.
+ */
+void space_share_mappings(struct spaces *spaces, struct space *space, bool shares);
+void space_share_descriptors(struct spaces *spaces, struct space *space, bool shares);
+
+/* What follows only reads. */
+
+size_t spaces_count(const struct spaces *spaces);
+
+/* All; during a pass those that have been seen in it so far. `visit` may set rows, not see more. */
+void spaces_each(struct spaces *spaces, void (*visit)(struct space *space, void *data), void *data);
+
+/* NULL if no space uses it. */
+const struct segment *spaces_find(const struct spaces *spaces, const struct segment_key *key);
+void spaces_each_segment(const struct spaces *spaces,
+	void (*visit)(const struct segment *segment, void *data), void *data);
+
+/*
+ * The rows of one segment that its sums count; ends early when `visit` returns false. The first
+ * question after a change looks through all rows, the following ones through an index.
+ */
+void spaces_each_mapping(struct spaces *spaces, const struct segment *segment,
+	bool (*visit)(const struct space *space, const struct mapping *row, void *data), void *data);
+void spaces_each_descriptor(struct spaces *spaces, const struct segment *segment,
+	bool (*visit)(const struct space *space, const struct descriptor *row, void *data),
+	void *data);

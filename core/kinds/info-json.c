@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/info-json.h"
+
+#include "base/format.h"
+
+#include <string.h>
+
+struct making {
+	const struct view *view;
+	JsonBuilder *builder;
+	GHashTable *asked; /* struct attribute: GString of it, for those that are slow */
+};
+
+/* What stat(1) shows. */
+static void add_item(JsonBuilder *builder, const struct item *item)
+{
+	g_autofree char *perms = g_strdup_printf("%04o", item->mode & 07777u);
+
+	render_json_bytes(builder, "kind", item->label);
+	render_json_bytes(builder, "id", item->id);
+	render_json_bytes(builder, "name", item->name);
+	render_json_bytes(builder, "perms", perms);
+	render_json_number(builder, "uid", item->uid);
+	render_json_number(builder, "gid", item->gid);
+	if (item->segment) {
+		render_json_number(builder, "ino", item->key.ino);
+		render_json_number(builder, "size", item->size);
+		render_json_number(builder, "allocated", item->allocated);
+	}
+	render_json_time(builder, "atime", &item->atime);
+	render_json_time(builder, "mtime", &item->mtime);
+	render_json_time(builder, "ctime", &item->ctime);
+}
+
+static void free_text(gpointer text)
+{
+	g_string_free(text, TRUE);
+}
+
+static void ask_slow(const struct attribute *attribute, void *data)
+{
+	const struct making *making = data;
+	GString *text;
+
+	if (!attribute->slow || attribute->form == FORM_OTHER)
+		return;
+	text = g_string_new(NULL);
+	if (attribute->show(making->view, attribute, text) == 0)
+		g_hash_table_insert(making->asked, (gpointer)attribute, text);
+	else
+		free_text(text);
+}
+
+static int add_text(const struct making *making, const struct attribute *attribute)
+{
+	const GString *asked = g_hash_table_lookup(making->asked, attribute);
+	g_autoptr(GString) text = g_string_new(asked ? asked->str : NULL);
+	JsonBuilder *builder = making->builder;
+	int r = asked ? 0 : attribute->show(making->view, attribute, text);
+
+	if (r < 0)
+		return r;
+	if (text->len > 0)
+		g_string_truncate(text, text->len - 1); /* the newline */
+	if (attribute->form == FORM_TEXT) {
+		render_json_bytes(builder, attribute->name, text->str);
+		return 0;
+	}
+	json_builder_set_member_name(builder, attribute->name);
+	if (strcmp(text->str, "unknown") == 0)
+		json_builder_add_null_value(builder);
+	else
+		json_builder_add_int_value(builder, g_ascii_strtoll(text->str, NULL, 10));
+	return 0;
+}
+
+/* One that fails, as for a reader who may not know, is null: the others are none the worse for it. */
+static void add_attribute(const struct attribute *attribute, void *data)
+{
+	const struct making *making = data;
+	int r = 0;
+
+	if (attribute->form != FORM_OTHER)
+		r = add_text(making, attribute);
+	else if (attribute->json)
+		r = attribute->json(making->view, attribute, making->builder);
+	if (r < 0) {
+		json_builder_set_member_name(making->builder, attribute->name);
+		json_builder_add_null_value(making->builder);
+	}
+}
+
+static void add_all(struct making *making)
+{
+	const struct item *item = making->view->item;
+
+	json_builder_begin_object(making->builder);
+	add_item(making->builder, item);
+	item_each_attribute(item, add_attribute, making);
+	json_builder_end_object(making->builder);
+}
+
+/* Holds what the attributes need, unless the kind had to have it held already. */
+static int add_all_held(struct making *making)
+{
+	struct census *census = making->view->realm->census;
+	const struct item *item = making->view->item;
+	bool holds = item->segment && !item->kind->needs;
+	int r = holds ? census_hold(census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS) : 0;
+
+	if (r < 0)
+		return r;
+	add_all(making);
+	if (holds)
+		census_release(census);
+	return 0;
+}
+
+int info_show(const struct view *view, const struct attribute *self, GString *out)
+{
+	g_autoptr(JsonBuilder) builder = json_builder_new();
+	g_autoptr(GHashTable) asked = g_hash_table_new_full(NULL, NULL, NULL, free_text);
+	g_autofree struct item *item = g_memdup2(view->item, view->item->kind->item_size);
+	struct view full = *view;
+	struct making making = { &full, builder, asked };
+	g_autofree char *text = NULL;
+	JsonNode *root;
+	int r;
+
+	(void)self;
+	if (item->segment && item->kind->residency)
+		item->kind->residency(view->realm, item); /* what fails stays unknown */
+	full.item = item;
+	full.filled = true;
+	item_each_attribute(item, ask_slow, &making);
+	r = add_all_held(&making);
+	if (r < 0)
+		return r;
+	root = json_builder_get_root(builder);
+	text = json_to_string(root, TRUE);
+	json_node_unref(root);
+	g_string_append_printf(out, "%s\n", text);
+	return 0;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/nameless.h"
+
+#include "base/util.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+struct search {
+	const struct realm *realm;
+	const struct segment_key *key;
+	witness_judge judge;
+	void *data;
+	int found; /* -1: not yet */
+	bool over; /* found, or not to be found */
+};
+
+/*
+ * Device and inode number alone, as far as they are known without asking the file system: the
+ * descriptor may be one of the daemon's own mount.
+ */
+static bool identify(int fd, uint64_t *dev, uint64_t *ino)
+{
+	struct statx x;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &x) < 0)
+		return false;
+	*dev = makedev(x.stx_dev_major, x.stx_dev_minor);
+	*ino = x.stx_ino;
+	return true;
+}
+
+static bool file_name(int fd, char name[FILE_NAME_SIZE])
+{
+	char link[32];
+	ssize_t length;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	length = readlink(link, name, FILE_NAME_SIZE - 1);
+	if (length < 0)
+		return false;
+	name[length] = 0;
+	return true;
+}
+
+static bool is_segment(const struct search *search, int fd, char name[FILE_NAME_SIZE])
+{
+	const struct segment_key *key = search->key;
+	uint64_t dev, ino;
+
+	if (!identify(fd, &dev, &ino) || ino != key->ino || dev == search->realm->mount_dev ||
+		!file_name(fd, name))
+		return false;
+	if (key->class == SEGMENT_FILE)
+		return dev == key->dev;
+	/* The device of a System V segment with huge pages is not the one in its key. */
+	return (dev == key->dev || key->class == SEGMENT_SYSV) &&
+		segment_class_of_name(name) == key->class;
+}
+
+/* Each visitor below sees the rest of the rows too: then there is nothing left to do. */
+static void try_path(struct search *search, const char *path)
+{
+	char name[FILE_NAME_SIZE];
+	enum witness_verdict verdict;
+	auto_fd fd = -1;
+
+	if (search->over)
+		return;
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || !is_segment(search, fd, name))
+		return;
+	verdict = search->judge ? search->judge(fd, name, search->data) : WITNESS_ACCEPT;
+	if (verdict == WITNESS_ACCEPT)
+		search->found = steal_fd(&fd);
+	search->over = verdict != WITNESS_NEXT;
+}
+
+static void try_mapping(const struct mapping_row *row, void *data)
+{
+	struct search *search = data;
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%d/map_files/%" PRIx64 "-%" PRIx64, search->realm->proc,
+		row->task, row->start, row->end);
+	try_path(search, path);
+}
+
+static void try_descriptor(const struct descriptor_row *row, void *data)
+{
+	struct search *search = data;
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%d/fd/%d", search->realm->proc, row->task, row->fd);
+	try_path(search, path);
+}
+
+/* The usual case: one step leads there. */
+static void try_first(struct search *search)
+{
+	struct witness witness;
+	char path[256];
+
+	if (!census_witness(search->realm->census, search->key, &witness))
+		return;
+	if (witness.end)
+		snprintf(path, sizeof path, "%s/%d/map_files/%" PRIx64 "-%" PRIx64,
+			search->realm->proc, witness.task, witness.start, witness.end);
+	else
+		snprintf(path, sizeof path, "%s/%d/fd/%d", search->realm->proc, witness.task,
+			witness.fd);
+	try_path(search, path);
+}
+
+static void try_own(struct search *search)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	char path[300];
+
+	while (dir && !search->over && (entry = readdir(dir))) {
+		snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+		try_path(search, path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+int witness_find(const struct realm *realm, const struct segment_key *key, witness_judge judge,
+	void *data)
+{
+	struct search search = { realm, key, judge, data, -1, false };
+
+	try_first(&search);
+	if (!search.over)
+		census_each_mapping(realm->census, key, try_mapping, &search);
+	if (!search.over)
+		census_each_descriptor(realm->census, key, try_descriptor, &search);
+	if (!search.over)
+		try_own(&search);
+	return search.found >= 0 ? search.found : -ENOENT;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/past-process.h"
+
+#include "caller/caller.h"
+#include "procfs/proc.h"
+#include "base/format.h"
+
+#include <string.h>
+#include <time.h>
+
+/* Start times are whole clock ticks, and the wall clock may have been set a little since. */
+#define SLACK_SECONDS 2
+
+/* Seconds since 1970 at which something happened that long after boot. */
+static int64_t wall_time(uint64_t ticks)
+{
+	struct timespec real, boot;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return real.tv_sec - boot.tv_sec + (int64_t)(ticks / sysconf(_SC_CLK_TCK));
+}
+
+struct process process_of(const struct realm *realm, pid_t pid, int64_t then)
+{
+	g_autofree char *path = g_strdup_printf("%s/%d/stat", realm->proc, pid);
+	g_autofree char *text = NULL;
+	struct process process = { .pid = pid };
+	struct proc_stat stat;
+
+	if (pid == 0 || !g_file_get_contents(path, &text, NULL, NULL) ||
+		!proc_parse_stat(text, &stat) || strchr("ZXx", stat.state) ||
+		wall_time(stat.start_time) > then + SLACK_SECONDS)
+		return process;
+	process.alive = true;
+	g_strlcpy(process.command, stat.command, sizeof process.command);
+	return process;
+}
+
+struct process process_seen(const struct view *view, pid_t pid, int64_t then)
+{
+	struct process process = process_of(view->realm, pid, then);
+	struct caller_sight sight;
+
+	if (!process.alive)
+		return process;
+	caller_sight_begin(&sight, view->realm->proc, &view->caller);
+	if (!caller_sees_process(&sight, pid))
+		*process.command = 0;
+	caller_sight_end(&sight);
+	return process;
+}
+
+static const char *state_of(const struct process *process)
+{
+	return process->pid == 0 ? "none" : process->alive ? "alive" : "dead";
+}
+
+void process_show(const struct process *process, GString *out)
+{
+	g_string_append_printf(out, "pid\t%d\ncommand\t", process->pid);
+	render_escape(out, process->command);
+	g_string_append_printf(out, "\nstate\t%s\n", state_of(process));
+}
+
+void process_json(const struct process *process, const char *name, JsonBuilder *builder)
+{
+	json_builder_set_member_name(builder, name);
+	json_builder_begin_object(builder);
+	json_builder_set_member_name(builder, "pid");
+	json_builder_add_int_value(builder, process->pid);
+	render_json_bytes(builder, "command", process->command);
+	json_builder_set_member_name(builder, "state");
+	json_builder_add_string_value(builder, state_of(process));
+	json_builder_end_object(builder);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/posix-semaphore.h"
+
+#include "caller/caller.h"
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SIZE_32_BIT 16
+#define VALUE_MAX 0x7fffffffu
+#define SHARED_FLAG 128
+
+static bool is_shared_flag(uint32_t word)
+{
+	return word == 0 || word == SHARED_FLAG;
+}
+
+bool semaphore_parse(const void *bytes, size_t size, struct semaphore *out)
+{
+	uint32_t words[SEMAPHORE_SIZE / sizeof(uint32_t)];
+
+	if (size < SIZE_32_BIT)
+		return false;
+	memcpy(words, bytes, MIN(size, sizeof words));
+	if (size < SEMAPHORE_SIZE) {
+		if (size != SIZE_32_BIT || !is_shared_flag(words[1]))
+			return false;
+		*out = (struct semaphore){ words[0] >> 1, words[3] };
+	} else {
+#if G_BYTE_ORDER == G_LITTLE_ENDIAN
+		*out = (struct semaphore){ words[0], words[1] };
+#else
+		*out = (struct semaphore){ words[1], words[0] };
+#endif
+		if (!is_shared_flag(words[2]))
+			return false;
+		if (out->waiters > 0)
+			out->value &= VALUE_MAX;
+	}
+	/* No more threads than there can be process ids. */
+	return out->value <= VALUE_MAX && out->waiters < 1u << 22;
+}
+
+/* The object as the caller may open it: a descriptor or a negative errno. */
+static int open_object(const struct view *view)
+{
+	struct stat st;
+	char path[32];
+	int fd, r;
+
+	/* Not what a fifo of that name by now would do to who opens it. */
+	auto_fd place = openat(view->realm->shm_fd, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place < 0 || fstat(place, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_dev != view->item->key.dev ||
+		st.st_ino != view->item->key.ino)
+		return -ESTALE;
+	r = caller_may_read(&view->caller, place);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* 1: read; 0: not a semaphore; or a negative errno. */
+static int read_semaphore(const struct view *view, struct semaphore *out)
+{
+	unsigned char bytes[SEMAPHORE_SIZE];
+	ssize_t size;
+
+	auto_fd fd = open_object(view);
+	if (fd < 0)
+		return fd;
+	size = pread(fd, bytes, sizeof bytes, 0);
+	if (size < 0)
+		return -errno;
+	return semaphore_parse(bytes, size, out);
+}
+
+static int show_semaphore(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct semaphore semaphore;
+	int r = read_semaphore(view, &semaphore);
+
+	(void)self;
+	if (r == 0)
+		g_string_append(out, "not a semaphore\n");
+	else if (r > 0)
+		g_string_append_printf(out, "value\t%u\nwaiters\t%u\n", semaphore.value,
+			semaphore.waiters);
+	return MIN(r, 0);
+}
+
+static int json_semaphore(const struct view *view, const struct attribute *self,
+	JsonBuilder *builder)
+{
+	struct semaphore semaphore;
+	int r = read_semaphore(view, &semaphore);
+
+	if (r < 0)
+		return r;
+	json_builder_set_member_name(builder, self->name);
+	if (r == 0) {
+		json_builder_add_null_value(builder);
+		return 0;
+	}
+	json_builder_begin_object(builder);
+	json_builder_set_member_name(builder, "value");
+	json_builder_add_int_value(builder, semaphore.value);
+	json_builder_set_member_name(builder, "waiters");
+	json_builder_add_int_value(builder, semaphore.waiters);
+	json_builder_end_object(builder);
+	return 0;
+}
+
+static bool is_named_so(const struct item *item)
+{
+	return g_str_has_prefix(item->name, SEMAPHORE_PREFIX);
+}
+
+const struct attribute semaphore_attributes[] = {
+	{ "semaphore", FORM_OTHER, 0, show_semaphore, .json = json_semaphore, .exists = is_named_so },
+	{ NULL },
+};

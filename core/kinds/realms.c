@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/realms.h"
+
+#include "procfs/mountinfo.h"
+#include "procfs/proc.h"
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+static void set_name(struct namespace *ns)
+{
+	if (ns->type == NAMESPACE_IPC)
+		snprintf(ns->name, sizeof ns->name, "ipc-%u", (unsigned)ns->id);
+	else
+		snprintf(ns->name, sizeof ns->name, "shm-%u:%u", major(ns->id), minor(ns->id));
+}
+
+bool namespaces_parse_name(const char *name, struct namespace *out)
+{
+	unsigned first, second;
+
+	*out = (struct namespace){ 0 };
+	if (sscanf(name, "ipc-%u", &first) == 1) {
+		out->type = NAMESPACE_IPC;
+		out->id = first;
+	} else if (sscanf(name, "shm-%u:%u", &first, &second) == 2) {
+		out->type = NAMESPACE_SHM;
+		out->id = makedev(first, second);
+	} else {
+		return false;
+	}
+	/* Only the one way of writing it is the name. */
+	set_name(out);
+	return strcmp(out->name, name) == 0;
+}
+
+/* What was mounted over another stands below it. */
+static void pick_shm(const char *point, const struct mount *mount, void *data)
+{
+	uint64_t *dev = data;
+
+	if (strcmp(point, "/dev/shm") == 0)
+		*dev = strcmp(mount->fstype, "tmpfs") == 0 ? mount->dev : 0;
+}
+
+bool namespaces_parse_mountinfo(const char *text, uint64_t *dev)
+{
+	*dev = 0;
+	mountinfo_each(text, pick_shm, dev);
+	return *dev != 0;
+}
+
+/*
+ * The mount table is read, and no path walked: a path in somebody else's mount namespace can lead
+ * through a file system that never answers.
+ */
+static bool read_shm_dev(int dir, uint64_t *dev)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d/mountinfo", dir);
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) && namespaces_parse_mountinfo(text, dev);
+}
+
+struct finding {
+	const struct realm *own;
+	GArray *out;
+	GArray *mounts; /* of guint32: mount namespaces that were looked at */
+	unsigned *unreadable;
+};
+
+static void add(struct finding *finding, enum namespace_type type, uint64_t id, pid_t pid)
+{
+	struct namespace ns = { .type = type, .id = id, .pid = pid };
+
+	for (guint i = 0; i < finding->out->len; i++) {
+		const struct namespace *known = &g_array_index(finding->out, struct namespace, i);
+
+		if (known->type == type && known->id == id)
+			return;
+	}
+	set_name(&ns);
+	g_array_append_val(finding->out, ns);
+}
+
+static bool is_new_mount_namespace(struct finding *finding, guint32 mount)
+{
+	for (guint i = 0; i < finding->mounts->len; i++)
+		if (g_array_index(finding->mounts, guint32, i) == mount)
+			return false;
+	g_array_append_val(finding->mounts, mount);
+	return true;
+}
+
+static void look_at(struct finding *finding, int dir, pid_t pid)
+{
+	uint32_t ipc, mount;
+	uint64_t dev;
+
+	errno = 0;
+	ipc = proc_namespace(dir, "ipc");
+	mount = proc_namespace(dir, "mnt");
+	if (ipc == 0 || mount == 0) {
+		/* What is dead is in none. */
+		*finding->unreadable += errno == EACCES || errno == EPERM;
+		return;
+	}
+	if (ipc != finding->own->ipc_ns)
+		add(finding, NAMESPACE_IPC, ipc, pid);
+	if (is_new_mount_namespace(finding, mount) && read_shm_dev(dir, &dev) &&
+		dev != finding->own->shm_dev)
+		add(finding, NAMESPACE_SHM, dev, pid);
+}
+
+int namespaces_find(const struct realm *own, GArray *out, unsigned *unreadable)
+{
+	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(guint32));
+	struct finding finding = { own, out, mounts, unreadable };
+	struct proc *proc;
+	int r = proc_open(own->proc, &proc);
+
+	if (r < 0)
+		return r;
+	*unreadable = 0;
+	r = proc_list(proc, pids);
+	for (guint i = 0; r == 0 && i < pids->len; i++) {
+		pid_t pid = g_array_index(pids, pid_t, i);
+		auto_fd dir = proc_open_pid(proc, pid);
+
+		if (dir >= 0)
+			look_at(&finding, dir, pid);
+	}
+	proc_close(proc);
+	return r;
+}
+
+static int open_ipc(const struct realm *own, const struct namespace *ns, struct realm *out)
+{
+	g_autofree char *path = g_strdup_printf("%s/%d/ns/ipc", own->proc, ns->pid);
+	struct stat st;
+
+	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* The process may have moved on. */
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != ns->id)
+		return -ENOENT;
+	out->ipc_ns = ns->id;
+	out->ipc_ns_fd = steal_fd(&fd);
+	return 0;
+}
+
+static int open_shm(const struct realm *own, const struct namespace *ns, struct realm *out)
+{
+	/* As that process would walk it: a link there must not lead into our own files. */
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	g_autofree char *path = g_strdup_printf("%s/%d/root", own->proc, ns->pid);
+	struct stat st;
+
+	auto_fd root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -ENOENT;
+	auto_fd fd = syscall(SYS_openat2, root, "dev/shm", &how, sizeof how);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != ns->id)
+		return -ENOENT;
+	out->shm_dev = ns->id;
+	out->shm_fd = steal_fd(&fd);
+	return 0;
+}
+
+int namespaces_open(const struct realm *own, const char *name, struct realm *out)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
+	struct namespace wanted;
+	unsigned unreadable;
+	int r = namespaces_parse_name(name, &wanted) ? namespaces_find(own, all, &unreadable) : -ENOENT;
+
+	if (r < 0)
+		return r;
+	r = -ENOENT;
+	for (guint i = 0; i < all->len && r < 0; i++) {
+		const struct namespace *ns = &g_array_index(all, struct namespace, i);
+
+		if (ns->type != wanted.type || ns->id != wanted.id)
+			continue;
+		*out = *own;
+		out->shm_fd = out->ipc_ns_fd = -1;
+		out->shm_dev = out->ipc_ns = 0;
+		r = ns->type == NAMESPACE_IPC ? open_ipc(own, ns, out) : open_shm(own, ns, out);
+	}
+	/* So that the census counts its files, from the next pass on. */
+	if (r == 0 && wanted.type == NAMESPACE_SHM)
+		census_add_device(own->census, wanted.id);
+	return r;
+}
+
+void namespaces_close(struct realm *realm)
+{
+	closep(&realm->shm_fd);
+	closep(&realm->ipc_ns_fd);
+}

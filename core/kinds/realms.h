@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The realms of others: IPC namespaces and /dev/shm file systems of containers and the like, which
+ * have segments of the same numbers and names as ours.
+ *
+ * They are found through the processes that live in them, and opened for one question at a time: a
+ * descriptor of a namespace, or of a directory in a file system, would keep it and its memory alive
+ * after its last process. A namespace that no process lives in is not found.
+ */
+#pragma once
+
+#include "kinds/kind.h"
+
+enum namespace_type { NAMESPACE_IPC, NAMESPACE_SHM };
+
+struct namespace {
+	enum namespace_type type;
+	uint64_t id;    /* inode number of the IPC namespace, st_dev of the tmpfs on /dev/shm */
+	pid_t pid;      /* a process in it */
+	char name[32];  /* "ipc-4026532177", "shm-0:27": a directory's name */
+};
+
+/*
+ * Appends a struct namespace for each that is not `own`, once. `unreadable` counts the processes
+ * that did not let it be seen where they are. 0 or a negative errno.
+ */
+int namespaces_find(const struct realm *own, GArray *out, unsigned *unreadable);
+
+/*
+ * The realm of that name, as long as a process is in it: -ENOENT otherwise. `out` shares what it
+ * can with `own`, and ends with namespaces_close().
+ */
+int namespaces_open(const struct realm *own, const char *name, struct realm *out);
+void namespaces_close(struct realm *realm);
+
+/* What a name says. False if it is none. Pure. */
+bool namespaces_parse_name(const char *name, struct namespace *out);
+
+/* The device of the tmpfs on /dev/shm, in the text of a process's mountinfo. False: none. Pure. */
+bool namespaces_parse_mountinfo(const char *text, uint64_t *dev);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The attributes that every segment has: who uses it, and how much of it is in memory. */
+#include "caller/caller.h"
+#include "kinds/info-json.h"
+#include "kinds/kind.h"
+#include "base/format.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+
+static int show_usage(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct usage usage = census_usage(view->realm->census, &view->item->key);
+	const uint64_t *count = (const uint64_t *)((const char *)&usage + self->offset);
+
+	g_string_append_printf(out, "%" PRIu64 "\n", *count);
+	return 0;
+}
+
+static int show_residency(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct item item = *view->item;
+	const uint64_t *bytes = (const uint64_t *)((const char *)&item + self->offset);
+
+	if (*bytes == BYTES_UNKNOWN && !view->filled && item.kind->residency) {
+		int r = item.kind->residency(view->realm, &item);
+
+		if (r < 0)
+			return r;
+	}
+	if (*bytes == BYTES_UNKNOWN)
+		g_string_append(out, "unknown\n");
+	else
+		g_string_append_printf(out, "%" PRIu64 "\n", *bytes);
+	return 0;
+}
+
+static int show_state(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct usage usage = census_usage(view->realm->census, &view->item->key);
+	enum segment_state state = item_state(view->realm, view->item, &usage);
+
+	(void)self;
+	g_string_append_printf(out, "%s\n", segment_state_name(state));
+	return 0;
+}
+
+/*
+ * A table of rows, as text or as JSON. The row of a process of which procfs would not show it to
+ * the reader is only counted: its addresses would tell how that address space is laid out.
+ */
+struct rows {
+	struct caller_sight sight; /* of the reader */
+	GString *out;         /* one of the two */
+	JsonBuilder *builder;
+	uint64_t hidden;
+};
+
+static bool may_see(struct rows *rows, pid_t pid)
+{
+	if (caller_sees_memory(&rows->sight, pid))
+		return true;
+	rows->hidden++;
+	return false;
+}
+
+static void end_text(const struct rows *rows)
+{
+	if (rows->hidden > 0)
+		g_string_append_printf(rows->out, "# %" PRIu64 " not shown\n", rows->hidden);
+}
+
+static void begin_json(const struct rows *rows, const char *name)
+{
+	json_builder_set_member_name(rows->builder, name);
+	json_builder_begin_array(rows->builder);
+}
+
+static void end_json(const struct rows *rows, const char *name)
+{
+	g_autofree char *member = g_strconcat(name, "_not_shown", NULL);
+
+	json_builder_end_array(rows->builder);
+	json_builder_set_member_name(rows->builder, member);
+	json_builder_add_int_value(rows->builder, rows->hidden);
+}
+
+static void json_process(JsonBuilder *builder, pid_t pid, uid_t uid, const char *command)
+{
+	render_json_number(builder, "pid", pid);
+	render_json_number(builder, "uid", uid);
+	render_json_bytes(builder, "command", command);
+}
+
+static void text_process(GString *out, pid_t pid, uid_t uid, const char *command)
+{
+	g_string_append_printf(out, "%d\t%u\t", pid, uid);
+	render_escape(out, command);
+}
+
+static void text_mapping(const struct mapping_row *row, void *data)
+{
+	struct rows *rows = data;
+
+	if (!may_see(rows, row->pid))
+		return;
+	text_process(rows->out, row->pid, row->uid, row->command);
+	g_string_append_printf(rows->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64 "\n", row->start,
+		row->end, row->perms, row->offset);
+}
+
+static void json_mapping(const struct mapping_row *row, void *data)
+{
+	struct rows *rows = data;
+	char address[24];
+
+	if (!may_see(rows, row->pid))
+		return;
+	json_builder_begin_object(rows->builder);
+	json_process(rows->builder, row->pid, row->uid, row->command);
+	/* Text, in hexadecimal: a number of 64 bits is not safe in JSON. */
+	g_snprintf(address, sizeof address, "%" PRIx64, row->start);
+	render_json_bytes(rows->builder, "start", address);
+	g_snprintf(address, sizeof address, "%" PRIx64, row->end);
+	render_json_bytes(rows->builder, "end", address);
+	render_json_bytes(rows->builder, "perms", row->perms);
+	render_json_number(rows->builder, "offset", row->offset);
+	json_builder_end_object(rows->builder);
+}
+
+static const char *mode_name(int flags)
+{
+	static const char *const names[] = { [O_RDONLY] = "r", [O_WRONLY] = "w", [O_RDWR] = "rw" };
+
+	if (flags & O_PATH)
+		return "path";
+	/* O_ACCMODE itself: opened for ioctl(2) alone. */
+	return (flags & O_ACCMODE) == O_ACCMODE ? "none" : names[flags & O_ACCMODE];
+}
+
+static void text_descriptor(const struct descriptor_row *row, void *data)
+{
+	struct rows *rows = data;
+
+	if (!may_see(rows, row->pid))
+		return;
+	text_process(rows->out, row->pid, row->uid, row->command);
+	g_string_append_printf(rows->out, "\t%d\t%s\n", row->fd, mode_name(row->flags));
+}
+
+static void json_descriptor(const struct descriptor_row *row, void *data)
+{
+	struct rows *rows = data;
+
+	if (!may_see(rows, row->pid))
+		return;
+	json_builder_begin_object(rows->builder);
+	json_process(rows->builder, row->pid, row->uid, row->command);
+	render_json_number(rows->builder, "fd", row->fd);
+	render_json_bytes(rows->builder, "mode", mode_name(row->flags));
+	json_builder_end_object(rows->builder);
+}
+
+static int show_mappers(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct rows rows = { .out = out };
+
+	(void)self;
+	g_string_append(out, "PID\tUID\tCOMMAND\tSTART\tEND\tPERMS\tOFFSET\n");
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
+	census_each_mapping(view->realm->census, &view->item->key, text_mapping, &rows);
+	caller_sight_end(&rows.sight);
+	end_text(&rows);
+	return 0;
+}
+
+static int json_mappers(const struct view *view, const struct attribute *self, JsonBuilder *builder)
+{
+	struct rows rows = { .builder = builder };
+
+	begin_json(&rows, self->name);
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
+	census_each_mapping(view->realm->census, &view->item->key, json_mapping, &rows);
+	caller_sight_end(&rows.sight);
+	end_json(&rows, self->name);
+	return 0;
+}
+
+static int show_holders(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct rows rows = { .out = out };
+
+	(void)self;
+	g_string_append(out, "PID\tUID\tCOMMAND\tFD\tMODE\n");
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
+	census_each_descriptor(view->realm->census, &view->item->key, text_descriptor, &rows);
+	caller_sight_end(&rows.sight);
+	end_text(&rows);
+	return 0;
+}
+
+static int json_holders(const struct view *view, const struct attribute *self, JsonBuilder *builder)
+{
+	struct rows rows = { .builder = builder };
+
+	begin_json(&rows, self->name);
+	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
+	census_each_descriptor(view->realm->census, &view->item->key, json_descriptor, &rows);
+	caller_sight_end(&rows.sight);
+	end_json(&rows, self->name);
+	return 0;
+}
+
+#define BOTH (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
+
+const struct attribute segment_attributes[] = {
+	{ "mappings", FORM_NUMBER, CENSUS_MAPPINGS, show_usage, offsetof(struct usage, mappings) },
+	{ "processes", FORM_NUMBER, CENSUS_MAPPINGS, show_usage, offsetof(struct usage, processes) },
+	{ "openers", FORM_NUMBER, CENSUS_DESCRIPTORS, show_usage, offsetof(struct usage, openers) },
+	{ "resident", FORM_NUMBER, 0, show_residency, offsetof(struct item, resident) },
+	{ "swapped", FORM_NUMBER, 0, show_residency, offsetof(struct item, swapped) },
+	{ "state", FORM_TEXT, BOTH, show_state },
+	{ "mappers", FORM_OTHER, CENSUS_MAPPINGS, show_mappers, .json = json_mappers },
+	{ "holders", FORM_OTHER, CENSUS_DESCRIPTORS, show_holders, .json = json_holders },
+	{ "info.json", FORM_OTHER, 0, info_show, .slow = true },
+	{ NULL },
+};
+
+const struct attribute plain_attributes[] = {
+	{ "info.json", FORM_OTHER, 0, info_show, .slow = true },
+	{ NULL },
+};

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The bytes of a System V segment.
+ *
+ * The file behind a segment shows in /proc/PID/map_files of who has it attached. Some other
+ * process's entry would disturb nothing, but could be a segment of the same number that the process
+ * attached in another IPC namespace before it moved; only what this thread attaches by the ID, here
+ * and now, is surely that segment. While it is attached, the ID cannot come to mean another one,
+ * so that what IPC_STAT says then is about the very bytes.
+ */
+#include "kinds/inode-generation.h"
+#include "kinds/sysv.h"
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct opening {
+	const struct realm *realm;
+	const struct item *seen;
+	struct item_file *out;
+};
+
+/* The end of our mapping that starts there: huge pages make it longer than the segment. */
+static uintptr_t mapping_end(uintptr_t start)
+{
+	uintptr_t from = 0, to = 0;
+	char *line = NULL;
+	size_t size = 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	if (!maps)
+		return 0;
+	while (getline(&line, &size, maps) > 0 && from != start)
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) != 2)
+			break;
+	free(line);
+	fclose(maps);
+	return from == start ? to : 0;
+}
+
+static int open_attached(const struct opening *opening, const void *address)
+{
+	uintptr_t start = (uintptr_t)address, end = mapping_end(start);
+	char path[64];
+	struct sysv_segment now;
+	struct shmid_ds ds;
+	auto_fd fd = -1;
+	int id = (int)opening->seen->key.ino, r;
+
+	if (end == 0)
+		return -EIO;
+	snprintf(path, sizeof path, "/proc/self/map_files/%" PRIxPTR "-%" PRIxPTR, start, end);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (shmctl(id, IPC_STAT, &ds) < 0)
+		return sysvipc_error(errno);
+	sysv_from_ds(opening->realm, id, &ds, &now);
+	if (!item_same(&now.ipc.item, opening->seen) ||
+		!item_same_access(&now.ipc.item, opening->seen))
+		return -ESTALE;
+	r = file_identify(fd, opening->out);
+	if (r == 0)
+		opening->out->fd = steal_fd(&fd);
+	return r;
+}
+
+/*
+ * Where segments end with their last attachment (kernel.shm_rmid_forced), ours would be the end of
+ * one that nobody has attached yet. One that others have attached loses nothing by it: whoever is
+ * last ends it, with or without us.
+ */
+static int check_harmless(int id)
+{
+	struct shmid_ds ds;
+	g_autofree char *forced = NULL;
+
+	if (shmctl(id, IPC_STAT, &ds) < 0)
+		return sysvipc_error(errno);
+	if (ds.shm_nattch > 0 ||
+		!g_file_get_contents("/proc/sys/kernel/shm_rmid_forced", &forced, NULL, NULL))
+		return 0;
+	return *forced == '0' ? 0 : -EBUSY;
+}
+
+static int attach_and_open(void *data)
+{
+	const struct opening *opening = data;
+	int id = (int)opening->seen->key.ino, r = check_harmless(id);
+	void *address;
+
+	if (r < 0)
+		return r;
+	address = shmat(id, NULL, SHM_RDONLY);
+	if (address == (void *)-1)
+		return sysvipc_error(errno);
+	r = open_attached(opening, address);
+	if (shmdt(address) < 0)
+		g_error("shmdt: %s", g_strerror(errno)); /* cannot fail for an address of shmat() */
+	return r;
+}
+
+int sysv_open(const struct realm *realm, const struct item *seen, struct item_file *out)
+{
+	struct opening opening = { realm, seen, out };
+
+	return sysvipc_enter(realm, attach_and_open, &opening);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* System V message queues and semaphore sets: .shmtree/msg/MSQID and .shmtree/sem/SEMID. */
+#include "kinds/sysv-other.h"
+
+#include "kinds/attribute.h"
+
+#include <stddef.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+
+enum { MSG_KEY, MSG_ID, MSG_PERMS, MSG_BYTES, MSG_COUNT, MSG_LSPID, MSG_LRPID, MSG_UID, MSG_GID,
+	MSG_CUID, MSG_CGID, MSG_STIME, MSG_RTIME, MSG_CTIME, MSG_COLUMNS };
+
+static const struct sysvipc_column msg_columns[MSG_COLUMNS] = {
+	[MSG_KEY] = { "key", 10 },     [MSG_ID] = { "msqid", 10 },    [MSG_PERMS] = { "perms", 8 },
+	[MSG_BYTES] = { "cbytes", 10 }, [MSG_COUNT] = { "qnum", 10 }, [MSG_LSPID] = { "lspid", 10 },
+	[MSG_LRPID] = { "lrpid", 10 }, [MSG_UID] = { "uid", 10 },     [MSG_GID] = { "gid", 10 },
+	[MSG_CUID] = { "cuid", 10 },   [MSG_CGID] = { "cgid", 10 },   [MSG_STIME] = { "stime", 10 },
+	[MSG_RTIME] = { "rtime", 10 }, [MSG_CTIME] = { "ctime", 10 },
+};
+
+enum { SEM_KEY, SEM_ID, SEM_PERMS, SEM_NSEMS, SEM_UID, SEM_GID, SEM_CUID, SEM_CGID, SEM_OTIME,
+	SEM_CTIME, SEM_COLUMNS };
+
+static const struct sysvipc_column sem_columns[SEM_COLUMNS] = {
+	[SEM_KEY] = { "key", 10 },     [SEM_ID] = { "semid", 10 }, [SEM_PERMS] = { "perms", 8 },
+	[SEM_NSEMS] = { "nsems", 10 }, [SEM_UID] = { "uid", 10 },  [SEM_GID] = { "gid", 10 },
+	[SEM_CUID] = { "cuid", 10 },   [SEM_CGID] = { "cgid", 10 }, [SEM_OTIME] = { "otime", 10 },
+	[SEM_CTIME] = { "ctime", 10 },
+};
+
+struct msg_queue {
+	struct sysvipc_item ipc;
+	uint64_t bytes, messages;
+	pid_t sender, receiver;
+	int64_t sent, received; /* seconds; 0: never */
+};
+
+struct sem_set {
+	struct sysvipc_item ipc;
+	uint64_t count;
+	int64_t operated; /* seconds; 0: never */
+};
+
+struct visiting {
+	item_visitor visit;
+	void *data;
+};
+
+static void visit_msg(const uint64_t *v, void *data)
+{
+	const struct visiting *visiting = data;
+	struct msg_queue queue = {
+		.ipc = {
+			.item = {
+				.kind = &kind_msg,
+				.label = "msg",
+				.mode = v[MSG_PERMS] & 0777,
+				.uid = v[MSG_UID],
+				.gid = v[MSG_GID],
+				.ctime.tv_sec = v[MSG_CTIME],
+			},
+			.key = v[MSG_KEY],
+			.cuid = v[MSG_CUID],
+			.cgid = v[MSG_CGID],
+		},
+		.bytes = v[MSG_BYTES],
+		.messages = v[MSG_COUNT],
+		.sender = v[MSG_LSPID],
+		.receiver = v[MSG_LRPID],
+		.sent = v[MSG_STIME],
+		.received = v[MSG_RTIME],
+	};
+
+	sysvipc_complete(&queue.ipc, (int)v[MSG_ID]);
+	visiting->visit(&queue.ipc.item, visiting->data);
+}
+
+static void visit_sem(const uint64_t *v, void *data)
+{
+	const struct visiting *visiting = data;
+	struct sem_set set = {
+		.ipc = {
+			.item = {
+				.kind = &kind_sem,
+				.label = "sem",
+				.mode = v[SEM_PERMS] & 0777,
+				.uid = v[SEM_UID],
+				.gid = v[SEM_GID],
+				.ctime.tv_sec = v[SEM_CTIME],
+			},
+			.key = v[SEM_KEY],
+			.cuid = v[SEM_CUID],
+			.cgid = v[SEM_CGID],
+		},
+		.count = v[SEM_NSEMS],
+		.operated = v[SEM_OTIME],
+	};
+
+	sysvipc_complete(&set.ipc, (int)v[SEM_ID]);
+	visiting->visit(&set.ipc.item, visiting->data);
+}
+
+int sysv_parse_msg(const char *text, item_visitor visit, void *data)
+{
+	struct visiting visiting = { visit, data };
+
+	return sysvipc_parse(text, msg_columns, MSG_COLUMNS, visit_msg, &visiting);
+}
+
+int sysv_parse_sem(const char *text, item_visitor visit, void *data)
+{
+	struct visiting visiting = { visit, data };
+
+	return sysvipc_parse(text, sem_columns, SEM_COLUMNS, visit_sem, &visiting);
+}
+
+static int msg_each(const struct realm *realm, item_visitor visit, void *data)
+{
+	struct visiting visiting = { visit, data };
+
+	return sysvipc_each(realm, "msg", msg_columns, MSG_COLUMNS, visit_msg, &visiting);
+}
+
+static int sem_each(const struct realm *realm, item_visitor visit, void *data)
+{
+	struct visiting visiting = { visit, data };
+
+	return sysvipc_each(realm, "sem", sem_columns, SEM_COLUMNS, visit_sem, &visiting);
+}
+
+struct search {
+	const char *id;
+	size_t size; /* of the kind's structure */
+	struct item *found;
+};
+
+static void pick(const struct item *item, void *data)
+{
+	struct search *search = data;
+
+	if (!search->found && g_str_equal(item->id, search->id))
+		search->found = g_memdup2(item, search->size);
+}
+
+static int msg_stat(const struct realm *realm, const char *id, struct item **out)
+{
+	struct search search = { id, sizeof(struct msg_queue), NULL };
+	int r = msg_each(realm, pick, &search);
+
+	if (!search.found)
+		return r < 0 ? r : -ENOENT;
+	*out = search.found;
+	return 0;
+}
+
+static int sem_stat(const struct realm *realm, const char *id, struct item **out)
+{
+	struct search search = { id, sizeof(struct sem_set), NULL };
+	int r = sem_each(realm, pick, &search);
+
+	if (!search.found)
+		return r < 0 ? r : -ENOENT;
+	*out = search.found;
+	return 0;
+}
+
+static int end_queue(int id)
+{
+	return msgctl(id, IPC_RMID, NULL);
+}
+
+static int end_set(int id)
+{
+	return semctl(id, 0, IPC_RMID);
+}
+
+static int msg_remove(const struct realm *realm, const char *id, const struct caller *caller)
+{
+	return sysvipc_remove(realm, id, caller, end_queue);
+}
+
+static int sem_remove(const struct realm *realm, const char *id, const struct caller *caller)
+{
+	return sysvipc_remove(realm, id, caller, end_set);
+}
+
+static const struct attribute msg_attributes[] = {
+	{ "usedbytes", FORM_NUMBER, 0, show_u64, offsetof(struct msg_queue, bytes) },
+	{ "msgs", FORM_NUMBER, 0, show_u64, offsetof(struct msg_queue, messages) },
+	{ "lspid", FORM_NUMBER, 0, show_pid, offsetof(struct msg_queue, sender) },
+	{ "lrpid", FORM_NUMBER, 0, show_pid, offsetof(struct msg_queue, receiver) },
+	{ "send", FORM_NUMBER, 0, show_i64, offsetof(struct msg_queue, sent) },
+	{ "recv", FORM_NUMBER, 0, show_i64, offsetof(struct msg_queue, received) },
+	{ NULL },
+};
+
+static const struct attribute sem_attributes[] = {
+	{ "nsems", FORM_NUMBER, 0, show_u64, offsetof(struct sem_set, count) },
+	{ "otime", FORM_NUMBER, 0, show_i64, offsetof(struct sem_set, operated) },
+	{ NULL },
+};
+
+static const struct attribute *const msg_tables[] = { sysvipc_attributes, msg_attributes,
+	plain_attributes, NULL };
+static const struct attribute *const sem_tables[] = { sysvipc_attributes, sem_attributes,
+	plain_attributes, NULL };
+
+const struct kind kind_msg = {
+	.directory = "msg",
+	.item_size = sizeof(struct msg_queue),
+	.attributes = msg_tables,
+	.present = sysvipc_present,
+	.each = msg_each,
+	.stat = msg_stat,
+	.remove = msg_remove,
+};
+
+const struct kind kind_sem = {
+	.directory = "sem",
+	.item_size = sizeof(struct sem_set),
+	.attributes = sem_tables,
+	.present = sysvipc_present,
+	.each = sem_each,
+	.stat = sem_stat,
+	.remove = sem_remove,
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * System V shared memory: .shmtree/sysv/SHMID.
+ *
+ * What the daemon disturbs. Listing and metadata change nothing. Opening the bytes needs a mapping
+ * for an instant, because a System V segment has no other way to its file: one shmat() and one
+ * shmdt() for each open(2) of `data`. Meanwhile nattch is one more, and afterwards as before; atime
+ * and dtime are now, lpid is the daemon. Nothing of it happens for later reads, writes and
+ * mappings through the open file.
+ *
+ * An open `data` holds the memory, not the segment: nattch does not count it, and a segment that is
+ * removed while `data` is open is gone from every list, although its bytes live on for that reader.
+ */
+#pragma once
+
+#include "kinds/sysvipc.h"
+
+#include <sys/shm.h>
+
+struct sysv_segment {
+	struct sysvipc_item ipc;
+	pid_t creator, last; /* 0: nobody */
+	uint64_t nattch;
+	int64_t dtime;  /* seconds; 0: never */
+	unsigned flags; /* SHM_DEST, SHM_LOCKED, SHM_HUGETLB, SHM_NORESERVE, as the kernel shows them */
+};
+
+extern const struct kind kind_sysv;
+
+/* What kind_sysv.each() does, from the text of /proc/sysvipc/shm. Pure. */
+int sysv_parse(const struct realm *realm, const char *text, item_visitor visit, void *data);
+
+/*
+ * "KEY:SIZE" as mkdir(2) takes it: a hexadecimal (0x…) or decimal key of 32 bits or "private", a
+ * decimal size in bytes or with K, M, G (powers of 1024). False for anything else.
+ */
+bool sysv_parse_spec(const char *spec, key_t *key, size_t *size);
+
+/* kind_sysv.open */
+int sysv_open(const struct realm *realm, const struct item *seen, struct item_file *out);
+
+/* Fills a segment in from what shmctl() told. */
+void sysv_from_ds(const struct realm *realm, int shmid, const struct shmid_ds *ds,
+	struct sysv_segment *out);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the three System V kinds (shared memory, message queues, semaphore sets) have in common: the
+ * tables of /proc/sysvipc, and who may do what to an object.
+ */
+#pragma once
+
+#include "kinds/kind.h"
+
+#include <sys/ipc.h>
+#include <time.h>
+
+/* What an item of each of the three begins with. */
+struct sysvipc_item {
+	struct item item; /* `name` is the key */
+	uint32_t key;
+	uid_t cuid;
+	gid_t cgid;
+};
+
+/* Fills in ID, name and creator, and from these what else is the same for the three. */
+void sysvipc_complete(struct sysvipc_item *s, int id);
+
+/* Attributes that the three have: key, perms, uid, user … ctime. */
+extern const struct attribute sysvipc_attributes[];
+
+/* A column of a table, found by the name in its header: kernels differ in which they have. */
+struct sysvipc_column {
+	const char *name;
+	unsigned base; /* 10 or 8 */
+	bool optional; /* UINT64_MAX where the table lacks it */
+};
+
+/* `values` has one for each column asked for; negative numbers in two's complement. */
+typedef void (*sysvipc_visitor)(const uint64_t *values, void *data);
+
+#define SYSVIPC_COLUMNS_MAX 24
+
+/*
+ * Calls `visit` for each row. -EPROTO, with the rows before visited, for a text that is no such
+ * table: a column missing that is not optional, a row with too few values or with other than
+ * numbers. Pure; `text` ends in a zero byte. At most SYSVIPC_COLUMNS_MAX columns.
+ */
+int sysvipc_parse(const char *text, const struct sysvipc_column *columns, size_t n,
+	sysvipc_visitor visit, void *data);
+
+/* The same for a table ("shm", "msg", "sem") as it is now in the realm. */
+int sysvipc_each(const struct realm *realm, const char *table,
+	const struct sysvipc_column *columns, size_t n, sysvipc_visitor visit, void *data);
+
+/*
+ * Runs `work` on a thread that is in the realm's IPC namespace: this one, or one made for it
+ * (-EAGAIN where there can be none).
+ */
+int sysvipc_enter(const struct realm *realm, int (*work)(void *data), void *data);
+
+/*
+ * kind->remove of all three: `end` is *ctl(IPC_RMID), which returns -1 and sets errno, and is called
+ * with the caller's effective ids in the realm's namespace.
+ */
+int sysvipc_remove(const struct realm *realm, const char *id, const struct caller *caller,
+	int (*end)(int id));
+
+/* kind->present of all three. */
+bool sysvipc_present(const struct realm *realm);
+
+/* An ID: digits without leading zeros that fit an int. False otherwise. */
+bool sysvipc_parse_id(const char *text, int *id);
+
+/* shmctl() and its like of an ID that is gone say EINVAL or EIDRM: -ENOENT. */
+int sysvipc_error(int error);

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/unlinked.h"
+
+#include "kinds/inode-generation.h"
+#include "kinds/residency.h"
+#include "base/util.h"
+#include "kinds/nameless.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void unlinked_format_id(const struct segment_key *key, bool huge, const char *name,
+	char id[NAME_MAX + 1])
+{
+	char inode[24];
+	int inode_length = snprintf(inode, sizeof inode, "-%" PRIu64, key->ino);
+	size_t at = snprintf(id, NAME_MAX + 1, "%s%s", huge ? "huge" : "",
+		segment_class_name(key->class));
+
+	if (*name)
+		id[at++] = '-';
+	for (; *name && at + inode_length < NAME_MAX; name++)
+		id[at++] = g_ascii_isalnum(*name) || strchr("._+:@%-", *name) ? *name : '_';
+	strcpy(id + at, inode);
+}
+
+static bool parse_inode(const char *text, uint64_t *ino)
+{
+	uint64_t value = 0;
+
+	if (!*text || (*text == '0' && text[1]))
+		return false;
+	for (; *text; text++) {
+		unsigned digit = (unsigned char)*text - '0';
+
+		if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+			__builtin_add_overflow(value, digit, &value))
+			return false;
+	}
+	*ino = value;
+	return true;
+}
+
+bool unlinked_parse_id(const char *id, enum segment_class *class, bool *huge, uint64_t *ino)
+{
+	static const enum segment_class classes[] = { SEGMENT_FILE, SEGMENT_MEMFD, SEGMENT_ANON,
+		SEGMENT_OTHER };
+	const char *last = strrchr(id, '-');
+
+	if (!last || !parse_inode(last + 1, ino))
+		return false;
+	*huge = strncmp(id, "huge", 4) == 0;
+	if (*huge)
+		id += 4;
+	for (size_t i = 0; i < G_N_ELEMENTS(classes); i++) {
+		const char *kind = segment_class_name(classes[i]);
+		size_t length = strlen(kind);
+
+		if (strncmp(id, kind, length) == 0 && id[length] == '-') {
+			*class = classes[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+void unlinked_name(enum segment_class class, const char *shown, char name[NAME_MAX + 1])
+{
+	g_autofree char *copy = g_strdup(shown);
+	const char *bare = segment_bare_name(class, copy);
+
+	if (class == SEGMENT_ANON)
+		bare = "";
+	else if (class == SEGMENT_MEMFD && g_str_has_prefix(bare, "memfd:"))
+		bare += strlen("memfd:");
+	g_strlcpy(name, bare, NAME_MAX + 1);
+}
+
+/* Who may open it: see the head of unlinked.h. */
+static mode_t mode_of(enum segment_class class, mode_t mode)
+{
+	switch (class) {
+	case SEGMENT_FILE:
+		return mode & 07777;
+	case SEGMENT_MEMFD:
+		return mode & S_IRWXU;
+	default:
+		return S_IRUSR | S_IWUSR;
+	}
+}
+
+static const char *label_of(enum segment_class class)
+{
+	/* Next to the named objects of the same class it must not look like one of them. */
+	return class == SEGMENT_FILE ? "unlinked" : segment_class_name(class);
+}
+
+static void fill_item(const struct segment_key *key, const struct stat *st,
+	const struct item_file *file, const char *shown, struct item *out)
+{
+	*out = (struct item){
+		.kind = &kind_unlinked,
+		.label = label_of(key->class),
+		.segment = true,
+		.fixed_size = key->class == SEGMENT_ANON || key->class == SEGMENT_OTHER,
+		.key = *key,
+		.stamp = file->generation,
+		.mode = mode_of(key->class, st->st_mode),
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.size = st->st_size,
+		.allocated = (uint64_t)st->st_blocks * 512,
+		.resident = BYTES_UNKNOWN,
+		.swapped = BYTES_UNKNOWN,
+		.atime = st->st_atim,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+	};
+	unlinked_name(key->class, shown, out->name);
+	unlinked_format_id(key, !file->passthrough, out->name, out->id);
+}
+
+/* Which witness is the right one, and what it showed. */
+struct choice {
+	const struct segment_key *key;
+	const char *id;         /* the one that is asked for; NULL: any */
+	uint64_t stamp;         /* likewise; 0: any */
+	struct item item;
+	struct item_file file;  /* its descriptor is the finder's result */
+};
+
+static enum witness_verdict choose(int fd, const char *name, void *data)
+{
+	struct choice *choice = data;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return WITNESS_NEXT;
+	/* It has a name after all, where that is not listed: in a directory, or since then. */
+	if (!S_ISREG(st.st_mode) || st.st_nlink > 0)
+		return WITNESS_STOP;
+	if (file_identify(fd, &choice->file) < 0)
+		return WITNESS_NEXT;
+	fill_item(choice->key, &st, &choice->file, name, &choice->item);
+	if ((choice->id && strcmp(choice->id, choice->item.id) != 0) ||
+		(choice->stamp && choice->stamp != choice->item.stamp))
+		return WITNESS_NEXT;
+	return WITNESS_ACCEPT;
+}
+
+/* Inode numbers of the files that do have a name in the realm's directory. */
+static GHashTable *named_files(const struct realm *realm)
+{
+	GHashTable *named = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	int fd = realm->shm_fd < 0 ? -1 : openat(realm->shm_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		gint64 ino = (gint64)entry->d_ino;
+
+		g_hash_table_add(named, g_memdup2(&ino, sizeof ino));
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return named;
+}
+
+static bool in_realm(const struct realm *realm, const struct segment_key *key)
+{
+	switch (key->class) {
+	case SEGMENT_FILE:
+		return realm->shm_fd >= 0 && key->dev == realm->shm_dev;
+	case SEGMENT_SYSV:
+		return false;
+	default:
+		return realm_is_own(realm);
+	}
+}
+
+struct collection {
+	const struct realm *realm;
+	GHashTable *named;
+	GArray *keys; /* of struct segment_key */
+};
+
+static void collect(const struct segment_key *key, const struct usage *usage, void *data)
+{
+	struct collection *collection = data;
+	gint64 ino = (gint64)key->ino;
+
+	(void)usage;
+	if (in_realm(collection->realm, key) &&
+		(key->class != SEGMENT_FILE || !g_hash_table_contains(collection->named, &ino)))
+		g_array_append_val(collection->keys, *key);
+}
+
+/* Keys of all that may be without a name; the files among them still have to prove it. */
+static GArray *candidates(const struct realm *realm)
+{
+	struct collection collection = { realm, named_files(realm),
+		g_array_new(FALSE, FALSE, sizeof(struct segment_key)) };
+
+	census_each_segment(realm->census, collect, &collection);
+	g_hash_table_unref(collection.named);
+	return collection.keys;
+}
+
+static int unlinked_each(const struct realm *realm, item_visitor visit, void *data)
+{
+	g_autoptr(GArray) keys = candidates(realm);
+
+	for (guint i = 0; i < keys->len; i++) {
+		struct choice choice = { .key = &g_array_index(keys, struct segment_key, i) };
+		auto_fd fd = witness_find(realm, choice.key, choose, &choice);
+
+		if (fd >= 0)
+			visit(&choice.item, data);
+	}
+	return 0;
+}
+
+/* The choice's descriptor, or -ENOENT. */
+static int find(const struct realm *realm, const struct segment_key *key, const char *id,
+	uint64_t stamp, struct choice *out)
+{
+	*out = (struct choice){ .key = key, .id = id, .stamp = stamp };
+	return in_realm(realm, key) ? witness_find(realm, key, choose, out) : -ENOENT;
+}
+
+struct same_number {
+	const struct segment_key *like;
+	GArray *keys;
+};
+
+static void collect_same(const struct segment_key *key, const struct usage *usage, void *data)
+{
+	struct same_number *same = data;
+
+	(void)usage;
+	if (key->class == same->like->class && key->ino == same->like->ino &&
+		key->dev != same->like->dev)
+		g_array_append_val(same->keys, *key);
+}
+
+/* The devices of huge pages are several: ask all segments of that class and number. */
+static int find_elsewhere(const struct realm *realm, const struct segment_key *like, const char *id,
+	struct choice *choice)
+{
+	g_autoptr(GArray) keys = g_array_new(FALSE, FALSE, sizeof(struct segment_key));
+	struct same_number same = { like, keys };
+	int fd = -ENOENT;
+
+	census_each_segment(realm->census, collect_same, &same);
+	for (guint i = 0; i < keys->len && fd < 0; i++)
+		fd = find(realm, &g_array_index(keys, struct segment_key, i), id, 0, choice);
+	return fd;
+}
+
+static int unlinked_stat(const struct realm *realm, const char *id, struct item **out)
+{
+	struct segment_key key = { 0 };
+	struct choice choice;
+	auto_fd fd = -1;
+	bool huge;
+
+	if (!unlinked_parse_id(id, &key.class, &huge, &key.ino))
+		return -ENOENT;
+	key.dev = key.class == SEGMENT_FILE ? realm->shm_dev : realm->internal_dev;
+	fd = huge ? find_elsewhere(realm, &key, id, &choice)
+		  : find(realm, &key, id, 0, &choice);
+	if (fd < 0)
+		return -ENOENT;
+	*out = g_memdup2(&choice.item, sizeof choice.item);
+	return 0;
+}
+
+static int unlinked_open(const struct realm *realm, const struct item *seen, struct item_file *out)
+{
+	struct choice choice;
+	auto_fd fd = find(realm, &seen->key, seen->id, 0, &choice);
+
+	if (fd < 0)
+		return fd;
+	if (!item_same(&choice.item, seen) || !item_same_access(&choice.item, seen))
+		return -ESTALE;
+	*out = choice.file;
+	if (seen->key.class == SEGMENT_MEMFD && file_is_sealable(fd))
+		out->passthrough = false;
+	out->fd = steal_fd(&fd);
+	return 0;
+}
+
+static int unlinked_residency(const struct realm *realm, struct item *item)
+{
+	struct choice choice;
+	auto_fd fd = find(realm, &item->key, item->id, item->stamp, &choice);
+
+	return fd < 0 ? fd : residency_of(fd, &item->resident, &item->swapped);
+}
+
+static bool unlinked_present(const struct realm *realm)
+{
+	return realm->shm_fd >= 0;
+}
+
+static const struct attribute *const tables[] = { segment_attributes, NULL };
+
+const struct kind kind_unlinked = {
+	.directory = "unlinked",
+	.item_size = sizeof(struct item),
+	.data = DATA_FILE,
+	.needs = CENSUS_MAPPINGS | CENSUS_DESCRIPTORS,
+	.attributes = tables,
+	.present = unlinked_present,
+	.each = unlinked_each,
+	.stat = unlinked_stat,
+	.open = unlinked_open,
+	.residency = unlinked_residency,
+};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Segments without a name: .shmtree/unlinked/ID, for unlinked POSIX objects, memfds and anonymous
+ * shared memory that somebody maps or holds open. The census finds them.
+ *
+ * The ID is KIND-NAME-INODE, or KIND-INODE where there is no name: "memfd-wayland-shm-1047",
+ * "posix-psm_4f2a-93", "anon-1048". KIND is "posix", "memfd", "anon" or "other" (the kernel's own
+ * objects, of graphics drivers for instance), with "huge" before it for huge pages, whose inodes
+ * are numbered apart. NAME is the last one it had, with all but letters, digits and `._+:@%` as
+ * `_`, and cut where a file name would become too long. The inode number is the same as long as
+ * the segment lives, and the name of a file that has been unlinked does not change, so the ID
+ * does not either.
+ *
+ * Owner and mode of an unlinked object are its own. Nobody could reach a memfd by a name, so that
+ * its mode, which is 0777 usually, was never meant to let anybody in: its owner's part counts
+ * alone. Anonymous memory is its maker's, 0600.
+ */
+#pragma once
+
+#include "kinds/kind.h"
+
+extern const struct kind kind_unlinked;
+
+/* Writes the ID of a segment with that name (raw bytes, may be empty). Pure. */
+void unlinked_format_id(const struct segment_key *key, bool huge, const char *name,
+	char id[NAME_MAX + 1]);
+
+/*
+ * What an ID tells by itself: class and inode number. False if it cannot be one. Pure.
+ */
+bool unlinked_parse_id(const char *id, enum segment_class *class, bool *huge, uint64_t *ino);
+
+/*
+ * The name proper in what the kernel shows for the file: without the directory of an object, the
+ * prefix of a memfd and " (deleted)"; nothing for anonymous memory. Pure.
+ */
+void unlinked_name(enum segment_class class, const char *shown, char name[NAME_MAX + 1]);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The limits of the machine's IPC, and how near they are: the file `limits`. */
+#pragma once
+
+#include "kinds/kind.h"
+
+/* No limit, or nothing that is counted against it. */
+#define LIMIT_NONE UINT64_MAX
+
+struct limit {
+	const char *resource; /* as lsipc(1) calls it where it knows it */
+	uint64_t limit, used;
+};
+
+#define LIMITS_MAX 24
+
+/*
+ * The limits of a realm, in `out`, LIMITS_MAX at most; returns how many. What this kernel does not
+ * have is left out.
+ */
+size_t limits_read(const struct realm *realm, struct limit *out);
+
+/* The table RESOURCE LIMIT USED USE%: "unlimited", and "-" for what cannot be said. Pure. */
+void limits_render(const struct limit *limits, size_t n, GString *out);

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "views/openmetrics.h"
+
+#include "views/limits.h"
+#include "base/format.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+struct metrics {
+	struct listing *listing;
+	GPtrArray *segments; /* of struct listing_row: those that have samples */
+	GString *head;       /* the families that are not of segments, which are few */
+};
+
+static void append_family(GString *out, const char *name, const char *type, const char *unit,
+	const char *help)
+{
+	g_string_append_printf(out, "# TYPE %s %s\n", name, type);
+	if (unit)
+		g_string_append_printf(out, "# UNIT %s %s\n", name, unit);
+	g_string_append_printf(out, "# HELP %s %s\n", name, help);
+}
+
+/* The head */
+
+static void add_segments(const struct listing_total *total, void *data)
+{
+	g_string_append_printf(data, "shmtree_segments{kind=\"%s\"} %" PRIu64 "\n", total->label,
+		total->segments);
+}
+
+static void add_size(const struct listing_total *total, void *data)
+{
+	g_string_append_printf(data, "shmtree_size_bytes{kind=\"%s\"} %" PRIu64 "\n", total->label,
+		total->size);
+}
+
+static void add_allocated(const struct listing_total *total, void *data)
+{
+	g_string_append_printf(data, "shmtree_allocated_bytes{kind=\"%s\"} %" PRIu64 "\n",
+		total->label, total->allocated);
+}
+
+static void add_number(GString *out, const char *name, uint64_t value, const char *help)
+{
+	append_family(out, name, "gauge", NULL, help);
+	g_string_append_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void add_totals(GString *out, const struct listing *listing)
+{
+	append_family(out, "shmtree_segments", "gauge", NULL, "Segments of each kind.");
+	listing_each_total(listing, add_segments, out);
+	append_family(out, "shmtree_size_bytes", "gauge", "bytes", "Sum of the sizes of each kind.");
+	listing_each_total(listing, add_size, out);
+	append_family(out, "shmtree_allocated_bytes", "gauge", "bytes",
+		"Sum of the memory and swap allocated to each kind, as far as it is known.");
+	listing_each_total(listing, add_allocated, out);
+	add_number(out, "shmtree_unlisted_kinds", listing_failures(listing),
+		"Kinds whose segments could not be listed and are missing here.");
+}
+
+static void add_limits(GString *out, const struct realm *realm)
+{
+	struct limit limits[LIMITS_MAX];
+	size_t n = limits_read(realm, limits);
+
+	append_family(out, "shmtree_limit", "gauge", NULL,
+		"System limits by the names that lsipc has for them; +Inf: unlimited.");
+	for (size_t i = 0; i < n; i++) {
+		g_string_append_printf(out, "shmtree_limit{resource=\"%s\"} ", limits[i].resource);
+		if (limits[i].limit == LIMIT_NONE)
+			g_string_append(out, "+Inf\n");
+		else
+			g_string_append_printf(out, "%" PRIu64 "\n", limits[i].limit);
+	}
+	append_family(out, "shmtree_limit_used", "gauge", NULL,
+		"How much of each limit is used, where that can be said.");
+	for (size_t i = 0; i < n; i++)
+		if (limits[i].used != LIMIT_NONE)
+			g_string_append_printf(out, "shmtree_limit_used{resource=\"%s\"} %" PRIu64 "\n",
+				limits[i].resource, limits[i].used);
+}
+
+static void add_census(GString *out, const struct census_report *report)
+{
+	append_family(out, "shmtree_census_backend", "gauge", NULL,
+		"Always 1; the label tells how mappings are counted.");
+	g_string_append_printf(out, "shmtree_census_backend{backend=\"%s\"} 1\n", report->backend);
+	append_family(out, "shmtree_census_passes", "counter", NULL, "Passes over all processes.");
+	g_string_append_printf(out, "shmtree_census_passes_total %" PRIu64 "\n", report->passes);
+	append_family(out, "shmtree_census_last_pass_seconds", "gauge", "seconds",
+		"How long the last pass took.");
+	g_string_append_printf(out, "shmtree_census_last_pass_seconds %" PRIu64 ".%09" PRIu64 "\n",
+		report->last_pass_ns / 1000000000, report->last_pass_ns % 1000000000);
+	append_family(out, "shmtree_census_last_pass_timestamp_seconds", "gauge", "seconds",
+		"When the last pass was, since 1970.");
+	g_string_append_printf(out, "shmtree_census_last_pass_timestamp_seconds %" PRId64 "\n",
+		report->last_pass_time);
+	add_number(out, "shmtree_census_address_spaces", report->spaces,
+		"Address spaces that the last pass saw.");
+	add_number(out, "shmtree_census_address_spaces_reread", report->reread,
+		"Of these, those that it read anew.");
+	add_number(out, "shmtree_census_address_spaces_restless", report->restless,
+		"Of these, those that changed all the while.");
+	add_number(out, "shmtree_census_unreadable_processes", report->unreadable,
+		"Processes that the last pass could not read: counts may be too low.");
+	add_number(out, "shmtree_census_blind", report->blind != NULL,
+		"Whether there may be processes that the census cannot see at all.");
+}
+
+/* The families of segments */
+
+struct family {
+	const char *name, *unit, *help;
+	void (*sample)(const struct family *family, const struct listing_row *row, GString *out);
+	size_t offset; /* for sample(): where in the row the number is */
+};
+
+static void begin_sample(const struct family *family, const struct listing_row *row, GString *out)
+{
+	g_string_append_printf(out, "%s{kind=\"%s\",id=", family->name, row->label);
+	render_label(out, row->id);
+	g_string_append(out, ",name=");
+	render_label(out, row->name);
+}
+
+/* What is not known has no sample. */
+static void sample_number(const struct family *family, const struct listing_row *row, GString *out)
+{
+	uint64_t value = *(const uint64_t *)((const char *)row + family->offset);
+
+	if (value == BYTES_UNKNOWN)
+		return;
+	begin_sample(family, row, out);
+	g_string_append_printf(out, "} %" PRIu64 "\n", value);
+}
+
+static void sample_state(const struct family *family, const struct listing_row *row, GString *out)
+{
+	begin_sample(family, row, out);
+	g_string_append_printf(out, ",state=\"%s\"} 1\n", segment_state_name(row->state));
+}
+
+static void sample_owner(const struct family *family, const struct listing_row *row, GString *out)
+{
+	begin_sample(family, row, out);
+	g_string_append_printf(out, ",uid=\"%u\",gid=\"%u\",perms=\"%04o\"} 1\n", row->uid, row->gid,
+		row->mode & 07777u);
+}
+
+/* Zero is never, or a kind of segment that has no such time. */
+static void sample_mtime(const struct family *family, const struct listing_row *row, GString *out)
+{
+	if (row->mtime.tv_sec == 0 && row->mtime.tv_nsec == 0)
+		return;
+	begin_sample(family, row, out);
+	g_string_append(out, "} ");
+	render_time(out, &row->mtime);
+	g_string_append_c(out, '\n');
+}
+
+#define NUMBER(member) sample_number, offsetof(struct listing_row, member)
+
+static const struct family families[] = {
+	{ "shmtree_segment_size_bytes", "bytes", "Size of a segment.", NUMBER(size) },
+	{ "shmtree_segment_allocated_bytes", "bytes", "Memory and swap allocated to it.",
+		NUMBER(allocated) },
+	{ "shmtree_segment_resident_bytes", "bytes", "Bytes of it in memory, where that is known.",
+		NUMBER(resident) },
+	{ "shmtree_segment_swapped_bytes", "bytes", "Bytes of it in swap, where that is known.",
+		NUMBER(swapped) },
+	{ "shmtree_segment_mappings", NULL, "How many times it is mapped, in all address spaces.",
+		NUMBER(usage.mappings) },
+	{ "shmtree_segment_processes", NULL, "Address spaces that map it.", NUMBER(usage.processes) },
+	{ "shmtree_segment_openers", NULL, "Descriptors that refer to it.", NUMBER(usage.openers) },
+	{ "shmtree_segment_state", NULL,
+		"Always 1; the label is mapped, open, idle, or unknown as some process is unreadable.",
+		sample_state },
+	{ "shmtree_segment_owner", NULL, "Always 1; the labels tell owner, group and permissions.",
+		sample_owner },
+	{ "shmtree_segment_mtime_seconds", "seconds", "When it was modified last, since 1970.",
+		sample_mtime },
+};
+
+static guint segment_hash(gconstpointer data)
+{
+	const struct listing_row *row = data;
+
+	return g_str_hash(row->id) ^ g_direct_hash(row->label);
+}
+
+static gboolean segment_equal(gconstpointer a, gconstpointer b)
+{
+	const struct listing_row *one = a, *other = b;
+
+	return one->label == other->label && g_str_equal(one->id, other->id);
+}
+
+/*
+ * An object that is removed and made anew while the directory is read may be listed twice, as two
+ * objects. One series cannot have two samples: the scrape would fail for all.
+ */
+static GPtrArray *distinct_segments(const struct listing *listing)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new(segment_hash, segment_equal);
+	size_t n = listing_segments(listing);
+	GPtrArray *distinct = g_ptr_array_sized_new(n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct listing_row *row = listing_segment(listing, i);
+
+		if (g_hash_table_add(seen, (gpointer)row))
+			g_ptr_array_add(distinct, (gpointer)row);
+	}
+	return distinct;
+}
+
+/* The whole */
+
+struct metrics *metrics_take(const struct realm *realm)
+{
+	struct metrics *metrics = g_new0(struct metrics, 1);
+	struct census_report report = census_report(realm->census);
+
+	metrics->listing = listing_take(realm);
+	metrics->segments = distinct_segments(metrics->listing);
+	metrics->head = g_string_new(NULL);
+	add_totals(metrics->head, metrics->listing);
+	add_limits(metrics->head, realm);
+	add_census(metrics->head, &report);
+	return metrics;
+}
+
+void metrics_free(struct metrics *metrics)
+{
+	g_string_free(metrics->head, TRUE);
+	g_ptr_array_unref(metrics->segments);
+	listing_free(metrics->listing);
+	g_free(metrics);
+}
+
+/* The head, each family with a row for its metadata, and the end. */
+size_t metrics_rows(const struct metrics *metrics)
+{
+	return 1 + G_N_ELEMENTS(families) * (1 + metrics->segments->len) + 1;
+}
+
+size_t metrics_bytes(const struct metrics *metrics)
+{
+	return listing_bytes(metrics->listing) + metrics->segments->len * sizeof(gpointer) +
+		metrics->head->len;
+}
+
+void metrics_render(const struct metrics *metrics, size_t row, GString *out)
+{
+	size_t each = 1 + metrics->segments->len;
+	const struct family *family;
+
+	if (row == 0) {
+		g_string_append_len(out, metrics->head->str, metrics->head->len);
+		return;
+	}
+	if (row == metrics_rows(metrics) - 1) {
+		g_string_append(out, "# EOF\n");
+		return;
+	}
+	family = &families[(row - 1) / each];
+	row = (row - 1) % each;
+	if (row == 0)
+		append_family(out, family->name, "gauge", family->unit, family->help);
+	else
+		family->sample(family, metrics->segments->pdata[row - 1], out);
+}

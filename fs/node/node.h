@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Nodes: what the kernel knows by number.
+ *
+ * Lifetimes
+ *
+ * A node lives as long as the kernel remembers it (`nlookup`, raised by each entry in a reply,
+ * lowered by FORGET) or the daemon uses it (`refs`: open files, requests handed to a worker). The
+ * node number that the kernel gets is the node's address; its generation is the inode number, so
+ * that a file handle kept from an earlier life of that address is refused by the kernel.
+ *
+ * A *segment* node stands for bytes: a POSIX object in the root, or the `data` file of a segment
+ * that has no name. There is one node an inode, whatever names lead to it, and it holds no
+ * descriptor: a name and an identity, some 100 bytes. While the file is open, an `opened` hangs on
+ * it, with a descriptor that reaches the file whatever happens to the name (opened.h).
+ * A name is only a hint: who follows it compares the inode number and says ESTALE when it leads
+ * elsewhere, on which the kernel looks the path up again. It does so once: so that names which
+ * come and go all the time work as on tmpfs, an object that is unlinked through the mount keeps a
+ * descriptor until the kernel forgets it, which is at once if nobody is about to use it. But the
+ * kernel may know it by another name as well, which it has lost outside, and remember that for long,
+ * and so the memory that was to be freed: then it keeps the descriptor for a moment only.
+ *
+ * A *tree* node is a directory, attribute file or link under .shmtree: its entry in the table of
+ * tree.c, its parent and its name. It refers to a segment only by that name. A child keeps its
+ * parent alive by a reference.
+ *
+ * Locks: the table's lock guards the table, every count and every name. It is a leaf: nothing is
+ * called and no reply is sent while it is held.
+ */
+#pragma once
+
+#include "charge.h"
+#include "census/segment.h"
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
+#include <fuse_lowlevel.h>
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct opened;
+struct tree_data;
+struct tree_entry;
+struct node_table;
+
+enum node_type { NODE_ROOT, NODE_SEGMENT, NODE_TREE };
+
+/* A descriptor that the daemon has for itself; charged to whoever made it necessary. */
+struct kept {
+	int fd; /* plus 1; 0: none */
+	uid_t uid;
+};
+
+struct node {
+	uint64_t ino;     /* as stat(1) shows it; key of the table */
+	uint64_t nlookup;
+	char *name;       /* a hint (segment), the name in its directory (tree); owned */
+	uint32_t refs;
+	enum node_type type : 8;
+	bool orphan; /* no longer in the table: its inode number is another segment's */
+	bool aliased; /* an object that was looked up by more than one name */
+	struct kept kept; /* of an object that was unlinked through the mount, O_PATH */
+	union {
+		struct opened *opened; /* segment: while it is open; set under the table's lock */
+		struct node *parent;   /* tree: referenced; NULL for .shmtree itself */
+	};
+	union {
+		const struct tree_entry *entry; /* tree: its place in the table of tree.c */
+		struct tree_data *data; /* segment: of a `data` file (tree/data.h), owned; else NULL */
+	};
+};
+
+/* What is kept is charged to `quota`, which outlives the table. */
+struct node_table *node_table_new(struct quota *quota);
+
+/* Forgets what the kernel has not: the mount is gone. */
+void node_table_free(struct node_table *table);
+
+static inline struct node *node_root(struct node_table *table)
+{
+	return (struct node *)table; /* the first member: see node.c */
+}
+
+/* The node that the kernel means, and the number that it is told. */
+struct node *node_from_id(struct node_table *table, fuse_ino_t id);
+fuse_ino_t node_id(struct node_table *table, const struct node *node);
+
+/*
+ * Find or insert, and count one lookup, which the reply hands to the kernel; node_forget() when
+ * the reply did not arrive. An object's name hint becomes `name`. A data file's `data` is taken
+ * over: by a new node, or in place of what the node had.
+ */
+struct node *node_lookup_object(struct node_table *table, uint64_t ino, const char *name);
+struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct tree_data *data);
+struct node *node_lookup_tree(struct node_table *table, struct node *parent,
+	const struct tree_entry *entry, const char *name);
+
+void node_forget(struct node_table *table, struct node *node, uint64_t nlookup);
+
+/*
+ * Takes a data file's node out of the table, although the kernel still knows it: a new segment has
+ * its inode number, and the next lookup makes a node of that one.
+ */
+void node_orphan(struct node_table *table, struct node *node);
+bool node_is_orphan(struct node_table *table, const struct node *node);
+
+void node_ref(struct node_table *table, struct node *node);
+void node_unref(struct node_table *table, struct node *node);
+
+/* The object of that inode goes by that name now; nothing if the kernel does not know it. */
+void node_renamed(struct node_table *table, uint64_t ino, const char *name);
+
+/*
+ * Keeps the descriptor on the object of that inode, to reach it by once it has no name: false, and
+ * the descriptor stays the caller's, if the kernel does not know the object, or too many are kept for
+ * that user.
+ */
+bool node_keep(struct node_table *table, uint64_t ino, int fd, uid_t uid);
+
+/* Another descriptor of what the node has kept, which is the caller's; -ENOENT if there is nothing. */
+int node_kept(struct node_table *table, const struct node *node);
+
+/* Whether some handle is on it: true from before the open is answered. */
+static inline bool node_is_open(const struct node *node)
+{
+	return node->type == NODE_SEGMENT && g_atomic_pointer_get((struct opened **)&node->opened);
+}
+
+/* A copy of the name, for a segment whose name another thread may change. Caller frees. */
+char *node_dup_name(struct node_table *table, struct node *node);
+
+/* The inode number that a tree node of this place will have, for readdir; another in each process. */
+uint64_t node_tree_ino(const struct node *parent, const char *name);
+
+/* Guards `opened` of every segment node. */
+void node_table_lock(struct node_table *table);
+void node_table_unlock(struct node_table *table);

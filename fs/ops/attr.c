@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/ops.h"
+
+#include "defer.h"
+#include "identity.h"
+#include "node/pin.h"
+#include "node/opened.h"
+#include "reply.h"
+#include "tree/tree.h"
+#include "tree/data.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+static int stat_node(struct fs *fs, struct node *node, struct stat *out)
+{
+	return node->type == NODE_TREE ? tree_stat(fs, node, out) : locate_stat(fs, node, out);
+}
+
+static void getattr_now(struct fs *fs, struct deferred *d)
+{
+	struct stat st;
+	int r = stat_node(fs, d->node, &st);
+
+	if (r < 0)
+		reply_result(d->req, r);
+	else
+		reply_attr(fs, d->req, d->node, &st);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino) };
+
+	(void)fi;
+	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, getattr_now);
+}
+
+/* The time of birth, where it is to be had. */
+static void add_birth(struct fs *fs, struct node *node, struct statx *out)
+{
+	struct statx stx;
+	struct pin pin;
+
+	if (node->type == NODE_TREE || is_data(node) || pin_node(fs, node, &pin) < 0)
+		return;
+	if (statx(pin.fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 && stx.stx_mask & STATX_BTIME) {
+		out->stx_btime = stx.stx_btime;
+		out->stx_mask |= STATX_BTIME;
+	}
+	unpin_node(fs, node, &pin);
+}
+
+static struct statx_timestamp statx_time(struct timespec time)
+{
+	return (struct statx_timestamp){ .tv_sec = time.tv_sec, .tv_nsec = time.tv_nsec };
+}
+
+/*
+ * Asked only for what stat(2) lacks: the time of birth. The kernel takes the rest for the file's
+ * attributes all the same, and decides by them who may open it: they must be those of getattr.
+ */
+static void statx_now(struct fs *fs, struct deferred *d)
+{
+	struct statx stx = { .stx_mask = STATX_BASIC_STATS };
+	struct stat st;
+	int r = stat_node(fs, d->node, &st);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	stx.stx_ino = st.st_ino;
+	stx.stx_mode = st.st_mode;
+	stx.stx_nlink = st.st_nlink;
+	stx.stx_uid = st.st_uid;
+	stx.stx_gid = st.st_gid;
+	stx.stx_size = st.st_size;
+	stx.stx_blocks = st.st_blocks;
+	stx.stx_blksize = st.st_blksize;
+	stx.stx_atime = statx_time(st.st_atim);
+	stx.stx_mtime = statx_time(st.st_mtim);
+	stx.stx_ctime = statx_time(st.st_ctim);
+	add_birth(fs, d->node, &stx);
+	fuse_reply_statx(d->req, 0, &stx, fs->options.attr_timeout);
+}
+
+void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino) };
+
+	(void)flags, (void)mask, (void)fi;
+	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, statx_now);
+}
+
+/* What one setattr request does, as the caller, to one file. */
+struct change {
+	const struct stat *attr;
+	int to_set;
+	const char *path; /* of a descriptor in /proc */
+	int path_fd;
+	int size_fd;      /* the caller's own descriptor for ftruncate(2), or -1 */
+};
+
+static int change_size(const struct change *change)
+{
+	/* A descriptor open for writing stays so, whatever the mode is by now. */
+	int r = change->size_fd >= 0 ? ftruncate(change->size_fd, change->attr->st_size) :
+				       truncate(change->path, change->attr->st_size);
+
+	return r < 0 ? -errno : 0;
+}
+
+static int change_owner(const struct change *change)
+{
+	uid_t uid = change->to_set & FUSE_SET_ATTR_UID ? change->attr->st_uid : (uid_t)-1;
+	gid_t gid = change->to_set & FUSE_SET_ATTR_GID ? change->attr->st_gid : (gid_t)-1;
+
+	return fchownat(change->path_fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static struct timespec time_to_set(const struct change *change, int set, int now, struct timespec time)
+{
+	if (change->to_set & now)
+		time.tv_nsec = UTIME_NOW;
+	else if (!(change->to_set & set))
+		time.tv_nsec = UTIME_OMIT;
+	return time;
+}
+
+static int change_times(const struct change *change)
+{
+	struct timespec times[2] = {
+		time_to_set(change, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, change->attr->st_atim),
+		time_to_set(change, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, change->attr->st_mtim),
+	};
+
+	/* Both to now is what anyone who may write may ask: utimensat(2) knows it by NULL or by this. */
+	return utimensat(AT_FDCWD, change->path, times, 0) < 0 ? -errno : 0;
+}
+
+#define SET_TIMES (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
+#define SETTABLE                                                                                   \
+	(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | SET_TIMES)
+
+static int change_all(const struct change *change)
+{
+	int set = change->to_set, r = 0;
+
+	if (!(set & SETTABLE))
+		return change_owner(change);
+	if (set & FUSE_SET_ATTR_SIZE)
+		r = change_size(change);
+	if (r == 0 && set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		r = change_owner(change);
+	if (r == 0 && set & FUSE_SET_ATTR_MODE)
+		r = chmod(change->path, change->attr->st_mode & 07777) < 0 ? -errno : 0;
+	/* A truncation sets the time by itself, and needs no ownership for it as utimensat() would. */
+	if (r == 0 && set & SET_TIMES && !(set & FUSE_SET_ATTR_SIZE))
+		r = change_times(change);
+	return r;
+}
+
+/*
+ * Nothing to set: the kernel is about to write, through passthrough and with the daemon's
+ * credentials, for a caller whose write clears set-user-ID and set-group-ID whoever owns the file.
+ * A chown(2) to nobody clears exactly those. It is also what a caller's own chown(2) to nobody
+ * looks like, which only the owner may do; but then nobody need have the file open for writing.
+ */
+static bool is_before_write(struct fs *fs, const struct node *node, const struct change *change)
+{
+	bool writers;
+
+	if (change->to_set & SETTABLE || node->type != NODE_SEGMENT)
+		return false;
+	node_table_lock(fs->nodes);
+	writers = node->opened && node->opened->writers > 0;
+	node_table_unlock(fs->nodes);
+	return writers;
+}
+
+static int clear_set_ids(fuse_req_t req, const struct change *change)
+{
+	struct identity id;
+	int r;
+
+	identity_begin_by_descriptor(&id, req, true);
+	r = change_owner(change);
+	identity_end(&id);
+	return r;
+}
+
+static int change_as_caller(fuse_req_t req, const struct change *change)
+{
+	struct identity id;
+	int r;
+
+	identity_begin(&id, req);
+	/* With a chown the kernel sends it whoever the caller is; chown(2) knows by itself. */
+	if (change->to_set & FUSE_SET_ATTR_KILL_SUID &&
+		!(change->to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
+		identity_without_fsetid(&id);
+	/* Set-group-ID is dropped in silence where the caller is not in the group. */
+	if ((change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID) ||
+		has_set_ids(change->path_fd))
+		identity_groups(&id);
+	do
+		r = change_all(change);
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	return r;
+}
+
+static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct change *change)
+{
+	struct fd_path path;
+	struct pin pin;
+	int r = pin_node(fs, node, &pin);
+
+	if (r < 0)
+		return r;
+	path = fd_path(pin.fd);
+	change->path = path.text;
+	change->path_fd = pin.fd;
+	r = is_before_write(fs, node, change) ? clear_set_ids(req, change) : change_as_caller(req, change);
+	unpin_node(fs, node, &pin);
+	return r;
+}
+
+/* Runs where it may wait, for a `data` file; on the serving thread otherwise. */
+static void setattr_now(struct fs *fs, struct deferred *d)
+{
+	struct node *node = d->node;
+	struct change change = { .attr = &d->attr, .to_set = d->to_set, .size_fd = -1 };
+	bool done = false;
+	struct stat st;
+	int r = 0;
+
+	if (d->has_fi && node->type == NODE_SEGMENT)
+		change.size_fd = handle_of(&d->fi)->fd;
+	if (is_data(node)) {
+		r = tree_data_change(fs, d->req, node, change.attr, &change.to_set);
+		done = change.to_set == 0 && d->to_set != 0;
+	}
+	if (r == 0 && !done && is_data(node) && change.size_fd < 0)
+		r = tree_data_may_change(fs, d->req, node);
+	if (r == 0 && !done)
+		r = set_segment(fs, d->req, node, &change);
+	if (r == 0)
+		r = locate_stat(fs, node, &st);
+	if (r < 0)
+		reply_result(d->req, r);
+	else
+		reply_changed(fs, d->req, &st);
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+	struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .attr = *attr,
+		.to_set = to_set };
+
+	if (d.node->type == NODE_TREE) {
+		reply_result(req, to_set & FUSE_SET_ATTR_SIZE ? -EACCES : -EPERM);
+		return;
+	}
+	d.has_fi = fi != NULL;
+	if (fi)
+		d.fi = *fi;
+	defer_if(fs, must_not_wait(fs) || tree_data_waits(d.node), &d, setattr_now);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+
+	(void)ino;
+	if (fstatvfs(fs_of(req)->shm_fd, &st) < 0)
+		reply_result(req, -errno);
+	else
+		fuse_reply_statfs(req, &st);
+}

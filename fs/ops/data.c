@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The data path without passthrough, and the calls that passthrough never serves.
+ *
+ * The daemon never maps a segment: whoever truncates it would have it killed by SIGBUS. It moves
+ * bytes with read and write calls, whose faults are errors.
+ */
+#include "ops/ops.h"
+
+#include "defer.h"
+#include "identity.h"
+#include "node/opened.h"
+#include "reply.h"
+#include "tree/tree.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
+{
+	return node_from_id(fs_of(req)->nodes, ino);
+}
+
+/* One buffer a thread, kept: to allocate a megabyte costs more than to read it. */
+static char *read_buffer(size_t size)
+{
+	static GPrivate buffer = G_PRIVATE_INIT(g_free);
+	static _Thread_local size_t allocated;
+	char *mem = g_private_get(&buffer);
+
+	if (allocated < size) {
+		g_free(mem);
+		mem = g_malloc(size);
+		allocated = size;
+		g_private_set(&buffer, mem);
+	}
+	return mem;
+}
+
+/*
+ * A read into the kernel's page cache has no lock owner. Without passthrough it comes from a private
+ * mapping, or from sendfile(2) and splice(2), which go by that cache whatever was agreed on at
+ * open(2). What it was filled with is taken out again, so that the next one asks again. Not by the
+ * serving thread: the kernel waits for the pages of reads that are still to be answered.
+ */
+static void drop_cached(struct fs *fs, struct deferred *d)
+{
+	fuse_lowlevel_notify_inval_inode(fs->session, node_id(fs->nodes, d->node), 0, 0);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .node = node_of(req, ino) };
+	bool cached = fi->lock_owner == 0;
+	char *mem;
+	ssize_t n;
+
+	if (d.node->type == NODE_TREE) {
+		tree_read(req, size, off, fi);
+		return;
+	}
+	/*
+	 * With passthrough it can only come from readahead(2) or posix_fadvise(2): nothing reads that
+	 * cache, and the object's access time is not to move. Neither call minds the error.
+	 */
+	if (cached && handle_of(fi)->opened->backing_id > 0) {
+		reply_result(req, -EIO);
+		return;
+	}
+	mem = read_buffer(size);
+	n = pread(handle_of(fi)->fd, mem, size, off);
+	/* A worker's reference keeps the node; until the reply its handle does. */
+	if (cached && n > 0)
+		defer_if(fs, true, &d, drop_cached);
+	if (n < 0)
+		reply_result(req, -errno);
+	else
+		reply_buf(req, mem, n);
+}
+
+/* How much of a write fits a segment whose size is fixed; -EPERM if none of it does. */
+static ssize_t within_size(const struct handle *handle, size_t size, off_t off)
+{
+	struct stat st;
+
+	if (!handle->opened->fixed_size)
+		return size;
+	if (fstat(handle->fd, &st) < 0)
+		return -errno;
+	return off < st.st_size ? (ssize_t)MIN(size, (uint64_t)(st.st_size - off)) : -EPERM;
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	struct handle *handle = handle_of(fi);
+	struct identity id;
+	bool append = fi->flags & O_APPEND; /* it can change after open(2) */
+	ssize_t r = append && handle->opened->fixed_size ? -EPERM : within_size(handle, size, off);
+
+	(void)ino;
+	if (r >= 0) {
+		struct iovec vector = { .iov_base = (char *)buf, .iov_len = r };
+
+		identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(handle->fd));
+		/* The end is where it is now, whatever the kernel believed when it chose `off`. */
+		r = pwritev2(handle->fd, &vector, 1, off, append ? RWF_APPEND : 0);
+		if (r < 0)
+			r = -errno;
+		identity_end(&id);
+	}
+	reply_count(req, r);
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	off_t r;
+
+	if (node_of(req, ino)->type == NODE_TREE) {
+		reply_result(req, -EINVAL);
+		return;
+	}
+	r = lseek(handle_of(fi)->fd, off, whence);
+	if (r < 0)
+		reply_result(req, -errno);
+	else
+		fuse_reply_lseek(req, r);
+}
+
+static void fallocate_now(struct fs *fs, struct deferred *d)
+{
+	int r = fallocate(handle_of(&d->fi)->fd, d->mode, d->offset, d->length);
+
+	(void)fs;
+	reply_result(d->req, r < 0 ? -errno : 0);
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+	struct fuse_file_info *fi)
+{
+	struct deferred d = { .req = req, .node = node_of(req, ino), .fi = *fi, .mode = mode,
+		.offset = offset, .length = length };
+
+	if (d.node->type == NODE_TREE)
+		reply_result(req, -EOPNOTSUPP);
+	else if (handle_of(fi)->opened->fixed_size && within_size(handle_of(fi), length, offset) != length)
+		reply_result(req, -EPERM);
+	else
+		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, fallocate_now);
+}
+
+static void copy_now(struct fs *fs, struct deferred *d)
+{
+	ssize_t r = within_size(handle_of(&d->fi_out), d->length, d->offset_out);
+
+	(void)fs;
+	if (r >= 0) {
+		r = copy_file_range(handle_of(&d->fi)->fd, &d->offset, handle_of(&d->fi_out)->fd,
+			&d->offset_out, r, d->flags);
+		if (r < 0)
+			r = -errno;
+	}
+	reply_count(d->req, r);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+	struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+	struct fuse_file_info *fi_out, size_t len, int flags)
+{
+	struct deferred d = { .req = req, .node = node_of(req, ino_in), .fi = *fi_in, .fi_out = *fi_out,
+		.offset = off_in, .offset_out = off_out, .length = len, .flags = flags };
+
+	/* EXDEV: the kernel copies by reading and writing instead. */
+	if (d.node->type == NODE_TREE || node_of(req, ino_out)->type == NODE_TREE)
+		reply_result(req, -EXDEV);
+	else
+		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, copy_now);
+}
+
+/* The inode flags of chattr(1): the kernel has checked who may set them, tmpfs checks again. */
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
+	unsigned flags, const void *in, size_t in_size, size_t out_size)
+{
+	union {
+		int flags;
+		struct fsxattr attr;
+	} value = { 0 };
+	struct node *node = node_of(req, ino);
+	struct identity id;
+	int r, fd;
+
+	(void)arg, (void)flags;
+	if (node->type == NODE_TREE ||
+		(cmd != FS_IOC_GETFLAGS && cmd != FS_IOC_SETFLAGS && cmd != FS_IOC_FSGETXATTR &&
+			cmd != FS_IOC_FSSETXATTR)) {
+		reply_result(req, -ENOTTY);
+		return;
+	}
+	fd = node->type == NODE_ROOT ? fs_of(req)->shm_fd : handle_of(fi)->fd;
+	if (in_size > 0) /* else `in` may be NULL */
+		memcpy(&value, in, MIN(in_size, sizeof value));
+	identity_begin(&id, req);
+	do
+		r = ioctl(fd, cmd, &value) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	if (r < 0)
+		reply_result(req, r);
+	else
+		fuse_reply_ioctl(req, 0, &value, MIN(out_size, sizeof value));
+}

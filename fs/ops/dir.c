@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Listings. The root is read from the tmpfs as it is asked for, with the positions that tmpfs
+ * gives its entries, so that a million objects need no memory here; a directory of the tree is
+ * listed when it is opened.
+ */
+#include "ops/ops.h"
+
+#include "defer.h"
+#include "reply.h"
+#include "tree/tree.h"
+#include "base/util.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* Where .shmtree stands: behind whatever tmpfs lists, at a position that tmpfs does not use. */
+#define TREE_POSITION (INT64_MAX - 1)
+
+/* What the C library keeps for a stream, and for a name beside it. */
+#define STREAM_BYTES (32 * 1024)
+#define NAME_OVERHEAD 16
+
+struct name {
+	uint64_t ino;
+	mode_t type;
+	char *name;
+};
+
+struct listing {
+	GMutex lock; /* one position, maybe many readers */
+	DIR *stream; /* of the root */
+	off_t position;
+	struct dirent *pending; /* read, but did not fit the last reply */
+	GArray *names;          /* of the tree: struct name */
+	uid_t uid;              /* who opened it, and is charged (charge.h) */
+	size_t bytes;           /* about */
+	bool charged;           /* for the bytes too */
+};
+
+/* A reply under construction. */
+struct page {
+	fuse_req_t req;
+	char *buf;
+	size_t size, used;
+};
+
+static bool page_add(struct page *page, const char *name, uint64_t ino, mode_t type, off_t next)
+{
+	struct stat st = { .st_ino = ino, .st_mode = type };
+	size_t n = fuse_add_direntry(page->req, page->buf + page->used, page->size - page->used, name, &st,
+		next);
+
+	if (n > page->size - page->used)
+		return false;
+	page->used += n;
+	return true;
+}
+
+static void clear_name(gpointer p)
+{
+	g_free(((struct name *)p)->name);
+}
+
+static void listing_free(struct fs *fs, struct listing *listing)
+{
+	size_t bytes = listing->bytes;
+
+	if (listing->stream) {
+		closedir(listing->stream);
+		quota_give(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
+	}
+	if (listing->charged)
+		quota_give(fs->quota, listing->uid, QUOTA_BYTES, listing->bytes);
+	quota_give(fs->quota, listing->uid, QUOTA_LISTINGS, 1);
+	if (listing->names)
+		g_array_unref(listing->names);
+	g_mutex_clear(&listing->lock);
+	g_free(listing);
+	memory_freed(bytes);
+}
+
+static int open_root(struct fs *fs, struct listing *listing)
+{
+	auto_fd fd = -1;
+	int r = quota_take(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
+
+	if (r < 0)
+		return r;
+	fd = openat(fs->shm_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	listing->stream = fd < 0 ? NULL : fdopendir(fd);
+	if (!listing->stream) {
+		r = -errno;
+		quota_give(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
+		return r;
+	}
+	steal_fd(&fd);
+	listing->bytes = STREAM_BYTES;
+	return 0;
+}
+
+static void add_name(const char *name, uint64_t ino, mode_t type, void *data)
+{
+	struct name entry = { .ino = ino, .type = type, .name = g_strdup(name) };
+
+	struct listing *listing = data;
+
+	g_array_append_val(listing->names, entry);
+	listing->bytes += sizeof entry + strlen(name) + NAME_OVERHEAD;
+}
+
+static int open_tree(struct fs *fs, struct node *node, struct listing *listing)
+{
+	listing->names = g_array_new(FALSE, FALSE, sizeof(struct name));
+	g_array_set_clear_func(listing->names, clear_name);
+	add_name(".", node->ino, S_IFDIR, listing);
+	add_name("..", node->parent ? node->parent->ino : FUSE_ROOT_ID, S_IFDIR, listing);
+	return tree_each_name(fs, node, add_name, listing);
+}
+
+static void opendir_now(struct fs *fs, struct deferred *d)
+{
+	struct listing *listing;
+	uid_t uid = fuse_req_ctx(d->req)->uid;
+	int r = quota_take(fs->quota, uid, QUOTA_LISTINGS, 1);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	listing = g_new0(struct listing, 1);
+	listing->uid = uid;
+	g_mutex_init(&listing->lock);
+	r = d->node->type == NODE_ROOT ? open_root(fs, listing) : open_tree(fs, d->node, listing);
+	if (r == 0) {
+		r = quota_take(fs->quota, uid, QUOTA_BYTES, listing->bytes);
+		listing->charged = r == 0;
+	}
+	if (r < 0) {
+		listing_free(fs, listing);
+		reply_result(d->req, r == -ENOENT ? -ESTALE : r);
+		return;
+	}
+	d->fi.fh = (uintptr_t)listing;
+	if (fuse_reply_open(d->req, &d->fi) < 0)
+		listing_free(fs, listing);
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
+
+	defer_if(fs, tree_waits(d.node), &d, opendir_now);
+}
+
+static bool is_object(struct fs *fs, const struct dirent *entry)
+{
+	struct stat st;
+
+	if (strcmp(entry->d_name, TREE_NAME) == 0)
+		return false;
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_REG;
+	return fstatat(fs->shm_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool add_entry(struct fs *fs, struct page *page, const struct dirent *entry)
+{
+	if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+		return page_add(page, entry->d_name, FUSE_ROOT_ID, S_IFDIR, entry->d_off);
+	return !is_object(fs, entry) ||
+		page_add(page, entry->d_name, entry->d_ino, S_IFREG, entry->d_off);
+}
+
+/* Fills the page from the stream's position on, which follows what was added. */
+static int fill_from_root(struct fs *fs, struct listing *listing, struct page *page, off_t off)
+{
+	struct dirent *entry;
+
+	if (off == TREE_POSITION)
+		return 0;
+	if (off != listing->position) {
+		if (off == 0)
+			rewinddir(listing->stream); /* and sees what has come since */
+		else
+			seekdir(listing->stream, off);
+		listing->pending = NULL;
+		listing->position = off;
+	}
+	for (;;) {
+		errno = 0;
+		entry = listing->pending ? listing->pending : readdir(listing->stream);
+		if (!entry)
+			break;
+		listing->pending = entry;
+		if (!add_entry(fs, page, entry))
+			return 0;
+		listing->pending = NULL;
+		listing->position = entry->d_off;
+	}
+	if (errno != 0)
+		return page->used > 0 ? 0 : -errno;
+	page_add(page, TREE_NAME, node_tree_ino(NULL, TREE_NAME), S_IFDIR, TREE_POSITION);
+	return 0;
+}
+
+static void fill_from_tree(const struct listing *listing, struct page *page, off_t off)
+{
+	for (uint64_t i = MAX(off, 0); i < listing->names->len; i++) {
+		const struct name *name = &g_array_index(listing->names, struct name, i);
+
+		if (!page_add(page, name->name, name->ino, name->type, i + 1))
+			return;
+	}
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
+	g_autofree char *buf = g_malloc(size);
+	struct page page = { .req = req, .buf = buf, .size = size };
+	int r = 0;
+
+	(void)ino;
+	g_mutex_lock(&listing->lock);
+	if (listing->stream)
+		r = fill_from_root(fs_of(req), listing, &page, off);
+	else
+		fill_from_tree(listing, &page, off);
+	g_mutex_unlock(&listing->lock);
+	if (r < 0)
+		reply_result(req, r);
+	else
+		reply_buf(req, buf, page.used);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	listing_free(fs_of(req), (struct listing *)(uintptr_t)fi->fh);
+	reply_result(req, 0);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/ops.h"
+
+#include "defer.h"
+#include "identity.h"
+#include "node/pin.h"
+#include "node/opened.h"
+#include "reply.h"
+#include "tree/tree.h"
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
+{
+	return node_from_id(fs_of(req)->nodes, ino);
+}
+
+static bool in_root(fuse_req_t req, fuse_ino_t parent)
+{
+	return node_of(req, parent)->type == NODE_ROOT;
+}
+
+/* 0 where an object may have this name, in this directory. */
+static int may_name(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	return in_root(req, parent) && strcmp(name, TREE_NAME) != 0 ? 0 : -EPERM;
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct node *parent = node_of(req, parent_id);
+	struct stat st;
+	int r;
+
+	if (parent->type != NODE_ROOT || strcmp(name, TREE_NAME) == 0) {
+		tree_lookup(fs, req, parent->type == NODE_ROOT ? NULL : parent, name);
+		return;
+	}
+	r = locate_name(fs, name, &st);
+	if (r < 0)
+		reply_result(req, r);
+	else
+		reply_entry(fs, req, node_lookup_object(fs->nodes, st.st_ino, name), &st);
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	node_forget(fs_of(req)->nodes, node_of(req, ino), nlookup);
+	fuse_reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		node_forget(fs_of(req)->nodes, node_of(req, forgets[i].ino), forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs *fs = fs_of(req);
+	struct identity id;
+	struct stat st;
+	int r = S_ISREG(mode) ? may_name(req, parent, name) : -EPERM;
+
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	identity_begin(&id, req);
+	identity_umask(fuse_req_ctx(req)->umask);
+	if (mode & S_ISGID)
+		identity_groups(&id);
+	do
+		r = mknodat(fs->shm_fd, name, mode, rdev) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	if (r == 0)
+		r = locate_name(fs, name, &st);
+	if (r < 0)
+		reply_result(req, r);
+	else
+		reply_entry(fs, req, node_lookup_object(fs->nodes, st.st_ino, name), &st);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	if (in_root(req, parent))
+		reply_result(req, -EPERM);
+	else
+		tree_mkdir(fs_of(req), req, node_of(req, parent), name, mode);
+}
+
+void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+	(void)link, (void)parent, (void)name;
+	reply_result(req, -EPERM);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct node *node = node_of(req, ino);
+	struct identity id;
+	struct stat st;
+	struct pin pin;
+	int r = may_name(req, parent, name);
+
+	if (r == 0 && (node->type != NODE_SEGMENT || node->data))
+		r = -EPERM;
+	if (r == 0)
+		r = pin_node(fs, node, &pin);
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	identity_begin(&id, req);
+	do
+		r = linkat(AT_FDCWD, fd_path(pin.fd).text, fs->shm_fd, name, AT_SYMLINK_FOLLOW) < 0 ?
+			-errno :
+			0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	if (r == 0 && fstat(pin.fd, &st) < 0)
+		r = -errno;
+	unpin_node(fs, node, &pin);
+	if (r < 0)
+		reply_result(req, r);
+	else
+		reply_entry(fs, req, node_lookup_object(fs->nodes, st.st_ino, name), &st);
+}
+
+/* Before a name goes: a descriptor of its object. What is not an object is not there. */
+static int hold_object(struct fs *fs, const char *name)
+{
+	auto_fd fd = openat(fs->shm_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -ENOENT;
+	return steal_fd(&fd);
+}
+
+/* After it has gone: who is about to use the object, and has looked it up, can. */
+static void keep_object(struct fs *fs, fuse_req_t req, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_nlink > 0 ||
+		!node_keep(fs->nodes, st.st_ino, fd, fuse_req_ctx(req)->uid))
+		close(fd);
+}
+
+static void unlink_now(struct fs *fs, struct deferred *d)
+{
+	struct identity id;
+	int r, fd = hold_object(fs, d->name);
+
+	if (fd < 0) {
+		reply_result(d->req, fd);
+		return;
+	}
+	identity_begin(&id, d->req);
+	do
+		r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	keep_object(fs, d->req, fd);
+	reply_result(d->req, r);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req };
+	int r = may_name(req, parent, name);
+
+	if (r == 0 && g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
+		r = -ENAMETOOLONG;
+	if (r < 0)
+		reply_result(req, r);
+	else
+		defer_if(fs, must_not_wait(fs), &d, unlink_now);
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	if (in_root(req, parent))
+		reply_result(req, strcmp(name, TREE_NAME) == 0 ? -EPERM : -ENOTDIR);
+	else
+		tree_rmdir(fs_of(req), req, node_of(req, parent), name);
+}
+
+/* A node follows its object to the new name; the object replaced keeps a name that is stale. */
+static void follow_rename(struct fs *fs, const char *name)
+{
+	struct stat st;
+
+	if (locate_name(fs, name, &st) == 0)
+		node_renamed(fs->nodes, st.st_ino, name);
+}
+
+static void rename_now(struct fs *fs, struct deferred *d)
+{
+	struct identity id;
+	int r, replaced = hold_object(fs, d->new_name);
+
+	identity_begin(&id, d->req);
+	do
+		r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ? -errno : 0;
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	if (replaced >= 0)
+		keep_object(fs, d->req, replaced);
+	if (r == 0) {
+		follow_rename(fs, d->new_name);
+		if (d->flags & RENAME_EXCHANGE)
+			follow_rename(fs, d->name);
+	}
+	reply_result(d->req, r);
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	const char *newname, unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req, .flags = flags };
+	struct stat st = { .st_mode = S_IFREG }; /* what is to be replaced */
+	int r = may_name(req, parent, name);
+
+	if (r == 0)
+		r = may_name(req, newparent, newname);
+	if (r == 0 && flags & RENAME_WHITEOUT)
+		r = -EPERM; /* it would leave a device node: nothing but objects here */
+	if (r == 0 && (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name ||
+			      g_strlcpy(d.new_name, newname, sizeof d.new_name) >= sizeof d.new_name))
+		r = -ENAMETOOLONG;
+	/* What is in the directory but not an object is not shown, and not to be replaced. */
+	if (r == 0 && fstatat(fs->shm_fd, newname, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+		r = -EEXIST;
+	if (r < 0)
+		reply_result(req, r);
+	else
+		defer_if(fs, must_not_wait(fs), &d, rename_now);
+}
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	tree_readlink(fs_of(req), req, node_of(req, ino));
+}

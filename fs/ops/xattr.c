@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Extended attributes and, as such, ACLs: those of the object, whatever the kernel's tmpfs allows. */
+#include "ops/ops.h"
+
+#include "caller/caller.h"
+#include "identity.h"
+#include "node/opened.h"
+#include "reply.h"
+#include "tree/tree.h"
+#include "tree/data.h"
+
+#include <string.h>
+#include <sys/xattr.h>
+
+/* Only what is a file of the tmpfs has any. */
+static int pin_for_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node, struct pin *pin)
+{
+	struct fs *fs = fs_of(req);
+
+	*node = node_from_id(fs->nodes, ino);
+	if ((*node)->type == NODE_TREE || (is_data(*node) && !(*node)->data->has_xattrs))
+		return -EOPNOTSUPP;
+	return pin_node(fs, *node, pin);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+	int flags)
+{
+	struct identity id;
+	struct node *node;
+	struct pin pin;
+	int r = pin_for_xattr(req, ino, &node, &pin);
+
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	identity_begin(&id, req);
+	identity_groups(&id); /* an ACL drops set-group-ID where the caller is not in the group */
+	r = setxattr(fd_path(pin.fd).text, name, value, size, flags) < 0 ? -errno : 0;
+	identity_end(&id);
+	unpin_node(fs_of(req), node, &pin);
+	reply_result(req, r);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct identity id;
+	struct node *node;
+	struct pin pin;
+	int r = pin_for_xattr(req, ino, &node, &pin);
+
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	identity_begin(&id, req);
+	identity_groups(&id); /* and so does an ACL that goes */
+	r = removexattr(fd_path(pin.fd).text, name) < 0 ? -errno : 0;
+	identity_end(&id);
+	unpin_node(fs_of(req), node, &pin);
+	reply_result(req, r);
+}
+
+/* A size of 0 asks how much there is. */
+static void reply_value(fuse_req_t req, const char *value, ssize_t length, size_t size)
+{
+	if (length < 0)
+		reply_result(req, length);
+	else if (size == 0)
+		fuse_reply_xattr(req, length);
+	else
+		reply_buf(req, value, length);
+}
+
+/* Before a truncation the kernel asks for security.capability: by the descriptor it is half as long. */
+static ssize_t get_value(const struct pin *pin, const char *name, char *value, size_t size)
+{
+	ssize_t length = pin->opened ? fgetxattr(pin->fd, name, value, size) :
+				       getxattr(fd_path(pin->fd).text, name, value, size);
+
+	return length < 0 ? -errno : length;
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	g_autofree char *value = g_malloc(MAX(size, 1));
+	struct node *node;
+	struct pin pin;
+	ssize_t length = pin_for_xattr(req, ino, &node, &pin);
+
+	/* The kernel asks for ACLs to decide access, and takes any other error for its decision. */
+	if (length == -EOPNOTSUPP)
+		length = -ENODATA;
+	if (length == 0) {
+		length = get_value(&pin, name, value, size);
+		unpin_node(fs_of(req), node, &pin);
+	}
+	reply_value(req, value, length, size);
+}
+
+/* Names under trusted. are for the privileged alone: the daemon is, its caller may not be. */
+static bool has_trusted(const char *names, ssize_t length)
+{
+	for (ssize_t at = 0; at < length; at += strlen(names + at) + 1)
+		if (g_str_has_prefix(names + at, "trusted."))
+			return true;
+	return false;
+}
+
+static ssize_t list_as_caller(fuse_req_t req, int fd, char *names, size_t size)
+{
+	const struct caller caller = identity_caller(req);
+	struct caller_worn worn;
+	ssize_t length = caller_wear(&caller, &worn);
+
+	if (length < 0)
+		return length;
+	length = listxattr(fd_path(fd).text, names, size);
+	if (length < 0)
+		length = -errno;
+	caller_shed(&worn);
+	return length;
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	g_autofree char *names = g_malloc(XATTR_LIST_MAX);
+	struct node *node;
+	struct pin pin;
+	ssize_t length = pin_for_xattr(req, ino, &node, &pin);
+
+	if (length == 0) {
+		length = listxattr(fd_path(pin.fd).text, names, XATTR_LIST_MAX);
+		if (length < 0)
+			length = -errno;
+		if (has_trusted(names, length))
+			length = list_as_caller(req, pin.fd, names, XATTR_LIST_MAX);
+		unpin_node(fs_of(req), node, &pin);
+	}
+	if (size > 0 && length > (ssize_t)size)
+		length = -ERANGE;
+	reply_value(req, names, length, size);
+}

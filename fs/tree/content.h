@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an open metadata file says: fixed when it was opened, whatever is read how often.
+ *
+ * Either a text, or rows that are rendered when they are read, from a snapshot in a form more
+ * compact than the text: a listing of 100,000 segments is read in pieces and never whole in memory.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct content_rows {
+	size_t n;
+	void (*render)(const void *data, size_t row, GString *out); /* the same each time */
+	void *data;
+	size_t bytes; /* that `data` takes */
+	GDestroyNotify free;
+};
+
+struct content {
+	GString *text;            /* the whole, or the piece rendered last */
+	struct content_rows rows; /* n > 0: `text` is a piece of these */
+	GMutex lock;              /* readers of one open file may be many */
+	GArray *starts;           /* of goffset: where each piece begins, as far as rendered */
+	uid_t uid;                /* who opened it, and is charged for it (charge.h) */
+	gsize piece;              /* which piece `text` is; G_MAXSIZE: none yet */
+};
+
+struct content *content_new(void);
+void content_free(struct content *content);
+
+/* Memory that it takes while it is open, about. The same from when it is made on. */
+size_t content_bytes(const struct content *content);
+
+/* Copies up to `size` bytes from `offset` on; returns how many, 0 at the end. */
+ssize_t content_read(struct content *content, char *buf, size_t size, off_t offset);

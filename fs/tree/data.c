@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tree/data.h"
+
+#include "identity.h"
+#include "tree/tree.h"
+
+#include <fcntl.h>
+
+static struct tree_data *data_copy(struct fs *fs, struct node *node)
+{
+	struct tree_data *copy;
+
+	node_table_lock(fs->nodes);
+	copy = g_memdup2(node->data, sizeof *copy);
+	node_table_unlock(fs->nodes);
+	return copy;
+}
+
+bool tree_data_waits(const struct node *node)
+{
+	return is_data(node) && (node->data->kind->needs != 0 || *node->data->namespace);
+}
+
+static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)
+{
+	*out = (struct stat){
+		.st_ino = ino,
+		.st_mode = S_IFREG | (item->mode & 0777),
+		.st_nlink = 1,
+		.st_uid = item->uid,
+		.st_gid = item->gid,
+		.st_size = item->size,
+		.st_blocks = item->allocated == BYTES_UNKNOWN ? 0 : item->allocated / 512,
+		.st_blksize = 4096,
+		.st_atim = item->atime,
+		.st_mtim = item->mtime,
+		.st_ctim = item->ctime,
+	};
+}
+
+/* What st_blocks shows, where it takes a question of its own. */
+static void fill_blocks(const struct realm *realm, struct item *item)
+{
+	if (item->allocated == BYTES_UNKNOWN && item->kind->residency)
+		item->kind->residency(realm, item);
+}
+
+struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct item *item,
+	struct stat *st)
+{
+	struct tree_data *data = g_new0(struct tree_data, 1);
+	uint64_t ino = census_mount_ino(fs->census, &item->key);
+	struct tree_visit visit;
+
+	data->kind = item->kind;
+	g_strlcpy(data->namespace, namespace, sizeof data->namespace);
+	data->has_xattrs = item->key.class == SEGMENT_FILE;
+	data->item = *item;
+	if (tree_enter(fs, namespace, 0, &visit) == 0) {
+		fill_blocks(&visit.realm, &data->item);
+		tree_leave(fs, &visit);
+	}
+	fill_stat(ino, &data->item, st);
+	return node_lookup_data(fs->nodes, ino, data);
+}
+
+int tree_data_open(struct fs *fs, struct node *node, struct pin *out)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct tree_visit visit;
+	struct item_file file;
+	int r = tree_enter(fs, data->namespace, data->kind->needs, &visit);
+
+	if (r < 0)
+		return r;
+	r = data->kind->open ? data->kind->open(&visit.realm, &data->item, &file) : -EPERM;
+	tree_leave(fs, &visit);
+	if (r < 0)
+		return r;
+	out->fd = file.fd;
+	out->generation = file.generation;
+	/* As it was when the kind opened it: else it would have been -ESTALE. */
+	out->owner = (struct ownership){ data->item.mode, data->item.uid, data->item.gid };
+	out->direct = !file.passthrough;
+	out->fixed_size = data->item.fixed_size;
+	return 0;
+}
+
+/* Opens the segment once more, to see whether it still is the one that the node has open. */
+static int check_joined(struct fs *fs, struct node *node, const struct pin *pin,
+	struct ownership *owner)
+{
+	struct pin now;
+	int r = tree_data_open(fs, node, &now);
+
+	if (r < 0)
+		return r;
+	close(now.fd);
+	*owner = now.owner;
+	if (now.generation == pin->generation)
+		return 0;
+	node_orphan(fs->nodes, node);
+	return -ESTALE;
+}
+
+int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct pin *pin,
+	int flags)
+{
+	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
+	int r;
+
+	if (!pin->opened)
+		owner = pin->owner;
+
+	if (data->item.fixed_size && flags & O_TRUNC)
+		return -EPERM;
+	/* What the kernel believes of the owner may be older than what the segment says by now. */
+	if (pin->opened && data->item.stamp != pin->generation) {
+		r = check_joined(fs, node, pin, &owner);
+		if (r < 0)
+			return r;
+	}
+	/* The fourth access mode, for ioctl(2) alone, wants both as well. */
+	return identity_permits(req, &owner,
+		       (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE]) ?
+		0 : -EACCES;
+}
+
+int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
+
+	return identity_permits(req, &owner, W_OK) ? 0 : -EACCES;
+}
+
+/*
+ * What the kernel is told from now on; nothing if the ID means something else by now. `blocks`:
+ * what st_blocks shows as well.
+ */
+static int refresh(struct fs *fs, struct node *node, struct tree_data *data, bool blocks)
+{
+	g_autofree struct item *item = NULL;
+	struct tree_visit visit;
+	int r = tree_enter(fs, data->namespace, data->kind->needs, &visit);
+
+	if (r < 0)
+		return r;
+	r = data->kind->stat(&visit.realm, data->item.id, &item);
+	if (r == 0 && blocks)
+		fill_blocks(&visit.realm, item);
+	tree_leave(fs, &visit);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	if (!item_same(item, &data->item))
+		return -ESTALE;
+	data->item = *item;
+	node_table_lock(fs->nodes);
+	if (item_same(item, &node->data->item))
+		node->data->item = *item;
+	node_table_unlock(fs->nodes);
+	return 0;
+}
+
+/* What the open file itself tells: as good as the kind's answer, cheaper, and true of a dead one. */
+static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
+{
+	struct stat st;
+	struct pin pin;
+	int r = pin_node(fs, node, &pin);
+
+	if (r < 0)
+		return r;
+	r = fstat(pin.fd, &st) < 0 ? -errno : 0;
+	unpin_node(fs, node, &pin);
+	if (r < 0)
+		return r;
+	out->st_size = st.st_size;
+	out->st_blocks = st.st_blocks;
+	return 0;
+}
+
+/* An open file lives on when its ID has gone. Who owns it is then what the kind said last. */
+int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
+{
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	bool open = node_is_open(node);
+	int r = node_is_orphan(fs->nodes, node) ? -ESTALE : refresh(fs, node, data, !open);
+
+	if (r < 0 && !open)
+		return r;
+	fill_stat(node->ino, &data->item, out);
+	if (r < 0)
+		out->st_nlink = 0;
+	return open ? stat_open_file(fs, node, out) : 0;
+}
+
+int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
+	int *to_set)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	const struct caller caller = { .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
+	g_autofree struct tree_data *data = data_copy(fs, node);
+	struct item_change change = { .mode = attr->st_mode & 07777, .uid = attr->st_uid,
+		.gid = attr->st_gid };
+	struct tree_visit visit;
+	struct identity id;
+	int r;
+
+	if (*to_set & FUSE_SET_ATTR_SIZE && data->item.fixed_size)
+		return -EPERM;
+	change.mask = (*to_set & FUSE_SET_ATTR_MODE ? CHANGE_MODE : 0) |
+		(*to_set & FUSE_SET_ATTR_UID ? CHANGE_UID : 0) |
+		(*to_set & FUSE_SET_ATTR_GID ? CHANGE_GID : 0);
+	*to_set &= ~(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID);
+	if (change.mask == 0)
+		return 0;
+	if (!data->kind->change)
+		return -EPERM;
+	r = tree_enter(fs, data->namespace, 0, &visit);
+	if (r < 0)
+		return r;
+	identity_begin(&id, req);
+	do
+		r = data->kind->change(&visit.realm, data->item.id, &change, &caller);
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	tree_leave(fs, &visit);
+	return r;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The `data` files: bytes of segments that have no name in the root. To the kernel they are files
+ * like the objects; only how the file is found, and who owns it, is the kind's business.
+ */
+#pragma once
+
+#include "kinds/kind.h"
+#include "node/opened.h"
+
+/* What a node remembers of its segment. All but `item` is constant. */
+struct tree_data {
+	const struct kind *kind;
+	char namespace[32]; /* whose realm it is in: tree_namespace() */
+	bool has_xattrs; /* a file of a tmpfs, not of the kernel's own mounts */
+	/*
+	 * As the kernel was last told: permissions are checked against this. Under the node table's
+	 * lock; key and stamp stay the same.
+	 */
+	struct item item;
+};
+
+static inline bool is_data(const struct node *node)
+{
+	return node->type == NODE_SEGMENT && node->data;
+}
+
+static inline uint64_t tree_data_stamp(const struct tree_data *data)
+{
+	return data->item.stamp;
+}
+
+/* The node table's lock is held. */
+static inline void tree_data_update(struct tree_data *data, const struct tree_data *newer)
+{
+	data->item = newer->item;
+}
+
+static inline void tree_data_free(struct tree_data *data)
+{
+	g_free(data);
+}
+
+/* Whether a request on this node may have to wait for other processes. */
+bool tree_data_waits(const struct node *node);
+
+/* A node for the item's bytes, with one lookup counted, and what stat(1) shows of it. */
+struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct item *item,
+	struct stat *st);
+
+int tree_data_open(struct fs *fs, struct node *node, struct pin *out);
+
+/*
+ * Whether an open(2) may go on with this pin: 0, or a negative errno.
+ *
+ * The kernel has checked the permission on what it knew of the inode number. The stamp of a System V
+ * segment does not tell for sure that the pin's is the segment that it knew: then the permission is
+ * checked again on the very segment that was opened; and an open(2) that joins others which have
+ * the node open is -ESTALE if theirs is another one by now, whose next lookup then gets a node of
+ * its own.
+ */
+int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct pin *pin,
+	int flags);
+int tree_data_stat(struct fs *fs, struct node *node, struct stat *out);
+
+/*
+ * Does that part of a setattr which the kind must do (owner, mode) or forbids (size), and takes it
+ * off `to_set`.
+ */
+int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
+	int *to_set);
+
+/*
+ * Whether the caller may change the bytes or times of a `data` file by its path. The file behind it
+ * may be less strict than the segment is (a memfd is 0777): its own word is not enough.
+ */
+int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Creation and removal of items, by mkdir and rmdir of their directories. */
+#include "defer.h"
+#include "identity.h"
+#include "reply.h"
+#include "tree/tree-entry.h"
+
+#include <string.h>
+
+static int create_item(struct fs *fs, struct deferred *d, struct item **out)
+{
+	const struct kind *kind = d->node->entry->kind;
+	const struct caller caller = identity_caller(d->req);
+	mode_t mode = d->mode & ~fuse_req_ctx(d->req)->umask & 0777;
+	struct tree_visit visit;
+	struct identity id;
+	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);
+
+	if (r < 0)
+		return r;
+	identity_begin(&id, d->req);
+	do
+		r = kind->create(&visit.realm, d->name, mode, &caller, out);
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	tree_leave(fs, &visit);
+	return r;
+}
+
+static int remove_item(struct fs *fs, struct deferred *d)
+{
+	const struct kind *kind = d->node->entry->kind;
+	const struct caller caller = identity_caller(d->req);
+	struct tree_visit visit;
+	struct identity id;
+	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);
+
+	if (r < 0)
+		return r;
+	identity_begin(&id, d->req);
+	do
+		r = kind->remove(&visit.realm, d->name, &caller);
+	while (identity_retry(&id, r));
+	identity_end(&id);
+	tree_leave(fs, &visit);
+	return r;
+}
+
+/*
+ * The item gets a directory of its own ID, not of the name that mkdir(2) was given: KEY:SIZE is
+ * answered with an entry that the next lookup does not find.
+ */
+static void mkdir_now(struct fs *fs, struct deferred *d)
+{
+	const struct tree_entry *entry = &tree_entries(d->node->entry->kind)->item;
+	g_autofree struct item *item = NULL;
+	int r = create_item(fs, d, &item);
+
+	if (r < 0)
+		reply_result(d->req, r);
+	else
+		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, entry, d->name), item);
+}
+
+static void rmdir_now(struct fs *fs, struct deferred *d)
+{
+	reply_result(d->req, remove_item(fs, d));
+}
+
+void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode)
+{
+	struct deferred d = { .req = req, .node = parent, .mode = mode };
+
+	if (parent->entry->type != TREE_KIND || !parent->entry->kind->create)
+		reply_result(req, -EPERM);
+	else if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
+		reply_result(req, -ENAMETOOLONG);
+	else
+		defer_if(fs, tree_waits(parent), &d, mkdir_now);
+}
+
+void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
+{
+	struct deferred d = { .req = req, .node = parent };
+
+	if (parent->entry->type != TREE_KIND || !parent->entry->kind->remove)
+		reply_result(req, -EPERM);
+	else if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
+		reply_result(req, -ENAMETOOLONG);
+	else
+		defer_if(fs, true, &d, rmdir_now); /* it may free many pages */
+}

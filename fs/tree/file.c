@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The metadata files: made when opened, on a worker where that may wait, and then only read. */
+#include "tree/tree.h"
+
+#include "defer.h"
+#include "identity.h"
+#include "reply.h"
+
+#include <fcntl.h>
+
+static unsigned needs_of(const struct node *node, const struct attribute *attribute)
+{
+	if (node->entry->type == TREE_FILE)
+		return node->entry->needs;
+	return node->entry->kind->needs | (attribute ? attribute->needs : 0);
+}
+
+/* An attribute's needs are the same for every item; which one it is, only the item knows. */
+static const struct attribute *attribute_of(const struct node *node)
+{
+	if (node->entry->type != TREE_ATTRIBUTE)
+		return NULL;
+	for (const struct attribute *const *table = node->entry->kind->attributes; *table; table++)
+		for (const struct attribute *a = *table; a->name; a++)
+			if (g_str_equal(a->name, node->name))
+				return a;
+	return NULL;
+}
+
+static int show_attribute(const struct node *node, struct view view,
+	const struct attribute *attribute, struct content *out)
+{
+	g_autofree struct item *item = NULL;
+	int r = node->entry->kind->stat(view.realm, node->parent->name, &item);
+
+	if (r < 0)
+		return r;
+	if (item_attribute(item, attribute->name) != attribute)
+		return -ENOENT;
+	view.item = item;
+	return attribute->show(&view, attribute, out->text);
+}
+
+static int make(struct fs *fs, struct deferred *d, struct content *out)
+{
+	const struct attribute *attribute = attribute_of(d->node);
+	unsigned needs = d->held ? 0 : needs_of(d->node, attribute);
+	struct tree_visit visit;
+	struct view view = { .realm = &visit.realm, .caller = identity_caller(d->req) };
+	int r = tree_enter(fs, tree_namespace(d->node), needs, &visit);
+
+	if (r < 0)
+		return r;
+	r = attribute ? show_attribute(d->node, view, attribute, out) :
+			d->node->entry->show(fs, &view, out);
+	tree_leave(fs, &visit);
+	return r;
+}
+
+static void free_charged(struct fs *fs, struct content *content)
+{
+	quota_give(fs->quota, content->uid, QUOTA_BYTES, content_bytes(content));
+	quota_give(fs->quota, content->uid, QUOTA_LISTINGS, 1);
+	content_free(content);
+}
+
+/* The user has been charged for one listing; for its bytes as soon as they are known. */
+static int make_charged(struct fs *fs, struct deferred *d, uid_t uid, struct content **out)
+{
+	struct content *content = content_new();
+	int r = make(fs, d, content);
+
+	content->uid = uid;
+	if (r == 0)
+		r = quota_take(fs->quota, uid, QUOTA_BYTES, content_bytes(content));
+	if (r == 0) {
+		*out = content;
+		return 0;
+	}
+	quota_give(fs->quota, uid, QUOTA_LISTINGS, 1);
+	content_free(content);
+	return r;
+}
+
+static void open_now(struct fs *fs, struct deferred *d)
+{
+	uid_t uid = fuse_req_ctx(d->req)->uid;
+	struct content *content = NULL;
+	int r = quota_take(fs->quota, uid, QUOTA_LISTINGS, 1);
+
+	if (r == 0)
+		r = make_charged(fs, d, uid, &content);
+	if (d->held)
+		census_release(fs->census);
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	d->fi.fh = (uintptr_t)content;
+	d->fi.direct_io = true; /* its size is 0 to stat(2) */
+	d->fi.noflush = true;
+	if (fuse_reply_open(d->req, &d->fi) < 0)
+		free_charged(fs, content);
+}
+
+static bool is_slow(const struct node *node)
+{
+	const struct attribute *attribute = attribute_of(node);
+
+	return node->entry->type == TREE_FILE || tree_waits(node) ||
+		(attribute && (attribute->needs || attribute->slow));
+}
+
+/*
+ * A count is often asked for again when nothing has changed since, which takes but a look: then it is
+ * answered where it was asked, and costs no more than a file that needs no census.
+ */
+static bool hold_at_once(struct fs *fs, const struct node *node)
+{
+	const struct attribute *attribute = attribute_of(node);
+
+	return attribute && attribute->form == FORM_NUMBER && !attribute->slow && !tree_waits(node) &&
+		attribute->needs && census_hold_at_once(fs->census, attribute->needs);
+}
+
+void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+	struct deferred d = { .req = req, .node = node, .fi = *fi };
+
+	if (node->entry->type != TREE_FILE && node->entry->type != TREE_ATTRIBUTE) {
+		reply_result(req, -EISDIR);
+	} else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
+		reply_result(req, -EACCES);
+	} else {
+		d.held = hold_at_once(fs, node);
+		defer_if(fs, !d.held && is_slow(node), &d, open_now);
+	}
+}
+
+void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct content *content = (struct content *)(uintptr_t)fi->fh;
+	g_autofree char *buf = g_malloc(size);
+
+	reply_buf(req, buf, content_read(content, buf, size, off));
+}
+
+void tree_release(struct fs *fs, struct fuse_file_info *fi)
+{
+	free_charged(fs, (struct content *)(uintptr_t)fi->fh);
+}

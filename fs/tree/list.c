@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is in the directories of the tree. */
+#include "kinds/realms.h"
+#include "tree/tree-entry.h"
+
+struct lister {
+	const struct node *node;
+	tree_name_visitor visit;
+	void *data;
+};
+
+static void list_name(const struct lister *l, const char *name, mode_t type)
+{
+	l->visit(name, node_tree_ino(l->node, name), type, l->data);
+}
+
+static void list_item(const struct item *item, void *data)
+{
+	list_name(data, item->id, S_IFDIR);
+}
+
+static void list_attribute(const struct attribute *attribute, void *data)
+{
+	list_name(data, attribute->name, S_IFREG);
+}
+
+static void list_realm(struct fs *fs, const struct realm *realm, const struct lister *l)
+{
+	for (const struct tree_entry *file = tree_files; file->name; file++)
+		if (realm == &fs->realm || file->each_realm)
+			list_name(l, file->name, S_IFREG);
+	for (const struct kind *const *k = kinds; *k; k++)
+		if ((*k)->present(realm))
+			list_name(l, (*k)->directory, S_IFDIR);
+}
+
+static int list_namespaces(struct fs *fs, const struct lister *l)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
+	unsigned unreadable;
+	int r = namespaces_find(&fs->realm, all, &unreadable);
+
+	for (guint i = 0; r == 0 && i < all->len; i++)
+		list_name(l, g_array_index(all, struct namespace, i).name, S_IFDIR);
+	return r;
+}
+
+static int list_other_realm(struct fs *fs, const struct lister *l)
+{
+	struct tree_visit visit;
+	int r = tree_enter(fs, tree_namespace(l->node), 0, &visit);
+
+	if (r < 0)
+		return r;
+	list_realm(fs, &visit.realm, l);
+	tree_leave(fs, &visit);
+	return 0;
+}
+
+static int list_kind(struct fs *fs, struct lister *l)
+{
+	struct tree_visit visit;
+	int r = tree_enter_kind(fs, l->node, &visit);
+
+	if (r < 0)
+		return r;
+	r = l->node->entry->kind->each(&visit.realm, list_item, l);
+	tree_leave(fs, &visit);
+	return r;
+}
+
+static int list_in_item(struct fs *fs, struct lister *l)
+{
+	g_autofree struct item *item = NULL;
+	int r = tree_stat_item(fs, l->node, l->node->name, &item);
+
+	if (r < 0)
+		return r;
+	item_each_attribute(item, list_attribute, l);
+	if (tree_data_form(l->node) == DATA_LINK)
+		list_name(l, "data", S_IFLNK);
+	else if (tree_data_form(l->node) == DATA_FILE)
+		l->visit("data", census_mount_ino(fs->census, &item->key), S_IFREG, l->data);
+	return 0;
+}
+
+int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, void *data)
+{
+	struct lister l = { .node = node, .visit = visit, .data = data };
+
+	switch (node->entry->type) {
+	case TREE_TOP:
+		list_realm(fs, &fs->realm, &l);
+		list_name(&l, tree_namespaces.name, S_IFDIR);
+		return 0;
+	case TREE_NAMESPACES:
+		return list_namespaces(fs, &l);
+	case TREE_REALM:
+		return list_other_realm(fs, &l);
+	case TREE_KIND:
+		return list_kind(fs, &l);
+	case TREE_ITEM:
+		return list_in_item(fs, &l);
+	default:
+		return -ENOTDIR;
+	}
+}

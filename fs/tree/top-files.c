@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The files directly under .shmtree. */
+#include "views/dot.h"
+#include "views/limits.h"
+#include "views/segments.h"
+#include "views/openmetrics.h"
+#include "kinds/realms.h"
+#include "ops/ops.h"
+#include "tree/tree.h"
+#include "watch.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char readme[] =
+	"This is the shared memory of this machine, as files. (shmtree " SHMTREE_VERSION ")\n"
+	"\n"
+	"The directory above holds the POSIX shared memory objects: creating, resizing, reading,\n"
+	"writing, mapping and deleting a file there is shm_open, ftruncate, mmap and shm_unlink.\n"
+	"This directory tells who uses them, and shows the segments that have no name there.\n"
+	"\n"
+	"  status          the daemon: how data and counts are got, and what it cannot see\n"
+	"  segments        a table of all segments, one row each; tab-separated\n"
+	"  segments.json   the same and more, as JSON\n"
+	"  metrics         the same as OpenMetrics text, for Prometheus\n"
+	"  graph.dot       processes and segments as a graph, for Graphviz\n"
+	"  posix/NAME/     facts about one object, one value a file:\n"
+	"    mappings      how many times it is mapped, in all address spaces\n"
+	"    processes     how many address spaces map it\n"
+	"    openers       how many descriptors refer to it\n"
+	"    resident      bytes of it in memory; swapped: bytes in swap\n"
+	"    state         mapped; open (a descriptor only); idle (nobody uses it);\n"
+	"                  unknown (nobody seen, but some process could not be read)\n"
+	"    mappers       a row for each mapping: who, where\n"
+	"    holders       a row for each descriptor\n"
+	"    info.json     all of it\n"
+	"    data          the bytes\n"
+	"  sysv/SHMID/     the same for a System V segment, with nattch, creator, status ...\n"
+	"  unlinked/ID/    the same for memfds, anonymous memory, and deleted objects in use\n"
+	"  mqueue/ msg/ sem/   message queues and semaphore sets, as lsipc shows them\n"
+	"  limits          what the machine allows, and how much of it is used\n"
+	"  namespaces/     the segments of containers and the like, for root\n"
+	"\n"
+	"Try:\n"
+	"  column -t -s \"$(printf '\\t')\" segments\n"
+	"  grep . posix/*/mappings\n"
+	"  dot -Tsvg graph.dot >/tmp/shm.svg\n"
+	"  rmdir posix/NAME          removes the object, as rm ../NAME does\n"
+	"  rmdir sysv/SHMID          removes the segment, as ipcrm -m SHMID does\n"
+	"  mkdir sysv/KEY:SIZE       creates one: 0x1234:64K, private:1M\n"
+	"  cp unlinked/ID/data FILE  rescues a deleted object\n"
+	"\n"
+	"A file's content is made when it is opened. See shmtree(8).\n";
+
+static int show_readme(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs, (void)view;
+	g_string_append(out->text, readme);
+	return 0;
+}
+
+/* Entries of the directory that are no objects, and whether one has the reserved name. */
+static void count_hidden(struct fs *fs, unsigned *hidden, bool *reserved)
+{
+	g_autofree char *path = g_strdup(fd_path(fs->shm_fd).text);
+	GDir *dir = g_dir_open(path, 0, NULL);
+	struct stat st;
+	const char *name;
+
+	*hidden = 0;
+	*reserved = false;
+	while (dir && (name = g_dir_read_name(dir))) {
+		if (strcmp(name, TREE_NAME) == 0)
+			*reserved = true;
+		else if (fstatat(fs->shm_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+			++*hidden;
+	}
+	if (dir)
+		g_dir_close(dir);
+}
+
+static void show_data_path(struct fs *fs, GString *out)
+{
+	g_string_append_printf(out, "data_path\t%s\n", fs->passthrough ? "passthrough" : "direct");
+	if (!fs->passthrough)
+		g_string_append_printf(out, "data_path_reason\t%s\n", fs->passthrough_missing);
+	else
+		g_string_append_printf(out, "passthrough_failures\t%d\n",
+			g_atomic_int_get(&fs->passthrough_failures));
+	g_string_append_printf(out, "transport\t%s\n", fs->io_uring ? "io_uring" : "/dev/fuse");
+}
+
+static void show_watch(struct fs *fs, GString *out)
+{
+	bool works = watch_works(fs);
+
+	g_string_append_printf(out, "watch\t%s\n", works ? "on" : "off");
+	if (!works && fs->watch_missing)
+		g_string_append_printf(out, "watch_reason\t%s\n", fs->watch_missing);
+	if (fs->watch)
+		g_string_append_printf(out, "watch_losses\t%u\n", watch_losses(fs));
+}
+
+static void show_census(const struct census_report *report, GString *out)
+{
+	g_string_append_printf(out, "census\t%s\n", report->backend);
+	if (report->why_not_better)
+		g_string_append_printf(out, "census_reason\t%s\n", report->why_not_better);
+	g_string_append_printf(out,
+		"census_passes\t%" PRIu64 "\ncensus_last_time\t%" PRId64 "\ncensus_last_ns\t%" PRIu64
+		"\naddress_spaces\t%" PRIu64 "\naddress_spaces_reread\t%" PRIu64
+		"\naddress_spaces_restless\t%" PRIu64 "\nunreadable_processes\t%" PRIu64 "\n",
+		report->passes, report->last_pass_time, report->last_pass_ns, report->spaces, report->reread,
+		report->restless, report->unreadable);
+	if (report->blind)
+		g_string_append_printf(out, "invisible_processes\t%s\n", report->blind);
+}
+
+/* What `segments` and the totals leave out, because it is others'. */
+static void show_namespaces(const struct realm *realm, GString *out)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
+	unsigned unreadable = 0, counts[] = { [NAMESPACE_IPC] = 0, [NAMESPACE_SHM] = 0 };
+
+	if (namespaces_find(realm, all, &unreadable) < 0)
+		return;
+	for (guint i = 0; i < all->len; i++)
+		counts[g_array_index(all, struct namespace, i).type]++;
+	g_string_append_printf(out,
+		"other_ipc_namespaces\t%u\nother_shm_directories\t%u\nprocesses_in_unknown_namespaces\t%u\n",
+		counts[NAMESPACE_IPC], counts[NAMESPACE_SHM], unreadable);
+}
+
+static void show_total(const struct listing_total *total, void *data)
+{
+	g_string_append_printf(data,
+		"%s_segments\t%" PRIu64 "\n%s_size\t%" PRIu64 "\n%s_allocated\t%" PRIu64 "\n", total->label,
+		total->segments, total->label, total->size, total->label, total->allocated);
+}
+
+#define UNPRIVILEGED                                                                               \
+	"unprivileged: processes of others cannot be read, nor the data of System V segments and of "  \
+	"what has no name and is only mapped"
+
+static int show_status(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct census_report report = census_report(fs->census);
+	struct listing *listing = listing_take(view->realm);
+	GString *text = out->text;
+	unsigned hidden;
+	bool reserved;
+
+	count_hidden(fs, &hidden, &reserved);
+	g_string_append(text, "version\t" SHMTREE_VERSION "\n");
+	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(), fs->options.source,
+		geteuid() == 0 ? "root" : UNPRIVILEGED);
+	show_data_path(fs, text);
+	show_watch(fs, text);
+	show_census(&report, text);
+	g_string_append_printf(text, "not_objects\t%u\n", hidden);
+	if (reserved)
+		g_string_append(text, "reserved_name\tan object named " TREE_NAME
+				      " exists; it is not shown, rename it to see it\n");
+	g_string_append_printf(text,
+		"user_descriptors_limit\t%" PRIu64 "\nuser_listings_limit\t%" PRIu64
+		"\nuser_listing_bytes_limit\t%" PRIu64 "\n",
+		quota_limit(fs->quota, QUOTA_DESCRIPTORS), quota_limit(fs->quota, QUOTA_LISTINGS),
+		quota_limit(fs->quota, QUOTA_BYTES));
+	listing_each_total(listing, show_total, text);
+	if (listing_failures(listing) > 0)
+		g_string_append_printf(text, "unlisted_kinds\t%u\n", listing_failures(listing));
+	show_namespaces(view->realm, text);
+	listing_free(listing);
+	return 0;
+}
+
+typedef void (*row_renderer)(const void *data, size_t row, GString *out);
+
+static void show_listing(const struct realm *realm, struct content *out,
+	void (*render)(const struct listing *, size_t, GString *))
+{
+	struct listing *listing = listing_take(realm);
+
+	out->rows = (struct content_rows){
+		.n = listing_rows(listing),
+		.render = (row_renderer)render,
+		.data = listing,
+		.bytes = listing_bytes(listing),
+		.free = (GDestroyNotify)listing_free,
+	};
+}
+
+static int show_segments(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	show_listing(view->realm, out, listing_render_table);
+	return 0;
+}
+
+static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	show_listing(view->realm, out, listing_render_json);
+	return 0;
+}
+
+static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct metrics *metrics = metrics_take(view->realm);
+
+	(void)fs;
+	out->rows = (struct content_rows){
+		.n = metrics_rows(metrics),
+		.render = (row_renderer)metrics_render,
+		.data = metrics,
+		.bytes = metrics_bytes(metrics),
+		.free = (GDestroyNotify)metrics_free,
+	};
+	return 0;
+}
+
+static int show_graph(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct graph *graph = graph_take(view->realm, &view->caller);
+
+	(void)fs;
+	out->rows = (struct content_rows){
+		.n = graph_rows(graph),
+		.render = (row_renderer)graph_render,
+		.data = graph,
+		.bytes = graph_bytes(graph),
+		.free = (GDestroyNotify)graph_free,
+	};
+	return 0;
+}
+
+static int show_limits(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct limit limits[LIMITS_MAX];
+
+	(void)fs;
+	limits_render(limits, limits_read(view->realm, limits), out->text);
+	return 0;
+}
+
+#define ALL_FACETS (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
+
+const struct tree_entry tree_files[] = {
+	{ TREE_FILE, "README", .show = show_readme },
+	{ TREE_FILE, "status", .needs = ALL_FACETS, .show = show_status },
+	{ TREE_FILE, "segments", .needs = ALL_FACETS, .each_realm = true, .show = show_segments },
+	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .each_realm = true, .show = show_segments_json },
+	{ TREE_FILE, "metrics", .needs = ALL_FACETS, .show = show_metrics },
+	{ TREE_FILE, "graph.dot", .needs = ALL_FACETS, .show = show_graph },
+	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },
+	{ 0 },
+};

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tree/tree.h"
+
+#include "defer.h"
+#include "kinds/realms.h"
+#include "ops/ops.h"
+#include "reply.h"
+#include "tree/data.h"
+#include "tree/tree-entry.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const struct tree_entry top = { .type = TREE_TOP };
+const struct tree_entry tree_namespaces = { .type = TREE_NAMESPACES, .name = "namespaces" };
+const struct tree_entry tree_other_realm = { .type = TREE_REALM };
+
+/* Made at the first question: the kinds are a table of core's. */
+const struct kind_entries *tree_entries(const struct kind *kind)
+{
+	static gsize made;
+	static GHashTable *all;
+
+	if (g_once_init_enter(&made)) {
+		all = g_hash_table_new(NULL, NULL);
+		for (const struct kind *const *k = kinds; *k; k++) {
+			struct kind_entries *e = g_new0(struct kind_entries, 1);
+
+			e->directory = (struct tree_entry){ .type = TREE_KIND, .kind = *k };
+			e->item = (struct tree_entry){ .type = TREE_ITEM, .kind = *k };
+			e->attribute = (struct tree_entry){ .type = TREE_ATTRIBUTE, .kind = *k };
+			e->link = (struct tree_entry){ .type = TREE_LINK, .kind = *k };
+			g_hash_table_insert(all, (gpointer)*k, e);
+		}
+		g_once_init_leave(&made, 1);
+	}
+	return g_hash_table_lookup(all, kind);
+}
+
+const char *tree_namespace(const struct node *node)
+{
+	for (; node; node = node->parent)
+		if (node->entry->type == TREE_REALM)
+			return node->name;
+	return "";
+}
+
+int tree_enter(struct fs *fs, const char *namespace, unsigned needs, struct tree_visit *out)
+{
+	int r = 0;
+
+	*out = (struct tree_visit){ fs->realm, needs };
+	if (*namespace)
+		r = namespaces_open(&fs->realm, namespace, &out->realm);
+	if (r < 0 || !needs)
+		return r;
+	r = census_hold(fs->census, needs);
+	if (r < 0) {
+		out->needs = 0;
+		tree_leave(fs, out);
+	}
+	return r;
+}
+
+void tree_leave(struct fs *fs, struct tree_visit *visit)
+{
+	if (visit->needs)
+		census_release(fs->census);
+	if (visit->realm.shm_fd != fs->realm.shm_fd)
+		namespaces_close(&visit->realm);
+}
+
+int tree_enter_kind(struct fs *fs, const struct node *node, struct tree_visit *out)
+{
+	return tree_enter(fs, tree_namespace(node), node->entry->kind->needs, out);
+}
+
+enum item_data tree_data_form(const struct node *node)
+{
+	enum item_data form = node->entry->kind->data;
+
+	/* The root of the mount has no names of other realms to link to. */
+	return form == DATA_LINK && *tree_namespace(node) ? DATA_FILE : form;
+}
+
+bool tree_waits(const struct node *node)
+{
+	if (node->type != NODE_TREE || node->entry->type == TREE_TOP)
+		return false;
+	/* A realm of others is found by a look at all processes. */
+	return node->entry->type == TREE_NAMESPACES || *tree_namespace(node) ||
+		(node->entry->kind && node->entry->kind->needs);
+}
+
+int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out)
+{
+	struct tree_visit visit;
+	int r = tree_enter_kind(fs, node, &visit);
+
+	if (r < 0)
+		return r;
+	r = node->entry->kind->stat(&visit.realm, id, out);
+	tree_leave(fs, &visit);
+	return r;
+}
+
+/* Attributes */
+
+/*
+ * A kind's directory is writable for everyone: who may remove or create what in it is for the kind
+ * to say, as the caller.
+ */
+static void fill_stat(const struct node *node, const struct item *item, struct stat *out)
+{
+	static const mode_t modes[] = {
+		[TREE_TOP] = S_IFDIR | 0555,
+		[TREE_NAMESPACES] = S_IFDIR | 0500,
+		[TREE_REALM] = S_IFDIR | 0500,
+		[TREE_FILE] = S_IFREG | 0444,
+		[TREE_KIND] = S_IFDIR | 0777,
+		[TREE_ITEM] = S_IFDIR | 0555,
+		[TREE_ATTRIBUTE] = S_IFREG | 0444,
+		[TREE_LINK] = S_IFLNK | 0777,
+	};
+
+	*out = (struct stat){
+		.st_ino = node->ino,
+		.st_mode = modes[node->entry->type],
+		.st_nlink = S_ISDIR(modes[node->entry->type]) ? 2 : 1,
+		.st_uid = geteuid(),
+		.st_gid = getegid(),
+		.st_blksize = 4096,
+	};
+	clock_gettime(CLOCK_REALTIME, &out->st_mtim);
+	if (item) {
+		out->st_uid = item->uid;
+		out->st_gid = item->gid;
+		out->st_mtim = item->mtime;
+	}
+	out->st_atim = out->st_ctim = out->st_mtim;
+}
+
+int tree_stat(struct fs *fs, struct node *node, struct stat *out)
+{
+	g_autofree struct item *item = NULL;
+	int r = 0;
+
+	if (node->entry->type == TREE_ITEM)
+		r = tree_stat_item(fs, node, node->name, &item);
+	if (r == 0)
+		fill_stat(node, item, out);
+	return r == -ENOENT ? -ESTALE : r;
+}
+
+/* Names */
+
+void tree_reply(struct fs *fs, fuse_req_t req, struct node *node, const struct item *item)
+{
+	struct stat st;
+
+	fill_stat(node, item, &st);
+	reply_entry(fs, req, node, &st);
+}
+
+/* The file or directory of that name directly under .shmtree, or in another realm's directory. */
+static const struct tree_entry *find_entry(struct fs *fs, const struct realm *realm,
+	const char *name)
+{
+	bool own = realm == &fs->realm;
+
+	for (const struct tree_entry *file = tree_files; file->name; file++)
+		if (strcmp(name, file->name) == 0 && (own || file->each_realm))
+			return file;
+	for (const struct kind *const *k = kinds; *k; k++)
+		if (strcmp(name, (*k)->directory) == 0 && (*k)->present(realm))
+			return &tree_entries(*k)->directory;
+	return own && strcmp(name, tree_namespaces.name) == 0 ? &tree_namespaces : NULL;
+}
+
+static void reply_found(struct fs *fs, const struct deferred *d, const struct tree_entry *entry)
+{
+	if (entry)
+		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, entry, d->name), NULL);
+	else
+		reply_result(d->req, -ENOENT);
+}
+
+static void lookup_realm(struct fs *fs, struct deferred *d)
+{
+	struct tree_visit visit;
+	int r = tree_enter(fs, d->name, 0, &visit);
+
+	if (r == 0)
+		tree_leave(fs, &visit);
+	reply_found(fs, d, r == 0 ? &tree_other_realm : NULL);
+}
+
+static void lookup_in_realm(struct fs *fs, struct deferred *d)
+{
+	const struct tree_entry *entry;
+	struct tree_visit visit;
+	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	entry = find_entry(fs, &visit.realm, d->name);
+	tree_leave(fs, &visit);
+	reply_found(fs, d, entry);
+}
+
+static void lookup_item(struct fs *fs, struct deferred *d)
+{
+	g_autofree struct item *item = NULL;
+	int r = tree_stat_item(fs, d->node, d->name, &item);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	tree_reply(fs, d->req,
+		node_lookup_tree(fs->nodes, d->node, &tree_entries(d->node->entry->kind)->item, d->name), item);
+}
+
+static void lookup_data(struct fs *fs, struct deferred *d, const struct item *item)
+{
+	struct stat st;
+	struct node *node = tree_data_lookup(fs, tree_namespace(d->node), item, &st);
+
+	reply_entry(fs, d->req, node, &st);
+}
+
+static void lookup_in_item(struct fs *fs, struct deferred *d)
+{
+	const struct kind_entries *entries = tree_entries(d->node->entry->kind);
+	bool data = strcmp(d->name, "data") == 0;
+	g_autofree struct item *item = NULL;
+	int r = tree_stat_item(fs, d->node, d->node->name, &item);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	if (data && tree_data_form(d->node) == DATA_FILE)
+		lookup_data(fs, d, item);
+	else if (data && tree_data_form(d->node) == DATA_LINK)
+		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->link, d->name), NULL);
+	else if (item_attribute(item, d->name))
+		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->attribute, d->name),
+			NULL);
+	else
+		reply_result(d->req, -ENOENT);
+}
+
+void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
+{
+	struct deferred d = { .req = req, .node = parent };
+
+	if (!parent) {
+		tree_reply(fs, req, node_lookup_tree(fs->nodes, NULL, &top, name), NULL);
+		return;
+	}
+	if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name) {
+		reply_result(req, -ENAMETOOLONG);
+		return;
+	}
+	switch (parent->entry->type) {
+	case TREE_TOP:
+		reply_found(fs, &d, find_entry(fs, &fs->realm, name));
+		break;
+	case TREE_NAMESPACES:
+		defer_if(fs, true, &d, lookup_realm);
+		break;
+	case TREE_REALM:
+		defer_if(fs, true, &d, lookup_in_realm);
+		break;
+	case TREE_KIND:
+		defer_if(fs, tree_waits(parent), &d, lookup_item);
+		break;
+	case TREE_ITEM:
+		defer_if(fs, tree_waits(parent), &d, lookup_in_item);
+		break;
+	default:
+		reply_result(req, -ENOTDIR);
+	}
+}
+
+/* .shmtree/posix/NAME/data, three directories below the object. */
+void tree_readlink(struct fs *fs, fuse_req_t req, struct node *node)
+{
+	g_autofree char *target = NULL;
+
+	(void)fs;
+	if (node->type != NODE_TREE || node->entry->type != TREE_LINK) {
+		reply_result(req, -EINVAL);
+		return;
+	}
+	target = g_strconcat("../../../", node->parent->name, NULL);
+	fuse_reply_readlink(req, target);
+}
