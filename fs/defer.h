@@ -15,18 +15,18 @@ struct deferred {
 	struct node *node;
 	struct fuse_file_info fi;
 	bool has_fi;
-	struct stat attr;  /* setattr */
+	struct stat attr; /* setattr */
 	int to_set;
-	mode_t mode;       /* mkdir, fallocate */
-	off_t offset;      /* fallocate, copy_file_range */
+	mode_t mode;  /* mkdir, fallocate */
+	off_t offset; /* fallocate, copy_file_range */
 	size_t length;
 	struct fuse_file_info fi_out; /* copy_file_range */
 	off_t offset_out;
-	unsigned flags;               /* copy_file_range, rename */
-	int result;                   /* defer_reply() */
-	bool held;                    /* the census is, for this request: tree/file.c */
-	char name[NAME_MAX + 1];      /* in a directory */
-	char new_name[NAME_MAX + 1];  /* rename */
+	unsigned flags;              /* copy_file_range, rename */
+	int result;                  /* defer_reply() */
+	bool held;                   /* the census is, for this request: tree/file.c */
+	char name[NAME_MAX + 1];     /* in a directory */
+	char new_name[NAME_MAX + 1]; /* rename */
 	void (*run)(struct fs *fs, struct deferred *d);
 };
 

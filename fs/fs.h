@@ -18,21 +18,21 @@ struct fs {
 	struct realm realm; /* this mount's own */
 	struct node_table *nodes;
 	gint deferred;        /* requests that workers have not answered yet, atomic */
-	struct quota *quota; /* what each user's open files take */
+	struct quota *quota;  /* what each user's open files take */
 	GThreadPool *workers; /* for requests that may wait for other processes: see tree/file.c */
-	struct watch *watch; /* NULL: not asked for, or not to be had (watch.h) */
+	struct watch *watch;  /* NULL: not asked for, or not to be had (watch.h) */
 	const char *watch_missing; /* why not, a static string; valid while it does not work */
 
-	int shm_fd;      /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */
+	int shm_fd; /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */
 	uint64_t shm_dev;
 	int proc_fd_dir; /* /proc/self/fd: the way from an O_PATH descriptor to the file itself */
 
-	bool passthrough;                 /* negotiated with the kernel */
-	const char *passthrough_missing;  /* why not, a static string */
-	gint passthrough_failures;        /* inodes that fell back, atomic */
-	bool io_uring;                    /* negotiated as well */
-	bool stuck;                       /* some request does not come to an end */
-	bool settled;                     /* the kernel has agreed on the protocol */
+	bool passthrough;                /* negotiated with the kernel */
+	const char *passthrough_missing; /* why not, a static string */
+	gint passthrough_failures;       /* inodes that fell back, atomic */
+	bool io_uring;                   /* negotiated as well */
+	bool stuck;                      /* some request does not come to an end */
+	bool settled;                    /* the kernel has agreed on the protocol */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

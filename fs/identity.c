@@ -13,7 +13,7 @@
 
 /* The capabilities that setfsuid(2) takes and gives back: those that decide on files. */
 #define FS_CAPS                                                                                    \
-	(1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER |    \
+	(1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER | \
 		1u << CAP_FSETID | 1u << CAP_LINUX_IMMUTABLE)
 
 static bool privileged;
@@ -181,7 +181,8 @@ bool identity_permits(fuse_req_t req, const struct ownership *file, int want)
 		return true;
 	read_rights(req, &rights);
 	member = ctx->gid == file->gid || is_member(rights.groups, file->gid);
-	permitted = ctx->uid != file->uid && (file->mode >> (member ? 3 : 0) & want) == (mode_t)want;
+	permitted =
+		ctx->uid != file->uid && (file->mode >> (member ? 3 : 0) & want) == (mode_t)want;
 	permitted |= rights.effective & 1u << CAP_DAC_OVERRIDE ||
 		(want == R_OK && rights.effective & 1u << CAP_DAC_READ_SEARCH);
 	caller_rights_clear(&rights);

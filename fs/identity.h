@@ -40,9 +40,9 @@ struct caller identity_caller(fuse_req_t req);
 
 struct identity {
 	fuse_req_t req;
-	bool worn;    /* fsuid and fsgid are the caller's */
-	bool full;    /* groups and capabilities too */
-	bool caps;    /* the thread's capabilities were changed, beyond what setfsuid(2) does */
+	bool worn; /* fsuid and fsgid are the caller's */
+	bool full; /* groups and capabilities too */
+	bool caps; /* the thread's capabilities were changed, beyond what setfsuid(2) does */
 };
 
 /* Once, before any thread starts: drops the daemon's own supplementary groups, learns its rights. */

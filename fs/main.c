@@ -44,13 +44,14 @@ static int open_source(struct fs *fs)
 
 	fs->shm_fd = open(fs->options.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fs->shm_fd < 0 || fstat(fs->shm_fd, &st) < 0) {
-		log_line("%s: %s; name the tmpfs directory that holds the objects", fs->options.source,
-			g_strerror(errno));
+		log_line("%s: %s; name the tmpfs directory that holds the objects",
+			fs->options.source, g_strerror(errno));
 		return -1;
 	}
 	/* What these are the names of is memory; another file system would make a wrong promise. */
 	if (fstatfs(fs->shm_fd, &statfs) < 0 || statfs.f_type != TMPFS_MAGIC) {
-		log_line("%s is no tmpfs; name the tmpfs directory that holds the objects", fs->options.source);
+		log_line("%s is no tmpfs; name the tmpfs directory that holds the objects",
+			fs->options.source);
 		return -1;
 	}
 	fs->shm_dev = st.st_dev;
@@ -106,7 +107,8 @@ static int run(struct fs *fs)
 	fs->quota = quota_new();
 	fs->nodes = node_table_new(fs->quota);
 	watch_open(fs);
-	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
+	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 ||
+		session_mount(fs) < 0)
 		return EXIT_FAILURE;
 	return session_serve(fs);
 }

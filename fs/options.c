@@ -27,7 +27,10 @@ struct raw {
 	bool fake;        /* mount -f: everything but the mount itself */
 };
 
-#define OPTION(template, field) { template, offsetof(struct raw, field), 0 }
+#define OPTION(template, field)                                                                    \
+	{                                                                                          \
+		template, offsetof(struct raw, field), 0                                           \
+	}
 enum { KEY_IGNORE, KEY_SLOPPY, KEY_FAKE };
 
 static const struct fuse_opt option_spec[] = {
@@ -105,7 +108,8 @@ static void print_help(void)
 	       "    -o attr_timeout=SECONDS        cache attributes that long (0)\n"
 	       "    -o entry_timeout=SECONDS       cache names that long (0)\n"
 	       "    -o watch                       cache names until inotify tells of a change\n"
-	       "    -o [no_]io_uring               requests by io_uring, if fuse.enable_uring is on (no)\n"
+	       "    -o [no_]io_uring               requests by io_uring, if fuse.enable_uring is "
+	       "on (no)\n"
 	       "\n");
 	fuse_cmdline_help();
 	fuse_lowlevel_help();
@@ -136,7 +140,8 @@ static int choose_values(const struct raw *raw, struct options *out)
 		return -EINVAL;
 	if (raw->passthrough && strcmp(raw->passthrough, "auto") != 0) {
 		if (strcmp(raw->passthrough, "off") != 0) {
-			log_line("unknown value '%s'; use -o passthrough=auto or off", raw->passthrough);
+			log_line("unknown value '%s'; use -o passthrough=auto or off",
+				raw->passthrough);
 			return -EINVAL;
 		}
 		out->passthrough = false;
@@ -147,7 +152,8 @@ static int choose_values(const struct raw *raw, struct options *out)
 	}
 	/* What is kept by time alone nobody takes back. */
 	if (raw->watch && (raw->attr_timeout > 0 || raw->entry_timeout > 0)) {
-		log_line("watch keeps what it can take back, a timeout the rest as well; use -o watch or "
+		log_line("watch keeps what it can take back, a timeout the rest as well; use -o "
+			 "watch or "
 			 "timeouts, not both");
 		return -EINVAL;
 	}
@@ -155,7 +161,8 @@ static int choose_values(const struct raw *raw, struct options *out)
 	out->io_uring = raw->io_uring;
 #else
 	if (raw->io_uring) {
-		log_line("this libfuse may lose requests over io_uring; build with the bundled one, or leave "
+		log_line("this libfuse may lose requests over io_uring; build with the bundled "
+			 "one, or leave "
 			 "the option out");
 		return -EINVAL;
 	}

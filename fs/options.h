@@ -14,10 +14,10 @@ struct options {
 	char *mountpoint; /* absolute; owned */
 	char *proc;       /* the procfs to read; owned */
 	enum census_backend_choice census;
-	bool passthrough; /* wanted */
-	bool io_uring;    /* asked for */
+	bool passthrough;                   /* wanted */
+	bool io_uring;                      /* asked for */
 	double attr_timeout, entry_timeout; /* seconds */
-	bool watch;       /* keep names, and take back what changes (watch.h) */
+	bool watch;                         /* keep names, and take back what changes (watch.h) */
 	struct fuse_cmdline_opts cmdline;   /* -f -d -s, threads */
 	struct fuse_args fuse;              /* what is left for libfuse and the kernel */
 };

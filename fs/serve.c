@@ -306,7 +306,8 @@ static bool stop_readers(struct server *server)
 		g_mutex_lock(&server->lock);
 		left = server->readers->len;
 		for (guint k = 0; k < left; k++)
-			pthread_kill(((struct reader *)g_ptr_array_index(server->readers, k))->thread,
+			pthread_kill(
+				((struct reader *)g_ptr_array_index(server->readers, k))->thread,
 				INTERRUPT_SIGNAL);
 		g_mutex_unlock(&server->lock);
 		if (left > 0)

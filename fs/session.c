@@ -32,10 +32,12 @@ static int check_fuse(void)
 	if (access("/dev/fuse", R_OK | W_OK) == 0)
 		return 0;
 	if (errno == ENOENT)
-		log_line("there is no /dev/fuse; load the module (modprobe fuse), or give the container "
+		log_line("there is no /dev/fuse; load the module (modprobe fuse), or give the "
+			 "container "
 			 "the device");
 	else
-		log_line("no access to /dev/fuse: %s; run it as root, or ask for access", g_strerror(errno));
+		log_line("no access to /dev/fuse: %s; run it as root, or ask for access",
+			g_strerror(errno));
 	return -1;
 }
 
@@ -48,10 +50,11 @@ static int clear_dead_mount(const char *path)
 	if (mountinfo_find(path, &mount) == 1 && strcmp(mount.fstype, "fuse.shmtree") == 0 &&
 		(identity_privileged() ? umount2(path, MNT_DETACH) == 0 :
 					 g_spawn_sync(NULL, (char **)helper, NULL,
-						 G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
-						 NULL, NULL, NULL, NULL, NULL)))
+						 G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL,
+						 NULL, NULL, NULL, NULL, NULL, NULL)))
 		return 0;
-	log_line("%s: the file system mounted there is dead; clear it with umount -l %s", path, path);
+	log_line("%s: the file system mounted there is dead; clear it with umount -l %s", path,
+		path);
 	return -1;
 }
 
@@ -76,12 +79,14 @@ static int check_mountpoint(struct options *options)
 		return -1;
 	}
 	if (!identity_privileged() && access(real, W_OK) < 0) {
-		log_line("%s: no permission to mount there; a normal user mounts on a directory of their own",
+		log_line("%s: no permission to mount there; a normal user mounts on a directory of "
+			 "their own",
 			real);
 		return -1;
 	}
 	if (mountinfo_find(real, &mount) == 1 && strcmp(mount.fstype, "fuse.shmtree") == 0) {
-		log_line("%s: shmtree is mounted there already; unmount it first (umount %s) or name another "
+		log_line("%s: shmtree is mounted there already; unmount it first (umount %s) or "
+			 "name another "
 			 "directory",
 			real, real);
 		return -1;
@@ -106,7 +111,8 @@ static int check_helper(void)
 	helper = g_find_program_in_path("fusermount3");
 	if (helper)
 		return 0;
-	log_line("fusermount3, which mounts for a normal user, is not installed; install the package "
+	log_line("fusermount3, which mounts for a normal user, is not installed; install the "
+		 "package "
 		 "fuse3 or run it as root");
 	return -1;
 }
@@ -218,7 +224,8 @@ int session_mount(struct fs *fs)
 		fs->realm.mount_dev = mount.dev;
 		return census_set_mount(fs->census, mount.dev);
 	}
-	log_line("%s: the mount is not in /proc/self/mountinfo; is /proc mounted?", fs->options.mountpoint);
+	log_line("%s: the mount is not in /proc/self/mountinfo; is /proc mounted?",
+		fs->options.mountpoint);
 	return -1;
 }
 

@@ -136,7 +136,8 @@ static void handle(struct watch *watch, const struct inotify_event *event)
 	else if (event->mask & IN_IGNORED)
 		fail(watch, "the kernel has ended the watch");
 	/* Of what is new there was no name before that had not gone. Without a name it is the root. */
-	else if (event->len > 0 && event->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB))
+	else if (event->len > 0 &&
+		event->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB))
 		tell_name(watch, event);
 }
 

@@ -37,7 +37,8 @@ void render_label(GString *out, const char *value)
 	for (; *value; value += length) {
 		if (!next_character(value, &character, &length) || character == REPLACEMENT) {
 			for (size_t i = 0; i < length; i++)
-				g_string_append_printf(out, "\xef\xbf\xbd%02X", (unsigned char)value[i]);
+				g_string_append_printf(out, "\xef\xbf\xbd%02X",
+					(unsigned char)value[i]);
 			continue;
 		}
 		if (*value == '\\' || *value == '"' || *value == '\n')
@@ -102,11 +103,14 @@ static char special(mode_t mode, mode_t execute, mode_t bit, char letter)
 void render_perms(GString *out, mode_t mode)
 {
 	const char perms[] = {
-		mode & S_IRUSR ? 'r' : '-', mode & S_IWUSR ? 'w' : '-',
+		mode & S_IRUSR ? 'r' : '-',
+		mode & S_IWUSR ? 'w' : '-',
 		special(mode, S_IXUSR, S_ISUID, 's'),
-		mode & S_IRGRP ? 'r' : '-', mode & S_IWGRP ? 'w' : '-',
+		mode & S_IRGRP ? 'r' : '-',
+		mode & S_IWGRP ? 'w' : '-',
 		special(mode, S_IXGRP, S_ISGID, 's'),
-		mode & S_IROTH ? 'r' : '-', mode & S_IWOTH ? 'w' : '-',
+		mode & S_IROTH ? 'r' : '-',
+		mode & S_IWOTH ? 'w' : '-',
 		special(mode, S_IXOTH, S_ISVTX, 't'),
 	};
 

@@ -64,9 +64,9 @@ int caller_may_read(const struct caller *caller, int fd);
  */
 struct caller_sight {
 	struct caller_worn worn;
-	int proc;     /* the procfs; -1: nothing is seen */
-	bool all;     /* by right (CAP_SYS_PTRACE): nothing has to be asked */
-	pid_t asked;  /* the last process that was asked about, and the answer */
+	int proc;    /* the procfs; -1: nothing is seen */
+	bool all;    /* by right (CAP_SYS_PTRACE): nothing has to be asked */
+	pid_t asked; /* the last process that was asked about, and the answer */
 	bool seen;
 };
 void caller_sight_begin(struct caller_sight *sight, const char *proc, const struct caller *caller);

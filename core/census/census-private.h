@@ -12,7 +12,8 @@ struct census {
 	char *proc; /* the prefix */
 	pid_t self;
 	enum census_backend_choice choice;
-	const struct census_backend *backend; /* NULL before the first pass, if the choice is auto */
+	const struct census_backend
+		*backend; /* NULL before the first pass, if the choice is auto */
 	struct patience *patience;
 	struct reader *reader; /* NULL: it has been left behind, the next pass makes another */
 	struct spaces *spaces; /* the reader's */
@@ -21,12 +22,12 @@ struct census {
 	GMutex lock;
 	GCond changed;
 	/* Under the lock. */
-	uint64_t begun, ended;     /* passes, numbered from 1 */
-	unsigned awaited_facets;   /* of those who wait for the next pass */
-	unsigned awaiting;         /* how many */
-	unsigned holders;          /* who look at the last pass */
-	int result;                /* of the last pass */
-	unsigned facets;           /* of the last pass */
+	uint64_t begun, ended;       /* passes, numbered from 1 */
+	unsigned awaited_facets;     /* of those who wait for the next pass */
+	unsigned awaiting;           /* how many */
+	unsigned holders;            /* who look at the last pass */
+	int result;                  /* of the last pass */
+	unsigned facets;             /* of the last pass */
 	struct devices next_devices; /* for the next pass */
 	struct census_report report;
 };

@@ -24,9 +24,9 @@ static const struct {
 	enum census_backend_choice choice;
 	const char *name;
 } choices[] = {
-	{CENSUS_BPF, "bpf"},
-	{CENSUS_QUERY, "query"},
-	{CENSUS_TEXT, "text"},
+	{ CENSUS_BPF, "bpf" },
+	{ CENSUS_QUERY, "query" },
+	{ CENSUS_TEXT, "text" },
 };
 
 static const char *choice_name(enum census_backend_choice choice)
@@ -242,7 +242,7 @@ static void end_pass(struct census *census, int result, unsigned facets, uint64_
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
 static void run_pass(struct census *census)
 {
-	struct reader_result found = {0};
+	struct reader_result found = { 0 };
 	struct devices devices;
 	unsigned waiting = census->awaiting, facets = census->awaited_facets;
 	uint64_t start = now_ns();

@@ -40,10 +40,10 @@ enum census_backend_choice {
 };
 
 struct census_config {
-	const char *proc;                   /* the procfs to read, usually "/proc" */
+	const char *proc; /* the procfs to read, usually "/proc" */
 	enum census_backend_choice backend;
-	uint64_t shm_dev;                   /* st_dev of the tmpfs that holds the POSIX objects */
-	pid_t self;                         /* the daemon, left out of every count; 0: nobody */
+	uint64_t shm_dev; /* st_dev of the tmpfs that holds the POSIX objects */
+	pid_t self;       /* the daemon, left out of every count; 0: nobody */
 };
 
 /* Counts of one segment. */
@@ -76,19 +76,20 @@ struct descriptor_row {
 
 /* How the last pass went, and what the census cannot see. */
 struct census_report {
-	const char *backend;       /* "bpf", "query", "text"; "auto" before the first pass */
+	const char *backend;        /* "bpf", "query", "text"; "auto" before the first pass */
 	const char *why_not_better; /* one line, or NULL */
 	uint64_t passes;
-	uint64_t last_pass_ns;     /* duration of the last one */
-	int64_t last_pass_time;    /* CLOCK_REALTIME, seconds */
-	uint64_t spaces;           /* address spaces seen by it */
-	uint64_t reread;           /* of these, read anew in it */
-	uint64_t unreadable;       /* processes that could not be read */
-	uint64_t restless;         /* address spaces that changed, or (query, text) may have, all the
+	uint64_t last_pass_ns;  /* duration of the last one */
+	int64_t last_pass_time; /* CLOCK_REALTIME, seconds */
+	uint64_t spaces;        /* address spaces seen by it */
+	uint64_t reread;        /* of these, read anew in it */
+	uint64_t unreadable;    /* processes that could not be read */
+	uint64_t restless;      /* address spaces that changed, or (query, text) may have, all the
 				      while: what is said of each was true at an instant of the
 				      pass, but not at one for all; for query and text it may lack
 				      a mapping that was moved, or have it twice */
-	const char *blind;         /* why whole processes may be invisible (pid namespace, hidepid), or NULL */
+	const char
+		*blind; /* why whole processes may be invisible (pid namespace, hidepid), or NULL */
 };
 
 /* `out` is owned by the caller, who ends it with census_free(). -EINVAL etc. as open(2) of proc. */
@@ -139,7 +140,8 @@ enum segment_state census_state(struct census *census, const struct usage *usage
 const char *segment_state_name(enum segment_state state);
 
 void census_each_segment(struct census *census,
-	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data), void *data);
+	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data),
+	void *data);
 void census_each_mapping(struct census *census, const struct segment_key *key,
 	void (*visit)(const struct mapping_row *row, void *data), void *data);
 void census_each_descriptor(struct census *census, const struct segment_key *key,

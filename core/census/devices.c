@@ -92,7 +92,9 @@ static bool identify_internal(const struct devices *devices, const struct file_s
 	const char *name = file->name ? file->name : "";
 
 	*key = (struct segment_key){
-		.dev = file->dev, .ino = file->ino, .class = segment_class_of_name(name),
+		.dev = file->dev,
+		.ino = file->ino,
+		.class = segment_class_of_name(name),
 	};
 	if (key->class == SEGMENT_SYSV) {
 		key->dev = devices->internal;
@@ -108,7 +110,9 @@ bool devices_identify(const struct devices *devices, const struct file_seen *fil
 	switch (devices_role(devices, file->dev)) {
 	case DEVICE_SHM:
 		*key = (struct segment_key){
-			.dev = file->dev, .ino = file->ino, .class = SEGMENT_FILE,
+			.dev = file->dev,
+			.ino = file->ino,
+			.class = SEGMENT_FILE,
 		};
 		return true;
 	case DEVICE_INTERNAL:
@@ -166,7 +170,7 @@ bool devices_of_mount_ino(const struct devices *devices, uint64_t ino, struct se
 	case SEGMENT_ANON:
 	case SEGMENT_OTHER:
 	case CLASS_ELSEWHERE:
-		key->class = class == CLASS_ELSEWHERE ? SEGMENT_FILE : (enum segment_class)class;
+		key->class = class == CLASS_ELSEWHERE ? SEGMENT_FILE : (enum segment_class) class;
 		key->dev = makedev(0, ino >> MINOR_SHIFT & MASK(MINOR_BITS));
 		key->ino = ino & MASK(MINOR_SHIFT);
 		return true;

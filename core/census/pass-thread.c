@@ -85,7 +85,7 @@ void reader_free(struct reader *reader)
 
 static void pass(struct reader *reader)
 {
-	reader->tally = (struct census_tally){0};
+	reader->tally = (struct census_tally){ 0 };
 	spaces_begin(reader->spaces);
 	reader->status = reader->backend->pass(reader->state, reader->spaces, reader->facets,
 		&reader->tally);
@@ -158,7 +158,7 @@ int reader_run(struct reader *reader, const struct devices *devices, unsigned fa
 bool reader_is_unchanged(struct reader *reader, const struct devices *devices, unsigned facets,
 	struct reader_result *result)
 {
-	*result = (struct reader_result){0};
+	*result = (struct reader_result){ 0 };
 	if (!reader->backend->unchanged || reader->devices.generation != devices->generation ||
 		!reader->backend->unchanged(reader->state, facets, &result->tally))
 		return false;

@@ -20,7 +20,7 @@ struct usage census_usage(struct census *census, const struct segment_key *key)
 {
 	const struct segment *segment = spaces_find(census->spaces, key);
 
-	return segment ? looked_at(census, segment) : (struct usage){0};
+	return segment ? looked_at(census, segment) : (struct usage){ 0 };
 }
 
 enum segment_state census_state(struct census *census, const struct usage *usage)
@@ -38,8 +38,10 @@ enum segment_state census_state(struct census *census, const struct usage *usage
 const char *segment_state_name(enum segment_state state)
 {
 	static const char *const names[] = {
-		[STATE_MAPPED] = "mapped", [STATE_OPEN] = "open",
-		[STATE_IDLE] = "idle",     [STATE_UNKNOWN] = "unknown",
+		[STATE_MAPPED] = "mapped",
+		[STATE_OPEN] = "open",
+		[STATE_IDLE] = "idle",
+		[STATE_UNKNOWN] = "unknown",
 	};
 
 	return names[state];
@@ -68,9 +70,10 @@ static void visit_segment(const struct segment *segment, void *data)
 }
 
 void census_each_segment(struct census *census,
-	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data), void *data)
+	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data),
+	void *data)
 {
-	struct segment_visit each = {census, visit, data};
+	struct segment_visit each = { census, visit, data };
 
 	spaces_each_segment(census->spaces, visit_segment, &each);
 }
@@ -84,8 +87,13 @@ static bool visit_mapping(const struct space *space, const struct mapping *mappi
 {
 	const struct mapping_visit *each = data;
 	struct mapping_row row = {
-		.pid = space->pid, .task = space->task, .uid = space->uid, .command = space->command,
-		.start = mapping->start, .end = mapping->end, .offset = mapping->offset,
+		.pid = space->pid,
+		.task = space->task,
+		.uid = space->uid,
+		.command = space->command,
+		.start = mapping->start,
+		.end = mapping->end,
+		.offset = mapping->offset,
 	};
 
 	memcpy(row.perms, mapping->perms, sizeof(row.perms));
@@ -97,7 +105,7 @@ void census_each_mapping(struct census *census, const struct segment_key *key,
 	void (*visit)(const struct mapping_row *row, void *data), void *data)
 {
 	const struct segment *segment = spaces_find(census->spaces, key);
-	struct mapping_visit each = {visit, data};
+	struct mapping_visit each = { visit, data };
 
 	if (segment && census->facets & CENSUS_MAPPINGS)
 		spaces_each_mapping(census->spaces, segment, visit_mapping, &each);
@@ -113,8 +121,12 @@ static bool visit_descriptor(const struct space *space, const struct descriptor 
 {
 	const struct descriptor_visit *each = data;
 	struct descriptor_row row = {
-		.pid = space->pid, .task = space->task, .uid = space->uid, .command = space->command,
-		.fd = descriptor->fd, .flags = descriptor->flags,
+		.pid = space->pid,
+		.task = space->task,
+		.uid = space->uid,
+		.command = space->command,
+		.fd = descriptor->fd,
+		.flags = descriptor->flags,
 	};
 
 	each->visit(&row, each->data);
@@ -125,7 +137,7 @@ void census_each_descriptor(struct census *census, const struct segment_key *key
 	void (*visit)(const struct descriptor_row *row, void *data), void *data)
 {
 	const struct segment *segment = spaces_find(census->spaces, key);
-	struct descriptor_visit each = {visit, data};
+	struct descriptor_visit each = { visit, data };
 
 	if (segment && census->facets & CENSUS_DESCRIPTORS)
 		spaces_each_descriptor(census->spaces, segment, visit_descriptor, &each);
@@ -134,7 +146,10 @@ void census_each_descriptor(struct census *census, const struct segment_key *key
 static bool witness_by_mapping(const struct space *space, const struct mapping *row, void *data)
 {
 	*(struct witness *)data = (struct witness){
-		.task = space->task, .start = row->start, .end = row->end, .fd = -1,
+		.task = space->task,
+		.start = row->start,
+		.end = row->end,
+		.fd = -1,
 	};
 	return false;
 }
@@ -142,14 +157,14 @@ static bool witness_by_mapping(const struct space *space, const struct mapping *
 static bool witness_by_descriptor(const struct space *space, const struct descriptor *row,
 	void *data)
 {
-	*(struct witness *)data = (struct witness){.task = space->task, .fd = row->fd};
+	*(struct witness *)data = (struct witness){ .task = space->task, .fd = row->fd };
 	return false;
 }
 
 bool census_witness(struct census *census, const struct segment_key *key, struct witness *out)
 {
 	const struct segment *segment = spaces_find(census->spaces, key);
-	struct usage usage = segment ? looked_at(census, segment) : (struct usage){0};
+	struct usage usage = segment ? looked_at(census, segment) : (struct usage){ 0 };
 
 	if (usage.mappings)
 		spaces_each_mapping(census->spaces, segment, witness_by_mapping, out);

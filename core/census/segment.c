@@ -51,8 +51,11 @@ char *segment_bare_name(enum segment_class class, char *shown)
 const char *segment_class_name(enum segment_class class)
 {
 	static const char *const names[] = {
-		[SEGMENT_FILE] = "posix",  [SEGMENT_SYSV] = "sysv",   [SEGMENT_MEMFD] = "memfd",
-		[SEGMENT_ANON] = "anon",   [SEGMENT_OTHER] = "other",
+		[SEGMENT_FILE] = "posix",
+		[SEGMENT_SYSV] = "sysv",
+		[SEGMENT_MEMFD] = "memfd",
+		[SEGMENT_ANON] = "anon",
+		[SEGMENT_OTHER] = "other",
 	};
 
 	return names[class];

@@ -22,10 +22,10 @@ enum segment_class {
 };
 
 struct segment_key {
-	uint64_t dev;                  /* st_dev of the file behind the segment; SEGMENT_SYSV: the
+	uint64_t dev; /* st_dev of the file behind the segment; SEGMENT_SYSV: the
 					  internal device, also where huge pages have another */
-	uint64_t ino;                  /* st_ino of it */
-	uint32_t ns;                   /* SEGMENT_SYSV: inode number of its IPC namespace; else 0 */
+	uint64_t ino; /* st_ino of it */
+	uint32_t ns;  /* SEGMENT_SYSV: inode number of its IPC namespace; else 0 */
 	enum segment_class class;
 };
 

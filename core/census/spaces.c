@@ -12,13 +12,13 @@ struct place {
 };
 
 struct spaces {
-	GHashTable *by_pid;     /* pid: struct space, which it owns */
-	GPtrArray *order;       /* the same, in ascending order of pid between passes */
-	GHashTable *segments;   /* their key: struct segment, which it owns */
-	GPtrArray *doubtful;    /* segments that may be left without a row */
+	GHashTable *by_pid;   /* pid: struct space, which it owns */
+	GPtrArray *order;     /* the same, in ascending order of pid between passes */
+	GHashTable *segments; /* their key: struct segment, which it owns */
+	GPtrArray *doubtful;  /* segments that may be left without a row */
 	uint64_t pass;
-	uint64_t counting;      /* sets of rows counted so far, in or out */
-	bool grown;             /* `order` may be out of order */
+	uint64_t counting; /* sets of rows counted so far, in or out */
+	bool grown;        /* `order` may be out of order */
 
 	/* What the readers between passes make, under the lock. */
 	GMutex lock;
@@ -277,7 +277,7 @@ struct space *spaces_see(struct spaces *spaces, pid_t pid, uint64_t start_time)
 		empty(spaces, space);
 		g_free(space->mappings);
 		g_free(space->descriptors);
-		*space = (struct space){.pid = pid, .task = pid, .start_time = start_time};
+		*space = (struct space){ .pid = pid, .task = pid, .start_time = start_time };
 	}
 	space->seen = spaces->pass;
 	return space;
@@ -362,7 +362,7 @@ static GArray *make_index(struct spaces *spaces, enum kind kind)
 			row++) {
 			size_t at = segment_at(space, kind, row)->index_end[kind]++;
 
-			g_array_index(places, struct place, at) = (struct place){space, row};
+			g_array_index(places, struct place, at) = (struct place){ space, row };
 		}
 	}
 	return places;
@@ -391,7 +391,8 @@ static void each_place(struct spaces *spaces, const struct segment *segment, enu
 	size_t n = segment_rows(segment, kind);
 
 	if (places) {
-		for (size_t at = segment->index_end[kind] - n; at < segment->index_end[kind]; at++) {
+		for (size_t at = segment->index_end[kind] - n; at < segment->index_end[kind];
+			at++) {
 			const struct place *place = &g_array_index(places, struct place, at);
 
 			if (!visit(place->space, place->row, data))
@@ -428,7 +429,7 @@ static bool visit_mapping(const struct space *space, size_t row, void *data)
 void spaces_each_mapping(struct spaces *spaces, const struct segment *segment,
 	bool (*visit)(const struct space *space, const struct mapping *row, void *data), void *data)
 {
-	struct mapping_visit each = {visit, data};
+	struct mapping_visit each = { visit, data };
 
 	each_place(spaces, segment, MAPPINGS, visit_mapping, &each);
 }
@@ -449,7 +450,7 @@ void spaces_each_descriptor(struct spaces *spaces, const struct segment *segment
 	bool (*visit)(const struct space *space, const struct descriptor *row, void *data),
 	void *data)
 {
-	struct descriptor_visit each = {visit, data};
+	struct descriptor_visit each = { visit, data };
 
 	each_place(spaces, segment, DESCRIPTORS, visit_descriptor, &each);
 }

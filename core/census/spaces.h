@@ -35,10 +35,10 @@ struct segment {
 	struct usage usage;
 	char *name; /* the last that the kernel showed, or NULL */
 	/* private to spaces.c */
-	uint64_t rows;      /* that point here, counted in `usage` or not */
-	uint64_t counting;  /* the last set of rows in which it was met */
+	uint64_t rows;       /* that point here, counted in `usage` or not */
+	uint64_t counting;   /* the last set of rows in which it was met */
 	size_t index_end[2]; /* of its part of the index, for mappings and for descriptors */
-	bool doubtful;      /* on the list of those to drop if no row points here */
+	bool doubtful;       /* on the list of those to drop if no row points here */
 };
 
 /*
@@ -63,8 +63,8 @@ struct space {
 	uint64_t start_time; /* as the back end measures it: one unit for all spaces of a table */
 	uid_t uid;           /* effective */
 	char command[16];    /* TASK_COMM_LEN */
-	pid_t task;          /* a thread whose /proc entries work: not the leader once that is dead */
-	uint64_t stamp[4];   /* the back end's own; zero in a new space */
+	pid_t task;        /* a thread whose /proc entries work: not the leader once that is dead */
+	uint64_t stamp[4]; /* the back end's own; zero in a new space */
 
 	struct mapping *mappings;
 	size_t n_mappings;
@@ -140,7 +140,8 @@ void spaces_each_segment(const struct spaces *spaces,
  * question after a change looks through all rows, the following ones through an index.
  */
 void spaces_each_mapping(struct spaces *spaces, const struct segment *segment,
-	bool (*visit)(const struct space *space, const struct mapping *row, void *data), void *data);
+	bool (*visit)(const struct space *space, const struct mapping *row, void *data),
+	void *data);
 void spaces_each_descriptor(struct spaces *spaces, const struct segment *segment,
 	bool (*visit)(const struct space *space, const struct descriptor *row, void *data),
 	void *data);

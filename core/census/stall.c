@@ -17,8 +17,8 @@ struct patience {
 struct asker {
 	struct patience *patience;
 	/* Under the lock. */
-	pid_t pids[2];      /* asked about; 0: nobody */
-	unsigned depth;     /* of questions within questions */
+	pid_t pids[2];  /* asked about; 0: nobody */
+	unsigned depth; /* of questions within questions */
 	bool left_behind;
 	unsigned long seen; /* `steps` at the last look */
 	unsigned looks;     /* that saw no other */

@@ -33,9 +33,9 @@ static int read_generation(int fd, uint64_t *out)
 	}
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &x) < 0)
 		return -errno;
-	*out = x.stx_mask & STATX_BTIME
-		? x.stx_btime.tv_sec * UINT64_C(1000000000) + x.stx_btime.tv_nsec
-		: 0;
+	*out = x.stx_mask & STATX_BTIME ?
+		x.stx_btime.tv_sec * UINT64_C(1000000000) + x.stx_btime.tv_nsec :
+		0;
 	return 0;
 }
 

@@ -32,14 +32,14 @@ struct kind;
  * census met.
  */
 struct realm {
-	const char *proc;      /* procfs, as in census_config */
+	const char *proc; /* procfs, as in census_config */
 	struct census *census;
 	int shm_fd;            /* the directory of the POSIX objects; -1: this realm has none */
 	uint64_t shm_dev;      /* its st_dev */
 	uint64_t internal_dev; /* census_internal_device() */
-	uint64_t mount_dev;    /* st_dev of the mount itself, whose files stand for others; 0: none */
-	uint32_t ipc_ns;       /* inode number of the IPC namespace; 0: this realm has none */
-	int ipc_ns_fd;         /* that namespace, for setns(2); -1: the one this process is in */
+	uint64_t mount_dev; /* st_dev of the mount itself, whose files stand for others; 0: none */
+	uint32_t ipc_ns;    /* inode number of the IPC namespace; 0: this realm has none */
+	int ipc_ns_fd;      /* that namespace, for setns(2); -1: the one this process is in */
 };
 
 /*
@@ -74,13 +74,13 @@ struct item {
 	bool in_use;             /* the kernel counts a mapping, whatever the census saw */
 	bool fixed_size;         /* truncation, and a write beyond the end, are -EPERM */
 	struct segment_key key;
-	uint64_t stamp;          /* differs for another item under the same ID, as far as one can tell */
-	mode_t mode;             /* permission bits */
+	uint64_t stamp; /* differs for another item under the same ID, as far as one can tell */
+	mode_t mode;    /* permission bits */
 	uid_t uid;
 	gid_t gid;
 	uint64_t size;                         /* bytes */
 	uint64_t allocated, resident, swapped; /* bytes; BYTES_UNKNOWN until kind->residency() */
-	struct timespec atime, mtime, ctime; /* zero: never, or there is none */
+	struct timespec atime, mtime, ctime;   /* zero: never, or there is none */
 };
 
 /* Whether two items of one kind and ID are the same thing, with the same permissions. */
@@ -95,7 +95,7 @@ static inline bool item_same_access(const struct item *a, const struct item *b)
 
 /* The bytes of an item, opened. */
 struct item_file {
-	int fd;              /* O_PATH: opened anew through /proc/self/fd with the mode that is wanted */
+	int fd; /* O_PATH: opened anew through /proc/self/fd with the mode that is wanted */
 	uint64_t generation; /* of the inode: two files of one key are one segment only if equal */
 	bool passthrough;    /* false: the kernel must not map it on the mount's behalf */
 };
@@ -104,8 +104,8 @@ struct item_file {
 struct view {
 	const struct realm *realm;
 	const struct item *item; /* an attribute's; NULL for a file about the whole realm */
-	struct caller caller; /* rows of tables are for whom may see them */
-	bool filled;          /* the item has been through kind->residency() */
+	struct caller caller;    /* rows of tables are for whom may see them */
+	bool filled;             /* the item has been through kind->residency() */
 };
 
 /* How an attribute's text becomes a member of info.json. */
@@ -154,7 +154,7 @@ struct kind {
 	const char *directory; /* below .shmtree */
 	size_t item_size;      /* of its own structure, which an item is the beginning of */
 	enum item_data data;
-	unsigned needs;        /* what the census must be held with for each, stat and open */
+	unsigned needs; /* what the census must be held with for each, stat and open */
 
 	/* NULL-terminated list of tables, each ended by an entry without a name. */
 	const struct attribute *const *attributes;

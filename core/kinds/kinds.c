@@ -5,5 +5,5 @@
 #include "kinds/sysv.h"
 #include "kinds/unlinked.h"
 
-const struct kind *const kinds[] = { &kind_posix, &kind_sysv, &kind_unlinked,
-	&kind_mqueue, &kind_msg, &kind_sem, NULL };
+const struct kind *const kinds[] = { &kind_posix, &kind_sysv, &kind_unlinked, &kind_mqueue,
+	&kind_msg, &kind_sem, NULL };

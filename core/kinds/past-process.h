@@ -5,7 +5,7 @@
 #include "kinds/kind.h"
 
 struct process {
-	pid_t pid;        /* 0: nobody */
+	pid_t pid; /* 0: nobody */
 	bool alive;
 	char command[16]; /* empty for the dead, and for those who may not know */
 };

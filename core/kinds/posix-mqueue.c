@@ -31,7 +31,8 @@ bool mqueue_parse(const char *text, struct mqueue_text *out)
 	int notify, signal, pid;
 
 	if (sscanf(text, "QSIZE:%llu NOTIFY:%d SIGNO:%d NOTIFY_PID:%d", &bytes, &notify, &signal,
-		    &pid) != 4 || pid < 0)
+		    &pid) != 4 ||
+		pid < 0)
 		return false;
 	*out = (struct mqueue_text){ bytes, pid };
 	return true;
@@ -255,15 +256,17 @@ static int mqueue_stat(const struct realm *realm, const char *id, struct item **
 
 static int mqueue_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {
-	struct work work = { .realm = realm, .act = unlink_queue, .id = id,
-		.caller = caller };
+	struct work work = { .realm = realm, .act = unlink_queue, .id = id, .caller = caller };
 
 	return is_queue_name(id) ? sysvipc_enter(realm, with_root, &work) : -ENOENT;
 }
 
 static int read_details(const struct view *view, struct queue *out)
 {
-	struct work work = { .realm = view->realm, .act = read_queue, .view = view, .details = out };
+	struct work work = { .realm = view->realm,
+		.act = read_queue,
+		.view = view,
+		.details = out };
 
 	return sysvipc_enter(view->realm, with_root, &work);
 }

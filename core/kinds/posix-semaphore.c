@@ -52,7 +52,8 @@ static int open_object(const struct view *view)
 	int fd, r;
 
 	/* Not what a fifo of that name by now would do to who opens it. */
-	auto_fd place = openat(view->realm->shm_fd, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd place =
+		openat(view->realm->shm_fd, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (place < 0 || fstat(place, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_dev != view->item->key.dev ||
@@ -123,6 +124,7 @@ static bool is_named_so(const struct item *item)
 }
 
 const struct attribute semaphore_attributes[] = {
-	{ "semaphore", FORM_OTHER, 0, show_semaphore, .json = json_semaphore, .exists = is_named_so },
+	{ "semaphore", FORM_OTHER, 0, show_semaphore, .json = json_semaphore,
+		.exists = is_named_so },
 	{ NULL },
 };

@@ -65,7 +65,8 @@ static bool read_shm_dev(int dir, uint64_t *dev)
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d/mountinfo", dir);
 	g_autofree char *text = NULL;
 
-	return g_file_get_contents(path, &text, NULL, NULL) && namespaces_parse_mountinfo(text, dev);
+	return g_file_get_contents(path, &text, NULL, NULL) &&
+		namespaces_parse_mountinfo(text, dev);
 }
 
 struct finding {
@@ -181,7 +182,8 @@ int namespaces_open(const struct realm *own, const char *name, struct realm *out
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
 	struct namespace wanted;
 	unsigned unreadable;
-	int r = namespaces_parse_name(name, &wanted) ? namespaces_find(own, all, &unreadable) : -ENOENT;
+	int r = namespaces_parse_name(name, &wanted) ? namespaces_find(own, all, &unreadable) :
+						       -ENOENT;
 
 	if (r < 0)
 		return r;

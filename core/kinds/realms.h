@@ -13,11 +13,12 @@
 
 enum namespace_type { NAMESPACE_IPC, NAMESPACE_SHM };
 
-struct namespace {
+struct namespace
+{
 	enum namespace_type type;
-	uint64_t id;    /* inode number of the IPC namespace, st_dev of the tmpfs on /dev/shm */
-	pid_t pid;      /* a process in it */
-	char name[32];  /* "ipc-4026532177", "shm-0:27": a directory's name */
+	uint64_t id;   /* inode number of the IPC namespace, st_dev of the tmpfs on /dev/shm */
+	pid_t pid;     /* a process in it */
+	char name[32]; /* "ipc-4026532177", "shm-0:27": a directory's name */
 };
 
 /*

@@ -52,7 +52,7 @@ static int show_state(const struct view *view, const struct attribute *self, GSt
  */
 struct rows {
 	struct caller_sight sight; /* of the reader */
-	GString *out;         /* one of the two */
+	GString *out;              /* one of the two */
 	JsonBuilder *builder;
 	uint64_t hidden;
 };
@@ -106,8 +106,8 @@ static void text_mapping(const struct mapping_row *row, void *data)
 	if (!may_see(rows, row->pid))
 		return;
 	text_process(rows->out, row->pid, row->uid, row->command);
-	g_string_append_printf(rows->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64 "\n", row->start,
-		row->end, row->perms, row->offset);
+	g_string_append_printf(rows->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64 "\n",
+		row->start, row->end, row->perms, row->offset);
 }
 
 static void json_mapping(const struct mapping_row *row, void *data)
@@ -216,7 +216,8 @@ static int json_holders(const struct view *view, const struct attribute *self, J
 
 const struct attribute segment_attributes[] = {
 	{ "mappings", FORM_NUMBER, CENSUS_MAPPINGS, show_usage, offsetof(struct usage, mappings) },
-	{ "processes", FORM_NUMBER, CENSUS_MAPPINGS, show_usage, offsetof(struct usage, processes) },
+	{ "processes", FORM_NUMBER, CENSUS_MAPPINGS, show_usage,
+		offsetof(struct usage, processes) },
 	{ "openers", FORM_NUMBER, CENSUS_DESCRIPTORS, show_usage, offsetof(struct usage, openers) },
 	{ "resident", FORM_NUMBER, 0, show_residency, offsetof(struct item, resident) },
 	{ "swapped", FORM_NUMBER, 0, show_residency, offsetof(struct item, swapped) },

@@ -8,24 +8,65 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 
-enum { MSG_KEY, MSG_ID, MSG_PERMS, MSG_BYTES, MSG_COUNT, MSG_LSPID, MSG_LRPID, MSG_UID, MSG_GID,
-	MSG_CUID, MSG_CGID, MSG_STIME, MSG_RTIME, MSG_CTIME, MSG_COLUMNS };
-
-static const struct sysvipc_column msg_columns[MSG_COLUMNS] = {
-	[MSG_KEY] = { "key", 10 },     [MSG_ID] = { "msqid", 10 },    [MSG_PERMS] = { "perms", 8 },
-	[MSG_BYTES] = { "cbytes", 10 }, [MSG_COUNT] = { "qnum", 10 }, [MSG_LSPID] = { "lspid", 10 },
-	[MSG_LRPID] = { "lrpid", 10 }, [MSG_UID] = { "uid", 10 },     [MSG_GID] = { "gid", 10 },
-	[MSG_CUID] = { "cuid", 10 },   [MSG_CGID] = { "cgid", 10 },   [MSG_STIME] = { "stime", 10 },
-	[MSG_RTIME] = { "rtime", 10 }, [MSG_CTIME] = { "ctime", 10 },
+enum {
+	MSG_KEY,
+	MSG_ID,
+	MSG_PERMS,
+	MSG_BYTES,
+	MSG_COUNT,
+	MSG_LSPID,
+	MSG_LRPID,
+	MSG_UID,
+	MSG_GID,
+	MSG_CUID,
+	MSG_CGID,
+	MSG_STIME,
+	MSG_RTIME,
+	MSG_CTIME,
+	MSG_COLUMNS
 };
 
-enum { SEM_KEY, SEM_ID, SEM_PERMS, SEM_NSEMS, SEM_UID, SEM_GID, SEM_CUID, SEM_CGID, SEM_OTIME,
-	SEM_CTIME, SEM_COLUMNS };
+static const struct sysvipc_column msg_columns[MSG_COLUMNS] = {
+	[MSG_KEY] = { "key", 10 },
+	[MSG_ID] = { "msqid", 10 },
+	[MSG_PERMS] = { "perms", 8 },
+	[MSG_BYTES] = { "cbytes", 10 },
+	[MSG_COUNT] = { "qnum", 10 },
+	[MSG_LSPID] = { "lspid", 10 },
+	[MSG_LRPID] = { "lrpid", 10 },
+	[MSG_UID] = { "uid", 10 },
+	[MSG_GID] = { "gid", 10 },
+	[MSG_CUID] = { "cuid", 10 },
+	[MSG_CGID] = { "cgid", 10 },
+	[MSG_STIME] = { "stime", 10 },
+	[MSG_RTIME] = { "rtime", 10 },
+	[MSG_CTIME] = { "ctime", 10 },
+};
+
+enum {
+	SEM_KEY,
+	SEM_ID,
+	SEM_PERMS,
+	SEM_NSEMS,
+	SEM_UID,
+	SEM_GID,
+	SEM_CUID,
+	SEM_CGID,
+	SEM_OTIME,
+	SEM_CTIME,
+	SEM_COLUMNS
+};
 
 static const struct sysvipc_column sem_columns[SEM_COLUMNS] = {
-	[SEM_KEY] = { "key", 10 },     [SEM_ID] = { "semid", 10 }, [SEM_PERMS] = { "perms", 8 },
-	[SEM_NSEMS] = { "nsems", 10 }, [SEM_UID] = { "uid", 10 },  [SEM_GID] = { "gid", 10 },
-	[SEM_CUID] = { "cuid", 10 },   [SEM_CGID] = { "cgid", 10 }, [SEM_OTIME] = { "otime", 10 },
+	[SEM_KEY] = { "key", 10 },
+	[SEM_ID] = { "semid", 10 },
+	[SEM_PERMS] = { "perms", 8 },
+	[SEM_NSEMS] = { "nsems", 10 },
+	[SEM_UID] = { "uid", 10 },
+	[SEM_GID] = { "gid", 10 },
+	[SEM_CUID] = { "cuid", 10 },
+	[SEM_CGID] = { "cgid", 10 },
+	[SEM_OTIME] = { "otime", 10 },
 	[SEM_CTIME] = { "ctime", 10 },
 };
 

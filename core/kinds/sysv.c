@@ -21,19 +21,42 @@
 #define MODE_FLAGS (MODE_DEST | MODE_LOCKED | MODE_HUGETLB | MODE_NORESERVE)
 
 enum shm_column {
-	COL_KEY, COL_SHMID, COL_PERMS, COL_SIZE, COL_CPID, COL_LPID, COL_NATTCH, COL_UID, COL_GID,
-	COL_CUID, COL_CGID, COL_ATIME, COL_DTIME, COL_CTIME, COL_RSS, COL_SWAP, N_COLUMNS
+	COL_KEY,
+	COL_SHMID,
+	COL_PERMS,
+	COL_SIZE,
+	COL_CPID,
+	COL_LPID,
+	COL_NATTCH,
+	COL_UID,
+	COL_GID,
+	COL_CUID,
+	COL_CGID,
+	COL_ATIME,
+	COL_DTIME,
+	COL_CTIME,
+	COL_RSS,
+	COL_SWAP,
+	N_COLUMNS
 };
 
 static const struct sysvipc_column columns[N_COLUMNS] = {
-	[COL_KEY] = { "key", 10 },       [COL_SHMID] = { "shmid", 10 },
-	[COL_PERMS] = { "perms", 8 },    [COL_SIZE] = { "size", 10 },
-	[COL_CPID] = { "cpid", 10 },     [COL_LPID] = { "lpid", 10 },
-	[COL_NATTCH] = { "nattch", 10 }, [COL_UID] = { "uid", 10 },
-	[COL_GID] = { "gid", 10 },       [COL_CUID] = { "cuid", 10 },
-	[COL_CGID] = { "cgid", 10 },     [COL_ATIME] = { "atime", 10 },
-	[COL_DTIME] = { "dtime", 10 },   [COL_CTIME] = { "ctime", 10 },
-	[COL_RSS] = { "rss", 10, true }, [COL_SWAP] = { "swap", 10, true },
+	[COL_KEY] = { "key", 10 },
+	[COL_SHMID] = { "shmid", 10 },
+	[COL_PERMS] = { "perms", 8 },
+	[COL_SIZE] = { "size", 10 },
+	[COL_CPID] = { "cpid", 10 },
+	[COL_LPID] = { "lpid", 10 },
+	[COL_NATTCH] = { "nattch", 10 },
+	[COL_UID] = { "uid", 10 },
+	[COL_GID] = { "gid", 10 },
+	[COL_CUID] = { "cuid", 10 },
+	[COL_CGID] = { "cgid", 10 },
+	[COL_ATIME] = { "atime", 10 },
+	[COL_DTIME] = { "dtime", 10 },
+	[COL_CTIME] = { "ctime", 10 },
+	[COL_RSS] = { "rss", 10, true },
+	[COL_SWAP] = { "swap", 10, true },
 };
 
 /*

@@ -54,8 +54,9 @@ static int parse_header(const char *line, const char *end, const struct sysvipc_
 
 		if (*words == SYSVIPC_COLUMNS_MAX)
 			return -EPROTO;
-		while (i < n && (strlen(columns[i].name) != length ||
-					memcmp(columns[i].name, line - length, length) != 0))
+		while (i < n &&
+			(strlen(columns[i].name) != length ||
+				memcmp(columns[i].name, line - length, length) != 0))
 			i++;
 		if (i < n)
 			found[i] = true;
@@ -76,8 +77,9 @@ static int parse_row(const char *line, const char *end, const struct sysvipc_col
 
 		if (length == 0)
 			return -EPROTO;
-		if (place[i] < n && !parse_number(line - length, length, columns[place[i]].base,
-					    &values[place[i]]))
+		if (place[i] < n &&
+			!parse_number(line - length, length, columns[place[i]].base,
+				&values[place[i]]))
 			return -EPROTO;
 	}
 	return next_word(&line, end) == 0 ? 0 : -EPROTO;
@@ -120,8 +122,8 @@ static int read_table(void *data)
 	return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? -ENOENT : -EIO;
 }
 
-int sysvipc_each(const struct realm *realm, const char *table,
-	const struct sysvipc_column *columns, size_t n, sysvipc_visitor visit, void *data)
+int sysvipc_each(const struct realm *realm, const char *table, const struct sysvipc_column *columns,
+	size_t n, sysvipc_visitor visit, void *data)
 {
 	g_autofree char *path = g_strdup_printf("%s/sysvipc/%s", realm->proc, table);
 	struct table_reading reading = { .path = path };

@@ -45,8 +45,8 @@ int sysvipc_parse(const char *text, const struct sysvipc_column *columns, size_t
 	sysvipc_visitor visit, void *data);
 
 /* The same for a table ("shm", "msg", "sem") as it is now in the realm. */
-int sysvipc_each(const struct realm *realm, const char *table,
-	const struct sysvipc_column *columns, size_t n, sysvipc_visitor visit, void *data);
+int sysvipc_each(const struct realm *realm, const char *table, const struct sysvipc_column *columns,
+	size_t n, sysvipc_visitor visit, void *data);
 
 /*
  * Runs `work` on a thread that is in the realm's IPC namespace: this one, or one made for it

@@ -127,10 +127,10 @@ static void fill_item(const struct segment_key *key, const struct stat *st,
 /* Which witness is the right one, and what it showed. */
 struct choice {
 	const struct segment_key *key;
-	const char *id;         /* the one that is asked for; NULL: any */
-	uint64_t stamp;         /* likewise; 0: any */
+	const char *id; /* the one that is asked for; NULL: any */
+	uint64_t stamp; /* likewise; 0: any */
 	struct item item;
-	struct item_file file;  /* its descriptor is the finder's result */
+	struct item_file file; /* its descriptor is the finder's result */
 };
 
 static enum witness_verdict choose(int fd, const char *name, void *data)
@@ -156,7 +156,8 @@ static enum witness_verdict choose(int fd, const char *name, void *data)
 static GHashTable *named_files(const struct realm *realm)
 {
 	GHashTable *named = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	int fd = realm->shm_fd < 0 ? -1 : openat(realm->shm_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = realm->shm_fd < 0 ? -1 :
+				     openat(realm->shm_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 
@@ -273,8 +274,7 @@ static int unlinked_stat(const struct realm *realm, const char *id, struct item 
 	if (!unlinked_parse_id(id, &key.class, &huge, &key.ino))
 		return -ENOENT;
 	key.dev = key.class == SEGMENT_FILE ? realm->shm_dev : realm->internal_dev;
-	fd = huge ? find_elsewhere(realm, &key, id, &choice)
-		  : find(realm, &key, id, 0, &choice);
+	fd = huge ? find_elsewhere(realm, &key, id, &choice) : find(realm, &key, id, 0, &choice);
 	if (fd < 0)
 		return -ENOENT;
 	*out = g_memdup2(&choice.item, sizeof choice.item);

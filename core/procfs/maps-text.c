@@ -49,7 +49,7 @@ static inline bool take_number(const char **at, unsigned base, char follows, uin
 
 static bool take_perms(const char **at, char perms[5])
 {
-	static const char *const letters[] = {"r-", "w-", "x-", "sp"};
+	static const char *const letters[] = { "r-", "w-", "x-", "sp" };
 
 	for (int i = 0; i < 4; i++) {
 		perms[i] = (*at)[i];

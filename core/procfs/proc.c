@@ -202,8 +202,7 @@ bool proc_parse_stat(const char *text, struct proc_stat *stat)
 	memset(stat, 0, sizeof(*stat));
 	if (!open || !close || close < open || close[1] != ' ' || !close[2] || close[3] != ' ')
 		return false;
-	g_strlcpy(stat->command, open + 1,
-		MIN(sizeof(stat->command), (size_t)(close - open)));
+	g_strlcpy(stat->command, open + 1, MIN(sizeof(stat->command), (size_t)(close - open)));
 	stat->state = close[2];
 
 	rest = close + 3;

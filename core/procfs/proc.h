@@ -63,7 +63,7 @@ struct proc_stat {
 	char state;
 	uint64_t flags;      /* PF_* of the kernel */
 	uint64_t start_time; /* clock ticks after boot */
-	uint64_t layout;     /* where the program, its stack and its arguments lie: equal in all that
+	uint64_t layout; /* where the program, its stack and its arguments lie: equal in all that
 				share an address space or were forked from it, else different */
 };
 

@@ -42,7 +42,8 @@ struct taking {
 static guint32 process_index(const struct taking *taking, pid_t pid, const char *command)
 {
 	struct graph_process process = { .pid = pid, .command = command };
-	guint32 index = GPOINTER_TO_UINT(g_hash_table_lookup(taking->indices, GINT_TO_POINTER(pid)));
+	guint32 index =
+		GPOINTER_TO_UINT(g_hash_table_lookup(taking->indices, GINT_TO_POINTER(pid)));
 
 	if (index)
 		return index;
@@ -97,7 +98,8 @@ static void look_as(struct graph *graph, const char *proc, const struct caller *
 
 	caller_sight_begin(&sight, proc, caller);
 	for (guint i = HIDDEN + 1; i < graph->processes->len; i++) {
-		struct graph_process *process = &g_array_index(graph->processes, struct graph_process, i);
+		struct graph_process *process =
+			&g_array_index(graph->processes, struct graph_process, i);
 
 		process->seen = caller_sees_memory(&sight, process->pid);
 		if (process->seen) {
@@ -119,11 +121,12 @@ static void merge_hidden(struct graph *graph)
 
 	for (guint i = 0; i < graph->edges->len; i++) {
 		struct edge *edge = edge_at(graph->edges, i);
-		bool seen = g_array_index(graph->processes, struct graph_process, edge->process).seen;
+		bool seen =
+			g_array_index(graph->processes, struct graph_process, edge->process).seen;
 
 		if (!seen) {
-			*(edge->descriptor ? &graph->hidden_descriptors : &graph->hidden_mappings) +=
-				edge->count;
+			*(edge->descriptor ? &graph->hidden_descriptors :
+					     &graph->hidden_mappings) += edge->count;
 			edge->process = HIDDEN;
 		}
 		if (!seen && merged && merged->segment == edge->segment &&
@@ -174,7 +177,8 @@ size_t graph_rows(const struct graph *graph)
 
 size_t graph_bytes(const struct graph *graph)
 {
-	return listing_bytes(graph->listing) + graph->processes->len * sizeof(struct graph_process) +
+	return listing_bytes(graph->listing) +
+		graph->processes->len * sizeof(struct graph_process) +
 		graph->edges->len * sizeof(struct edge) + graph->command_bytes;
 }
 
@@ -192,7 +196,8 @@ static void render_head(const struct graph *graph, GString *out)
 			"// Address spaces that changed all the while: %" PRIu64 ".\n",
 			graph->report.restless);
 	if (graph->report.blind)
-		g_string_append_printf(out, "// Others may be invisible: %s.\n", graph->report.blind);
+		g_string_append_printf(out, "// Others may be invisible: %s.\n",
+			graph->report.blind);
 	if (graph->hidden_processes > 0)
 		g_string_append_printf(out,
 			"// Not shown: %" PRIu64 " processes, %" PRIu64 " mappings, %" PRIu64
@@ -215,7 +220,8 @@ static void render_segment(const struct listing_row *row, size_t index, GString 
 
 static void render_process(const struct graph_process *process, GString *out)
 {
-	g_string_append_printf(out, "\tp%d [shape=ellipse,label=\"%d\\n", process->pid, process->pid);
+	g_string_append_printf(out, "\tp%d [shape=ellipse,label=\"%d\\n", process->pid,
+		process->pid);
 	render_dot(out, process->command);
 	g_string_append(out, "\"];\n");
 }
@@ -235,8 +241,8 @@ static void render_edge(const struct graph *graph, const struct edge *edge, GStr
 	else
 		g_string_append_printf(out, "\tp%d",
 			g_array_index(graph->processes, struct graph_process, edge->process).pid);
-	g_string_append_printf(out, " -> s%u [label=\"%" PRIu64 "\"%s];\n", edge->segment, edge->count,
-		edge->descriptor ? ",style=dashed" : "");
+	g_string_append_printf(out, " -> s%u [label=\"%" PRIu64 "\"%s];\n", edge->segment,
+		edge->count, edge->descriptor ? ",style=dashed" : "");
 }
 
 void graph_render(const struct graph *graph, size_t row, GString *out)

@@ -52,7 +52,8 @@ static void add_totals(GString *out, const struct listing *listing)
 {
 	append_family(out, "shmtree_segments", "gauge", NULL, "Segments of each kind.");
 	listing_each_total(listing, add_segments, out);
-	append_family(out, "shmtree_size_bytes", "gauge", "bytes", "Sum of the sizes of each kind.");
+	append_family(out, "shmtree_size_bytes", "gauge", "bytes",
+		"Sum of the sizes of each kind.");
 	listing_each_total(listing, add_size, out);
 	append_family(out, "shmtree_allocated_bytes", "gauge", "bytes",
 		"Sum of the memory and swap allocated to each kind, as far as it is known.");
@@ -79,7 +80,8 @@ static void add_limits(GString *out, const struct realm *realm)
 		"How much of each limit is used, where that can be said.");
 	for (size_t i = 0; i < n; i++)
 		if (limits[i].used != LIMIT_NONE)
-			g_string_append_printf(out, "shmtree_limit_used{resource=\"%s\"} %" PRIu64 "\n",
+			g_string_append_printf(out,
+				"shmtree_limit_used{resource=\"%s\"} %" PRIu64 "\n",
 				limits[i].resource, limits[i].used);
 }
 
@@ -146,8 +148,8 @@ static void sample_state(const struct family *family, const struct listing_row *
 static void sample_owner(const struct family *family, const struct listing_row *row, GString *out)
 {
 	begin_sample(family, row, out);
-	g_string_append_printf(out, ",uid=\"%u\",gid=\"%u\",perms=\"%04o\"} 1\n", row->uid, row->gid,
-		row->mode & 07777u);
+	g_string_append_printf(out, ",uid=\"%u\",gid=\"%u\",perms=\"%04o\"} 1\n", row->uid,
+		row->gid, row->mode & 07777u);
 }
 
 /* Zero is never, or a kind of segment that has no such time. */
@@ -173,10 +175,12 @@ static const struct family families[] = {
 		NUMBER(swapped) },
 	{ "shmtree_segment_mappings", NULL, "How many times it is mapped, in all address spaces.",
 		NUMBER(usage.mappings) },
-	{ "shmtree_segment_processes", NULL, "Address spaces that map it.", NUMBER(usage.processes) },
+	{ "shmtree_segment_processes", NULL, "Address spaces that map it.",
+		NUMBER(usage.processes) },
 	{ "shmtree_segment_openers", NULL, "Descriptors that refer to it.", NUMBER(usage.openers) },
 	{ "shmtree_segment_state", NULL,
-		"Always 1; the label is mapped, open, idle, or unknown as some process is unreadable.",
+		"Always 1; the label is mapped, open, idle, or unknown as some process is "
+		"unreadable.",
 		sample_state },
 	{ "shmtree_segment_owner", NULL, "Always 1; the labels tell owner, group and permissions.",
 		sample_owner },

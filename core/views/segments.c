@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct listing {
-	GArray *rows; /* of struct listing_row */
+	GArray *rows;          /* of struct listing_row */
 	GStringChunk *strings; /* of the rows, one behind the other */
 	size_t string_bytes;
 	GArray *totals; /* of struct listing_total */
@@ -66,7 +66,8 @@ static void take_item(const struct item *item, void *data)
 	row.name = strcmp(item->id, item->name) == 0 ?
 		row.id :
 		g_string_chunk_insert(listing->strings, item->name);
-	listing->string_bytes += strlen(row.id) + 1 + (row.name == row.id ? 0 : strlen(row.name) + 1);
+	listing->string_bytes +=
+		strlen(row.id) + 1 + (row.name == row.id ? 0 : strlen(row.name) + 1);
 	row.state = item_state(taking->realm, item, &row.usage);
 	g_array_append_val(listing->rows, row);
 	add_total(listing->totals, &row);
@@ -143,13 +144,14 @@ static void table_row(const struct listing_row *row, GString *out)
 	render_escape(out, row->id);
 	g_string_append_c(out, '\t');
 	render_escape(out, row->name);
-	g_string_append_printf(out, "\t%04o\t%u\t%u\t%" PRIu64 "\t", row->mode & 07777u, row->uid, row->gid,
-		row->size);
+	g_string_append_printf(out, "\t%04o\t%u\t%u\t%" PRIu64 "\t", row->mode & 07777u, row->uid,
+		row->gid, row->size);
 	append_bytes(out, row->allocated);
 	g_string_append_c(out, '\t');
 	append_bytes(out, row->resident);
-	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t", row->usage.mappings,
-		row->usage.processes, row->usage.openers, segment_state_name(row->state));
+	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t",
+		row->usage.mappings, row->usage.processes, row->usage.openers,
+		segment_state_name(row->state));
 	render_time(out, &row->mtime);
 	g_string_append_c(out, '\n');
 }
@@ -157,8 +159,9 @@ static void table_row(const struct listing_row *row, GString *out)
 void listing_render_table(const struct listing *listing, size_t row, GString *out)
 {
 	if (row == 0)
-		g_string_append(out, "KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
-				     "PROCESSES\tOPENERS\tSTATE\tMTIME\n");
+		g_string_append(out,
+			"KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
+			"PROCESSES\tOPENERS\tSTATE\tMTIME\n");
 	else if (row <= listing->rows->len)
 		table_row(&g_array_index(listing->rows, struct listing_row, row - 1), out);
 }

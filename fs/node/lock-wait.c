@@ -23,9 +23,9 @@ struct waiter {
 	int (*lock)(void *data, bool wait);
 	void *data;
 	void (*free)(void *data);
-	bool must_look;     /* constant: no interrupts come through */
+	bool must_look; /* constant: no interrupts come through */
 	pthread_t thread;
-	GMutex mutex;       /* guards the rest */
+	GMutex mutex; /* guards the rest */
 	GCond changed;
 	bool interrupted, done;
 };

@@ -217,7 +217,8 @@ static bool set_name(struct node *node, const char *name)
 	return true;
 }
 
-static struct node *insert_locked(struct node_table *table, const struct node *model, const char *name)
+static struct node *insert_locked(struct node_table *table, const struct node *model,
+	const char *name)
 {
 	struct node *node = g_memdup2(model, sizeof *model);
 

@@ -52,13 +52,13 @@ struct kept {
 };
 
 struct node {
-	uint64_t ino;     /* as stat(1) shows it; key of the table */
+	uint64_t ino; /* as stat(1) shows it; key of the table */
 	uint64_t nlookup;
-	char *name;       /* a hint (segment), the name in its directory (tree); owned */
+	char *name; /* a hint (segment), the name in its directory (tree); owned */
 	uint32_t refs;
 	enum node_type type : 8;
-	bool orphan; /* no longer in the table: its inode number is another segment's */
-	bool aliased; /* an object that was looked up by more than one name */
+	bool orphan;      /* no longer in the table: its inode number is another segment's */
+	bool aliased;     /* an object that was looked up by more than one name */
 	struct kept kept; /* of an object that was unlinked through the mount, O_PATH */
 	union {
 		struct opened *opened; /* segment: while it is open; set under the table's lock */
@@ -66,7 +66,8 @@ struct node {
 	};
 	union {
 		const struct tree_entry *entry; /* tree: its place in the table of tree.c */
-		struct tree_data *data; /* segment: of a `data` file (tree/data.h), owned; else NULL */
+		struct tree_data
+			*data; /* segment: of a `data` file (tree/data.h), owned; else NULL */
 	};
 };
 

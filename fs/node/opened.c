@@ -126,7 +126,8 @@ static bool attach(struct fs *fs, struct handle *handle, struct pin *pin, int fl
 
 	node_table_lock(fs->nodes);
 	if (!node->opened)
-		g_atomic_pointer_set(&node->opened, pin->opened ? pin->opened : g_steal_pointer(&fresh));
+		g_atomic_pointer_set(&node->opened,
+			pin->opened ? pin->opened : g_steal_pointer(&fresh));
 	same = node->opened->generation == pin->generation;
 	if (same) {
 		handle->opened = node->opened;
@@ -167,14 +168,14 @@ static void choose_data_path(struct fs *fs, struct opened *opened, int fd,
 	 * With both, the kernel maps the backing file but sends each write here, where the size of a
 	 * System V segment is kept.
 	 */
-	fi->direct_io = opened->direct ||
-		(opened->fixed_size && (fi->flags & O_ACCMODE) != O_RDONLY);
+	fi->direct_io =
+		opened->direct || (opened->fixed_size && (fi->flags & O_ACCMODE) != O_RDONLY);
 	fi->parallel_direct_writes = fi->direct_io;
 	g_mutex_unlock(&opened->lock);
 }
 
-struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
-	uid_t uid, struct fuse_file_info *fi)
+struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd, uid_t uid,
+	struct fuse_file_info *fi)
 {
 	struct handle *handle = g_new0(struct handle, 1);
 

@@ -30,15 +30,15 @@ struct access {
 #define ACCESSES 8
 
 struct opened {
-	int refs;          /* handles and pins; guarded by the node table's lock */
-	int handles;       /* likewise */
-	int writers;       /* those of them that are open for writing; likewise */
+	int refs;                         /* handles and pins; guarded by the node table's lock */
+	int handles;                      /* likewise */
+	int writers;                      /* those of them that are open for writing; likewise */
 	struct access accesses[ACCESSES]; /* one at least has users; likewise */
-	GMutex lock;       /* guards the rest; taken before the table's, never across a reply */
-	int backing_id;    /* 0: none */
-	bool direct;       /* no passthrough for this inode until it is closed */
+	GMutex lock;         /* guards the rest; taken before the table's, never across a reply */
+	int backing_id;      /* 0: none */
+	bool direct;         /* no passthrough for this inode until it is closed */
 	uint64_t generation; /* constant: of the inode, for data files; else 0 */
-	bool fixed_size;   /* constant: no write may change the size (System V) */
+	bool fixed_size;     /* constant: no write may change the size (System V) */
 	struct lock_table *locks; /* NULL until somebody locks */
 };
 
@@ -54,10 +54,10 @@ struct handle {
 struct pin {
 	struct opened *opened; /* if the node was open */
 	struct access *access; /* likewise */
-	int fd;                /* of some access mode, or O_PATH; -1: none, for handle_new() alone */
-	uint64_t generation;   /* of the inode, for data files */
+	int fd;              /* of some access mode, or O_PATH; -1: none, for handle_new() alone */
+	uint64_t generation; /* of the inode, for data files */
 	struct ownership owner; /* likewise, as of the opening; not if the node was open */
-	bool direct;           /* as the kind says: never passthrough */
+	bool direct;            /* as the kind says: never passthrough */
 	bool fixed_size;
 };
 
@@ -75,6 +75,6 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
  * descriptor opened as `fi->flags` say and charged to `uid`, are taken over. Call it as the daemon itself, never while wearing a caller's identity. NULL if the
  * node is open, but as another file than the pin's: a new one has its inode number.
  */
-struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd,
-	uid_t uid, struct fuse_file_info *fi);
+struct handle *handle_new(struct fs *fs, struct node *node, struct pin *pin, int fd, uid_t uid,
+	struct fuse_file_info *fi);
 void handle_free(struct fs *fs, struct handle *handle);

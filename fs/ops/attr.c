@@ -46,7 +46,8 @@ static void add_birth(struct fs *fs, struct node *node, struct statx *out)
 
 	if (node->type == NODE_TREE || is_data(node) || pin_node(fs, node, &pin) < 0)
 		return;
-	if (statx(pin.fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 && stx.stx_mask & STATX_BTIME) {
+	if (statx(pin.fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 &&
+		stx.stx_mask & STATX_BTIME) {
 		out->stx_btime = stx.stx_btime;
 		out->stx_mask |= STATX_BTIME;
 	}
@@ -102,7 +103,7 @@ struct change {
 	int to_set;
 	const char *path; /* of a descriptor in /proc */
 	int path_fd;
-	int size_fd;      /* the caller's own descriptor for ftruncate(2), or -1 */
+	int size_fd; /* the caller's own descriptor for ftruncate(2), or -1 */
 };
 
 static int change_size(const struct change *change)
@@ -122,7 +123,8 @@ static int change_owner(const struct change *change)
 	return fchownat(change->path_fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static struct timespec time_to_set(const struct change *change, int set, int now, struct timespec time)
+static struct timespec time_to_set(const struct change *change, int set, int now,
+	struct timespec time)
 {
 	if (change->to_set & now)
 		time.tv_nsec = UTIME_NOW;
@@ -134,8 +136,10 @@ static struct timespec time_to_set(const struct change *change, int set, int now
 static int change_times(const struct change *change)
 {
 	struct timespec times[2] = {
-		time_to_set(change, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, change->attr->st_atim),
-		time_to_set(change, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, change->attr->st_mtim),
+		time_to_set(change, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW,
+			change->attr->st_atim),
+		time_to_set(change, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW,
+			change->attr->st_mtim),
 	};
 
 	/* Both to now is what anyone who may write may ask: utimensat(2) knows it by NULL or by this. */
@@ -144,7 +148,8 @@ static int change_times(const struct change *change)
 
 #define SET_TIMES (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
 #define SETTABLE                                                                                   \
-	(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | SET_TIMES)
+	(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |         \
+		SET_TIMES)
 
 static int change_all(const struct change *change)
 {
@@ -225,7 +230,8 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	path = fd_path(pin.fd);
 	change->path = path.text;
 	change->path_fd = pin.fd;
-	r = is_before_write(fs, node, change) ? clear_set_ids(req, change) : change_as_caller(req, change);
+	r = is_before_write(fs, node, change) ? clear_set_ids(req, change) :
+						change_as_caller(req, change);
 	unpin_node(fs, node, &pin);
 	return r;
 }
@@ -261,7 +267,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .attr = *attr,
+	struct deferred d = { .req = req,
+		.node = node_from_id(fs->nodes, ino),
+		.attr = *attr,
 		.to_set = to_set };
 
 	if (d.node->type == NODE_TREE) {

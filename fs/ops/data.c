@@ -142,12 +142,17 @@ static void fallocate_now(struct fs *fs, struct deferred *d)
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 	struct fuse_file_info *fi)
 {
-	struct deferred d = { .req = req, .node = node_of(req, ino), .fi = *fi, .mode = mode,
-		.offset = offset, .length = length };
+	struct deferred d = { .req = req,
+		.node = node_of(req, ino),
+		.fi = *fi,
+		.mode = mode,
+		.offset = offset,
+		.length = length };
 
 	if (d.node->type == NODE_TREE)
 		reply_result(req, -EOPNOTSUPP);
-	else if (handle_of(fi)->opened->fixed_size && within_size(handle_of(fi), length, offset) != length)
+	else if (handle_of(fi)->opened->fixed_size &&
+		within_size(handle_of(fi), length, offset) != length)
 		reply_result(req, -EPERM);
 	else
 		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, fallocate_now);
@@ -171,8 +176,14 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
 	struct fuse_file_info *fi_out, size_t len, int flags)
 {
-	struct deferred d = { .req = req, .node = node_of(req, ino_in), .fi = *fi_in, .fi_out = *fi_out,
-		.offset = off_in, .offset_out = off_out, .length = len, .flags = flags };
+	struct deferred d = { .req = req,
+		.node = node_of(req, ino_in),
+		.fi = *fi_in,
+		.fi_out = *fi_out,
+		.offset = off_in,
+		.offset_out = off_out,
+		.length = len,
+		.flags = flags };
 
 	/* EXDEV: the kernel copies by reading and writing instead. */
 	if (d.node->type == NODE_TREE || node_of(req, ino_out)->type == NODE_TREE)

@@ -49,8 +49,8 @@ struct page {
 static bool page_add(struct page *page, const char *name, uint64_t ino, mode_t type, off_t next)
 {
 	struct stat st = { .st_ino = ino, .st_mode = type };
-	size_t n = fuse_add_direntry(page->req, page->buf + page->used, page->size - page->used, name, &st,
-		next);
+	size_t n = fuse_add_direntry(page->req, page->buf + page->used, page->size - page->used,
+		name, &st, next);
 
 	if (n > page->size - page->used)
 		return false;
@@ -163,7 +163,8 @@ static bool is_object(struct fs *fs, const struct dirent *entry)
 		return false;
 	if (entry->d_type != DT_UNKNOWN)
 		return entry->d_type == DT_REG;
-	return fstatat(fs->shm_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	return fstatat(fs->shm_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISREG(st.st_mode);
 }
 
 static bool add_entry(struct fs *fs, struct page *page, const struct dirent *entry)

@@ -13,12 +13,12 @@
 
 /* The locks of one owner on one segment. */
 struct owner {
-	gint refs;                   /* the table's, and a request's while it is under way */
+	gint refs; /* the table's, and a request's while it is under way */
 	uint64_t id;
-	bool flock;                  /* record or OFD locks otherwise; the two do not meet */
-	int fd;                      /* the open file description that carries them */
-	pid_t pid;                   /* who asked last: the answer to F_GETLK */
-	struct quota *quota;         /* where `uid` is charged for the descriptor */
+	bool flock;          /* record or OFD locks otherwise; the two do not meet */
+	int fd;              /* the open file description that carries them */
+	pid_t pid;           /* who asked last: the answer to F_GETLK */
+	struct quota *quota; /* where `uid` is charged for the descriptor */
 	uid_t uid;
 	const struct handle *handle; /* an OFD or flock owner ends with this one */
 };
@@ -77,8 +77,8 @@ static int open_for_locks(struct fs *fs, const struct handle *handle)
 	static const int modes[] = { O_RDWR, O_RDONLY, O_WRONLY };
 	int fd = -EACCES;
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(modes) && (fd == -EACCES || fd == -EPERM || fd == -EROFS);
-		i++)
+	for (unsigned i = 0;
+		i < G_N_ELEMENTS(modes) && (fd == -EACCES || fd == -EPERM || fd == -EROFS); i++)
 		fd = fs_reopen(fs, handle->fd, modes[i]);
 	return fd;
 }
@@ -99,13 +99,19 @@ static int add_locked(struct fs *fs, struct handle *handle, uint64_t id, bool fl
 		return fd;
 	}
 	owner = g_new0(struct owner, 1);
-	*owner = (struct owner){ .refs = 1, .id = id, .flock = flock, .fd = fd, .quota = fs->quota,
-		.uid = uid, .handle = handle };
+	*owner = (struct owner){ .refs = 1,
+		.id = id,
+		.flock = flock,
+		.fd = fd,
+		.quota = fs->quota,
+		.uid = uid,
+		.handle = handle };
 	if (!table) {
 		table = g_new0(struct lock_table, 1);
-		table->owners = g_hash_table_new_full(owner_hash, owner_equal, (GDestroyNotify)owner_unref,
-			NULL);
-		g_atomic_pointer_set(&opened->locks, table); /* lock_flush() looks without the lock */
+		table->owners = g_hash_table_new_full(owner_hash, owner_equal,
+			(GDestroyNotify)owner_unref, NULL);
+		g_atomic_pointer_set(&opened->locks,
+			table); /* lock_flush() looks without the lock */
 	}
 	g_hash_table_add(table->owners, owner);
 	*out = owner;
@@ -166,7 +172,8 @@ static int lock_file(void *data, bool wait)
 	struct flock copy = attempt->lock;
 
 	if (attempt->owner->flock)
-		return flock(attempt->owner->fd, wait ? operation & ~LOCK_NB : operation | LOCK_NB) < 0 ?
+		return flock(attempt->owner->fd,
+			       wait ? operation & ~LOCK_NB : operation | LOCK_NB) < 0 ?
 			-errno :
 			0;
 	copy.l_pid = 0; /* as OFD locks want it */
@@ -211,7 +218,8 @@ void lock_set(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t own
 	take(req, attempt, wait);
 }
 
-void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner_id, int operation)
+void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner_id,
+	int operation)
 {
 	struct attempt *attempt;
 	struct owner *owner;

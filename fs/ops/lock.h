@@ -33,7 +33,8 @@ void lock_get(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t own
 	struct flock *lock);
 void lock_set(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner,
 	const struct flock *lock, bool wait);
-void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner, int operation);
+void lock_flock(struct fs *fs, fuse_req_t req, struct handle *handle, uint64_t owner,
+	int operation);
 
 /* close(2) by a descriptor table: its record locks on the file go, whichever descriptor it was. */
 void lock_flush(struct handle *handle, uint64_t owner);

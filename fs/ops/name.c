@@ -120,7 +120,8 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	}
 	identity_begin(&id, req);
 	do
-		r = linkat(AT_FDCWD, fd_path(pin.fd).text, fs->shm_fd, name, AT_SYMLINK_FOLLOW) < 0 ?
+		r = linkat(AT_FDCWD, fd_path(pin.fd).text, fs->shm_fd, name, AT_SYMLINK_FOLLOW) <
+				0 ?
 			-errno :
 			0;
 	while (identity_retry(&id, r));
@@ -213,7 +214,8 @@ static void rename_now(struct fs *fs, struct deferred *d)
 
 	identity_begin(&id, d->req);
 	do
-		r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ? -errno : 0;
+		r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ? -errno :
+											    0;
 	while (identity_retry(&id, r));
 	identity_end(&id);
 	if (replaced >= 0)
@@ -238,11 +240,13 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 		r = may_name(req, newparent, newname);
 	if (r == 0 && flags & RENAME_WHITEOUT)
 		r = -EPERM; /* it would leave a device node: nothing but objects here */
-	if (r == 0 && (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name ||
-			      g_strlcpy(d.new_name, newname, sizeof d.new_name) >= sizeof d.new_name))
+	if (r == 0 &&
+		(g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name ||
+			g_strlcpy(d.new_name, newname, sizeof d.new_name) >= sizeof d.new_name))
 		r = -ENAMETOOLONG;
 	/* What is in the directory but not an object is not shown, and not to be replaced. */
-	if (r == 0 && fstatat(fs->shm_fd, newname, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+	if (r == 0 && fstatat(fs->shm_fd, newname, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		!S_ISREG(st.st_mode))
 		r = -EEXIST;
 	if (r < 0)
 		reply_result(req, r);

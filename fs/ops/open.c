@@ -52,7 +52,8 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 	if (mode & S_ISGID)
 		identity_groups(&id);
 	do {
-		fd = openat(fs->shm_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
+		fd = openat(fs->shm_fd, name,
+			flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
 		if (fd < 0)
 			fd = -errno;
 	} while (identity_retry(&id, fd));
@@ -147,7 +148,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (d.node->type == NODE_TREE)
 		tree_open(fs, req, d.node, fi);
 	else
-		defer_if(fs, tree_data_waits(d.node) || (must_not_wait(fs) && fi->flags & O_TRUNC), &d, open_now);
+		defer_if(fs, tree_data_waits(d.node) || (must_not_wait(fs) && fi->flags & O_TRUNC),
+			&d, open_now);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -125,7 +125,8 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 	/* The fourth access mode, for ioctl(2) alone, wants both as well. */
 	return identity_permits(req, &owner,
 		       (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE]) ?
-		0 : -EACCES;
+		0 :
+		-EACCES;
 }
 
 int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
@@ -203,7 +204,8 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	const struct caller caller = { .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
 	g_autofree struct tree_data *data = data_copy(fs, node);
-	struct item_change change = { .mode = attr->st_mode & 07777, .uid = attr->st_uid,
+	struct item_change change = { .mode = attr->st_mode & 07777,
+		.uid = attr->st_uid,
 		.gid = attr->st_gid };
 	struct tree_visit visit;
 	struct identity id;

@@ -12,7 +12,7 @@
 struct tree_data {
 	const struct kind *kind;
 	char namespace[32]; /* whose realm it is in: tree_namespace() */
-	bool has_xattrs; /* a file of a tmpfs, not of the kernel's own mounts */
+	bool has_xattrs;    /* a file of a tmpfs, not of the kernel's own mounts */
 	/*
 	 * As the kernel was last told: permissions are checked against this. Under the node table's
 	 * lock; key and stamp stay the same.

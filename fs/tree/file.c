@@ -119,8 +119,9 @@ static bool hold_at_once(struct fs *fs, const struct node *node)
 {
 	const struct attribute *attribute = attribute_of(node);
 
-	return attribute && attribute->form == FORM_NUMBER && !attribute->slow && !tree_waits(node) &&
-		attribute->needs && census_hold_at_once(fs->census, attribute->needs);
+	return attribute && attribute->form == FORM_NUMBER && !attribute->slow &&
+		!tree_waits(node) && attribute->needs &&
+		census_hold_at_once(fs->census, attribute->needs);
 }
 
 void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)

@@ -72,7 +72,8 @@ static void count_hidden(struct fs *fs, unsigned *hidden, bool *reserved)
 	while (dir && (name = g_dir_read_name(dir))) {
 		if (strcmp(name, TREE_NAME) == 0)
 			*reserved = true;
-		else if (fstatat(fs->shm_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+		else if (fstatat(fs->shm_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			!S_ISREG(st.st_mode))
 			++*hidden;
 	}
 	if (dir)
@@ -107,11 +108,12 @@ static void show_census(const struct census_report *report, GString *out)
 	if (report->why_not_better)
 		g_string_append_printf(out, "census_reason\t%s\n", report->why_not_better);
 	g_string_append_printf(out,
-		"census_passes\t%" PRIu64 "\ncensus_last_time\t%" PRId64 "\ncensus_last_ns\t%" PRIu64
-		"\naddress_spaces\t%" PRIu64 "\naddress_spaces_reread\t%" PRIu64
-		"\naddress_spaces_restless\t%" PRIu64 "\nunreadable_processes\t%" PRIu64 "\n",
-		report->passes, report->last_pass_time, report->last_pass_ns, report->spaces, report->reread,
-		report->restless, report->unreadable);
+		"census_passes\t%" PRIu64 "\ncensus_last_time\t%" PRId64
+		"\ncensus_last_ns\t%" PRIu64 "\naddress_spaces\t%" PRIu64
+		"\naddress_spaces_reread\t%" PRIu64 "\naddress_spaces_restless\t%" PRIu64
+		"\nunreadable_processes\t%" PRIu64 "\n",
+		report->passes, report->last_pass_time, report->last_pass_ns, report->spaces,
+		report->reread, report->restless, report->unreadable);
 	if (report->blind)
 		g_string_append_printf(out, "invisible_processes\t%s\n", report->blind);
 }
@@ -127,19 +129,22 @@ static void show_namespaces(const struct realm *realm, GString *out)
 	for (guint i = 0; i < all->len; i++)
 		counts[g_array_index(all, struct namespace, i).type]++;
 	g_string_append_printf(out,
-		"other_ipc_namespaces\t%u\nother_shm_directories\t%u\nprocesses_in_unknown_namespaces\t%u\n",
+		"other_ipc_namespaces\t%u\nother_shm_directories\t%u\nprocesses_in_unknown_"
+		"namespaces\t%u\n",
 		counts[NAMESPACE_IPC], counts[NAMESPACE_SHM], unreadable);
 }
 
 static void show_total(const struct listing_total *total, void *data)
 {
 	g_string_append_printf(data,
-		"%s_segments\t%" PRIu64 "\n%s_size\t%" PRIu64 "\n%s_allocated\t%" PRIu64 "\n", total->label,
-		total->segments, total->label, total->size, total->label, total->allocated);
+		"%s_segments\t%" PRIu64 "\n%s_size\t%" PRIu64 "\n%s_allocated\t%" PRIu64 "\n",
+		total->label, total->segments, total->label, total->size, total->label,
+		total->allocated);
 }
 
 #define UNPRIVILEGED                                                                               \
-	"unprivileged: processes of others cannot be read, nor the data of System V segments and of "  \
+	"unprivileged: processes of others cannot be read, nor the data of System V segments and " \
+	"of "                                                                                      \
 	"what has no name and is only mapped"
 
 static int show_status(struct fs *fs, const struct view *view, struct content *out)
@@ -152,15 +157,16 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 
 	count_hidden(fs, &hidden, &reserved);
 	g_string_append(text, "version\t" SHMTREE_VERSION "\n");
-	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(), fs->options.source,
-		geteuid() == 0 ? "root" : UNPRIVILEGED);
+	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(),
+		fs->options.source, geteuid() == 0 ? "root" : UNPRIVILEGED);
 	show_data_path(fs, text);
 	show_watch(fs, text);
 	show_census(&report, text);
 	g_string_append_printf(text, "not_objects\t%u\n", hidden);
 	if (reserved)
-		g_string_append(text, "reserved_name\tan object named " TREE_NAME
-				      " exists; it is not shown, rename it to see it\n");
+		g_string_append(text,
+			"reserved_name\tan object named " TREE_NAME
+			" exists; it is not shown, rename it to see it\n");
 	g_string_append_printf(text,
 		"user_descriptors_limit\t%" PRIu64 "\nuser_listings_limit\t%" PRIu64
 		"\nuser_listing_bytes_limit\t%" PRIu64 "\n",
@@ -249,7 +255,8 @@ const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "README", .show = show_readme },
 	{ TREE_FILE, "status", .needs = ALL_FACETS, .show = show_status },
 	{ TREE_FILE, "segments", .needs = ALL_FACETS, .each_realm = true, .show = show_segments },
-	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .each_realm = true, .show = show_segments_json },
+	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .each_realm = true,
+		.show = show_segments_json },
 	{ TREE_FILE, "metrics", .needs = ALL_FACETS, .show = show_metrics },
 	{ TREE_FILE, "graph.dot", .needs = ALL_FACETS, .show = show_graph },
 	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },

@@ -222,7 +222,9 @@ static void lookup_item(struct fs *fs, struct deferred *d)
 		return;
 	}
 	tree_reply(fs, d->req,
-		node_lookup_tree(fs->nodes, d->node, &tree_entries(d->node->entry->kind)->item, d->name), item);
+		node_lookup_tree(fs->nodes, d->node, &tree_entries(d->node->entry->kind)->item,
+			d->name),
+		item);
 }
 
 static void lookup_data(struct fs *fs, struct deferred *d, const struct item *item)
@@ -247,10 +249,11 @@ static void lookup_in_item(struct fs *fs, struct deferred *d)
 	if (data && tree_data_form(d->node) == DATA_FILE)
 		lookup_data(fs, d, item);
 	else if (data && tree_data_form(d->node) == DATA_LINK)
-		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->link, d->name), NULL);
+		tree_reply(fs, d->req,
+			node_lookup_tree(fs->nodes, d->node, &entries->link, d->name), NULL);
 	else if (item_attribute(item, d->name))
-		tree_reply(fs, d->req, node_lookup_tree(fs->nodes, d->node, &entries->attribute, d->name),
-			NULL);
+		tree_reply(fs, d->req,
+			node_lookup_tree(fs->nodes, d->node, &entries->attribute, d->name), NULL);
 	else
 		reply_result(d->req, -ENOENT);
 }

@@ -34,10 +34,10 @@ enum tree_type {
 
 struct tree_entry {
 	enum tree_type type;
-	const char *name;         /* TREE_FILE */
-	const struct kind *kind;  /* TREE_KIND and below */
-	unsigned needs;           /* TREE_FILE: facets that the census is held with for `show` */
-	bool each_realm;          /* TREE_FILE: also of each other realm */
+	const char *name;        /* TREE_FILE */
+	const struct kind *kind; /* TREE_KIND and below */
+	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
+	bool each_realm;         /* TREE_FILE: also of each other realm */
 	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
 	int (*show)(struct fs *fs, const struct view *view, struct content *out);
 };

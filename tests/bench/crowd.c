@@ -108,8 +108,7 @@ static int child(int dir, long self, long n, int gate, int results,
 	return write(results, &done, sizeof(done)) != sizeof(done);
 }
 
-static void run_processes(int dir, long processes, long n,
-	long (*job)(int dir, long self, long n))
+static void run_processes(int dir, long processes, long n, long (*job)(int dir, long self, long n))
 {
 	int gate[2], results[2], status, failed = 0;
 	long done, sum = 0;
@@ -159,7 +158,8 @@ static void open_many(int dir, long n)
 		fds[i] = openat(dir, make_name("open", i).text, O_CREAT | O_EXCL | O_RDWR, 0600);
 		if (fds[i] < 0)
 			err(1, "object %ld", i);
-		if (pwrite(fds[i], "x", 1, 0) != 1 || pread(fds[i], &byte, 1, 0) != 1 || byte != 'x')
+		if (pwrite(fds[i], "x", 1, 0) != 1 || pread(fds[i], &byte, 1, 0) != 1 ||
+			byte != 'x')
 			err(1, "object %ld: write and read", i);
 	}
 	printf("{\"seconds\": %.6f, \"done\": %ld, \"failed\": 0}\n", now() - start, n);

@@ -330,7 +330,8 @@ static void measure(struct target *targets, unsigned n, const char *only)
 static void usage(void)
 {
 	fprintf(stderr,
-		"usage: latency [-r ROUNDS] [-n CALLS-A-BATCH] [-e ENTRIES] [-c CALL,...] NAME=DIRECTORY...\n"
+		"usage: latency [-r ROUNDS] [-n CALLS-A-BATCH] [-e ENTRIES] [-c CALL,...] "
+		"NAME=DIRECTORY...\n"
 		"       latency [-r ROUNDS] [-n CALLS-A-BATCH] -c file NAME=FILE...\n");
 	exit(2);
 }
@@ -355,11 +356,20 @@ int main(int argc, char **argv)
 
 	while ((option = getopt(argc, argv, "r:n:e:c:")) != -1) {
 		switch (option) {
-		case 'r': rounds = parse_count(optarg); break;
-		case 'n': calls_per_batch = parse_count(optarg); break;
-		case 'e': entries = parse_count(optarg); break;
-		case 'c': only = optarg; break;
-		default: usage();
+		case 'r':
+			rounds = parse_count(optarg);
+			break;
+		case 'n':
+			calls_per_batch = parse_count(optarg);
+			break;
+		case 'e':
+			entries = parse_count(optarg);
+			break;
+		case 'c':
+			only = optarg;
+			break;
+		default:
+			usage();
 		}
 	}
 	n = argc - optind;

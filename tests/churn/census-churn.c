@@ -58,7 +58,10 @@ static double seconds(void)
 static int census_of(enum census_backend_choice backend, struct census **out)
 {
 	const struct census_config config = {
-		.proc = "/proc", .backend = backend, .shm_dev = shm_dev, .self = getpid(),
+		.proc = "/proc",
+		.backend = backend,
+		.shm_dev = shm_dev,
+		.self = getpid(),
 	};
 
 	return census_new(&config, out);
@@ -68,8 +71,9 @@ static void add_line(struct account *account, char *line)
 {
 	const struct segment_key *key = account->key;
 
-	g_ptr_array_add(account->lines, g_strdup_printf("%s\t%s %lx:%lu", line,
-		segment_class_name(key->class), (unsigned long)key->dev, (unsigned long)key->ino));
+	g_ptr_array_add(account->lines,
+		g_strdup_printf("%s\t%s %lx:%lu", line, segment_class_name(key->class),
+			(unsigned long)key->dev, (unsigned long)key->ino));
 	g_free(line);
 }
 
@@ -79,9 +83,10 @@ static void account_mapping(const struct mapping_row *row, void *data)
 
 	if (!g_hash_table_contains(account->pids, GINT_TO_POINTER(row->pid)))
 		return;
-	add_line(account, g_strdup_printf("%d %s %u map %lx-%lx %s %lx", row->pid, row->command,
-		row->uid, (unsigned long)row->start, (unsigned long)row->end, row->perms,
-		(unsigned long)row->offset));
+	add_line(account,
+		g_strdup_printf("%d %s %u map %lx-%lx %s %lx", row->pid, row->command, row->uid,
+			(unsigned long)row->start, (unsigned long)row->end, row->perms,
+			(unsigned long)row->offset));
 }
 
 static void account_descriptor(const struct descriptor_row *row, void *data)
@@ -90,8 +95,9 @@ static void account_descriptor(const struct descriptor_row *row, void *data)
 
 	if (!g_hash_table_contains(account->pids, GINT_TO_POINTER(row->pid)))
 		return;
-	add_line(account, g_strdup_printf("%d %s %u fd %d %x", row->pid, row->command, row->uid,
-		row->fd, row->flags));
+	add_line(account,
+		g_strdup_printf("%d %s %u fd %d %x", row->pid, row->command, row->uid, row->fd,
+			row->flags));
 }
 
 static void account_segment(const struct segment_key *key, const struct usage *usage, void *data)
@@ -103,8 +109,9 @@ static void account_segment(const struct segment_key *key, const struct usage *u
 	census_each_descriptor(account->census, key, account_descriptor, account);
 	/* The group alone has the objects: the sums are known as well. */
 	if (key->dev == shm_dev)
-		add_line(account, g_strdup_printf("sums %lu %lu %lu", (unsigned long)usage->mappings,
-			(unsigned long)usage->processes, (unsigned long)usage->openers));
+		add_line(account,
+			g_strdup_printf("sums %lu %lu %lu", (unsigned long)usage->mappings,
+				(unsigned long)usage->processes, (unsigned long)usage->openers));
 }
 
 static int compare_lines(gconstpointer a, gconstpointer b)
@@ -115,7 +122,9 @@ static int compare_lines(gconstpointer a, gconstpointer b)
 static GPtrArray *take_account(struct census *census, GHashTable *pids)
 {
 	struct account account = {
-		.census = census, .pids = pids, .lines = g_ptr_array_new_with_free_func(g_free),
+		.census = census,
+		.pids = pids,
+		.lines = g_ptr_array_new_with_free_func(g_free),
 	};
 	int error = census_hold(census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS);
 
@@ -287,7 +296,9 @@ static void make_segments(unsigned workers)
 static int churn(double length, unsigned seed)
 {
 	static const enum census_backend_choice choices[BACKENDS] = {
-		CENSUS_BPF, CENSUS_QUERY, CENSUS_TEXT,
+		CENSUS_BPF,
+		CENSUS_QUERY,
+		CENSUS_TEXT,
 	};
 	struct census *censuses[BACKENDS];
 	double end = seconds() + length;

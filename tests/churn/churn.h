@@ -5,9 +5,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define CHURN_OBJECTS 6  /* POSIX objects "churn-0" and so on */
+#define CHURN_OBJECTS 6 /* POSIX objects "churn-0" and so on */
 #define CHURN_SYSV 3
-#define CHURN_PAGES 16   /* of each of them */
+#define CHURN_PAGES 16    /* of each of them */
 #define CHURN_PLAN_FD 100 /* of the plan's memfd, in every worker */
 
 /* A page that all share. */

@@ -68,7 +68,7 @@ static void list_member(int pid, void *data)
 
 void group_list(pid_t group, GArray *pids)
 {
-	struct listing listing = {group, pids};
+	struct listing listing = { group, pids };
 
 	each_number("/proc", list_member, &listing);
 }
@@ -104,7 +104,7 @@ static void look_at_thread(int tid, void *data)
 
 static bool is_still(const GArray *pids)
 {
-	struct look look = {.still = true};
+	struct look look = { .still = true };
 	char path[32];
 
 	for (guint i = 0; i < pids->len && look.still; i++) {

@@ -61,7 +61,10 @@ static int open_object(struct actor *actor)
 static int pick_prot(struct actor *actor)
 {
 	static const int prots[] = {
-		PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC,
+		PROT_NONE,
+		PROT_READ,
+		PROT_READ | PROT_WRITE,
+		PROT_READ | PROT_EXEC,
 	};
 
 	return prots[pick(actor, 4)];
@@ -259,10 +262,10 @@ static void give_place(void)
 /* Children that share memory, with or without making us wait; and maybe the descriptors. */
 static void start_sharer(struct actor *actor)
 {
-	int flags = CLONE_VM | (pick(actor, 2) ? CLONE_VFORK : 0) |
-		(pick(actor, 2) ? CLONE_FILES : 0);
-	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
+	int flags =
+		CLONE_VM | (pick(actor, 2) ? CLONE_VFORK : 0) | (pick(actor, 2) ? CLONE_FILES : 0);
+	char *stack =
+		mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	/* At the foot of its stack, which nobody takes away: it may outlive this function. */
 	struct actor *other = (struct actor *)stack;
 

@@ -24,7 +24,8 @@ struct identities {
 static struct identities native_inodes, mount_inodes;
 static bool protected_files;
 static bool blurred_atime; /* somebody has read through the kernel's cache of the mount */
-static bool blurred_directory; /* a sendfile of nothing touches a directory, but never gets to FUSE */
+static bool
+	blurred_directory; /* a sendfile of nothing touches a directory, but never gets to FUSE */
 
 void compare_begin(void)
 {
@@ -44,8 +45,8 @@ static int64_t place_of(struct identities *ids, uint64_t ino)
 	return ids->count++;
 }
 
-__attribute__((format(printf, 2, 3))) static void set_kind(struct difference *d,
-	const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void set_kind(struct difference *d, const char *format,
+	...)
 {
 	va_list args;
 
@@ -55,8 +56,8 @@ __attribute__((format(printf, 2, 3))) static void set_kind(struct difference *d,
 }
 
 /* Call after set_kind(). Returns whether the difference counts. */
-__attribute__((format(printf, 2, 3))) static bool differ(struct difference *d,
-	const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool differ(struct difference *d, const char *format,
+	...)
 {
 	va_list args;
 
@@ -91,12 +92,26 @@ static const struct field {
 	enum format format;
 	size_t offset, size;
 } fields[] = {
-#define FIELD(name, format) \
-	{#name, format, offsetof(struct statx, stx_##name), sizeof(((struct statx *)0)->stx_##name)}
-	FIELD(mode, OCTAL), FIELD(nlink, DECIMAL), FIELD(uid, DECIMAL), FIELD(gid, DECIMAL),
-	FIELD(size, DECIMAL), FIELD(blocks, DECIMAL), FIELD(blksize, DECIMAL), FIELD(ino, INODE),
-	FIELD(atime, MOMENT), FIELD(mtime, MOMENT), FIELD(ctime, MOMENT), FIELD(btime, MOMENT),
-	FIELD(mask, DECIMAL), FIELD(rdev_major, DECIMAL), FIELD(rdev_minor, DECIMAL),
+#define FIELD(name, format)                                                                        \
+	{                                                                                          \
+#name, format, offsetof(struct statx, stx_##name),                                 \
+			sizeof(((struct statx *)0)->stx_##name)                                    \
+	}
+	FIELD(mode, OCTAL),
+	FIELD(nlink, DECIMAL),
+	FIELD(uid, DECIMAL),
+	FIELD(gid, DECIMAL),
+	FIELD(size, DECIMAL),
+	FIELD(blocks, DECIMAL),
+	FIELD(blksize, DECIMAL),
+	FIELD(ino, INODE),
+	FIELD(atime, MOMENT),
+	FIELD(mtime, MOMENT),
+	FIELD(ctime, MOMENT),
+	FIELD(btime, MOMENT),
+	FIELD(mask, DECIMAL),
+	FIELD(rdev_major, DECIMAL),
+	FIELD(rdev_minor, DECIMAL),
 #undef FIELD
 };
 
@@ -129,17 +144,17 @@ static bool compare_stat(const char *what, const char *name, const struct statx 
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
 		if ((blurred_atime || (blurred_directory && S_ISDIR(native->stx_mode))) &&
-				strcmp(fields[i].name, "atime") == 0)
+			strcmp(fields[i].name, "atime") == 0)
 			continue;
 		if (field_value(&fields[i], native, &native_inodes) ==
 				field_value(&fields[i], mount, &mount_inodes) ||
-				field_excepted(S_ISDIR(native->stx_mode) ? "." : name, fields[i].name))
+			field_excepted(S_ISDIR(native->stx_mode) ? "." : name, fields[i].name))
 			continue;
 		field_describe(&fields[i], native, &native_inodes, a, sizeof(a));
 		field_describe(&fields[i], mount, &mount_inodes, b, sizeof(b));
 		set_kind(d, "%s: %s", what, fields[i].name);
 		if (differ(d, "%s of \"%.40s\": %s is %s natively, %s on the mount", what, name,
-				fields[i].name, a, b))
+			    fields[i].name, a, b))
 			return true;
 	}
 	return false;
@@ -152,8 +167,8 @@ static const char *name_of_errno(int e)
 	return e ? strerrorname_np(e) : "success";
 }
 
-static bool compare_data(const char *op, const struct outcome *native,
-	const struct outcome *mount, struct difference *d)
+static bool compare_data(const char *op, const struct outcome *native, const struct outcome *mount,
+	struct difference *d)
 {
 	uint32_t i = 0;
 
@@ -168,14 +183,15 @@ static bool compare_data(const char *op, const struct outcome *native,
 }
 
 /* Whose lock is in the way: the same actor's on both sides. */
-static bool compare_holders(struct world *w, const struct step *step,
-	const struct outcome *native, const struct outcome *mount, struct difference *d)
+static bool compare_holders(struct world *w, const struct step *step, const struct outcome *native,
+	const struct outcome *mount, struct difference *d)
 {
-	int a = world_actor_of(w, false, native->holder), b = world_actor_of(w, true, mount->holder);
+	int a = world_actor_of(w, false, native->holder),
+	    b = world_actor_of(w, true, mount->holder);
 
 	if (!native->has_holder || !mount->has_holder || a == b ||
-			holder_excepted(step->arg[1] == F_OFD_GETLK, actors[step->actor].outside,
-				native->holder, mount->holder))
+		holder_excepted(step->arg[1] == F_OFD_GETLK, actors[step->actor].outside,
+			native->holder, mount->holder))
 		return false;
 	set_kind(d, "holder");
 	return differ(d, "held natively by process %d, actor %d; on the mount by %d, actor %d",
@@ -190,8 +206,8 @@ bool compare_outcomes(struct world *w, const struct step *step, const struct out
 
 	blurred_atime |= w->mount.no_mmap && op_reads_cache(op);
 	blurred_directory |= strcmp(op, "sendfile") == 0;
-	if (native->err != mount->err && errno_excepted(op, native->err, mount->err,
-			protected_files))
+	if (native->err != mount->err &&
+		errno_excepted(op, native->err, mount->err, protected_files))
 		return false;
 	if (native->ret == 0 && strcmp(op, "ioctl_setflags") == 0)
 		protected_files |= (step->arg[1] & FS_IMMUTABLE_FL) != 0;
@@ -208,8 +224,8 @@ bool compare_outcomes(struct world *w, const struct step *step, const struct out
 	}
 	if (compare_holders(w, step, native, mount, d))
 		return true;
-	return compare_data(op, native, mount, d) || (native->has_stat &&
-		compare_stat(op, "the file", &native->st, &mount->st, d));
+	return compare_data(op, native, mount, d) ||
+		(native->has_stat && compare_stat(op, "the file", &native->st, &mount->st, d));
 }
 
 /* --- the state after a call --- */
@@ -223,18 +239,19 @@ static bool compare_view(const struct view *native, const struct view *mount, st
 		if (native->err[i] != mount->err[i]) {
 			set_kind(d, "%s: existence", what);
 			if (differ(d, "%s: stat of \"%.40s\" answers %s natively, %s there", what,
-					name_at(i), name_of_errno(native->err[i]),
-					name_of_errno(mount->err[i])))
+				    name_at(i), name_of_errno(native->err[i]),
+				    name_of_errno(mount->err[i])))
 				return true;
 		}
 		if (!native->err[i] && !mount->err[i] &&
-				compare_stat(what, name_at(i), &native->st[i], &mount->st[i], d))
+			compare_stat(what, name_at(i), &native->st[i], &mount->st[i], d))
 			return true;
 	}
 	if (native->fs.f_bfree != mount->fs.f_bfree || native->fs.f_ffree != mount->fs.f_ffree) {
 		set_kind(d, "%s: statfs", what);
-		return differ(d, "%s: %ju blocks and %ju inodes are free natively, %ju and %ju there",
-			what, (uintmax_t)native->fs.f_bfree, (uintmax_t)native->fs.f_ffree,
+		return differ(d,
+			"%s: %ju blocks and %ju inodes are free natively, %ju and %ju there", what,
+			(uintmax_t)native->fs.f_bfree, (uintmax_t)native->fs.f_ffree,
 			(uintmax_t)mount->fs.f_bfree, (uintmax_t)mount->fs.f_ffree);
 	}
 	return false;
@@ -272,7 +289,7 @@ static bool compare_all(struct world *w, bool through_mount, struct difference *
  */
 bool compare_views(struct world *w, bool through_mount, struct difference *d)
 {
-	const struct timespec pause = {.tv_nsec = 1000 * 1000};
+	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 	uint64_t deadline = 0;
 	bool stays;
 

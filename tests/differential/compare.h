@@ -5,8 +5,9 @@
 #include "world.h"
 
 struct difference {
-	size_t step;     /* index of the step after which it showed */
-	char kind[80];   /* what differs, without values: two runs met the same fault if it is equal */
+	size_t step; /* index of the step after which it showed */
+	char kind
+		[80]; /* what differs, without values: two runs met the same fault if it is equal */
 	char text[1200]; /* the same with both answers */
 };
 

@@ -16,7 +16,8 @@
 static bool differ(struct difference *d, const char *what, const char *name, const char *where)
 {
 	snprintf(d->kind, sizeof(d->kind), "at the end: %s %s", what, where);
-	snprintf(d->text, sizeof(d->text), "at the end: %s of \"%.40s\" differ %s", what, name, where);
+	snprintf(d->text, sizeof(d->text), "at the end: %s of \"%.40s\" differ %s", what, name,
+		where);
 	return true;
 }
 
@@ -32,7 +33,8 @@ static bool same_data(int fd, int other)
 			size_t want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
 			ssize_t n = pread(fd, a, want, at);
 
-			if (n <= 0 || pread(other, b, (size_t)n, at) != n || memcmp(a, b, (size_t)n))
+			if (n <= 0 || pread(other, b, (size_t)n, at) != n ||
+				memcmp(a, b, (size_t)n))
 				return false;
 			at += n;
 		}
@@ -52,7 +54,7 @@ static bool same_xattrs(int fd, int other)
 
 		/* A value can be there and yet not be given out: a malformed capability. */
 		if (fgetxattr(other, p, theirs, sizeof(theirs)) != size ||
-				(size > 0 && memcmp(mine, theirs, (size_t)size) != 0))
+			(size > 0 && memcmp(mine, theirs, (size_t)size) != 0))
 			return false;
 	}
 	return true;

@@ -17,22 +17,23 @@ static const struct {
 	bool protected_files;
 	const char *reason;
 } errnos[] = {
-	{"access", EPERM, 0, true, "the kernel's FUSE inode does not know that it is immutable"},
-	{"setxattr", EPERM, 0, true, "as above, when there is nothing to change"},
-	{"fsetxattr", EPERM, 0, true, "as above, when there is nothing to change"},
-	{"removexattr", EPERM, 0, true, "as above, when there is nothing to change"},
-	{"fremovexattr", EPERM, 0, true, "as above, when there is nothing to change"},
-	{"set_acl", EPERM, 0, true, "as above, when there is nothing to change"},
-	{"get_seals", 0, EINVAL, false, "the kernel looks for seals in an inode of tmpfs alone"},
-	{"add_seals", EPERM, EINVAL, false, "as above, and a file of a mounted tmpfs refuses every seal"},
+	{ "access", EPERM, 0, true, "the kernel's FUSE inode does not know that it is immutable" },
+	{ "setxattr", EPERM, 0, true, "as above, when there is nothing to change" },
+	{ "fsetxattr", EPERM, 0, true, "as above, when there is nothing to change" },
+	{ "removexattr", EPERM, 0, true, "as above, when there is nothing to change" },
+	{ "fremovexattr", EPERM, 0, true, "as above, when there is nothing to change" },
+	{ "set_acl", EPERM, 0, true, "as above, when there is nothing to change" },
+	{ "get_seals", 0, EINVAL, false, "the kernel looks for seals in an inode of tmpfs alone" },
+	{ "add_seals", EPERM, EINVAL, false,
+		"as above, and a file of a mounted tmpfs refuses every seal" },
 };
 
 static const struct {
 	const char *name, *field;
 	const char *reason;
 } fields[] = {
-	{".", "nlink", "the mount's root has the directory .shmtree"},
-	{".", "size", "as above"},
+	{ ".", "nlink", "the mount's root has the directory .shmtree" },
+	{ ".", "size", "as above" },
 };
 
 bool errno_excepted(const char *op, int native_errno, int mount_errno, bool protected_files)
@@ -42,8 +43,8 @@ bool errno_excepted(const char *op, int native_errno, int mount_errno, bool prot
 		return true;
 	for (size_t i = 0; i < sizeof(errnos) / sizeof(*errnos); i++) {
 		if ((!errnos[i].op || strcmp(errnos[i].op, op) == 0) &&
-				errnos[i].native == native_errno && errnos[i].mount == mount_errno &&
-				(protected_files || !errnos[i].protected_files))
+			errnos[i].native == native_errno && errnos[i].mount == mount_errno &&
+			(protected_files || !errnos[i].protected_files))
 			return true;
 	}
 	return false;

@@ -71,7 +71,7 @@ static bool has_mapping(const struct context *ctx)
  */
 int close_slot(struct context *ctx, int64_t slot)
 {
-	struct flock all = {.l_type = F_UNLCK};
+	struct flock all = { .l_type = F_UNLCK };
 	int fd = ctx->fds[slot];
 
 	if (fd >= 0 && has_mapping(ctx)) {
@@ -145,8 +145,8 @@ static void on_size_limit(int sig)
 
 static void catch_signals(void)
 {
-	struct sigaction fault = {.sa_handler = on_fault};
-	struct sigaction limit = {.sa_handler = on_size_limit, .sa_flags = SA_RESTART};
+	struct sigaction fault = { .sa_handler = on_fault };
+	struct sigaction limit = { .sa_handler = on_size_limit, .sa_flags = SA_RESTART };
 
 	sigaction(SIGBUS, &fault, NULL);
 	sigaction(SIGSEGV, &fault, NULL);
@@ -156,8 +156,8 @@ static void catch_signals(void)
 
 static void drop_capabilities(void)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {0};
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
 
 	if (syscall(SYS_capset, &header, none) < 0)
 		err(2, "capset");
@@ -166,8 +166,8 @@ static void drop_capabilities(void)
 static void become(const struct actor *actor)
 {
 	if (setgroups(actor->group ? 1 : 0, &actor->group) < 0 ||
-			setresgid(actor->gid, actor->gid, actor->gid) < 0 ||
-			setresuid(actor->uid, actor->uid, actor->uid) < 0)
+		setresgid(actor->gid, actor->gid, actor->gid) < 0 ||
+		setresuid(actor->uid, actor->uid, actor->uid) < 0)
 		err(2, "becoming %s", actor->label);
 	if (actor->powerless)
 		drop_capabilities();
@@ -195,7 +195,7 @@ static _Noreturn void executor_main(const struct actor *actor, const struct side
 	struct outcome *out)
 {
 	static char io[MAX_IO];
-	struct context ctx = {.actor = actor, .side = side, .io = io};
+	struct context ctx = { .actor = actor, .side = side, .io = io };
 
 	if (chdir(side->dir) < 0)
 		err(2, "%s", side->dir);
@@ -216,7 +216,7 @@ struct executor *executor_start(const struct actor *actor, const struct side *si
 	ex->outcome = mmap(NULL, sizeof(*ex->outcome), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (ex->outcome == MAP_FAILED ||
-			socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		err(2, "starting an executor");
 	ex->pid = fork();
 	if (ex->pid < 0)
@@ -232,7 +232,7 @@ struct executor *executor_start(const struct actor *actor, const struct side *si
 
 struct outcome *executor_run(struct executor *ex, const struct step *step)
 {
-	struct pollfd wait = {.fd = ex->sock, .events = POLLIN};
+	struct pollfd wait = { .fd = ex->sock, .events = POLLIN };
 	char byte;
 
 	if (send(ex->sock, step, sizeof(*step), MSG_NOSIGNAL) != sizeof(*step)) {

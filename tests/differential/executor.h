@@ -29,7 +29,7 @@ struct context {
 	const struct side *side;
 	int fds[FD_SLOTS]; /* -1: empty, and a call gets EBADF */
 	struct mapping maps[MAP_SLOTS];
-	char *io;          /* MAX_IO bytes to read into or write from */
+	char *io; /* MAX_IO bytes to read into or write from */
 };
 
 struct executor;

@@ -10,10 +10,10 @@ struct generator {
 	uint64_t state;
 	unsigned weights[MAX_OPS], weight_sum;
 	unsigned actors[ACTORS], actor_count;
-	unsigned names;                      /* how many of the plain names are in use */
-	bool odd_names;                      /* whether the others occur at all */
+	unsigned names; /* how many of the plain names are in use */
+	bool odd_names; /* whether the others occur at all */
 	int64_t mode_mask;
-	bool fd_live[ACTORS][FD_SLOTS];      /* a guess: the call may have failed */
+	bool fd_live[ACTORS][FD_SLOTS]; /* a guess: the call may have failed */
 	bool map_live[ACTORS][MAP_SLOTS];
 };
 
@@ -54,8 +54,17 @@ static unsigned pick_slot(struct generator *g, const bool *live, unsigned count)
 static int64_t pick_offset(struct generator *g)
 {
 	static const int64_t absurd[] = {
-		-1, -4096, LLONG_MIN, LLONG_MAX, LLONG_MAX - 4095, 1LL << 40, 1LL << 32,
-		(1LL << 31) - 1, 5 << 20, (4 << 20) - 1, 1 << 20,
+		-1,
+		-4096,
+		LLONG_MIN,
+		LLONG_MAX,
+		LLONG_MAX - 4095,
+		1LL << 40,
+		1LL << 32,
+		(1LL << 31) - 1,
+		5 << 20,
+		(4 << 20) - 1,
+		1 << 20,
 	};
 
 	switch (below(g, 12)) {
@@ -107,7 +116,8 @@ static int64_t pick_size(struct generator *g)
 
 static int64_t pick_mode(struct generator *g)
 {
-	static const int64_t usual[] = {0644, 0666, 0600, 0660, 0777, 0640, 04755, 02755, 02644, 0};
+	static const int64_t usual[] = { 0644, 0666, 0600, 0660, 0777, 0640, 04755, 02755, 02644,
+		0 };
 
 	if (one_in(g, 4))
 		return below(g, 010000) & g->mode_mask;
@@ -249,7 +259,7 @@ static unsigned pick_op(struct generator *g)
 
 void generate(uint64_t seed, struct step *steps, size_t count)
 {
-	struct generator g = {.state = seed * 0xd1342543de82ef95u + 1, .mode_mask = 07777};
+	struct generator g = { .state = seed * 0xd1342543de82ef95u + 1, .mode_mask = 07777 };
 
 	choose_habits(&g);
 	memset(steps, 0, count * sizeof(*steps));

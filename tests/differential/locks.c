@@ -36,7 +36,7 @@ struct stage {
 	int failures;
 };
 
-static const char *const kind_names[] = {"record", "OFD", "flock"};
+static const char *const kind_names[] = { "record", "OFD", "flock" };
 
 static void expect(struct stage *s, const char *what, int got, int wanted)
 {
@@ -49,12 +49,12 @@ static void expect(struct stage *s, const char *what, int got, int wanted)
 
 static struct order lock(const struct stage *s, short type, bool wait)
 {
-	return (struct order){.command = PEER_LOCK, .kind = s->kind, .type = type, .wait = wait};
+	return (struct order){ .command = PEER_LOCK, .kind = s->kind, .type = type, .wait = wait };
 }
 
 static struct order simple(enum command command)
 {
-	return (struct order){.command = command};
+	return (struct order){ .command = command };
 }
 
 /* --- who waits --- */
@@ -77,7 +77,7 @@ static int count_waiters(const struct stage *s)
 
 static void await_waiters(struct stage *s, int wanted)
 {
-	const struct timespec pause = {.tv_nsec = 1000 * 1000};
+	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 	int count = count_waiters(s);
 
 	/* One look may show a waiter twice or not at all: others' locks come and go meanwhile. */
@@ -149,12 +149,12 @@ static void close_unlocks(struct stage *s)
 /* A record lock goes with the first descriptor that is closed, the others with the last. */
 static void closing_a_duplicate(struct stage *s)
 {
-	struct order dup = {.command = PEER_DUP, .fd = 0, .to = 1};
+	struct order dup = { .command = PEER_DUP, .fd = 0, .to = 1 };
 
 	hold_and_wait(s);
 	expect(s, "the holder duplicates", peer_do(&s->holder, dup), 0);
-	expect(s, "and closes that", peer_do(&s->holder,
-		(struct order){.command = PEER_CLOSE, .fd = 1}), 0);
+	expect(s, "and closes that",
+		peer_do(&s->holder, (struct order){ .command = PEER_CLOSE, .fd = 1 }), 0);
 	if (s->kind != RECORD) {
 		expect(s, "still locked", peer_do(&s->third, lock(s, F_WRLCK, false)), -EAGAIN);
 		expect(s, "the holder closes", peer_do(&s->holder, simple(PEER_CLOSE)), 0);
@@ -164,12 +164,12 @@ static void closing_a_duplicate(struct stage *s)
 
 static void closing_another_open_file(struct stage *s)
 {
-	struct order open = {.command = PEER_OPEN, .fd = 1, .outside = s->holder_outside};
+	struct order open = { .command = PEER_OPEN, .fd = 1, .outside = s->holder_outside };
 
 	hold_and_wait(s);
 	expect(s, "the holder opens again", peer_do(&s->holder, open), 0);
-	expect(s, "and closes that", peer_do(&s->holder,
-		(struct order){.command = PEER_CLOSE, .fd = 1}), 0);
+	expect(s, "and closes that",
+		peer_do(&s->holder, (struct order){ .command = PEER_CLOSE, .fd = 1 }), 0);
 	if (s->kind != RECORD) {
 		expect(s, "still locked", peer_do(&s->third, lock(s, F_WRLCK, false)), -EAGAIN);
 		expect(s, "the holder closes", peer_do(&s->holder, simple(PEER_CLOSE)), 0);
@@ -272,16 +272,23 @@ static int holder_to_expect(const struct stage *s)
 
 static void holder_is_told(struct stage *s)
 {
-	struct order ask = {.command = PEER_GETLK, .start = 10, .len = 5};
+	struct order ask = { .command = PEER_GETLK, .start = 10, .len = 5 };
 
 	expect(s, "nobody holds", peer_do(&s->waiter, ask), 0);
 	expect(s, "the holder locks", peer_do(&s->holder, range(s, F_WRLCK, 12, 1)), 0);
 	expect(s, "who holds", peer_do(&s->waiter, ask), holder_to_expect(s));
-	expect(s, "not against himself", peer_do(&s->holder, ask), s->kind == RECORD ? 0 : s->native ||
-		s->holder_outside ? -1 : s->holder.pid);
+	expect(s, "not against himself", peer_do(&s->holder, ask),
+		s->kind == RECORD                      ? 0 :
+			s->native || s->holder_outside ? -1 :
+							 s->holder.pid);
 	peer_kill(&s->holder);
-	expect(s, "the waiter locks", peer_do(&s->waiter, (struct order){.command = PEER_LOCK,
-		.kind = s->kind, .type = F_WRLCK, .wait = true}), 0);
+	expect(s, "the waiter locks",
+		peer_do(&s->waiter,
+			(struct order){ .command = PEER_LOCK,
+				.kind = s->kind,
+				.type = F_WRLCK,
+				.wait = true }),
+		0);
 }
 
 static void end_the_one_that_has_it(struct stage *s, struct peer *crowd)
@@ -290,7 +297,8 @@ static void end_the_one_that_has_it(struct stage *s, struct peer *crowd)
 	int answer = NO_ANSWER;
 
 	for (int i = 0; i < CROWD; i++)
-		polls[i] = (struct pollfd){.fd = crowd[i].pid ? crowd[i].sock : -1, .events = POLLIN};
+		polls[i] = (struct pollfd){ .fd = crowd[i].pid ? crowd[i].sock : -1,
+			.events = POLLIN };
 	poll(polls, CROWD, PATIENCE_MS);
 	for (int i = 0; i < CROWD; i++) {
 		if (polls[i].revents) {
@@ -305,7 +313,7 @@ static void end_the_one_that_has_it(struct stage *s, struct peer *crowd)
 static void crowd_waits(struct stage *s)
 {
 	struct peer crowd[CROWD];
-	struct order open = {.command = PEER_OPEN, .outside = s->waiter_outside};
+	struct order open = { .command = PEER_OPEN, .outside = s->waiter_outside };
 
 	expect(s, "the holder locks", peer_do(&s->holder, lock(s, F_WRLCK, false)), 0);
 	for (int i = 0; i < CROWD; i++) {
@@ -333,22 +341,22 @@ static const struct scenario {
 	void (*play)(struct stage *);
 	bool ranges; /* not for flock(2), which has none */
 } scenarios[] = {
-	{"unlocking wakes the waiter", unlock_wakes},
-	{"a signal ends the wait", signal_ends_wait},
-	{"the waiter's death ends the wait", death_ends_wait},
-	{"the holder's death unlocks", death_unlocks},
-	{"close unlocks", close_unlocks},
-	{"closing a duplicate", closing_a_duplicate},
-	{"closing another open file", closing_another_open_file},
-	{"a child closes", child_closes},
-	{"a child locks", child_locks},
-	{"exec keeps locks", exec_keeps},
-	{"exec closes and unlocks", exec_closes},
-	{"readers share", readers_share},
-	{"an upgrade waits", upgrade_waits},
-	{"ranges split", ranges_split, true},
-	{"the holder is told", holder_is_told, true},
-	{"a crowd waits", crowd_waits},
+	{ "unlocking wakes the waiter", unlock_wakes },
+	{ "a signal ends the wait", signal_ends_wait },
+	{ "the waiter's death ends the wait", death_ends_wait },
+	{ "the holder's death unlocks", death_unlocks },
+	{ "close unlocks", close_unlocks },
+	{ "closing a duplicate", closing_a_duplicate },
+	{ "closing another open file", closing_another_open_file },
+	{ "a child closes", child_closes },
+	{ "a child locks", child_locks },
+	{ "exec keeps locks", exec_keeps },
+	{ "exec closes and unlocks", exec_closes },
+	{ "readers share", readers_share },
+	{ "an upgrade waits", upgrade_waits },
+	{ "ranges split", ranges_split, true },
+	{ "the holder is told", holder_is_told, true },
+	{ "a crowd waits", crowd_waits },
 };
 
 /* --- setting the stage --- */
@@ -356,7 +364,7 @@ static const struct scenario {
 static struct peer enter(const struct stage *s, bool outside)
 {
 	struct peer peer = peer_start(s->inside, s->outside);
-	int r = peer_do(&peer, (struct order){.command = PEER_OPEN, .outside = outside});
+	int r = peer_do(&peer, (struct order){ .command = PEER_OPEN, .outside = outside });
 
 	if (r < 0)
 		errx(2, "opening %s: %s", outside ? s->outside : s->inside, strerror(-r));
@@ -386,8 +394,8 @@ static bool play(struct stage *s, const struct scenario *scenario)
 	peer_kill(&s->third);
 	if (unlink(s->outside) < 0)
 		err(2, "%s", s->outside);
-	printf("%s %s (%s locks, held %s, wanted %s)\n", s->failures ? "FAIL" : "ok", scenario->name,
-		kind_names[s->kind], s->holder_outside ? "outside" : "inside",
+	printf("%s %s (%s locks, held %s, wanted %s)\n", s->failures ? "FAIL" : "ok",
+		scenario->name, kind_names[s->kind], s->holder_outside ? "outside" : "inside",
 		s->waiter_outside ? "outside" : "inside");
 	fflush(stdout);
 	return s->failures == 0;
@@ -409,7 +417,7 @@ static int play_all(struct stage *s, int *played)
 
 int main(int argc, char **argv)
 {
-	struct stage s = {0};
+	struct stage s = { 0 };
 	int failed = 0, played = 0;
 
 	if (argc > 2 && strcmp(argv[1], PEER_ARGUMENT) == 0)

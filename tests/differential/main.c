@@ -24,20 +24,27 @@
 static struct options {
 	const char *native, *mount, *behind;
 	uint64_t seed;
-	size_t steps;   /* of the run; 0: not limited */
-	size_t length;  /* of a sequence */
-	long seconds;   /* of the run; 0: endless, -1: not limited */
+	size_t steps;  /* of the run; 0: not limited */
+	size_t length; /* of a sequence */
+	long seconds;  /* of the run; 0: endless, -1: not limited */
 	bool no_mmap, keep_going, print, no_shrink;
-} options = {.steps = 30000, .length = 200, .seconds = -1};
+} options = { .steps = 30000, .length = 200, .seconds = -1 };
 
 static const struct option long_options[] = {
-	{"native", required_argument, NULL, 'n'}, {"mount", required_argument, NULL, 'm'},
-	{"backing", required_argument, NULL, 'b'}, {"seed", required_argument, NULL, 's'},
-	{"steps", required_argument, NULL, 'c'}, {"seconds", required_argument, NULL, 't'},
-	{"length", required_argument, NULL, 'l'}, {"no-mmap", no_argument, NULL, 'M'},
-	{"keep-going", no_argument, NULL, 'k'}, {"print", no_argument, NULL, 'p'},
-	{"no-shrink", no_argument, NULL, 'S'}, {"ignore", required_argument, NULL, 'i'},
-	 {"help", no_argument, NULL, 'h'}, {0},
+	{ "native", required_argument, NULL, 'n' },
+	{ "mount", required_argument, NULL, 'm' },
+	{ "backing", required_argument, NULL, 'b' },
+	{ "seed", required_argument, NULL, 's' },
+	{ "steps", required_argument, NULL, 'c' },
+	{ "seconds", required_argument, NULL, 't' },
+	{ "length", required_argument, NULL, 'l' },
+	{ "no-mmap", no_argument, NULL, 'M' },
+	{ "keep-going", no_argument, NULL, 'k' },
+	{ "print", no_argument, NULL, 'p' },
+	{ "no-shrink", no_argument, NULL, 'S' },
+	{ "ignore", required_argument, NULL, 'i' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 static _Noreturn void usage(FILE *to, int status)
@@ -68,20 +75,47 @@ static void parse(int argc, char **argv)
 	options.seed = (uint64_t)time(NULL) * 1000;
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (c) {
-		case 'n': options.native = optarg; break;
-		case 'm': options.mount = optarg; break;
-		case 'b': options.behind = optarg; break;
-		case 's': options.seed = strtoull(optarg, NULL, 0); break;
-		case 'c': options.steps = strtoull(optarg, NULL, 0); break;
-		case 't': options.seconds = atol(optarg); options.steps = 0; break;
-		case 'l': options.length = strtoull(optarg, NULL, 0); break;
-		case 'M': options.no_mmap = true; break;
-		case 'k': options.keep_going = true; break;
-		case 'p': options.print = true; break;
-		case 'i': ignore_kind(optarg); break;
-		case 'S': options.no_shrink = true; break;
-		case 'h': usage(stdout, 0);
-		default: usage(stderr, 2);
+		case 'n':
+			options.native = optarg;
+			break;
+		case 'm':
+			options.mount = optarg;
+			break;
+		case 'b':
+			options.behind = optarg;
+			break;
+		case 's':
+			options.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'c':
+			options.steps = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			options.seconds = atol(optarg);
+			options.steps = 0;
+			break;
+		case 'l':
+			options.length = strtoull(optarg, NULL, 0);
+			break;
+		case 'M':
+			options.no_mmap = true;
+			break;
+		case 'k':
+			options.keep_going = true;
+			break;
+		case 'p':
+			options.print = true;
+			break;
+		case 'i':
+			ignore_kind(optarg);
+			break;
+		case 'S':
+			options.no_shrink = true;
+			break;
+		case 'h':
+			usage(stdout, 0);
+		default:
+			usage(stderr, 2);
 		}
 	}
 	if (!options.native || !options.mount || !options.behind || optind < argc)
@@ -108,7 +142,8 @@ static void report(struct world *w, struct sequence *s, uint64_t seed, struct di
 	size_t length = s->count;
 
 	printf("DIFFERENCE in the sequence of seed %" PRIu64 " (--length %zu), step %zu\n%s\n"
-		"Kind: %s\n", seed, length, d->step + 1, d->text, d->kind);
+	       "Kind: %s\n",
+		seed, length, d->step + 1, d->text, d->kind);
 	fflush(stdout);
 	if (!options.no_shrink)
 		sequence_shrink(w, s, d);
@@ -140,7 +175,7 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	umask(0);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
 	world_open(&world, options.native, options.mount, options.behind, options.no_mmap);
 	s.steps = calloc(options.length, sizeof(*s.steps));
 	for (uint64_t seed = options.seed; !is_over(start, made); seed++) {

@@ -68,7 +68,8 @@ static int step_of(const struct statx_timestamp *t)
 {
 	int low = 0, high = count - 1;
 
-	if (t->tv_sec < starts[0].tv_sec - LONG_AGO || t->tv_sec > starts[count - 1].tv_sec + LONG_AGO)
+	if (t->tv_sec < starts[0].tv_sec - LONG_AGO ||
+		t->tv_sec > starts[count - 1].tv_sec + LONG_AGO)
 		return SET_BY_HAND;
 	if (compare(t->tv_sec, t->tv_nsec, &starts[0]) < 0)
 		return BEFORE;
@@ -87,7 +88,8 @@ int64_t moment_key(const struct statx_timestamp *t)
 {
 	int step = step_of(t);
 
-	return step == SET_BY_HAND ? (int64_t)((uint64_t)t->tv_sec * 1000000007u + t->tv_nsec) : step;
+	return step == SET_BY_HAND ? (int64_t)((uint64_t)t->tv_sec * 1000000007u + t->tv_nsec) :
+				     step;
 }
 
 void moment_describe(const struct statx_timestamp *t, char *buf, size_t size)

@@ -13,46 +13,76 @@
 #include <unistd.h>
 
 static const struct choice owners[] = {
-	{"-1", -1}, {"0", 0}, {"2001", 2001}, {"2002", 2002}, {"2003", 2003}, {0},
+	{ "-1", -1 },
+	{ "0", 0 },
+	{ "2001", 2001 },
+	{ "2002", 2002 },
+	{ "2003", 2003 },
+	{ 0 },
 };
 
 static const struct choice groups[] = {
-	{"-1", -1}, {"0", 0}, {"2001", 2001}, {"2002", 2002}, {"3001", 3001}, {"4000", 4000}, {0},
+	{ "-1", -1 },
+	{ "0", 0 },
+	{ "2001", 2001 },
+	{ "2002", 2002 },
+	{ "3001", 3001 },
+	{ "4000", 4000 },
+	{ 0 },
 };
 
 static const struct choice seconds[] = {
-	{"now", UTIME_NOW}, {"now", UTIME_NOW}, {"omit", UTIME_OMIT}, {"omit", UTIME_OMIT},
-	{"1", 1}, {"1000000000", 1000000000}, {"-1", -1}, {"-5000000000", -5000000000},
-	{"4102444800", 4102444800}, {"9007199254740993", 9007199254740993}, {0},
+	{ "now", UTIME_NOW },
+	{ "now", UTIME_NOW },
+	{ "omit", UTIME_OMIT },
+	{ "omit", UTIME_OMIT },
+	{ "1", 1 },
+	{ "1000000000", 1000000000 },
+	{ "-1", -1 },
+	{ "-5000000000", -5000000000 },
+	{ "4102444800", 4102444800 },
+	{ "9007199254740993", 9007199254740993 },
+	{ 0 },
 };
 
 static const struct choice nanoseconds[] = {
-	{"0", 0}, {"1", 1}, {"123456789", 123456789}, {"999999999", 999999999},
-	{"1000000000", 1000000000}, {0},
+	{ "0", 0 },
+	{ "1", 1 },
+	{ "123456789", 123456789 },
+	{ "999999999", 999999999 },
+	{ "1000000000", 1000000000 },
+	{ 0 },
 };
 
 /* Not FS_APPEND_FL: the kernel's FUSE inode does not know it, and lets fcntl(2) clear O_APPEND. */
 static const struct choice inode_flags[] = {
-	{"FS_NODUMP_FL", FS_NODUMP_FL}, {"FS_NOATIME_FL", FS_NOATIME_FL},
-	{"FS_IMMUTABLE_FL", FS_IMMUTABLE_FL},
-	{"FS_SYNC_FL", FS_SYNC_FL}, {0},
+	{ "FS_NODUMP_FL", FS_NODUMP_FL },
+	{ "FS_NOATIME_FL", FS_NOATIME_FL },
+	{ "FS_IMMUTABLE_FL", FS_IMMUTABLE_FL },
+	{ "FS_SYNC_FL", FS_SYNC_FL },
+	{ 0 },
 };
 
 static const struct choice seals[] = {
-	{"F_SEAL_WRITE", F_SEAL_WRITE}, {"F_SEAL_SHRINK", F_SEAL_SHRINK}, {"0x1000", 0x1000}, {0},
+	{ "F_SEAL_WRITE", F_SEAL_WRITE },
+	{ "F_SEAL_SHRINK", F_SEAL_SHRINK },
+	{ "0x1000", 0x1000 },
+	{ 0 },
 };
 
 static void do_stat(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	(void)ctx;
-	out->has_stat = note(out, statx(AT_FDCWD, name_at(arg[0]), AT_SYMLINK_NOFOLLOW,
-		STATX_BASIC_STATS | STATX_BTIME, &out->st));
+	out->has_stat = note(out,
+		statx(AT_FDCWD, name_at(arg[0]), AT_SYMLINK_NOFOLLOW,
+			STATX_BASIC_STATS | STATX_BTIME, &out->st));
 }
 
 static void do_fstat(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	out->has_stat = note(out, statx(ctx->fds[arg[0]], "", AT_EMPTY_PATH,
-		STATX_BASIC_STATS | STATX_BTIME, &out->st));
+	out->has_stat = note(out,
+		statx(ctx->fds[arg[0]], "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME,
+			&out->st));
 }
 
 static void do_chmod(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -93,13 +123,13 @@ static void do_fchown(struct context *ctx, const int64_t *arg, struct outcome *o
 static struct timespec time_of(int64_t sec, int64_t nsec)
 {
 	if (sec == UTIME_NOW || sec == UTIME_OMIT)
-		return (struct timespec){.tv_nsec = sec};
-	return (struct timespec){.tv_sec = sec, .tv_nsec = nsec};
+		return (struct timespec){ .tv_nsec = sec };
+	return (struct timespec){ .tv_sec = sec, .tv_nsec = nsec };
 }
 
 static void do_utimens(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	struct timespec times[2] = {time_of(arg[1], arg[2]), time_of(arg[3], arg[4])};
+	struct timespec times[2] = { time_of(arg[1], arg[2]), time_of(arg[3], arg[4]) };
 
 	(void)ctx;
 	note(out, utimensat(AT_FDCWD, name_at(arg[0]), times, 0));
@@ -107,7 +137,7 @@ static void do_utimens(struct context *ctx, const int64_t *arg, struct outcome *
 
 static void do_futimens(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	struct timespec times[2] = {time_of(arg[1], arg[2]), time_of(arg[3], arg[4])};
+	struct timespec times[2] = { time_of(arg[1], arg[2]), time_of(arg[3], arg[4]) };
 
 	look(ctx, arg[0]);
 	note(out, futimens(ctx->fds[arg[0]], times));
@@ -117,8 +147,14 @@ static void do_futimens(struct context *ctx, const int64_t *arg, struct outcome 
 static void note_statfs(struct outcome *out, const struct statfs *fs)
 {
 	int64_t fields[] = {
-		fs->f_bsize, fs->f_frsize, (int64_t)fs->f_blocks, (int64_t)fs->f_bfree,
-		(int64_t)fs->f_bavail, (int64_t)fs->f_files, (int64_t)fs->f_ffree, fs->f_namelen,
+		fs->f_bsize,
+		fs->f_frsize,
+		(int64_t)fs->f_blocks,
+		(int64_t)fs->f_bfree,
+		(int64_t)fs->f_bavail,
+		(int64_t)fs->f_files,
+		(int64_t)fs->f_ffree,
+		fs->f_namelen,
 		fs->f_flags & (ST_NOSUID | ST_NODEV | ST_RDONLY | ST_NOEXEC),
 	};
 
@@ -160,7 +196,7 @@ static void do_setflags(struct context *ctx, const int64_t *arg, struct outcome 
 
 static void do_getxflags(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	struct fsxattr fsx = {0};
+	struct fsxattr fsx = { 0 };
 
 	if (note(out, ioctl(ctx->fds[arg[0]], FS_IOC_FSGETXATTR, &fsx)))
 		note_data(out, &fsx, sizeof(fsx));
@@ -168,7 +204,7 @@ static void do_getxflags(struct context *ctx, const int64_t *arg, struct outcome
 
 static void do_bad_ioctl(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	char data[64] = {0};
+	char data[64] = { 0 };
 
 	note(out, ioctl(ctx->fds[arg[0]], _IOWR('%', 0x77, data), data));
 }
@@ -179,7 +215,7 @@ static void do_handle(struct context *ctx, const int64_t *arg, struct outcome *o
 	struct {
 		struct file_handle head;
 		unsigned char bytes[MAX_HANDLE_SZ];
-	} handle = {.head.handle_bytes = MAX_HANDLE_SZ};
+	} handle = { .head.handle_bytes = MAX_HANDLE_SZ };
 	int mount;
 
 	(void)ctx;
@@ -197,28 +233,33 @@ static void do_add_seals(struct context *ctx, const int64_t *arg, struct outcome
 }
 
 const struct op ops_attr[] = {
-	{"stat", 60, {{"", ARG_NAME}}, do_stat},
-	{"fstat", 40, {{"fd", ARG_FD}}, do_fstat},
-	{"chmod", 25, {{"", ARG_NAME}, {"mode", ARG_MODE}}, do_chmod},
-	{"fchmod", 20, {{"fd", ARG_FD}, {"mode", ARG_MODE}}, do_fchmod},
-	{"chown", 25, {{"", ARG_NAME}, {"uid", ARG_PICK, owners}, {"gid", ARG_PICK, groups}},
-		do_chown},
-	{"fchown", 15, {{"fd", ARG_FD}, {"uid", ARG_PICK, owners}, {"gid", ARG_PICK, groups}},
-		do_fchown},
-	{"utimensat", 15, {{"", ARG_NAME}, {"atime", ARG_PICK, seconds},
-		{"ns", ARG_PICK, nanoseconds}, {"mtime", ARG_PICK, seconds},
-		{"ns", ARG_PICK, nanoseconds}}, do_utimens},
-	{"futimens", 12, {{"fd", ARG_FD}, {"atime", ARG_PICK, seconds},
-		{"ns", ARG_PICK, nanoseconds}, {"mtime", ARG_PICK, seconds},
-		{"ns", ARG_PICK, nanoseconds}}, do_futimens},
-	{"statfs", 8, {{"", ARG_NAME}}, do_statfs},
-	{"fstatfs", 6, {{"fd", ARG_FD}}, do_fstatfs},
-	{"ioctl_getflags", 6, {{"fd", ARG_FD}}, do_getflags},
-	{"ioctl_setflags", 6, {{"fd", ARG_FD}, {"flags", ARG_BITS, inode_flags}}, do_setflags},
-	{"ioctl_fsgetxattr", 3, {{"fd", ARG_FD}}, do_getxflags},
-	{"ioctl_unknown", 3, {{"fd", ARG_FD}}, do_bad_ioctl},
-	{"name_to_handle_at", 4, {{"", ARG_NAME}}, do_handle},
-	{"get_seals", 3, {{"fd", ARG_FD}}, do_get_seals},
-	{"add_seals", 3, {{"fd", ARG_FD}, {"", ARG_PICK, seals}}, do_add_seals},
-	{0},
+	{ "stat", 60, { { "", ARG_NAME } }, do_stat },
+	{ "fstat", 40, { { "fd", ARG_FD } }, do_fstat },
+	{ "chmod", 25, { { "", ARG_NAME }, { "mode", ARG_MODE } }, do_chmod },
+	{ "fchmod", 20, { { "fd", ARG_FD }, { "mode", ARG_MODE } }, do_fchmod },
+	{ "chown", 25,
+		{ { "", ARG_NAME }, { "uid", ARG_PICK, owners }, { "gid", ARG_PICK, groups } },
+		do_chown },
+	{ "fchown", 15,
+		{ { "fd", ARG_FD }, { "uid", ARG_PICK, owners }, { "gid", ARG_PICK, groups } },
+		do_fchown },
+	{ "utimensat", 15,
+		{ { "", ARG_NAME }, { "atime", ARG_PICK, seconds }, { "ns", ARG_PICK, nanoseconds },
+			{ "mtime", ARG_PICK, seconds }, { "ns", ARG_PICK, nanoseconds } },
+		do_utimens },
+	{ "futimens", 12,
+		{ { "fd", ARG_FD }, { "atime", ARG_PICK, seconds }, { "ns", ARG_PICK, nanoseconds },
+			{ "mtime", ARG_PICK, seconds }, { "ns", ARG_PICK, nanoseconds } },
+		do_futimens },
+	{ "statfs", 8, { { "", ARG_NAME } }, do_statfs },
+	{ "fstatfs", 6, { { "fd", ARG_FD } }, do_fstatfs },
+	{ "ioctl_getflags", 6, { { "fd", ARG_FD } }, do_getflags },
+	{ "ioctl_setflags", 6, { { "fd", ARG_FD }, { "flags", ARG_BITS, inode_flags } },
+		do_setflags },
+	{ "ioctl_fsgetxattr", 3, { { "fd", ARG_FD } }, do_getxflags },
+	{ "ioctl_unknown", 3, { { "fd", ARG_FD } }, do_bad_ioctl },
+	{ "name_to_handle_at", 4, { { "", ARG_NAME } }, do_handle },
+	{ "get_seals", 3, { { "fd", ARG_FD } }, do_get_seals },
+	{ "add_seals", 3, { { "fd", ARG_FD }, { "", ARG_PICK, seals } }, do_add_seals },
+	{ 0 },
 };

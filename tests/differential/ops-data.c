@@ -13,38 +13,57 @@
 #endif
 
 static const struct choice rwf[] = {
-	{"RWF_DSYNC", RWF_DSYNC}, {"RWF_APPEND", RWF_APPEND}, {"RWF_SYNC", RWF_SYNC},
-	{"RWF_HIPRI", RWF_HIPRI}, {"RWF_NOWAIT", RWF_NOWAIT}, {"RWF_NOAPPEND", RWF_NOAPPEND},
-	{"1<<20", 1 << 20}, {0},
+	{ "RWF_DSYNC", RWF_DSYNC },
+	{ "RWF_APPEND", RWF_APPEND },
+	{ "RWF_SYNC", RWF_SYNC },
+	{ "RWF_HIPRI", RWF_HIPRI },
+	{ "RWF_NOWAIT", RWF_NOWAIT },
+	{ "RWF_NOAPPEND", RWF_NOAPPEND },
+	{ "1<<20", 1 << 20 },
+	{ 0 },
 };
 
 static const struct choice whences[] = {
-	{"SEEK_SET", SEEK_SET}, {"SEEK_CUR", SEEK_CUR}, {"SEEK_END", SEEK_END},
-	{"SEEK_DATA", SEEK_DATA}, {"SEEK_HOLE", SEEK_HOLE}, {"9", 9}, {0},
+	{ "SEEK_SET", SEEK_SET },
+	{ "SEEK_CUR", SEEK_CUR },
+	{ "SEEK_END", SEEK_END },
+	{ "SEEK_DATA", SEEK_DATA },
+	{ "SEEK_HOLE", SEEK_HOLE },
+	{ "9", 9 },
+	{ 0 },
 };
 
 static const struct choice fallocate_modes[] = {
-	{"0", 0}, {"0", 0},
-	{"KEEP_SIZE", FALLOC_FL_KEEP_SIZE},
-	{"PUNCH_HOLE|KEEP_SIZE", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE},
-	{"PUNCH_HOLE|KEEP_SIZE", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE},
-	{"PUNCH_HOLE", FALLOC_FL_PUNCH_HOLE},
-	{"ZERO_RANGE", FALLOC_FL_ZERO_RANGE},
-	{"ZERO_RANGE|KEEP_SIZE", FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE},
-	{"COLLAPSE_RANGE", FALLOC_FL_COLLAPSE_RANGE},
-	{"INSERT_RANGE", FALLOC_FL_INSERT_RANGE},
-	{"UNSHARE_RANGE", FALLOC_FL_UNSHARE_RANGE},
-	{"0x80", 0x80}, {0},
+	{ "0", 0 },
+	{ "0", 0 },
+	{ "KEEP_SIZE", FALLOC_FL_KEEP_SIZE },
+	{ "PUNCH_HOLE|KEEP_SIZE", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
+	{ "PUNCH_HOLE|KEEP_SIZE", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
+	{ "PUNCH_HOLE", FALLOC_FL_PUNCH_HOLE },
+	{ "ZERO_RANGE", FALLOC_FL_ZERO_RANGE },
+	{ "ZERO_RANGE|KEEP_SIZE", FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE },
+	{ "COLLAPSE_RANGE", FALLOC_FL_COLLAPSE_RANGE },
+	{ "INSERT_RANGE", FALLOC_FL_INSERT_RANGE },
+	{ "UNSHARE_RANGE", FALLOC_FL_UNSHARE_RANGE },
+	{ "0x80", 0x80 },
+	{ 0 },
 };
 
 static const struct choice sync_flags[] = {
-	{"WAIT_BEFORE", SYNC_FILE_RANGE_WAIT_BEFORE}, {"WRITE", SYNC_FILE_RANGE_WRITE},
-	{"WAIT_AFTER", SYNC_FILE_RANGE_WAIT_AFTER}, {"8", 8}, {0},
+	{ "WAIT_BEFORE", SYNC_FILE_RANGE_WAIT_BEFORE },
+	{ "WRITE", SYNC_FILE_RANGE_WRITE },
+	{ "WAIT_AFTER", SYNC_FILE_RANGE_WAIT_AFTER },
+	{ "8", 8 },
+	{ 0 },
 };
 
 static const struct choice advices[] = {
-	{"NORMAL", POSIX_FADV_NORMAL}, {"DONTNEED", POSIX_FADV_DONTNEED},
-	{"WILLNEED", POSIX_FADV_WILLNEED}, {"SEQUENTIAL", POSIX_FADV_SEQUENTIAL}, {"77", 77}, {0},
+	{ "NORMAL", POSIX_FADV_NORMAL },
+	{ "DONTNEED", POSIX_FADV_DONTNEED },
+	{ "WILLNEED", POSIX_FADV_WILLNEED },
+	{ "SEQUENTIAL", POSIX_FADV_SEQUENTIAL },
+	{ "77", 77 },
+	{ 0 },
 };
 
 static void note_read(struct context *ctx, struct outcome *out, ssize_t n)
@@ -68,8 +87,8 @@ static void split(struct context *ctx, int64_t count, struct iovec iov[2])
 {
 	size_t first = (size_t)count / 3;
 
-	iov[0] = (struct iovec){ctx->io, first};
-	iov[1] = (struct iovec){ctx->io + first, (size_t)count - first};
+	iov[0] = (struct iovec){ ctx->io, first };
+	iov[1] = (struct iovec){ ctx->io + first, (size_t)count - first };
 }
 
 static void do_preadv2(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -135,7 +154,7 @@ static void do_lseek(struct context *ctx, const int64_t *arg, struct outcome *ou
 	struct stat st;
 
 	if (fstat(ctx->fds[arg[0]], &st) == 0 && S_ISDIR(st.st_mode) &&
-			(arg[1] != 0 || arg[2] != SEEK_SET))
+		(arg[1] != 0 || arg[2] != SEEK_SET))
 		return;
 	note(out, lseek(ctx->fds[arg[0]], arg[1], (int)arg[2]));
 }
@@ -221,32 +240,51 @@ static void do_readahead(struct context *ctx, const int64_t *arg, struct outcome
 }
 
 const struct op ops_data[] = {
-	{"read", 40, {{"fd", ARG_FD}, {"count", ARG_COUNT}}, do_read},
-	{"write", 100, {{"fd", ARG_FD}, {"count", ARG_COUNT_OR_0}, {"pattern", ARG_SEED}}, do_write},
-	{"pread", 40, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT}}, do_pread},
-	{"pwrite", 60, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT_OR_0},
-		{"pattern", ARG_SEED}}, do_pwrite},
-	{"preadv2", 15, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT},
-		{"flags", ARG_BITS, rwf}}, do_preadv2},
-	{"pwritev2", 25, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT_OR_0},
-		{"pattern", ARG_SEED}, {"flags", ARG_BITS, rwf}}, do_pwritev2},
-	{"pread_into_map", 8, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT},
-		{"map", ARG_MAP}}, do_pread_into_map},
-	{"pwrite_from_map", 8, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT},
-		{"map", ARG_MAP}}, do_pwrite_from_map},
-	{"lseek", 30, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"", ARG_PICK, whences}}, do_lseek},
-	{"truncate", 25, {{"", ARG_NAME}, {"length", ARG_SIZE}}, do_truncate},
-	{"ftruncate", 40, {{"fd", ARG_FD}, {"length", ARG_SIZE}}, do_ftruncate},
-	{"fallocate", 30, {{"fd", ARG_FD}, {"mode", ARG_PICK, fallocate_modes},
-		{"offset", ARG_OFFSET}, {"length", ARG_SIZE}}, do_fallocate},
-	{"fsync", 4, {{"fd", ARG_FD}}, do_fsync},
-	{"fdatasync", 4, {{"fd", ARG_FD}}, do_fdatasync},
-	{"sync_file_range", 4, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"length", ARG_SIZE},
-		{"flags", ARG_BITS, sync_flags}}, do_sync_file_range},
-	{"syncfs", 3, {{"fd", ARG_FD}}, do_syncfs},
-	{"fadvise", 4, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"length", ARG_SIZE},
-		{"", ARG_PICK, advices}}, do_fadvise},
-	{"readahead", 4, {{"fd", ARG_FD}, {"offset", ARG_OFFSET}, {"count", ARG_COUNT}},
-		do_readahead},
-	{0},
+	{ "read", 40, { { "fd", ARG_FD }, { "count", ARG_COUNT } }, do_read },
+	{ "write", 100, { { "fd", ARG_FD }, { "count", ARG_COUNT_OR_0 }, { "pattern", ARG_SEED } },
+		do_write },
+	{ "pread", 40, { { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "count", ARG_COUNT } },
+		do_pread },
+	{ "pwrite", 60,
+		{ { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "count", ARG_COUNT_OR_0 },
+			{ "pattern", ARG_SEED } },
+		do_pwrite },
+	{ "preadv2", 15,
+		{ { "fd", ARG_FD }, { "offset", ARG_POSITION }, { "count", ARG_COUNT },
+			{ "flags", ARG_BITS, rwf } },
+		do_preadv2 },
+	{ "pwritev2", 25,
+		{ { "fd", ARG_FD }, { "offset", ARG_POSITION }, { "count", ARG_COUNT_OR_0 },
+			{ "pattern", ARG_SEED }, { "flags", ARG_BITS, rwf } },
+		do_pwritev2 },
+	{ "pread_into_map", 8,
+		{ { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "count", ARG_COUNT },
+			{ "map", ARG_MAP } },
+		do_pread_into_map },
+	{ "pwrite_from_map", 8,
+		{ { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "count", ARG_COUNT },
+			{ "map", ARG_MAP } },
+		do_pwrite_from_map },
+	{ "lseek", 30, { { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "", ARG_PICK, whences } },
+		do_lseek },
+	{ "truncate", 25, { { "", ARG_NAME }, { "length", ARG_SIZE } }, do_truncate },
+	{ "ftruncate", 40, { { "fd", ARG_FD }, { "length", ARG_SIZE } }, do_ftruncate },
+	{ "fallocate", 30,
+		{ { "fd", ARG_FD }, { "mode", ARG_PICK, fallocate_modes }, { "offset", ARG_OFFSET },
+			{ "length", ARG_SIZE } },
+		do_fallocate },
+	{ "fsync", 4, { { "fd", ARG_FD } }, do_fsync },
+	{ "fdatasync", 4, { { "fd", ARG_FD } }, do_fdatasync },
+	{ "sync_file_range", 4,
+		{ { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "length", ARG_SIZE },
+			{ "flags", ARG_BITS, sync_flags } },
+		do_sync_file_range },
+	{ "syncfs", 3, { { "fd", ARG_FD } }, do_syncfs },
+	{ "fadvise", 4,
+		{ { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "length", ARG_SIZE },
+			{ "", ARG_PICK, advices } },
+		do_fadvise },
+	{ "readahead", 4, { { "fd", ARG_FD }, { "offset", ARG_OFFSET }, { "count", ARG_COUNT } },
+		do_readahead },
+	{ 0 },
 };

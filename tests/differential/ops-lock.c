@@ -8,36 +8,65 @@
 #include <unistd.h>
 
 static const struct choice flock_kinds[] = {
-	{"LOCK_SH", LOCK_SH}, {"LOCK_EX", LOCK_EX}, {"LOCK_EX", LOCK_EX}, {"LOCK_UN", LOCK_UN},
-	{"LOCK_SH|LOCK_EX", LOCK_SH | LOCK_EX}, {0},
+	{ "LOCK_SH", LOCK_SH },
+	{ "LOCK_EX", LOCK_EX },
+	{ "LOCK_EX", LOCK_EX },
+	{ "LOCK_UN", LOCK_UN },
+	{ "LOCK_SH|LOCK_EX", LOCK_SH | LOCK_EX },
+	{ 0 },
 };
 
 static const struct choice lock_types[] = {
-	{"F_RDLCK", F_RDLCK}, {"F_WRLCK", F_WRLCK}, {"F_WRLCK", F_WRLCK}, {"F_UNLCK", F_UNLCK},
-	{"9", 9}, {0},
+	{ "F_RDLCK", F_RDLCK },
+	{ "F_WRLCK", F_WRLCK },
+	{ "F_WRLCK", F_WRLCK },
+	{ "F_UNLCK", F_UNLCK },
+	{ "9", 9 },
+	{ 0 },
 };
 
 static const struct choice set_commands[] = {
-	{"F_SETLK", F_SETLK}, {"F_SETLK", F_SETLK}, {"F_OFD_SETLK", F_OFD_SETLK}, {0},
+	{ "F_SETLK", F_SETLK },
+	{ "F_SETLK", F_SETLK },
+	{ "F_OFD_SETLK", F_OFD_SETLK },
+	{ 0 },
 };
 
 static const struct choice get_commands[] = {
-	{"F_GETLK", F_GETLK}, {"F_GETLK", F_GETLK}, {"F_OFD_GETLK", F_OFD_GETLK}, {0},
+	{ "F_GETLK", F_GETLK },
+	{ "F_GETLK", F_GETLK },
+	{ "F_OFD_GETLK", F_OFD_GETLK },
+	{ 0 },
 };
 
 static const struct choice whences[] = {
-	{"SEEK_SET", SEEK_SET}, {"SEEK_SET", SEEK_SET}, {"SEEK_CUR", SEEK_CUR},
-	{"SEEK_END", SEEK_END}, {0},
+	{ "SEEK_SET", SEEK_SET },
+	{ "SEEK_SET", SEEK_SET },
+	{ "SEEK_CUR", SEEK_CUR },
+	{ "SEEK_END", SEEK_END },
+	{ 0 },
 };
 
 static const struct choice starts[] = {
-	{"0", 0}, {"0", 0}, {"10", 10}, {"100", 100}, {"4096", 4096}, {"-5", -5},
-	{"2^62", 1LL << 62}, {0},
+	{ "0", 0 },
+	{ "0", 0 },
+	{ "10", 10 },
+	{ "100", 100 },
+	{ "4096", 4096 },
+	{ "-5", -5 },
+	{ "2^62", 1LL << 62 },
+	{ 0 },
 };
 
 static const struct choice lengths[] = {
-	{"0", 0}, {"1", 1}, {"10", 10}, {"95", 95}, {"4096", 4096}, {"-5", -5},
-	{"2^62", 1LL << 62}, {0},
+	{ "0", 0 },
+	{ "1", 1 },
+	{ "10", 10 },
+	{ "95", 95 },
+	{ "4096", 4096 },
+	{ "-5", -5 },
+	{ "2^62", 1LL << 62 },
+	{ 0 },
 };
 
 static void do_flock(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -79,7 +108,7 @@ static void do_getlk(struct context *ctx, const int64_t *arg, struct outcome *ou
 		return;
 	out->has_holder = lock.l_type != F_UNLCK;
 	if (out->has_holder) { /* otherwise the rest is what was asked */
-		int64_t range[] = {lock.l_type, lock.l_whence, lock.l_start, lock.l_len};
+		int64_t range[] = { lock.l_type, lock.l_whence, lock.l_start, lock.l_len };
 
 		note_data(out, range, sizeof(range));
 		out->holder = lock.l_pid;
@@ -87,12 +116,16 @@ static void do_getlk(struct context *ctx, const int64_t *arg, struct outcome *ou
 }
 
 const struct op ops_lock[] = {
-	{"flock", 25, {{"fd", ARG_FD}, {"", ARG_PICK, flock_kinds}}, do_flock},
-	{"fcntl_setlk", 40, {{"fd", ARG_FD}, {"", ARG_PICK, set_commands},
-		{"", ARG_PICK, lock_types}, {"", ARG_PICK, whences}, {"start", ARG_PICK, starts},
-		{"length", ARG_PICK, lengths}}, do_setlk},
-	{"fcntl_getlk", 25, {{"fd", ARG_FD}, {"", ARG_PICK, get_commands},
-		{"", ARG_PICK, lock_types}, {"", ARG_PICK, whences}, {"start", ARG_PICK, starts},
-		{"length", ARG_PICK, lengths}}, do_getlk},
-	{0},
+	{ "flock", 25, { { "fd", ARG_FD }, { "", ARG_PICK, flock_kinds } }, do_flock },
+	{ "fcntl_setlk", 40,
+		{ { "fd", ARG_FD }, { "", ARG_PICK, set_commands }, { "", ARG_PICK, lock_types },
+			{ "", ARG_PICK, whences }, { "start", ARG_PICK, starts },
+			{ "length", ARG_PICK, lengths } },
+		do_setlk },
+	{ "fcntl_getlk", 25,
+		{ { "fd", ARG_FD }, { "", ARG_PICK, get_commands }, { "", ARG_PICK, lock_types },
+			{ "", ARG_PICK, whences }, { "start", ARG_PICK, starts },
+			{ "length", ARG_PICK, lengths } },
+		do_getlk },
+	{ 0 },
 };

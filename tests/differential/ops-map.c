@@ -10,37 +10,51 @@
 #define PAGE 4096
 
 static const struct choice protections[] = {
-	{"PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE},
-	{"PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE},
-	{"PROT_READ", PROT_READ}, {"PROT_WRITE", PROT_WRITE}, {"PROT_NONE", PROT_NONE}, {0},
+	{ "PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE },
+	{ "PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE },
+	{ "PROT_READ", PROT_READ },
+	{ "PROT_WRITE", PROT_WRITE },
+	{ "PROT_NONE", PROT_NONE },
+	{ 0 },
 };
 
 static const struct choice sharing[] = {
-	{"MAP_SHARED", MAP_SHARED}, {"MAP_SHARED", MAP_SHARED}, {"MAP_SHARED", MAP_SHARED},
-	{"MAP_PRIVATE", MAP_PRIVATE},
-	{"MAP_SHARED|MAP_POPULATE", MAP_SHARED | MAP_POPULATE},
-	{"MAP_SHARED_VALIDATE", MAP_SHARED_VALIDATE},
-	{"MAP_SHARED_VALIDATE|MAP_SYNC", MAP_SHARED_VALIDATE | MAP_SYNC}, {0},
+	{ "MAP_SHARED", MAP_SHARED },
+	{ "MAP_SHARED", MAP_SHARED },
+	{ "MAP_SHARED", MAP_SHARED },
+	{ "MAP_PRIVATE", MAP_PRIVATE },
+	{ "MAP_SHARED|MAP_POPULATE", MAP_SHARED | MAP_POPULATE },
+	{ "MAP_SHARED_VALIDATE", MAP_SHARED_VALIDATE },
+	{ "MAP_SHARED_VALIDATE|MAP_SYNC", MAP_SHARED_VALIDATE | MAP_SYNC },
+	{ 0 },
 };
 
 static const struct choice sync_kinds[] = {
-	{"MS_SYNC", MS_SYNC}, {"MS_ASYNC", MS_ASYNC},
-	{"MS_SYNC|MS_INVALIDATE", MS_SYNC | MS_INVALIDATE}, {0},
+	{ "MS_SYNC", MS_SYNC },
+	{ "MS_ASYNC", MS_ASYNC },
+	{ "MS_SYNC|MS_INVALIDATE", MS_SYNC | MS_INVALIDATE },
+	{ 0 },
 };
 
 static const struct choice advices[] = {
-	{"MADV_REMOVE", MADV_REMOVE}, {"MADV_REMOVE", MADV_REMOVE},
-	{"MADV_DONTNEED", MADV_DONTNEED}, {"MADV_WILLNEED", MADV_WILLNEED},
-	{"MADV_POPULATE_READ", MADV_POPULATE_READ}, {"MADV_POPULATE_WRITE", MADV_POPULATE_WRITE},
-	{"MADV_FREE", MADV_FREE}, {"MADV_COLD", MADV_COLD}, {"MADV_PAGEOUT", MADV_PAGEOUT},
-	{"999", 999}, {0},
+	{ "MADV_REMOVE", MADV_REMOVE },
+	{ "MADV_REMOVE", MADV_REMOVE },
+	{ "MADV_DONTNEED", MADV_DONTNEED },
+	{ "MADV_WILLNEED", MADV_WILLNEED },
+	{ "MADV_POPULATE_READ", MADV_POPULATE_READ },
+	{ "MADV_POPULATE_WRITE", MADV_POPULATE_WRITE },
+	{ "MADV_FREE", MADV_FREE },
+	{ "MADV_COLD", MADV_COLD },
+	{ "MADV_PAGEOUT", MADV_PAGEOUT },
+	{ "999", 999 },
+	{ 0 },
 };
 
 static void drop(struct mapping *map)
 {
 	if (map->addr)
 		munmap(map->addr, map->len);
-	*map = (struct mapping){0};
+	*map = (struct mapping){ 0 };
 }
 
 /*
@@ -49,7 +63,8 @@ static void drop(struct mapping *map)
  */
 static void *place_of(const struct context *ctx, int64_t slot)
 {
-	uintptr_t first = ((uintptr_t)1 << 44) + ((uintptr_t)slot << 26), second = first + (1 << 25);
+	uintptr_t first = ((uintptr_t)1 << 44) + ((uintptr_t)slot << 26),
+		  second = first + (1 << 25);
 
 	return (void *)(ctx->maps[slot].addr == (char *)first ? second : first);
 }
@@ -95,7 +110,7 @@ static void do_mmap(struct context *ctx, const int64_t *arg, struct outcome *out
 	if (!note(out, addr == MAP_FAILED ? -1 : 0))
 		return;
 	drop(map);
-	*map = (struct mapping){addr, len};
+	*map = (struct mapping){ addr, len };
 }
 
 static void do_munmap(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -114,7 +129,7 @@ static void do_mremap(struct context *ctx, const int64_t *arg, struct outcome *o
 		return;
 	addr = mremap(map->addr, map->len, len, MREMAP_MAYMOVE);
 	if (note(out, addr == MAP_FAILED ? -1 : 0))
-		*map = (struct mapping){addr, len};
+		*map = (struct mapping){ addr, len };
 }
 
 static void do_msync(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -197,18 +212,27 @@ static void do_store(struct context *ctx, const int64_t *arg, struct outcome *ou
 }
 
 const struct op ops_map[] = {
-	{"mmap", 60, {{"map", ARG_MAP_NEW}, {"fd", ARG_FD}, {"offset", ARG_PAGES},
-		{"pages-1 mod 8", ARG_SEED}, {"", ARG_PICK, protections}, {"", ARG_PICK, sharing}},
-		do_mmap},
-	{"munmap", 15, {{"map", ARG_MAP}}, do_munmap},
-	{"mremap", 12, {{"map", ARG_MAP}, {"pages-1 mod 12", ARG_SEED}}, do_mremap},
-	{"msync", 8, {{"map", ARG_MAP}, {"", ARG_PICK, sync_kinds}}, do_msync},
-	{"madvise", 20, {{"map", ARG_MAP}, {"from", ARG_WITHIN}, {"count", ARG_COUNT},
-		{"", ARG_PICK, advices}}, do_madvise},
-	{"mprotect", 6, {{"map", ARG_MAP}, {"from", ARG_WITHIN}, {"count", ARG_COUNT},
-		{"", ARG_PICK, protections}}, do_mprotect},
-	{"load", 40, {{"map", ARG_MAP}, {"from", ARG_WITHIN}, {"count", ARG_COUNT}}, do_load},
-	{"store", 50, {{"map", ARG_MAP}, {"from", ARG_WITHIN}, {"count", ARG_COUNT},
-		{"pattern", ARG_SEED}}, do_store},
-	{0},
+	{ "mmap", 60,
+		{ { "map", ARG_MAP_NEW }, { "fd", ARG_FD }, { "offset", ARG_PAGES },
+			{ "pages-1 mod 8", ARG_SEED }, { "", ARG_PICK, protections },
+			{ "", ARG_PICK, sharing } },
+		do_mmap },
+	{ "munmap", 15, { { "map", ARG_MAP } }, do_munmap },
+	{ "mremap", 12, { { "map", ARG_MAP }, { "pages-1 mod 12", ARG_SEED } }, do_mremap },
+	{ "msync", 8, { { "map", ARG_MAP }, { "", ARG_PICK, sync_kinds } }, do_msync },
+	{ "madvise", 20,
+		{ { "map", ARG_MAP }, { "from", ARG_WITHIN }, { "count", ARG_COUNT },
+			{ "", ARG_PICK, advices } },
+		do_madvise },
+	{ "mprotect", 6,
+		{ { "map", ARG_MAP }, { "from", ARG_WITHIN }, { "count", ARG_COUNT },
+			{ "", ARG_PICK, protections } },
+		do_mprotect },
+	{ "load", 40, { { "map", ARG_MAP }, { "from", ARG_WITHIN }, { "count", ARG_COUNT } },
+		do_load },
+	{ "store", 50,
+		{ { "map", ARG_MAP }, { "from", ARG_WITHIN }, { "count", ARG_COUNT },
+			{ "pattern", ARG_SEED } },
+		do_store },
+	{ 0 },
 };

@@ -8,11 +8,18 @@
 #include <unistd.h>
 
 static const struct choice copy_flags[] = {
-	{"0", 0}, {"0", 0}, {"0", 0}, {"1", 1}, {0},
+	{ "0", 0 },
+	{ "0", 0 },
+	{ "0", 0 },
+	{ "1", 1 },
+	{ 0 },
 };
 
 static const struct choice splice_flags[] = {
-	{"SPLICE_F_MOVE", SPLICE_F_MOVE}, {"SPLICE_F_MORE", SPLICE_F_MORE}, {"0x40", 0x40}, {0},
+	{ "SPLICE_F_MOVE", SPLICE_F_MOVE },
+	{ "SPLICE_F_MORE", SPLICE_F_MORE },
+	{ "0x40", 0x40 },
+	{ 0 },
 };
 
 /* A null pointer for "the descriptor's own position", which is -1 in a step. */
@@ -51,8 +58,9 @@ static void do_copy_range(struct context *ctx, const int64_t *arg, struct outcom
 	/* Nothing to copy, or beyond the limit: that it may not comes first there, and last here. */
 	if (is_immutable(ctx, arg[2]))
 		return;
-	note(out, copy_file_range(ctx->fds[arg[0]], position(&from), ctx->fds[arg[2]],
-		position(&to), (size_t)arg[4], (unsigned)arg[5]));
+	note(out,
+		copy_file_range(ctx->fds[arg[0]], position(&from), ctx->fds[arg[2]], position(&to),
+			(size_t)arg[4], (unsigned)arg[5]));
 }
 
 /*
@@ -99,8 +107,9 @@ static void do_splice_out(struct context *ctx, const int64_t *arg, struct outcom
 	if (!make_pipe(pair, out))
 		return;
 	look(ctx, arg[0]);
-	note(out, splice(ctx->fds[arg[0]], position(&from), pair[1], NULL, (size_t)arg[2],
-		(unsigned)arg[3] | SPLICE_F_NONBLOCK));
+	note(out,
+		splice(ctx->fds[arg[0]], position(&from), pair[1], NULL, (size_t)arg[2],
+			(unsigned)arg[3] | SPLICE_F_NONBLOCK));
 	drain(pair[0], ctx, out);
 	close_pipe(pair);
 }
@@ -115,8 +124,9 @@ static void do_splice_in(struct context *ctx, const int64_t *arg, struct outcome
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
 	look_at_end(ctx, arg[0]);
 	if (note(out, write(pair[1], ctx->io, (size_t)arg[2])))
-		note(out, splice(pair[0], NULL, ctx->fds[arg[0]], position(&to), (size_t)arg[2],
-			(unsigned)arg[4] | SPLICE_F_NONBLOCK));
+		note(out,
+			splice(pair[0], NULL, ctx->fds[arg[0]], position(&to), (size_t)arg[2],
+				(unsigned)arg[4] | SPLICE_F_NONBLOCK));
 	drain(pair[0], ctx, out);
 	close_pipe(pair);
 }
@@ -139,26 +149,38 @@ static void do_tee(struct context *ctx, const int64_t *arg, struct outcome *out)
 	n = splice(ctx->fds[arg[0]], position(&from), first[1], NULL, (size_t)arg[4],
 		SPLICE_F_NONBLOCK);
 	if (note(out, n) && n > 0 && note(out, tee(first[0], second[1], (size_t)n, 0)))
-		note(out, splice(second[0], NULL, ctx->fds[arg[2]], position(&to), (size_t)n,
-			SPLICE_F_NONBLOCK));
+		note(out,
+			splice(second[0], NULL, ctx->fds[arg[2]], position(&to), (size_t)n,
+				SPLICE_F_NONBLOCK));
 	drain(first[0], ctx, out);
 	close_pipe(first);
 	close_pipe(second);
 }
 
 const struct op ops_move[] = {
-	{"copy_file_range", 25, {{"from fd", ARG_FD}, {"offset", ARG_POSITION}, {"to fd", ARG_FD},
-		{"offset", ARG_POSITION}, {"count", ARG_COUNT}, {"flags", ARG_PICK, copy_flags}},
-		do_copy_range},
-	{"sendfile", 12, {{"to fd", ARG_FD}, {"from fd", ARG_FD}, {"offset", ARG_POSITION},
-		{"count", ARG_COUNT}}, do_sendfile},
-	{"sendfile_to_pipe", 8, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT}},
-		do_sendfile_pipe},
-	{"splice_to_pipe", 12, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT},
-		{"flags", ARG_BITS, splice_flags}}, do_splice_out},
-	{"splice_from_pipe", 12, {{"fd", ARG_FD}, {"offset", ARG_POSITION}, {"count", ARG_COUNT},
-		{"pattern", ARG_SEED}, {"flags", ARG_BITS, splice_flags}}, do_splice_in},
-	{"tee", 8, {{"from fd", ARG_FD}, {"offset", ARG_POSITION}, {"to fd", ARG_FD},
-		{"offset", ARG_POSITION}, {"count", ARG_COUNT}}, do_tee},
-	{0},
+	{ "copy_file_range", 25,
+		{ { "from fd", ARG_FD }, { "offset", ARG_POSITION }, { "to fd", ARG_FD },
+			{ "offset", ARG_POSITION }, { "count", ARG_COUNT },
+			{ "flags", ARG_PICK, copy_flags } },
+		do_copy_range },
+	{ "sendfile", 12,
+		{ { "to fd", ARG_FD }, { "from fd", ARG_FD }, { "offset", ARG_POSITION },
+			{ "count", ARG_COUNT } },
+		do_sendfile },
+	{ "sendfile_to_pipe", 8,
+		{ { "fd", ARG_FD }, { "offset", ARG_POSITION }, { "count", ARG_COUNT } },
+		do_sendfile_pipe },
+	{ "splice_to_pipe", 12,
+		{ { "fd", ARG_FD }, { "offset", ARG_POSITION }, { "count", ARG_COUNT },
+			{ "flags", ARG_BITS, splice_flags } },
+		do_splice_out },
+	{ "splice_from_pipe", 12,
+		{ { "fd", ARG_FD }, { "offset", ARG_POSITION }, { "count", ARG_COUNT },
+			{ "pattern", ARG_SEED }, { "flags", ARG_BITS, splice_flags } },
+		do_splice_in },
+	{ "tee", 8,
+		{ { "from fd", ARG_FD }, { "offset", ARG_POSITION }, { "to fd", ARG_FD },
+			{ "offset", ARG_POSITION }, { "count", ARG_COUNT } },
+		do_tee },
+	{ 0 },
 };

@@ -18,19 +18,30 @@
 #endif
 
 static const struct choice rename_flags[] = {
-	{"RENAME_NOREPLACE", RENAME_NOREPLACE}, {"RENAME_NOREPLACE", RENAME_NOREPLACE},
-	{"RENAME_EXCHANGE", RENAME_EXCHANGE}, {"RENAME_EXCHANGE", RENAME_EXCHANGE},
-	{"RENAME_NOREPLACE|RENAME_EXCHANGE", RENAME_NOREPLACE | RENAME_EXCHANGE},
-	{"0x80", 0x80}, {0},
+	{ "RENAME_NOREPLACE", RENAME_NOREPLACE },
+	{ "RENAME_NOREPLACE", RENAME_NOREPLACE },
+	{ "RENAME_EXCHANGE", RENAME_EXCHANGE },
+	{ "RENAME_EXCHANGE", RENAME_EXCHANGE },
+	{ "RENAME_NOREPLACE|RENAME_EXCHANGE", RENAME_NOREPLACE | RENAME_EXCHANGE },
+	{ "0x80", 0x80 },
+	{ 0 },
 };
 
 static const struct choice access_modes[] = {
-	{"F_OK", F_OK}, {"R_OK", R_OK}, {"W_OK", W_OK}, {"X_OK", X_OK},
-	{"R_OK|W_OK", R_OK | W_OK}, {"R_OK|W_OK|X_OK", R_OK | W_OK | X_OK}, {0},
+	{ "F_OK", F_OK },
+	{ "R_OK", R_OK },
+	{ "W_OK", W_OK },
+	{ "X_OK", X_OK },
+	{ "R_OK|W_OK", R_OK | W_OK },
+	{ "R_OK|W_OK|X_OK", R_OK | W_OK | X_OK },
+	{ 0 },
 };
 
 static const struct choice access_flags[] = {
-	{"0", 0}, {"AT_EACCESS", AT_EACCESS}, {"AT_SYMLINK_NOFOLLOW", AT_SYMLINK_NOFOLLOW}, {0},
+	{ "0", 0 },
+	{ "AT_EACCESS", AT_EACCESS },
+	{ "AT_SYMLINK_NOFOLLOW", AT_SYMLINK_NOFOLLOW },
+	{ 0 },
 };
 
 static void do_unlink(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -54,7 +65,8 @@ static void do_rename(struct context *ctx, const int64_t *arg, struct outcome *o
 static void do_renameat2(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	(void)ctx;
-	note(out, renameat2(AT_FDCWD, name_at(arg[0]), AT_FDCWD, name_at(arg[1]), (unsigned)arg[2]));
+	note(out,
+		renameat2(AT_FDCWD, name_at(arg[0]), AT_FDCWD, name_at(arg[1]), (unsigned)arg[2]));
 }
 
 static void do_link(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -121,17 +133,19 @@ static void do_list(struct context *ctx, const int64_t *arg, struct outcome *out
 }
 
 const struct op ops_name[] = {
-	{"unlink", 35, {{"", ARG_NAME}}, do_unlink},
-	{"rmdir", 4, {{"", ARG_NAME}}, do_rmdir},
-	{"rename", 25, {{"", ARG_NAME}, {"", ARG_NAME}}, do_rename},
-	{"renameat2", 20, {{"", ARG_NAME}, {"", ARG_NAME}, {"", ARG_PICK, rename_flags}},
-		do_renameat2},
-	{"link", 20, {{"", ARG_NAME}, {"", ARG_NAME}}, do_link},
-	{"linkat_empty_path", 10, {{"fd", ARG_FD}, {"", ARG_NAME}}, do_linkat_empty},
-	{"linkat_proc_fd", 10, {{"fd", ARG_FD}, {"", ARG_NAME}}, do_linkat_proc},
-	{"readlink", 4, {{"", ARG_NAME}}, do_readlink},
-	{"access", 15, {{"", ARG_NAME}, {"", ARG_PICK, access_modes}, {"", ARG_PICK, access_flags}},
-		do_access},
-	{"list", 10, {{0}}, do_list},
-	{0},
+	{ "unlink", 35, { { "", ARG_NAME } }, do_unlink },
+	{ "rmdir", 4, { { "", ARG_NAME } }, do_rmdir },
+	{ "rename", 25, { { "", ARG_NAME }, { "", ARG_NAME } }, do_rename },
+	{ "renameat2", 20, { { "", ARG_NAME }, { "", ARG_NAME }, { "", ARG_PICK, rename_flags } },
+		do_renameat2 },
+	{ "link", 20, { { "", ARG_NAME }, { "", ARG_NAME } }, do_link },
+	{ "linkat_empty_path", 10, { { "fd", ARG_FD }, { "", ARG_NAME } }, do_linkat_empty },
+	{ "linkat_proc_fd", 10, { { "fd", ARG_FD }, { "", ARG_NAME } }, do_linkat_proc },
+	{ "readlink", 4, { { "", ARG_NAME } }, do_readlink },
+	{ "access", 15,
+		{ { "", ARG_NAME }, { "", ARG_PICK, access_modes },
+			{ "", ARG_PICK, access_flags } },
+		do_access },
+	{ "list", 10, { { 0 } }, do_list },
+	{ 0 },
 };

@@ -12,44 +12,82 @@
 #include <unistd.h>
 
 static const struct choice accesses[] = {
-	{"O_RDWR", O_RDWR}, {"O_RDWR", O_RDWR}, {"O_RDWR", O_RDWR},
-	{"O_RDONLY", O_RDONLY}, {"O_RDONLY", O_RDONLY},
-	{"O_WRONLY", O_WRONLY}, {"O_WRONLY", O_WRONLY}, {"O_ACCMODE", O_ACCMODE}, {0},
+	{ "O_RDWR", O_RDWR },
+	{ "O_RDWR", O_RDWR },
+	{ "O_RDWR", O_RDWR },
+	{ "O_RDONLY", O_RDONLY },
+	{ "O_RDONLY", O_RDONLY },
+	{ "O_WRONLY", O_WRONLY },
+	{ "O_WRONLY", O_WRONLY },
+	{ "O_ACCMODE", O_ACCMODE },
+	{ 0 },
 };
 
 static const struct choice open_flags[] = {
-	{"O_CREAT", O_CREAT}, {"O_EXCL", O_EXCL}, {"O_TRUNC", O_TRUNC}, {"O_APPEND", O_APPEND},
-	{"O_DIRECT", O_DIRECT}, {"O_SYNC", O_SYNC}, {"O_NOFOLLOW", O_NOFOLLOW},
-	{"O_NOATIME", O_NOATIME}, {"O_DSYNC", O_DSYNC}, {"O_NONBLOCK", O_NONBLOCK},
-	{"O_DIRECTORY", O_DIRECTORY}, {"O_TMPFILE", O_TMPFILE},
-	{"O_ASYNC", O_ASYNC}, {0},
+	{ "O_CREAT", O_CREAT },
+	{ "O_EXCL", O_EXCL },
+	{ "O_TRUNC", O_TRUNC },
+	{ "O_APPEND", O_APPEND },
+	{ "O_DIRECT", O_DIRECT },
+	{ "O_SYNC", O_SYNC },
+	{ "O_NOFOLLOW", O_NOFOLLOW },
+	{ "O_NOATIME", O_NOATIME },
+	{ "O_DSYNC", O_DSYNC },
+	{ "O_NONBLOCK", O_NONBLOCK },
+	{ "O_DIRECTORY", O_DIRECTORY },
+	{ "O_TMPFILE", O_TMPFILE },
+	{ "O_ASYNC", O_ASYNC },
+	{ 0 },
 };
 
 static const struct choice create_flags[] = {
-	{"0", 0}, {"0", 0}, {"O_EXCL", O_EXCL}, {"O_TRUNC", O_TRUNC}, {"O_APPEND", O_APPEND},
-	{"O_DIRECT", O_DIRECT}, {0},
+	{ "0", 0 },
+	{ "0", 0 },
+	{ "O_EXCL", O_EXCL },
+	{ "O_TRUNC", O_TRUNC },
+	{ "O_APPEND", O_APPEND },
+	{ "O_DIRECT", O_DIRECT },
+	{ 0 },
 };
 
 static const struct choice tmpfile_flags[] = {
-	{"O_EXCL", O_EXCL}, {"O_APPEND", O_APPEND}, {"O_DIRECT", O_DIRECT}, {0},
+	{ "O_EXCL", O_EXCL },
+	{ "O_APPEND", O_APPEND },
+	{ "O_DIRECT", O_DIRECT },
+	{ 0 },
 };
 
 static const struct choice path_flags[] = {
-	{"O_DIRECTORY", O_DIRECTORY}, {"O_TRUNC", O_TRUNC}, {0},
+	{ "O_DIRECTORY", O_DIRECTORY },
+	{ "O_TRUNC", O_TRUNC },
+	{ 0 },
 };
 
 static const struct choice status_flags[] = {
-	{"O_APPEND", O_APPEND}, {"O_NONBLOCK", O_NONBLOCK}, {"O_NOATIME", O_NOATIME},
-	{"O_DIRECT", O_DIRECT}, {0},
+	{ "O_APPEND", O_APPEND },
+	{ "O_NONBLOCK", O_NONBLOCK },
+	{ "O_NOATIME", O_NOATIME },
+	{ "O_DIRECT", O_DIRECT },
+	{ 0 },
 };
 
 static const struct choice limits[] = {
-	{"0", 0}, {"100", 100}, {"4096", 4096}, {"10000", 10000}, {"65536", 65536},
-	{"none", -1}, {"none", -1}, {"none", -1}, {0},
+	{ "0", 0 },
+	{ "100", 100 },
+	{ "4096", 4096 },
+	{ "10000", 10000 },
+	{ "65536", 65536 },
+	{ "none", -1 },
+	{ "none", -1 },
+	{ "none", -1 },
+	{ 0 },
 };
 
 static const struct choice special_kinds[] = {
-	{"S_IFIFO", S_IFIFO}, {"S_IFSOCK", S_IFSOCK}, {"S_IFCHR", S_IFCHR}, {0},
+	{ "S_IFIFO", S_IFIFO },
+	{ "S_IFSOCK", S_IFSOCK },
+	{ "S_IFCHR", S_IFCHR },
+	{ 0 },
 };
 
 static void do_open(struct context *ctx, const int64_t *arg, struct outcome *out)
@@ -93,7 +131,8 @@ static void do_open_path(struct context *ctx, const int64_t *arg, struct outcome
 	results[n++] = utimensat(fd, "", NULL, AT_EMPTY_PATH) < 0;
 	results[n++] = fcntl(fd, F_GETFL);
 	note_data(out, results, sizeof(results));
-	out->has_stat = statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &out->st) == 0;
+	out->has_stat =
+		statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &out->st) == 0;
 	close(fd);
 }
 
@@ -160,8 +199,7 @@ static void do_mknod(struct context *ctx, const int64_t *arg, struct outcome *ou
  * The mount's name space holds regular files alone, so that the kernel's own checks pass and then
  * the answer is EPERM. The model makes the same checks and does not make the call.
  */
-static bool foretell_refusal(struct context *ctx, int64_t name, bool directory,
-	struct outcome *out)
+static bool foretell_refusal(struct context *ctx, int64_t name, bool directory, struct outcome *out)
 {
 	char plain[NAME_MAX + 3];
 	struct stat st;
@@ -211,27 +249,36 @@ static void do_die(struct context *ctx, const int64_t *arg, struct outcome *out)
 }
 
 const struct op ops_open[] = {
-	{"open", 100, {{"fd", ARG_FD_NEW}, {"", ARG_NAME}, {"", ARG_PICK, accesses},
-		{"", ARG_BITS, open_flags}, {"mode", ARG_MODE}}, do_open},
-	{"create", 140, {{"fd", ARG_FD_NEW}, {"", ARG_NAME}, {"", ARG_PICK, accesses},
-		{"", ARG_PICK, create_flags}, {"mode", ARG_MODE}}, do_create},
-	{"tmpfile", 15, {{"fd", ARG_FD_NEW}, {"", ARG_PICK, accesses},
-		{"", ARG_BITS, tmpfile_flags}, {"mode", ARG_MODE}}, do_tmpfile},
-	{"reopen", 15, {{"new fd", ARG_FD_NEW}, {"fd", ARG_FD}, {"", ARG_PICK, accesses},
-		{"", ARG_BITS, open_flags}}, do_reopen},
-	{"open_path", 8, {{"", ARG_NAME}, {"", ARG_BITS, path_flags}, {"mode", ARG_MODE}},
-		do_open_path},
-	{"close", 40, {{"fd", ARG_FD_CLOSED}}, do_close},
-	{"dup", 10, {{"fd", ARG_FD}, {"new fd", ARG_FD_NEW}}, do_dup},
-	{"fcntl_getfl", 8, {{"fd", ARG_FD}}, do_getfl},
-	{"fcntl_setfl", 15, {{"fd", ARG_FD}, {"flags", ARG_BITS, status_flags}}, do_setfl},
-	{"umask", 8, {{"mask", ARG_MODE}}, do_umask},
-	{"limit_file_size", 12, {{"bytes", ARG_PICK, limits}}, do_limit},
-	{"mknod", 10, {{"", ARG_NAME}, {"mode", ARG_MODE}}, do_mknod},
-	{"mkdir", 4, {{"", ARG_NAME}, {"mode", ARG_MODE}}, do_mkdir},
-	{"symlink", 4, {{"", ARG_NAME}}, do_symlink},
-	{"mknod_special", 4, {{"", ARG_NAME}, {"", ARG_PICK, special_kinds}, {"mode", ARG_MODE}},
-		do_mkspecial},
-	{"die", 6, {{0}}, do_die},
-	{0},
+	{ "open", 100,
+		{ { "fd", ARG_FD_NEW }, { "", ARG_NAME }, { "", ARG_PICK, accesses },
+			{ "", ARG_BITS, open_flags }, { "mode", ARG_MODE } },
+		do_open },
+	{ "create", 140,
+		{ { "fd", ARG_FD_NEW }, { "", ARG_NAME }, { "", ARG_PICK, accesses },
+			{ "", ARG_PICK, create_flags }, { "mode", ARG_MODE } },
+		do_create },
+	{ "tmpfile", 15,
+		{ { "fd", ARG_FD_NEW }, { "", ARG_PICK, accesses }, { "", ARG_BITS, tmpfile_flags },
+			{ "mode", ARG_MODE } },
+		do_tmpfile },
+	{ "reopen", 15,
+		{ { "new fd", ARG_FD_NEW }, { "fd", ARG_FD }, { "", ARG_PICK, accesses },
+			{ "", ARG_BITS, open_flags } },
+		do_reopen },
+	{ "open_path", 8, { { "", ARG_NAME }, { "", ARG_BITS, path_flags }, { "mode", ARG_MODE } },
+		do_open_path },
+	{ "close", 40, { { "fd", ARG_FD_CLOSED } }, do_close },
+	{ "dup", 10, { { "fd", ARG_FD }, { "new fd", ARG_FD_NEW } }, do_dup },
+	{ "fcntl_getfl", 8, { { "fd", ARG_FD } }, do_getfl },
+	{ "fcntl_setfl", 15, { { "fd", ARG_FD }, { "flags", ARG_BITS, status_flags } }, do_setfl },
+	{ "umask", 8, { { "mask", ARG_MODE } }, do_umask },
+	{ "limit_file_size", 12, { { "bytes", ARG_PICK, limits } }, do_limit },
+	{ "mknod", 10, { { "", ARG_NAME }, { "mode", ARG_MODE } }, do_mknod },
+	{ "mkdir", 4, { { "", ARG_NAME }, { "mode", ARG_MODE } }, do_mkdir },
+	{ "symlink", 4, { { "", ARG_NAME } }, do_symlink },
+	{ "mknod_special", 4,
+		{ { "", ARG_NAME }, { "", ARG_PICK, special_kinds }, { "mode", ARG_MODE } },
+		do_mkspecial },
+	{ "die", 6, { { 0 } }, do_die },
+	{ 0 },
 };

@@ -13,58 +13,109 @@
 #define ACL_DEFAULT "system.posix_acl_default"
 
 static const char *const attr_names[] = {
-	"user.a", "user.b", "trusted.a", "security.a", "security.capability", ACL_ACCESS,
-	ACL_DEFAULT, "system.other", "nonsense", "user.", "",
+	"user.a",
+	"user.b",
+	"trusted.a",
+	"security.a",
+	"security.capability",
+	ACL_ACCESS,
+	ACL_DEFAULT,
+	"system.other",
+	"nonsense",
+	"user.",
+	"",
 };
 
 static const struct choice attrs[] = {
-	{"user.a", 0}, {"user.a", 0}, {"user.b", 1}, {"trusted.a", 2}, {"security.a", 3},
-	{"security.capability", 4}, {ACL_ACCESS, 5}, {ACL_DEFAULT, 6}, {"system.other", 7},
-	{"nonsense", 8}, {"user.", 9}, {"\"\"", 10}, {0},
+	{ "user.a", 0 },
+	{ "user.a", 0 },
+	{ "user.b", 1 },
+	{ "trusted.a", 2 },
+	{ "security.a", 3 },
+	{ "security.capability", 4 },
+	{ ACL_ACCESS, 5 },
+	{ ACL_DEFAULT, 6 },
+	{ "system.other", 7 },
+	{ "nonsense", 8 },
+	{ "user.", 9 },
+	{ "\"\"", 10 },
+	{ 0 },
 };
 
 static const struct choice acl_names[] = {
-	{ACL_ACCESS, 5}, {ACL_ACCESS, 5}, {ACL_ACCESS, 5}, {ACL_DEFAULT, 6}, {0},
+	{ ACL_ACCESS, 5 },
+	{ ACL_ACCESS, 5 },
+	{ ACL_ACCESS, 5 },
+	{ ACL_DEFAULT, 6 },
+	{ 0 },
 };
 
 static const struct choice value_sizes[] = {
-	{"0", 0}, {"5", 5}, {"100", 100}, {"3000", 3000}, {"20000", 20000}, {"65536", 65536},
-	{"65537", 65537}, {0},
+	{ "0", 0 },
+	{ "5", 5 },
+	{ "100", 100 },
+	{ "3000", 3000 },
+	{ "20000", 20000 },
+	{ "65536", 65536 },
+	{ "65537", 65537 },
+	{ 0 },
 };
 
 static const struct choice buffer_sizes[] = {
-	{"65536", 65536}, {"65536", 65536}, {"65536", 65536}, {"0", 0}, {"3", 3}, {"200000", 200000},
-	{0},
+	{ "65536", 65536 },
+	{ "65536", 65536 },
+	{ "65536", 65536 },
+	{ "0", 0 },
+	{ "3", 3 },
+	{ "200000", 200000 },
+	{ 0 },
 };
 
 static const struct choice set_flags[] = {
-	{"0", 0}, {"0", 0}, {"0", 0}, {"XATTR_CREATE", XATTR_CREATE},
-	{"XATTR_REPLACE", XATTR_REPLACE}, {"4", 4}, {0},
+	{ "0", 0 },
+	{ "0", 0 },
+	{ "0", 0 },
+	{ "XATTR_CREATE", XATTR_CREATE },
+	{ "XATTR_REPLACE", XATTR_REPLACE },
+	{ "4", 4 },
+	{ 0 },
 };
 
 /* user::rw-, one more user and one more group, group::, mask::, other:: */
-static const struct choice acl_users[] = {{"2002", 2002}, {"2003", 2003}, {"0", 0}, {0}};
-static const struct choice acl_groups[] = {{"3001", 3001}, {"2002", 2002}, {0}};
+static const struct choice acl_users[] = { { "2002", 2002 }, { "2003", 2003 }, { "0", 0 }, { 0 } };
+static const struct choice acl_groups[] = { { "3001", 3001 }, { "2002", 2002 }, { 0 } };
 static const struct choice acl_perms[] = {
-	{"r", 4}, {"w", 2}, {"x", 1}, {0},
+	{ "r", 4 },
+	{ "w", 2 },
+	{ "x", 1 },
+	{ 0 },
 };
 static const struct choice acl_shapes[] = {
-	{"full", 0}, {"full", 0}, {"full", 0}, {"minimal", 1}, {"without mask", 2}, {"empty", 3},
-	{"cut short", 4}, {"wrong version", 5}, {0},
+	{ "full", 0 },
+	{ "full", 0 },
+	{ "full", 0 },
+	{ "minimal", 1 },
+	{ "without mask", 2 },
+	{ "empty", 3 },
+	{ "cut short", 4 },
+	{ "wrong version", 5 },
+	{ 0 },
 };
 
 static void do_set(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
-	note(out, setxattr(name_at(arg[0]), attr_names[arg[1]], ctx->io, (size_t)arg[2],
-		(int)arg[4]));
+	note(out,
+		setxattr(name_at(arg[0]), attr_names[arg[1]], ctx->io, (size_t)arg[2],
+			(int)arg[4]));
 }
 
 static void do_fset(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	fill_pattern(ctx->io, (size_t)arg[2], arg[3]);
-	note(out, fsetxattr(ctx->fds[arg[0]], attr_names[arg[1]], ctx->io, (size_t)arg[2],
-		(int)arg[4]));
+	note(out,
+		fsetxattr(ctx->fds[arg[0]], attr_names[arg[1]], ctx->io, (size_t)arg[2],
+			(int)arg[4]));
 }
 
 /* A size of 0 asks for the length alone. */
@@ -76,14 +127,14 @@ static void note_value(struct context *ctx, struct outcome *out, ssize_t n, int6
 
 static void do_get(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	note_value(ctx, out, getxattr(name_at(arg[0]), attr_names[arg[1]], ctx->io,
-		(size_t)arg[2]), arg[2]);
+	note_value(ctx, out, getxattr(name_at(arg[0]), attr_names[arg[1]], ctx->io, (size_t)arg[2]),
+		arg[2]);
 }
 
 static void do_fget(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
-	note_value(ctx, out, fgetxattr(ctx->fds[arg[0]], attr_names[arg[1]], ctx->io,
-		(size_t)arg[2]), arg[2]);
+	note_value(ctx, out,
+		fgetxattr(ctx->fds[arg[0]], attr_names[arg[1]], ctx->io, (size_t)arg[2]), arg[2]);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -137,11 +188,17 @@ static size_t build_acl(struct acl *acl, int64_t shape, const int64_t *arg)
 	uint16_t perm = (uint16_t)arg[4];
 	uint32_t none = ACL_UNDEFINED_ID;
 	struct posix_acl_xattr_entry full[] = {
-		{ACL_USER_OBJ, 6, none}, {ACL_USER, perm, (uint32_t)arg[2]}, {ACL_GROUP_OBJ, 4, none},
-		{ACL_GROUP, perm, (uint32_t)arg[3]}, {ACL_MASK, 6, none}, {ACL_OTHER, 0, none},
+		{ ACL_USER_OBJ, 6, none },
+		{ ACL_USER, perm, (uint32_t)arg[2] },
+		{ ACL_GROUP_OBJ, 4, none },
+		{ ACL_GROUP, perm, (uint32_t)arg[3] },
+		{ ACL_MASK, 6, none },
+		{ ACL_OTHER, 0, none },
 	};
 	struct posix_acl_xattr_entry minimal[] = {
-		{ACL_USER_OBJ, 6, none}, {ACL_GROUP_OBJ, perm, none}, {ACL_OTHER, perm, none},
+		{ ACL_USER_OBJ, 6, none },
+		{ ACL_GROUP_OBJ, perm, none },
+		{ ACL_OTHER, perm, none },
 	};
 	size_t count = 6;
 
@@ -169,20 +226,28 @@ static void do_set_acl(struct context *ctx, const int64_t *arg, struct outcome *
 }
 
 const struct op ops_xattr[] = {
-	{"setxattr", 20, {{"", ARG_NAME}, {"", ARG_PICK, attrs}, {"size", ARG_PICK, value_sizes},
-		{"pattern", ARG_SEED}, {"flags", ARG_PICK, set_flags}}, do_set},
-	{"fsetxattr", 8, {{"fd", ARG_FD}, {"", ARG_PICK, attrs}, {"size", ARG_PICK, value_sizes},
-		{"pattern", ARG_SEED}, {"flags", ARG_PICK, set_flags}}, do_fset},
-	{"getxattr", 15, {{"", ARG_NAME}, {"", ARG_PICK, attrs}, {"size", ARG_PICK, buffer_sizes}},
-		do_get},
-	{"fgetxattr", 6, {{"fd", ARG_FD}, {"", ARG_PICK, attrs}, {"size", ARG_PICK, buffer_sizes}},
-		do_fget},
-	{"listxattr", 10, {{"", ARG_NAME}, {"size", ARG_PICK, buffer_sizes}}, do_list},
-	{"flistxattr", 5, {{"fd", ARG_FD}, {"size", ARG_PICK, buffer_sizes}}, do_flist},
-	{"removexattr", 10, {{"", ARG_NAME}, {"", ARG_PICK, attrs}}, do_remove},
-	{"fremovexattr", 4, {{"fd", ARG_FD}, {"", ARG_PICK, attrs}}, do_fremove},
-	{"set_acl", 25, {{"", ARG_NAME}, {"", ARG_PICK, acl_names}, {"user", ARG_PICK, acl_users},
-		{"group", ARG_PICK, acl_groups}, {"perm", ARG_BITS, acl_perms},
-		{"", ARG_PICK, acl_shapes}}, do_set_acl},
-	{0},
+	{ "setxattr", 20,
+		{ { "", ARG_NAME }, { "", ARG_PICK, attrs }, { "size", ARG_PICK, value_sizes },
+			{ "pattern", ARG_SEED }, { "flags", ARG_PICK, set_flags } },
+		do_set },
+	{ "fsetxattr", 8,
+		{ { "fd", ARG_FD }, { "", ARG_PICK, attrs }, { "size", ARG_PICK, value_sizes },
+			{ "pattern", ARG_SEED }, { "flags", ARG_PICK, set_flags } },
+		do_fset },
+	{ "getxattr", 15,
+		{ { "", ARG_NAME }, { "", ARG_PICK, attrs }, { "size", ARG_PICK, buffer_sizes } },
+		do_get },
+	{ "fgetxattr", 6,
+		{ { "fd", ARG_FD }, { "", ARG_PICK, attrs }, { "size", ARG_PICK, buffer_sizes } },
+		do_fget },
+	{ "listxattr", 10, { { "", ARG_NAME }, { "size", ARG_PICK, buffer_sizes } }, do_list },
+	{ "flistxattr", 5, { { "fd", ARG_FD }, { "size", ARG_PICK, buffer_sizes } }, do_flist },
+	{ "removexattr", 10, { { "", ARG_NAME }, { "", ARG_PICK, attrs } }, do_remove },
+	{ "fremovexattr", 4, { { "fd", ARG_FD }, { "", ARG_PICK, attrs } }, do_fremove },
+	{ "set_acl", 25,
+		{ { "", ARG_NAME }, { "", ARG_PICK, acl_names }, { "user", ARG_PICK, acl_users },
+			{ "group", ARG_PICK, acl_groups }, { "perm", ARG_BITS, acl_perms },
+			{ "", ARG_PICK, acl_shapes } },
+		do_set_acl },
+	{ 0 },
 };

@@ -29,7 +29,7 @@ static int result(int r)
 
 static int take(int fd, const struct order *o)
 {
-	struct flock lock = {.l_type = o->type, .l_start = o->start, .l_len = o->len};
+	struct flock lock = { .l_type = o->type, .l_start = o->start, .l_len = o->len };
 	int operation = o->type == F_UNLCK ? LOCK_UN : o->type == F_RDLCK ? LOCK_SH : LOCK_EX;
 
 	switch (o->kind) {
@@ -44,7 +44,7 @@ static int take(int fd, const struct order *o)
 
 static int holder(int fd, const struct order *o)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_start = o->start, .l_len = o->len};
+	struct flock lock = { .l_type = F_WRLCK, .l_start = o->start, .l_len = o->len };
 
 	if (fcntl(fd, F_GETLK, &lock) < 0)
 		return -errno;
@@ -66,8 +66,8 @@ static int in_child(int fd, const struct order *o)
 static void become_again(struct self *self)
 {
 	char numbers[PEER_FDS + 1][12];
-	char *argv[PEER_FDS + 6] = {(char *)"peer", (char *)PEER_ARGUMENT, (char *)self->paths[0],
-		(char *)self->paths[1]};
+	char *argv[PEER_FDS + 6] = { (char *)"peer", (char *)PEER_ARGUMENT, (char *)self->paths[0],
+		(char *)self->paths[1] };
 
 	for (int i = 0; i <= PEER_FDS; i++) {
 		snprintf(numbers[i], sizeof(numbers[i]), "%d", i ? self->fds[i - 1] : self->sock);
@@ -121,7 +121,7 @@ static void ignore(int sig)
 static _Noreturn void serve(struct self *self)
 {
 	/* Without SA_RESTART: its purpose is to end a wait with EINTR. */
-	struct sigaction action = {.sa_handler = ignore};
+	struct sigaction action = { .sa_handler = ignore };
 	struct order order;
 
 	sigaction(SIGUSR1, &action, NULL);
@@ -137,7 +137,7 @@ static _Noreturn void serve(struct self *self)
 
 _Noreturn void peer_resume(char **argv)
 {
-	struct self self = {.paths = {argv[2], argv[3]}, .sock = atoi(argv[4])};
+	struct self self = { .paths = { argv[2], argv[3] }, .sock = atoi(argv[4]) };
 	int answer = 0;
 
 	for (int i = 0; i < PEER_FDS; i++)
@@ -149,7 +149,7 @@ _Noreturn void peer_resume(char **argv)
 
 struct peer peer_start(const char *inside, const char *outside)
 {
-	struct self self = {.paths = {inside, outside}, .fds = {-1, -1, -1, -1}};
+	struct self self = { .paths = { inside, outside }, .fds = { -1, -1, -1, -1 } };
 	struct peer peer;
 	int pair[2];
 
@@ -177,11 +177,11 @@ void peer_tell(const struct peer *peer, struct order order)
 
 int peer_answer(const struct peer *peer)
 {
-	struct pollfd wait = {.fd = peer->sock, .events = POLLIN};
+	struct pollfd wait = { .fd = peer->sock, .events = POLLIN };
 	int answer;
 
 	if (poll(&wait, 1, PATIENCE_MS) <= 0 ||
-			recv(peer->sock, &answer, sizeof(answer), 0) != sizeof(answer))
+		recv(peer->sock, &answer, sizeof(answer), 0) != sizeof(answer))
 		return NO_ANSWER;
 	return answer;
 }

@@ -68,7 +68,7 @@ static void remove_classes(struct world *w, struct sequence *s, unsigned classes
 	struct sequence shorter = *s;
 
 	shorter.steps = malloc(s->count * sizeof(*s->steps));
-	for (unsigned class = 0; class < classes; class++) {
+	for (unsigned class = 0; class < classes; class ++) {
 		shorter.count = 0;
 		for (size_t i = 0; i < s->count; i++) {
 			if (class_of(&s->steps[i]) != class || i == s->count - 1)
@@ -85,8 +85,8 @@ static void remove_classes(struct world *w, struct sequence *s, unsigned classes
 /* Simple values of a kind of argument, ended by -1; none for what has no order of simplicity. */
 static const int64_t *simple_values(enum arg_kind kind)
 {
-	static const int64_t none[] = {-1}, numbers[] = {0, 1, 4096, -1}, modes[] = {0644, -1},
-		slots[] = {0, -1};
+	static const int64_t none[] = { -1 }, numbers[] = { 0, 1, 4096, -1 },
+			     modes[] = { 0644, -1 }, slots[] = { 0, -1 };
 
 	switch (kind) {
 	case ARG_PICK:
@@ -106,8 +106,8 @@ static const int64_t *simple_values(enum arg_kind kind)
 	}
 }
 
-static void simplify_value(struct world *w, struct sequence *s, int64_t *value,
-	enum arg_kind kind, const char *difference)
+static void simplify_value(struct world *w, struct sequence *s, int64_t *value, enum arg_kind kind,
+	const char *difference)
 {
 	int64_t original = *value;
 

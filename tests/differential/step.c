@@ -7,19 +7,26 @@
 #include <string.h>
 
 const struct actor actors[ACTORS] = {
-	{"root", 0, 0, 0, false, false},
-	{"user 2001", 2001, 2001, 3001, false, false},
-	{"user 2001 (second process)", 2001, 2001, 3001, false, false},
-	{"user 2002", 2002, 2002, 0, false, false},
-	{"user 2003", 2003, 2003, 0, false, false},
-	{"powerless root", 0, 0, 0, false, true},
-	{"root outside", 0, 0, 0, true, false},
-	{"user 2001 outside", 2001, 2001, 3001, true, false},
-	{"user 2002 outside", 2002, 2002, 0, true, false},
+	{ "root", 0, 0, 0, false, false },
+	{ "user 2001", 2001, 2001, 3001, false, false },
+	{ "user 2001 (second process)", 2001, 2001, 3001, false, false },
+	{ "user 2002", 2002, 2002, 0, false, false },
+	{ "user 2003", 2003, 2003, 0, false, false },
+	{ "powerless root", 0, 0, 0, false, true },
+	{ "root outside", 0, 0, 0, true, false },
+	{ "user 2001 outside", 2001, 2001, 3001, true, false },
+	{ "user 2002 outside", 2002, 2002, 0, true, false },
 };
 
 static const struct op *const tables[] = {
-	ops_open, ops_data, ops_move, ops_map, ops_name, ops_attr, ops_xattr, ops_lock,
+	ops_open,
+	ops_data,
+	ops_move,
+	ops_map,
+	ops_name,
+	ops_attr,
+	ops_xattr,
+	ops_lock,
 };
 
 const struct op *op_at(unsigned index)
@@ -44,7 +51,8 @@ unsigned op_count(void)
 
 bool op_reads_cache(const char *name)
 {
-	static const char *const list[] = {"sendfile", "sendfile_to_pipe", "splice_to_pipe", "tee"};
+	static const char *const list[] = { "sendfile", "sendfile_to_pipe", "splice_to_pipe",
+		"tee" };
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
 		if (strcmp(name, list[i]) == 0)
@@ -57,8 +65,20 @@ bool op_reads_cache(const char *name)
 #define LONGEST FIFTY FIFTY FIFTY FIFTY FIFTY "12345"
 
 static const char *const names[] = {
-	"a", "b", "c", "d", "e", "f",
-	".", "a/", "new/", "a/x", LONGEST, LONGEST "6", "with space\tand\\", "\xff\xfe",
+	"a",
+	"b",
+	"c",
+	"d",
+	"e",
+	"f",
+	".",
+	"a/",
+	"new/",
+	"a/x",
+	LONGEST,
+	LONGEST "6",
+	"with space\tand\\",
+	"\xff\xfe",
 };
 
 const char *name_at(unsigned index)
@@ -142,7 +162,7 @@ static void add_arg(struct text *t, const struct arg_spec *spec, int64_t value)
 void step_describe(const struct step *step, char *buf, size_t size)
 {
 	const struct op *op = op_at(step->op);
-	struct text t = {buf, size, 0};
+	struct text t = { buf, size, 0 };
 
 	add(&t, "%s: %s(", actors[step->actor].label, op->name);
 	for (int i = 0; i < MAX_ARGS && op->args[i].kind != ARG_NONE; i++) {

@@ -38,18 +38,18 @@ enum arg_kind {
 	ARG_FD_CLOSED, /* slot that the step empties */
 	ARG_MAP,
 	ARG_MAP_NEW,
-	ARG_NAME,      /* index into the names */
-	ARG_OFFSET,    /* in bytes, sometimes absurd */
-	ARG_POSITION,  /* an offset, or -1: the descriptor's own position */
-	ARG_SIZE,      /* length of a file, sometimes beyond what the file system holds */
-	ARG_COUNT,     /* bytes to transfer, at least 1, at most MAX_IO */
+	ARG_NAME,     /* index into the names */
+	ARG_OFFSET,   /* in bytes, sometimes absurd */
+	ARG_POSITION, /* an offset, or -1: the descriptor's own position */
+	ARG_SIZE,     /* length of a file, sometimes beyond what the file system holds */
+	ARG_COUNT,    /* bytes to transfer, at least 1, at most MAX_IO */
 	ARG_COUNT_OR_0,
-	ARG_PAGES,     /* offset in whole pages, printed in bytes */
-	ARG_WITHIN,    /* byte offset inside a mapping */
-	ARG_MODE,      /* permission bits, set-ID and sticky bits */
-	ARG_SEED,      /* of the pattern of bytes to write */
-	ARG_PICK,      /* one of the choices */
-	ARG_BITS,      /* any of the choices or-ed together; the first ones more often */
+	ARG_PAGES,  /* offset in whole pages, printed in bytes */
+	ARG_WITHIN, /* byte offset inside a mapping */
+	ARG_MODE,   /* permission bits, set-ID and sticky bits */
+	ARG_SEED,   /* of the pattern of bytes to write */
+	ARG_PICK,   /* one of the choices */
+	ARG_BITS,   /* any of the choices or-ed together; the first ones more often */
 };
 
 struct choice {
@@ -72,13 +72,13 @@ struct step {
 /* What a call answered. Lives in memory shared by the executor and the driver. */
 struct outcome {
 	int64_t ret;
-	int err;         /* errno when ret is -1, else 0 */
-	int sig;         /* signal caught during the call, else 0 */
+	int err; /* errno when ret is -1, else 0 */
+	int sig; /* signal caught during the call, else 0 */
 	bool has_stat;
 	struct statx st;
 	bool has_holder; /* of a lock in the way */
 	pid_t holder;
-	uint32_t len;    /* of data */
+	uint32_t len; /* of data */
 	unsigned char data[MAX_IO + 4096];
 };
 

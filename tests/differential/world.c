@@ -29,9 +29,9 @@ void world_open(struct world *w, const char *native, const char *mount, const ch
 	struct stat st, st_behind;
 
 	*w = (struct world){
-		.native = {native, false, no_mmap},
-		.mount = {mount, true, no_mmap},
-		.behind = {behind, true, no_mmap},
+		.native = { native, false, no_mmap },
+		.mount = { mount, true, no_mmap },
+		.behind = { behind, true, no_mmap },
 		.settle_limit = 2000,
 	};
 	view_open(&w->native_view, "native", native);
@@ -104,7 +104,7 @@ static void reset_directory(const struct view *view)
 	closedir(list);
 	remove_xattrs(view->dir);
 	if (fchown(view->dir, 0, 0) < 0 || fchmod(view->dir, 01777) < 0 ||
-			futimens(view->dir, NULL) < 0)
+		futimens(view->dir, NULL) < 0)
 		err(2, "resetting the %s directory", view->label);
 }
 
@@ -161,7 +161,7 @@ static bool is_busy(const struct world *w)
 
 void world_quiesce(struct world *w)
 {
-	const struct timespec pause = {.tv_nsec = 100 * 1000};
+	const struct timespec pause = { .tv_nsec = 100 * 1000 };
 
 	if (!*w->waiting)
 		return;
@@ -175,7 +175,9 @@ void view_take(struct view *view)
 {
 	for (unsigned i = 0; i < name_count(); i++) {
 		view->err[i] = statx(view->dir, name_at(i), AT_SYMLINK_NOFOLLOW,
-			STATX_BASIC_STATS | STATX_BTIME, &view->st[i]) < 0 ? errno : 0;
+				       STATX_BASIC_STATS | STATX_BTIME, &view->st[i]) < 0 ?
+			errno :
+			0;
 	}
 	if (fstatfs(view->dir, &view->fs) < 0)
 		err(2, "the %s directory", view->label);

@@ -21,7 +21,7 @@ struct world {
 	struct side native, mount, behind;
 	struct view native_view, mount_view, behind_view;
 	struct executor *native_executors[ACTORS], *mount_executors[ACTORS];
-	char waiting[64];      /* file with the number of requests that the daemon has not answered */
+	char waiting[64]; /* file with the number of requests that the daemon has not answered */
 	unsigned settle_limit; /* milliseconds that the two sides have to become equal */
 };
 

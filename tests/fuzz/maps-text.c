@@ -30,7 +30,7 @@ static void row(struct vma *vma, void *data)
 /* Reads as maps_text_read() does, `cut` bytes at a time. True if all lines were understood. */
 static bool read_in_cuts(const char *text, size_t size, size_t cut, GString *rows)
 {
-	struct maps_sink sink = {look, row, rows};
+	struct maps_sink sink = { look, row, rows };
 	g_autofree char *buffer = g_malloc(size + 1);
 	size_t filled = 0;
 

@@ -51,7 +51,7 @@ static void parse_mounts(const char *text)
 
 static void parse_ipc(const char *text)
 {
-	const struct realm realm = {.ipc_ns = 1, .ipc_ns_fd = -1};
+	const struct realm realm = { .ipc_ns = 1, .ipc_ns_fd = -1 };
 
 	sysv_parse(&realm, text, see_item, NULL);
 	sysv_parse_msg(text, see_item, NULL);
@@ -87,9 +87,9 @@ static void parse_queue(const char *text)
 static void parse_shown(const char *text)
 {
 	char id[NAME_MAX + 1], name[NAME_MAX + 1];
-	struct segment_key key = {.ino = 1};
+	struct segment_key key = { .ino = 1 };
 
-	for (int class = SEGMENT_FILE; class <= SEGMENT_OTHER; class++) {
+	for (int class = SEGMENT_FILE; class <= SEGMENT_OTHER; class ++) {
 		enum segment_class back;
 		uint64_t ino;
 		bool huge;
@@ -105,7 +105,12 @@ static void parse_shown(const char *text)
 int fuzz_texts(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(const char *text) = {
-		parse_stat, parse_mounts, parse_ipc, parse_names, parse_queue, parse_shown,
+		parse_stat,
+		parse_mounts,
+		parse_ipc,
+		parse_names,
+		parse_queue,
+		parse_shown,
 	};
 	g_autofree char *text = NULL;
 	struct semaphore semaphore;

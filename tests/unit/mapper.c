@@ -7,7 +7,7 @@
 
 void mapper_start(struct mapper *mapper, const char *path, const char *mode)
 {
-	char *argv[] = {(char *)MAPPER, (char *)path, (char *)mode, NULL};
+	char *argv[] = { (char *)MAPPER, (char *)path, (char *)mode, NULL };
 	int in, out;
 
 	/* Its children come to us when it ends, so that we can wait for them too. */

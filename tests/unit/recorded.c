@@ -75,11 +75,13 @@ void recorded_task(const struct recorded *recorded, const char *path, const char
 	g_autofree char *number = g_path_get_basename(path);
 	g_autofree char *stat_path = g_build_filename(path, "stat", NULL);
 	g_autofree char *status_path = g_build_filename(path, "status", NULL);
-	g_autofree char *stat = g_strdup_printf("%s (%s) %c 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 1 0 "
+	g_autofree char *stat = g_strdup_printf(
+		"%s (%s) %c 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 1 0 "
 		"%lu 0 0 0 1 1 1 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
 		number, command, state, flags, start_time);
 	g_autofree char *status = g_strdup_printf("Name:\t%s\nUmask:\t0022\nState:\t%c\n"
-		"Uid:\t%u\t%u\t%u\t%u\n", command, state, 4000, uid, uid, uid);
+						  "Uid:\t%u\t%u\t%u\t%u\n",
+		command, state, 4000, uid, uid, uid);
 
 	recorded_file(recorded, stat_path, stat);
 	recorded_file(recorded, status_path, status);

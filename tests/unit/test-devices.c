@@ -24,8 +24,8 @@ static int setup(void)
 
 static struct segment_key identified(uint64_t dev, uint64_t ino, const char *name)
 {
-	struct file_seen file = {.dev = dev, .ino = ino, .name = name, .ipc_ns = 7};
-	struct segment_key key = {0};
+	struct file_seen file = { .dev = dev, .ino = ino, .name = name, .ipc_ns = 7 };
+	struct segment_key key = { 0 };
 
 	CU_ASSERT(devices_identify(&devices, &file, &key));
 	return key;
@@ -78,7 +78,10 @@ static void tells_classes_apart_by_name(void)
 static void private_huge_pages_are_no_segment(void)
 {
 	struct file_seen file = {
-		.dev = devices.internal, .ino = 5, .name = "/anon_hugepage (deleted)", .private = true,
+		.dev = devices.internal,
+		.ino = 5,
+		.name = "/anon_hugepage (deleted)",
+		.private = true,
 	};
 	struct segment_key key;
 
@@ -92,15 +95,15 @@ static void private_huge_pages_are_no_segment(void)
 static void inode_numbers_of_the_mount_lead_back(void)
 {
 	const struct segment_key keys[] = {
-		{.dev = SHM_DEV, .ino = 12345678901, .class = SEGMENT_FILE},
-		{.dev = ELSEWHERE, .ino = 12345678901, .class = SEGMENT_FILE},
-		{.dev = devices.internal, .ino = 4026531839, .class = SEGMENT_MEMFD},
-		{.dev = makedev(0, 17), .ino = 4026531839, .class = SEGMENT_MEMFD},
-		{.dev = devices.internal, .ino = 1, .class = SEGMENT_ANON},
-		{.dev = devices.internal, .ino = 1, .class = SEGMENT_OTHER},
-		{.dev = devices.internal, .ino = INT32_MAX, .class = SEGMENT_SYSV},
-		{.dev = devices.internal, .ino = 3, .ns = 0xefffffff, .class = SEGMENT_SYSV},
-		{.dev = devices.internal, .ino = 3, .ns = 0xf0000123, .class = SEGMENT_SYSV},
+		{ .dev = SHM_DEV, .ino = 12345678901, .class = SEGMENT_FILE },
+		{ .dev = ELSEWHERE, .ino = 12345678901, .class = SEGMENT_FILE },
+		{ .dev = devices.internal, .ino = 4026531839, .class = SEGMENT_MEMFD },
+		{ .dev = makedev(0, 17), .ino = 4026531839, .class = SEGMENT_MEMFD },
+		{ .dev = devices.internal, .ino = 1, .class = SEGMENT_ANON },
+		{ .dev = devices.internal, .ino = 1, .class = SEGMENT_OTHER },
+		{ .dev = devices.internal, .ino = INT32_MAX, .class = SEGMENT_SYSV },
+		{ .dev = devices.internal, .ino = 3, .ns = 0xefffffff, .class = SEGMENT_SYSV },
+		{ .dev = devices.internal, .ino = 3, .ns = 0xf0000123, .class = SEGMENT_SYSV },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
@@ -117,20 +120,20 @@ static void other_inode_numbers_of_the_mount_are_nobodys(void)
 {
 	struct segment_key key;
 
-	for (uint64_t class = 6; class < 16; class++)
+	for (uint64_t class = 6; class < 16; class ++)
 		CU_ASSERT_FALSE(devices_of_mount_ino(&devices, class << 60 | 1, &key));
 }
 
 static void keys_differ_in_every_part(void)
 {
-	const struct segment_key key = {.dev = 1, .ino = 2, .ns = 3, .class = SEGMENT_SYSV};
-	struct segment_key others[] = {key, key, key, key};
+	const struct segment_key key = { .dev = 1, .ino = 2, .ns = 3, .class = SEGMENT_SYSV };
+	struct segment_key others[] = { key, key, key, key };
 
 	others[0].dev++;
 	others[1].ino++;
 	others[2].ns++;
-	others[3].class++;
-	CU_ASSERT(segment_key_equal(&key, &(struct segment_key){1, 2, 3, SEGMENT_SYSV}));
+	others[3].class ++;
+	CU_ASSERT(segment_key_equal(&key, &(struct segment_key){ 1, 2, 3, SEGMENT_SYSV }));
 	for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
 		CU_ASSERT_FALSE(segment_key_equal(&key, &others[i]));
 }
@@ -154,16 +157,16 @@ static void names_are_cut_to_the_file(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"learns the devices of memfds", learns_the_devices_of_memfds},
-	{"tells classes apart by name", tells_classes_apart_by_name},
-	{"private huge pages are no segment", private_huge_pages_are_no_segment},
-	{"inode numbers of the mount lead back", inode_numbers_of_the_mount_lead_back},
-	{"other inode numbers of the mount are nobody's",
-		other_inode_numbers_of_the_mount_are_nobodys},
-	{"adds a device once", adds_a_device_once},
-	{"keys differ in every part", keys_differ_in_every_part},
-	{"names are cut to the file", names_are_cut_to_the_file},
+	{ "learns the devices of memfds", learns_the_devices_of_memfds },
+	{ "tells classes apart by name", tells_classes_apart_by_name },
+	{ "private huge pages are no segment", private_huge_pages_are_no_segment },
+	{ "inode numbers of the mount lead back", inode_numbers_of_the_mount_lead_back },
+	{ "other inode numbers of the mount are nobody's",
+		other_inode_numbers_of_the_mount_are_nobodys },
+	{ "adds a device once", adds_a_device_once },
+	{ "keys differ in every part", keys_differ_in_every_part },
+	{ "names are cut to the file", names_are_cut_to_the_file },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo devices_suite = {"devices", setup, NULL, NULL, NULL, tests};
+const CU_SuiteInfo devices_suite = { "devices", setup, NULL, NULL, NULL, tests };

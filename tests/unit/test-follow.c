@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 
 static struct census *census;
-static int object;            /* a memfd of PAGES pages */
+static int object; /* a memfd of PAGES pages */
 static struct segment_key key;
 static size_t page;
 
@@ -175,8 +175,8 @@ static void see_row(const struct mapping_row *row, void *data)
 
 static void test_row(void)
 {
-	struct mapping_row row = {0};
-	struct actor actor = {0};
+	struct mapping_row row = { 0 };
+	struct actor actor = { 0 };
 	uint64_t at = 0;
 	int pair[2];
 
@@ -388,7 +388,7 @@ static void test_descriptors(void)
 
 static void play_namespace(int channel)
 {
-	uint64_t number[2] = {0};
+	uint64_t number[2] = { 0 };
 	struct stat st;
 	int id;
 
@@ -408,7 +408,7 @@ static void play_namespace(int channel)
 static void test_namespace(void)
 {
 	struct actor actor;
-	uint64_t number[2] = {0};
+	uint64_t number[2] = { 0 };
 
 	if (geteuid() != 0) {
 		printf("  skip: only root makes namespaces\n");
@@ -506,7 +506,7 @@ static void test_relay(void)
 
 static int open_census(enum census_backend_choice choice, const char *name)
 {
-	struct census_config config = {.proc = "/proc", .backend = choice, .self = getpid()};
+	struct census_config config = { .proc = "/proc", .backend = choice, .self = getpid() };
 	struct stat st;
 
 	page = sysconf(_SC_PAGESIZE);
@@ -549,7 +549,7 @@ static void make_object(void)
 	object = memfd_create("test", 0);
 	CU_ASSERT_FATAL(object >= 0 && ftruncate(object, PAGES * page) == 0);
 	fstat(object, &st);
-	key = (struct segment_key){.dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD};
+	key = (struct segment_key){ .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD };
 }
 
 static void drop_object(void)
@@ -558,24 +558,39 @@ static void drop_object(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"mappings are followed as they are made, split, cut, moved and dropped", test_maps},
-	{"a row has the addresses, permissions and offset of now", test_row},
-	{"a fork inherits, and its end gives back", test_fork},
-	{"another program maps nothing of the first one's, nor does a third", test_exec},
-	{"who shares an address space counts once, also when the eldest leaves it", test_share},
-	{"a process whose first thread has exited is followed", test_leader},
-	{"descriptors are followed", test_descriptors},
-	{"a System V segment belongs to its IPC namespace", test_namespace},
-	{"what goes from process to process is never lost", test_relay},
+	{ "mappings are followed as they are made, split, cut, moved and dropped", test_maps },
+	{ "a row has the addresses, permissions and offset of now", test_row },
+	{ "a fork inherits, and its end gives back", test_fork },
+	{ "another program maps nothing of the first one's, nor does a third", test_exec },
+	{ "who shares an address space counts once, also when the eldest leaves it", test_share },
+	{ "a process whose first thread has exited is followed", test_leader },
+	{ "descriptors are followed", test_descriptors },
+	{ "a System V segment belongs to its IPC namespace", test_namespace },
+	{ "what goes from process to process is never lost", test_relay },
 	CU_TEST_INFO_NULL,
 };
 
 const CU_SuiteInfo follow_bpf_suite = {
-	"follow_bpf", open_bpf, close_census, make_object, drop_object, tests,
+	"follow_bpf",
+	open_bpf,
+	close_census,
+	make_object,
+	drop_object,
+	tests,
 };
 const CU_SuiteInfo follow_query_suite = {
-	"follow_query", open_query, close_census, make_object, drop_object, tests,
+	"follow_query",
+	open_query,
+	close_census,
+	make_object,
+	drop_object,
+	tests,
 };
 const CU_SuiteInfo follow_text_suite = {
-	"follow_text", open_text, close_census, make_object, drop_object, tests,
+	"follow_text",
+	open_text,
+	close_census,
+	make_object,
+	drop_object,
+	tests,
 };

@@ -19,7 +19,7 @@ static int memfd;
 
 static struct census *open_census(enum census_backend_choice choice)
 {
-	const struct census_config config = {"/proc", choice, 0, getpid()};
+	const struct census_config config = { "/proc", choice, 0, getpid() };
 	struct census *out;
 
 	return census_new(&config, &out) == 0 ? out : NULL;
@@ -32,7 +32,7 @@ static int begin(void)
 
 	memfd = memfd_create("glance", MFD_CLOEXEC);
 	g_assert(memfd >= 0 && ftruncate(memfd, 4096) == 0 && fstat(memfd, &st) == 0);
-	key = (struct segment_key){.dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD};
+	key = (struct segment_key){ .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD };
 	path = g_strdup_printf("/proc/%d/fd/%d", (int)getpid(), memfd);
 	mapper_start(&mapper, path, "rw");
 	census = open_census(CENSUS_BPF);
@@ -157,13 +157,14 @@ static void who_is_hidden_cannot_be_read_by_others_either(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"what has not changed is had at once", what_has_not_changed_is_had_at_once},
-	{"what has changed is not", what_has_changed_is_not},
-	{"nor is what nobody has looked at", nor_is_what_nobody_has_looked_at},
-	{"who holds the census is waited for", who_holds_the_census_is_waited_for},
-	{"both ways of asking get along", both_ways_of_asking_get_along},
-	{"who is hidden cannot be read by others either", who_is_hidden_cannot_be_read_by_others_either},
+	{ "what has not changed is had at once", what_has_not_changed_is_had_at_once },
+	{ "what has changed is not", what_has_changed_is_not },
+	{ "nor is what nobody has looked at", nor_is_what_nobody_has_looked_at },
+	{ "who holds the census is waited for", who_holds_the_census_is_waited_for },
+	{ "both ways of asking get along", both_ways_of_asking_get_along },
+	{ "who is hidden cannot be read by others either",
+		who_is_hidden_cannot_be_read_by_others_either },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo glance_suite = {"glance", begin, end, NULL, NULL, tests};
+const CU_SuiteInfo glance_suite = { "glance", begin, end, NULL, NULL, tests };

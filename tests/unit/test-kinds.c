@@ -50,9 +50,9 @@ static void the_longest_name_leaves_room_for_the_inode(void)
 
 static void ids_are_understood_or_refused(void)
 {
-	static const char *const wrong[] = { "", "-", "memfd", "memfd-", "memfd-x", "memfd-01", "-1",
-		"sysv-1", "hugesysv-1", "memfdx-1", "memfd-1x", "memfd-18446744073709551616", "memfd--",
-		"memfd-x- 1", "huge-1" };
+	static const char *const wrong[] = { "", "-", "memfd", "memfd-", "memfd-x", "memfd-01",
+		"-1", "sysv-1", "hugesysv-1", "memfdx-1", "memfd-1x", "memfd-18446744073709551616",
+		"memfd--", "memfd-x- 1", "huge-1" };
 	enum segment_class class;
 	uint64_t ino;
 	bool huge;
@@ -135,7 +135,8 @@ static void a_queue_tells_its_bytes_and_who_waits(void)
 		"QSIZE:x NOTIFY:0 SIGNO:0 NOTIFY_PID:0", "QSIZE:1 NOTIFY:0 SIGNO:0 NOTIFY_PID:-4" };
 	struct mqueue_text text;
 
-	CU_ASSERT(mqueue_parse("QSIZE:129       NOTIFY:2     SIGNO:0     NOTIFY_PID:8260  \n", &text));
+	CU_ASSERT(mqueue_parse("QSIZE:129       NOTIFY:2     SIGNO:0     NOTIFY_PID:8260  \n",
+		&text));
 	ASSERT_INT(text.bytes, 129);
 	ASSERT_INT(text.notify_pid, 8260);
 	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
@@ -183,8 +184,9 @@ static bool is_namespace(const char *name, enum namespace_type type, uint64_t id
 
 static void a_namespace_has_one_name(void)
 {
-	static const char *const wrong[] = { "", "ipc", "ipc-", "ipc-x", "ipc-01", "ipc-1 ", "ipc-+1",
-		"ipc-4294967296", "ipc--1", "shm-1", "shm-0:", "shm-0:01", "shm-0:1/", "mnt-1", ".." };
+	static const char *const wrong[] = { "", "ipc", "ipc-", "ipc-x", "ipc-01", "ipc-1 ",
+		"ipc-+1", "ipc-4294967296", "ipc--1", "shm-1", "shm-0:", "shm-0:01", "shm-0:1/",
+		"mnt-1", ".." };
 	struct namespace ns;
 
 	CU_ASSERT(is_namespace("ipc-4026532177", NAMESPACE_IPC, 4026532177u));
@@ -195,12 +197,13 @@ static void a_namespace_has_one_name(void)
 
 static void the_topmost_mount_on_dev_shm_counts(void)
 {
-	static const char under[] = "24 27 0:6 / /dev rw - devtmpfs devtmpfs rw\n"
+	static const char under[] =
+		"24 27 0:6 / /dev rw - devtmpfs devtmpfs rw\n"
 		"25 24 0:23 / /dev/shm rw,relatime shared:4 - tmpfs tmpfs rw,size=24684096k\n"
 		"26 24 0:24 / /dev/shm2 rw - tmpfs tmpfs rw\n";
 	g_autofree char *over = g_strconcat(under, "30 25 0:27 / /dev/shm rw - tmpfs x rw", NULL);
-	g_autofree char *hidden = g_strconcat(under, "30 25 0:40 / /dev/shm rw - fuse.x - tmpfs rw\n",
-		NULL);
+	g_autofree char *hidden =
+		g_strconcat(under, "30 25 0:40 / /dev/shm rw - fuse.x - tmpfs rw\n", NULL);
 	uint64_t dev;
 
 	CU_ASSERT(namespaces_parse_mountinfo(under, &dev) && dev == makedev(0, 23));
@@ -243,7 +246,8 @@ static void every_attribute_of_a_kind_has_a_name_of_its_own(void)
 
 static CU_TestInfo tests[] = {
 	{ "IDs say what a segment is", ids_say_what_a_segment_is },
-	{ "the longest name leaves room for the inode", the_longest_name_leaves_room_for_the_inode },
+	{ "the longest name leaves room for the inode",
+		the_longest_name_leaves_room_for_the_inode },
 	{ "IDs are understood or refused", ids_are_understood_or_refused },
 	{ "names are what the maker chose", names_are_what_the_maker_chose },
 	{ "semaphores of each library are read", semaphores_of_each_library_are_read },

@@ -31,10 +31,11 @@ static int n_censuses;
 
 static void open_all(uint64_t shm_dev, pid_t self)
 {
-	static const enum census_backend_choice choices[] = {CENSUS_BPF, CENSUS_QUERY, CENSUS_TEXT};
+	static const enum census_backend_choice choices[] = { CENSUS_BPF, CENSUS_QUERY,
+		CENSUS_TEXT };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(choices); i++) {
-		struct census_config config = {"/proc", choices[i], shm_dev, self};
+		struct census_config config = { "/proc", choices[i], shm_dev, self };
 
 		if (census_new(&config, &censuses[n_censuses]) == 0)
 			n_censuses++;
@@ -49,8 +50,8 @@ static void close_all(void)
 }
 
 #define EACH_CENSUS(census)                                                                        \
-	for (struct census **at_ = censuses, *census; at_ < censuses + n_censuses &&               \
-		(census = *at_); at_++)
+	for (struct census **at_ = censuses, *census;                                              \
+		at_ < censuses + n_censuses && (census = *at_); at_++)
 
 static struct usage ask(struct census *census, const struct segment_key *key)
 {
@@ -65,18 +66,19 @@ static struct usage ask(struct census *census, const struct segment_key *key)
 /* What all back ends say, shown with the name of the one that says otherwise. */
 static void assert_all(unsigned line, const struct segment_key *key, struct usage expected)
 {
-	EACH_CENSUS(census) {
+	EACH_CENSUS(census)
+	{
 		struct usage usage = ask(census, key);
 		g_autofree char *message = g_strdup_printf("%s: %lu %lu %lu, not %lu %lu %lu",
 			census_report(census).backend, usage.mappings, usage.processes,
 			usage.openers, expected.mappings, expected.processes, expected.openers);
 
-		CU_assertImplementation(memcmp(&usage, &expected, sizeof(usage)) == 0, line, message,
-			__FILE__, "", CU_FALSE);
+		CU_assertImplementation(memcmp(&usage, &expected, sizeof(usage)) == 0, line,
+			message, __FILE__, "", CU_FALSE);
 	}
 }
 #define ASSERT_ALL(key, mappings, processes, openers)                                              \
-	assert_all(__LINE__, key, (struct usage){mappings, processes, openers})
+	assert_all(__LINE__, key, (struct usage){ mappings, processes, openers })
 
 /* A memfd of ours, and a mapper of it. We ourselves do not count. */
 static int memfd = -1;
@@ -88,7 +90,7 @@ static struct segment_key key_of(int fd, enum segment_class class)
 	struct stat st;
 
 	g_assert(fstat(fd, &st) == 0);
-	return (struct segment_key){.dev = st.st_dev, .ino = st.st_ino, .class = class};
+	return (struct segment_key){ .dev = st.st_dev, .ino = st.st_ino, .class = class };
 }
 
 static void make_memfd(void)
@@ -172,8 +174,8 @@ static void assert_witness_leads_to_the_file(struct census *census)
 	ASSERT_INT(census_hold(census, BOTH), 0);
 	CU_ASSERT_FATAL(census_witness(census, &key, &witness));
 	path = witness.start ? g_strdup_printf("/proc/%d/map_files/%lx-%lx", witness.task,
-		witness.start, witness.end) : g_strdup_printf("/proc/%d/fd/%d", witness.task,
-		witness.fd);
+				       witness.start, witness.end) :
+			       g_strdup_printf("/proc/%d/fd/%d", witness.task, witness.fd);
 	ASSERT_STRING(census_name(census, &key), "memfd:census test");
 	census_release(census);
 
@@ -191,15 +193,15 @@ static void a_process_outlives_its_first_thread(void)
 	start_mapper();
 	mapper_order(&mapper, "map 2");
 	EACH_CENSUS(census)
-		assert_witness_leads_to_the_file(census);
+	assert_witness_leads_to_the_file(census);
 	mapper_order(&mapper, "retire");
 	ASSERT_ALL(&key, 2, 1, 1);
 	EACH_CENSUS(census)
-		assert_witness_leads_to_the_file(census);
+	assert_witness_leads_to_the_file(census);
 	mapper_order(&mapper, "unmap 2");
 	ASSERT_ALL(&key, 0, 0, 1);
 	EACH_CENSUS(census)
-		assert_witness_leads_to_the_file(census);
+	assert_witness_leads_to_the_file(census);
 	end_mapper();
 }
 
@@ -222,7 +224,8 @@ static void mappings_made_and_undone_meanwhile_harm_no_others(void)
 	mapper_order(&mapper, "map 7");
 	mapper_order(&mapper, "churn 1000");
 	for (int i = 0; i < 30; i++) {
-		EACH_CENSUS(census) {
+		EACH_CENSUS(census)
+		{
 			struct usage usage = ask(census, &key);
 
 			CU_ASSERT(usage.mappings >= 7 && usage.mappings <= 1007);
@@ -254,8 +257,10 @@ static void all_back_ends_show_the_same_rows(void)
 	mapper_order(&mapper, "map 1");
 	mapper_order(&mapper, "private 1");
 	expected = g_strdup_printf("%1$d %2$u mapper rw-p 0\n%1$d %2$u mapper rw-s 0\n"
-		"%1$d %2$u mapper 2\n", mapper.pid, geteuid());
-	EACH_CENSUS(census) {
+				   "%1$d %2$u mapper 2\n",
+		mapper.pid, geteuid());
+	EACH_CENSUS(census)
+	{
 		g_autoptr(GString) rows = g_string_new(NULL);
 
 		ASSERT_INT(census_hold(census, BOTH), 0);
@@ -292,7 +297,8 @@ static void map_named_file(const char *directory, const char *name)
  */
 static bool mount_tmpfs(const char *directory)
 {
-	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return unshare(CLONE_NEWNS) == 0 &&
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 		mount("tmpfs", directory, "tmpfs", 0, NULL) == 0;
 }
 
@@ -302,8 +308,17 @@ static void names_mean_nothing(void)
 	bool mounted = mount_tmpfs(directory);
 	g_autofree char *longest = g_strnfill(255, 'l');
 	const char *const names[] = {
-		"plain", "x (deleted)", "with space", "new\nline", "tab\there", "\xff\xfe", "a\\012b",
-		" ", "memfd:x (deleted)", "SYSV00000000", longest,
+		"plain",
+		"x (deleted)",
+		"with space",
+		"new\nline",
+		"tab\there",
+		"\xff\xfe",
+		"a\\012b",
+		" ",
+		"memfd:x (deleted)",
+		"SYSV00000000",
+		longest,
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
@@ -370,7 +385,7 @@ static void *open_alone(void *data)
 
 static void a_thread_may_have_descriptors_of_its_own(void)
 {
-	struct loner loner = {0};
+	struct loner loner = { 0 };
 	GThread *thread;
 
 	make_memfd();
@@ -401,9 +416,12 @@ static void system_v_segments_are_known_by_number(void)
 	CU_ASSERT_FATAL(id >= 0 && first != (void *)-1 && second != (void *)-1);
 	shmctl(id, IPC_RMID, NULL);
 	open_all(0, 0);
-	EACH_CENSUS(census) {
+	EACH_CENSUS(census)
+	{
 		segment = (struct segment_key){
-			.dev = census_internal_device(census), .ino = id, .class = SEGMENT_SYSV,
+			.dev = census_internal_device(census),
+			.ino = id,
+			.class = SEGMENT_SYSV,
 		};
 		ASSERT_INT(ask(census, &segment).mappings, 2);
 	}
@@ -446,12 +464,12 @@ static void nobody_slips_through_by_forking(void)
 	}
 	waitpid(first, NULL, 0);
 	for (int i = 0; i < 20; i++) {
-		EACH_CENSUS(census) {
+		EACH_CENSUS(census)
+		{
 			ASSERT_INT(census_hold(census, BOTH), 0);
 			struct usage usage = census_usage(census, &key);
 
-			CU_ASSERT(usage.mappings > 0 ||
-				census_state(census, &usage) != STATE_IDLE);
+			CU_ASSERT(usage.mappings > 0 || census_state(census, &usage) != STATE_IDLE);
 			census_release(census);
 			/* Those who have run their leg come to us. */
 			while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -500,7 +518,8 @@ static void nobody_slips_through_by_threads(void)
 	if (child == 0)
 		begin_row_of_threads();
 	for (int i = 0; i < 50; i++) {
-		EACH_CENSUS(census) {
+		EACH_CENSUS(census)
+		{
 			ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
 			struct usage usage = census_usage(census, &key);
 
@@ -518,8 +537,8 @@ static void nobody_slips_through_by_threads(void)
 /* As somebody who may not look at the processes of others. */
 static bool nobody_says_unknown(void)
 {
-	struct census_config config = {"/proc", CENSUS_AUTO, 0, getpid()};
-	struct usage usage = {0};
+	struct census_config config = { "/proc", CENSUS_AUTO, 0, getpid() };
+	struct usage usage = { 0 };
 	struct census *census;
 
 	if (setgid(65534) || setuid(65534) || census_new(&config, &census) ||
@@ -539,7 +558,7 @@ static void who_may_not_read_all_says_so(void)
 
 	/* Only root can become somebody else; whoever else runs this may not read all anyway. */
 	if (geteuid() != 0) {
-		struct usage usage = {0};
+		struct usage usage = { 0 };
 
 		open_all(0, getpid());
 		ASSERT_INT(census_hold(censuses[0], BOTH), 0);
@@ -556,22 +575,22 @@ static void who_may_not_read_all_says_so(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"follows one process", follows_one_process},
-	{"forks count each, vforks once", forks_count_each_and_vforks_once},
-	{"threads count once", threads_count_once},
-	{"a process outlives its first thread", a_process_outlives_its_first_thread},
-	{"a new program begins with nothing", a_new_program_begins_with_nothing},
-	{"mappings made and undone meanwhile harm no others",
-		mappings_made_and_undone_meanwhile_harm_no_others},
-	{"all back ends show the same rows", all_back_ends_show_the_same_rows},
-	{"names mean nothing", names_mean_nothing},
-	{"processes that share all count once", processes_that_share_all_count_once},
-	{"a thread may have descriptors of its own", a_thread_may_have_descriptors_of_its_own},
-	{"System V segments are known by number", system_v_segments_are_known_by_number},
-	{"nobody slips through by forking", nobody_slips_through_by_forking},
-	{"nobody slips through by threads", nobody_slips_through_by_threads},
-	{"who may not read all says so", who_may_not_read_all_says_so},
+	{ "follows one process", follows_one_process },
+	{ "forks count each, vforks once", forks_count_each_and_vforks_once },
+	{ "threads count once", threads_count_once },
+	{ "a process outlives its first thread", a_process_outlives_its_first_thread },
+	{ "a new program begins with nothing", a_new_program_begins_with_nothing },
+	{ "mappings made and undone meanwhile harm no others",
+		mappings_made_and_undone_meanwhile_harm_no_others },
+	{ "all back ends show the same rows", all_back_ends_show_the_same_rows },
+	{ "names mean nothing", names_mean_nothing },
+	{ "processes that share all count once", processes_that_share_all_count_once },
+	{ "a thread may have descriptors of its own", a_thread_may_have_descriptors_of_its_own },
+	{ "System V segments are known by number", system_v_segments_are_known_by_number },
+	{ "nobody slips through by forking", nobody_slips_through_by_forking },
+	{ "nobody slips through by threads", nobody_slips_through_by_threads },
+	{ "who may not read all says so", who_may_not_read_all_says_so },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo live_suite = {"live", NULL, NULL, NULL, NULL, tests};
+const CU_SuiteInfo live_suite = { "live", NULL, NULL, NULL, NULL, tests };

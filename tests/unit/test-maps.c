@@ -60,8 +60,8 @@ static void *send_packets(void *data)
 /* Through a socket that gives what each write gave, as a maps file gives a page at most. */
 static int read_in_packets(const char *text, size_t size, size_t packet, GArray *rows)
 {
-	struct maps_sink sink = {want_all, keep, rows};
-	struct packets packets = {.text = text, .size = size, .packet = packet};
+	struct maps_sink sink = { want_all, keep, rows };
+	struct packets packets = { .text = text, .size = size, .packet = packet };
 	GThread *sender;
 	int ends[2], result;
 
@@ -120,7 +120,8 @@ static void reads_lines_that_straddle_reads(void)
 
 static void assert_name(const char *written, const char *expected)
 {
-	g_autofree char *text = g_strconcat("1000-2000 rw-s 00000000 00:19 5 ", written, "\n", NULL);
+	g_autofree char *text =
+		g_strconcat("1000-2000 rw-s 00000000 00:19 5 ", written, "\n", NULL);
 	g_autoptr(GArray) rows = rows_new();
 
 	ASSERT_INT(read_text(text, rows), 0);
@@ -199,7 +200,7 @@ static enum vma_interest skip_unless_5(const struct vma *vma, void *data)
 static void hands_over_what_is_wanted(void)
 {
 	g_autoptr(GArray) rows = rows_new();
-	struct maps_sink sink = {skip_unless_5, keep, rows};
+	struct maps_sink sink = { skip_unless_5, keep, rows };
 	char text[sizeof(recorded)];
 
 	memcpy(text, recorded, sizeof(recorded));
@@ -211,7 +212,7 @@ static void hands_over_what_is_wanted(void)
 static GArray *read_self(int (*read_maps)(int fd, const struct maps_sink *sink))
 {
 	GArray *rows = rows_new();
-	struct maps_sink sink = {want_all, keep, rows};
+	struct maps_sink sink = { want_all, keep, rows };
 	auto_fd fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 
 	ASSERT_INT(read_maps(fd, &sink), 0);
@@ -265,17 +266,17 @@ static void the_corpus_of_the_fuzzer_finds_nothing(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"reads what the kernel wrote", reads_what_the_kernel_wrote},
-	{"reads lines that straddle reads", reads_lines_that_straddle_reads},
-	{"names are any bytes", names_are_any_bytes},
-	{"a name may be longer than a read", a_name_may_be_longer_than_a_read},
-	{"says what is malformed", says_what_is_malformed},
-	{"nothing means no address space", nothing_means_no_address_space},
-	{"hands over what is wanted", hands_over_what_is_wanted},
-	{"both ways see the same", both_ways_see_the_same},
-	{"the query is refused by a recorded tree", the_query_is_refused_by_a_recorded_tree},
-	{"the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing},
+	{ "reads what the kernel wrote", reads_what_the_kernel_wrote },
+	{ "reads lines that straddle reads", reads_lines_that_straddle_reads },
+	{ "names are any bytes", names_are_any_bytes },
+	{ "a name may be longer than a read", a_name_may_be_longer_than_a_read },
+	{ "says what is malformed", says_what_is_malformed },
+	{ "nothing means no address space", nothing_means_no_address_space },
+	{ "hands over what is wanted", hands_over_what_is_wanted },
+	{ "both ways see the same", both_ways_see_the_same },
+	{ "the query is refused by a recorded tree", the_query_is_refused_by_a_recorded_tree },
+	{ "the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo maps_suite = {"maps", NULL, NULL, NULL, NULL, tests};
+const CU_SuiteInfo maps_suite = { "maps", NULL, NULL, NULL, NULL, tests };

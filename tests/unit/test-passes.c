@@ -19,11 +19,11 @@
 
 static struct recorded tree;
 static struct census *census;
-static const struct segment_key key = {.dev = 0x19, .ino = 5, .class = SEGMENT_FILE};
+static const struct segment_key key = { .dev = 0x19, .ino = 5, .class = SEGMENT_FILE };
 
 static void setup(void)
 {
-	struct census_config config = {NULL, CENSUS_TEXT, SHM, 0};
+	struct census_config config = { NULL, CENSUS_TEXT, SHM, 0 };
 
 	recorded_init(&tree);
 	config.proc = tree.path;
@@ -77,7 +77,7 @@ static void start(struct reader *readers, int n, unsigned facets)
 
 	g_assert(proc_open("/proc", &proc) == 0);
 	for (int i = 0; i < n; i++) {
-		readers[i] = (struct reader){.facets = facets};
+		readers[i] = (struct reader){ .facets = facets };
 		readers[i].thread = g_thread_new("reader", read_once, &readers[i]);
 	}
 	do {
@@ -171,7 +171,7 @@ static void a_pass_begun_before_answers_nobody_who_comes_later(void)
 	struct reader early, late[2];
 
 	make_gate(&path);
-	early = (struct reader){.facets = CENSUS_MAPPINGS};
+	early = (struct reader){ .facets = CENSUS_MAPPINGS };
 	early.thread = g_thread_new("early", read_once, &early);
 	/* The open() of a writer ends when the pass has opened the other side. */
 	auto_fd gate = open(path, O_WRONLY | O_CLOEXEC);
@@ -202,7 +202,7 @@ static void *read_often(void *data)
 
 static void many_readers_never_see_a_table_in_change(void)
 {
-	struct reader readers[8] = {0};
+	struct reader readers[8] = { 0 };
 
 	for (int i = 0; i < 8; i++) {
 		readers[i].facets = i % 2 ? CENSUS_MAPPINGS : CENSUS_MAPPINGS | CENSUS_DESCRIPTORS;
@@ -223,13 +223,13 @@ static void many_readers_never_see_a_table_in_change(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"those who wait share one pass", those_who_wait_share_one_pass},
-	{"a shared pass looks at all that was asked for",
-		a_shared_pass_looks_at_all_that_was_asked_for},
-	{"a pass begun before answers nobody who comes later",
-		a_pass_begun_before_answers_nobody_who_comes_later},
-	{"many readers never see a table in change", many_readers_never_see_a_table_in_change},
+	{ "those who wait share one pass", those_who_wait_share_one_pass },
+	{ "a shared pass looks at all that was asked for",
+		a_shared_pass_looks_at_all_that_was_asked_for },
+	{ "a pass begun before answers nobody who comes later",
+		a_pass_begun_before_answers_nobody_who_comes_later },
+	{ "many readers never see a table in change", many_readers_never_see_a_table_in_change },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo passes_suite = {"passes", NULL, NULL, setup, teardown, tests};
+const CU_SuiteInfo passes_suite = { "passes", NULL, NULL, setup, teardown, tests };

@@ -29,8 +29,10 @@ static void a_command_may_look_like_the_rest(void)
 {
 	struct proc_stat stat;
 
-	CU_ASSERT(proc_parse_stat("7 (a) R 1 (b) S 1 2 3 4 5 64 7 8 9 10 11 12 13 14 15 16 17 18 99 "
-		"20 21 22 23 24 25", &stat));
+	CU_ASSERT(
+		proc_parse_stat("7 (a) R 1 (b) S 1 2 3 4 5 64 7 8 9 10 11 12 13 14 15 16 17 18 99 "
+				"20 21 22 23 24 25",
+			&stat));
 	ASSERT_STRING(stat.command, "a) R 1 (b");
 	ASSERT_INT(stat.state, 'S');
 	ASSERT_INT(stat.flags, 64);
@@ -39,15 +41,25 @@ static void a_command_may_look_like_the_rest(void)
 		&stat));
 	ASSERT_STRING(stat.command, "\n");
 	CU_ASSERT(proc_parse_stat("7 (a name longer than the kernel keeps) S 1 2 3 4 5 64 7 8 9 10 "
-		"11 12 13 14 15 16 17 18 99 20", &stat));
+				  "11 12 13 14 15 16 17 18 99 20",
+		&stat));
 	ASSERT_STRING(stat.command, "a name longer t");
 }
 
 static void malformed_stats_are_refused(void)
 {
 	static const char *const bad[] = {
-		"", "7", "7 (x", "7 x)", "7 )x(", "7 (x)", "7 (x) ", "7 (x) S", "7 (x) SS 1",
-		"7 (x) S 1 2 3", "7 (x) S 1 2 3 4 5 64 7 8 9 10 11 12 13 14 15 16 17 18 x",
+		"",
+		"7",
+		"7 (x",
+		"7 x)",
+		"7 )x(",
+		"7 (x)",
+		"7 (x) ",
+		"7 (x) S",
+		"7 (x) SS 1",
+		"7 (x) S 1 2 3",
+		"7 (x) S 1 2 3 4 5 64 7 8 9 10 11 12 13 14 15 16 17 18 x",
 	};
 	struct proc_stat stat;
 
@@ -57,7 +69,7 @@ static void malformed_stats_are_refused(void)
 
 static struct proc_stat stat_of(pid_t pid)
 {
-	struct proc_stat stat = {0};
+	struct proc_stat stat = { 0 };
 	auto_fd dir = proc_open_pid(proc, pid);
 
 	CU_ASSERT(dir >= 0);
@@ -110,7 +122,7 @@ static void shows_the_effective_user(void)
 	recorded_drop(&tree, "7/status");
 	ASSERT_INT(proc_read_uid(dir, &uid), -ESRCH);
 	recorded_drop(&tree, "7/stat");
-	ASSERT_INT(proc_read_stat(dir, &(struct proc_stat){0}), -ESRCH);
+	ASSERT_INT(proc_read_stat(dir, &(struct proc_stat){ 0 }), -ESRCH);
 	ASSERT_INT(proc_open_pid(proc, 8), -ENOENT);
 }
 
@@ -164,17 +176,17 @@ static void the_corpus_of_the_fuzzer_finds_nothing(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"a command may look like the rest", a_command_may_look_like_the_rest},
-	{"malformed stats are refused", malformed_stats_are_refused},
-	{"knows who has no address space", knows_who_has_no_address_space},
-	{"lists what is a number", lists_what_is_a_number},
-	{"shows the effective user", shows_the_effective_user},
-	{"reads namespaces", reads_namespaces},
-	{"says when it may be blind", says_when_it_may_be_blind},
-	{"tells our procfs from others", tells_our_procfs_from_others},
-	{"a prefix must be a directory", a_prefix_must_be_a_directory},
-	{"the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing},
+	{ "a command may look like the rest", a_command_may_look_like_the_rest },
+	{ "malformed stats are refused", malformed_stats_are_refused },
+	{ "knows who has no address space", knows_who_has_no_address_space },
+	{ "lists what is a number", lists_what_is_a_number },
+	{ "shows the effective user", shows_the_effective_user },
+	{ "reads namespaces", reads_namespaces },
+	{ "says when it may be blind", says_when_it_may_be_blind },
+	{ "tells our procfs from others", tells_our_procfs_from_others },
+	{ "a prefix must be a directory", a_prefix_must_be_a_directory },
+	{ "the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo proc_suite = {"proc", NULL, NULL, setup, teardown, tests};
+const CU_SuiteInfo proc_suite = { "proc", NULL, NULL, setup, teardown, tests };

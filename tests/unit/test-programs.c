@@ -20,7 +20,7 @@
 #define LOADS 10
 
 static const long page = 4096;
-static const struct census_config config = {"/proc", CENSUS_BPF, 0, 0};
+static const struct census_config config = { "/proc", CENSUS_BPF, 0, 0 };
 
 static bool works(void)
 {
@@ -52,7 +52,7 @@ static void *disturb(void *data)
 
 static void signals_do_not_keep_them_from_loading(void)
 {
-	struct sigaction action = {.sa_handler = take_no_notice}, before;
+	struct sigaction action = { .sa_handler = take_no_notice }, before;
 	pthread_t self = pthread_self(), other;
 
 	if (!works())
@@ -119,7 +119,7 @@ static void assert_counted(int children, void (*map)(int fd), uint64_t mappings)
 		return;
 	CU_ASSERT_FATAL(fd >= 0 && ftruncate(fd, page) == 0 && fstat(fd, &st) == 0);
 	CU_ASSERT_FATAL(pipe(said) == 0 && pipe(go) == 0);
-	struct segment_key key = {.dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD};
+	struct segment_key key = { .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD };
 
 	for (int i = 0; i < children; i++)
 		CU_ASSERT_FATAL(start_child(fd, map, said, go) > 0);
@@ -171,11 +171,11 @@ static void only_who_remembers_reads_beforehand(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"signals do not keep them from loading", signals_do_not_keep_them_from_loading},
-	{"a space is read in pieces", a_space_is_read_in_pieces},
-	{"only who remembers reads beforehand", only_who_remembers_reads_beforehand},
-	{"many spaces are read side by side", many_spaces_are_read_side_by_side},
+	{ "signals do not keep them from loading", signals_do_not_keep_them_from_loading },
+	{ "a space is read in pieces", a_space_is_read_in_pieces },
+	{ "only who remembers reads beforehand", only_who_remembers_reads_beforehand },
+	{ "many spaces are read side by side", many_spaces_are_read_side_by_side },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo programs_suite = {"programs", NULL, NULL, NULL, NULL, tests};
+const CU_SuiteInfo programs_suite = { "programs", NULL, NULL, NULL, NULL, tests };

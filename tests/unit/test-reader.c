@@ -121,8 +121,8 @@ static void who_gives_no_answer_is_not_waited_for(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"who gives no answer is not waited for", who_gives_no_answer_is_not_waited_for},
+	{ "who gives no answer is not waited for", who_gives_no_answer_is_not_waited_for },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo reader_suite = {"reader", NULL, NULL, NULL, NULL, tests};
+const CU_SuiteInfo reader_suite = { "reader", NULL, NULL, NULL, NULL, tests };

@@ -21,7 +21,7 @@ static struct census *census;
 
 static void start(uint64_t shm_dev, pid_t self)
 {
-	struct census_config config = {tree.path, CENSUS_TEXT, shm_dev, self};
+	struct census_config config = { tree.path, CENSUS_TEXT, shm_dev, self };
 
 	g_assert(census_new(&config, &census) == 0);
 }
@@ -39,13 +39,16 @@ static void teardown(void)
 
 static struct segment_key file_key(uint64_t ino)
 {
-	return (struct segment_key){.dev = SHM, .ino = ino, .class = SEGMENT_FILE};
+	return (struct segment_key){ .dev = SHM, .ino = ino, .class = SEGMENT_FILE };
 }
 
 static struct segment_key internal_key(enum segment_class class, uint64_t ino, uint32_t ns)
 {
 	return (struct segment_key){
-		.dev = census_internal_device(census), .ino = ino, .ns = ns, .class = class,
+		.dev = census_internal_device(census),
+		.ino = ino,
+		.ns = ns,
+		.class = class,
 	};
 }
 
@@ -61,8 +64,8 @@ static void assert_usage(struct segment_key key, unsigned mappings, unsigned pro
 
 static void process(pid_t pid, char *map1, char *map2, char *map3)
 {
-	g_autofree char *maps = g_strconcat("00400000-00401000 r-xp 00000000 fe:00 7 /bin/x\n", map1,
-		map2, map3, NULL);
+	g_autofree char *maps = g_strconcat("00400000-00401000 r-xp 00000000 fe:00 7 /bin/x\n",
+		map1, map2, map3, NULL);
 
 	recorded_process(&tree, pid, maps);
 	g_free(map1);
@@ -114,7 +117,8 @@ static void shows_who_maps(void)
 	start(SHM, 0);
 	hold(CENSUS_MAPPINGS);
 	census_each_mapping(census, &key, append_row, rows);
-	ASSERT_STRING(rows->str, "10 5010 program 10 10000-11000 r--p 3000\n"
+	ASSERT_STRING(rows->str,
+		"10 5010 program 10 10000-11000 r--p 3000\n"
 		"10 5010 program 10 20000-21000 rwxs 3000\n"
 		"11 5011 program 11 10000-11000 rw-s 3000\n");
 	census_release(census);
@@ -167,7 +171,8 @@ static void what_the_mount_shows_is_the_segment(void)
 	struct segment_key file = file_key(5), memfd = internal_key(SEGMENT_MEMFD, 6, 0);
 	process(10, recorded_map(0x10000, "rw-s", SHM, 5, "/dev/shm/x"),
 		recorded_map(0x20000, "rw-s", MOUNT, census_mount_ino(census, &file), "/mnt/x"),
-		recorded_map(0x30000, "rw-s", MOUNT, census_mount_ino(census, &memfd), "/mnt/data"));
+		recorded_map(0x30000, "rw-s", MOUNT, census_mount_ino(census, &memfd),
+			"/mnt/data"));
 	hold(CENSUS_MAPPINGS);
 	assert_usage(file, 1, 1, 0);
 	census_release(census);
@@ -183,7 +188,7 @@ static void what_the_mount_shows_is_the_segment(void)
 static void another_tmpfs_counts_once_it_is_known(void)
 {
 	uint64_t dev = makedev(0, 0x77);
-	struct segment_key key = {.dev = dev, .ino = 5, .class = SEGMENT_FILE};
+	struct segment_key key = { .dev = dev, .ino = 5, .class = SEGMENT_FILE };
 
 	process(10, recorded_map(0x10000, "rw-s", dev, 5, "/dev/shm/x"), NULL, NULL);
 	start(SHM, 0);
@@ -251,7 +256,7 @@ static struct segment_key object(const char *name)
 
 	recorded_file(&tree, name, "");
 	g_assert(stat(path, &st) == 0);
-	return (struct segment_key){.dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_FILE};
+	return (struct segment_key){ .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_FILE };
 }
 
 static void append_descriptor(const struct descriptor_row *row, void *data)
@@ -270,8 +275,8 @@ static void counts_and_shows_descriptors(void)
 	recorded_descriptor(&tree, 10, 0, "/dev/null", "0100002");
 	recorded_descriptor(&tree, 10, 3, "../../object", "02100002");
 	recorded_descriptor(&tree, 10, 4, "../../object", "012100000");
-	recorded_descriptor(&tree, 10, 5, "../../2", "0100000");  /* a directory there */
-	recorded_descriptor(&tree, 10, 6, "/nonexistent", "02");  /* closed meanwhile */
+	recorded_descriptor(&tree, 10, 5, "../../2", "0100000"); /* a directory there */
+	recorded_descriptor(&tree, 10, 6, "/nonexistent", "02"); /* closed meanwhile */
 	start(tree.dev, 0);
 	hold(BOTH);
 	assert_usage(key, 0, 0, 2);
@@ -362,7 +367,7 @@ static void count_segment(const struct segment_key *key, const struct usage *usa
 
 static void lists_segments_in_use(void)
 {
-	int counts[2] = {0};
+	int counts[2] = { 0 };
 
 	process(10, recorded_map(0x10000, "rw-s", SHM, 5, "/dev/shm/x"),
 		recorded_map(0x20000, "rw-s", SHM, 6, "/dev/shm/y"),
@@ -384,7 +389,7 @@ static void lists_segments_in_use(void)
 
 static void a_chosen_back_end_works_or_fails(void)
 {
-	struct census_config config = {tree.path, CENSUS_QUERY, SHM, 0};
+	struct census_config config = { tree.path, CENSUS_QUERY, SHM, 0 };
 	struct census *none = NULL;
 
 	/* A recorded tree answers no queries. */
@@ -402,21 +407,23 @@ static void a_chosen_back_end_works_or_fails(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"counts mappings and processes", counts_mappings_and_processes},
-	{"shows who maps", shows_who_maps},
-	{"tells kinds and namespaces apart", tells_kinds_and_namespaces_apart},
-	{"a namespace that cannot be told is not ours", a_namespace_that_cannot_be_told_is_not_ours},
-	{"what the mount shows is the segment", what_the_mount_shows_is_the_segment},
-	{"another tmpfs counts once it is known", another_tmpfs_counts_once_it_is_known},
-	{"the daemon is left out", the_daemon_is_left_out},
-	{"a process outlives its first thread", a_process_outlives_its_first_thread},
-	{"overlapping rows are one mapping that grew", overlapping_rows_are_one_mapping_that_grew},
-	{"counts and shows descriptors", counts_and_shows_descriptors},
-	{"idle is said only when all could be read", idle_is_said_only_when_all_could_be_read},
-	{"what the kernel counts is never idle", what_the_kernel_counts_is_never_idle},
-	{"lists segments in use", lists_segments_in_use},
-	{"a chosen back end works or fails", a_chosen_back_end_works_or_fails},
+	{ "counts mappings and processes", counts_mappings_and_processes },
+	{ "shows who maps", shows_who_maps },
+	{ "tells kinds and namespaces apart", tells_kinds_and_namespaces_apart },
+	{ "a namespace that cannot be told is not ours",
+		a_namespace_that_cannot_be_told_is_not_ours },
+	{ "what the mount shows is the segment", what_the_mount_shows_is_the_segment },
+	{ "another tmpfs counts once it is known", another_tmpfs_counts_once_it_is_known },
+	{ "the daemon is left out", the_daemon_is_left_out },
+	{ "a process outlives its first thread", a_process_outlives_its_first_thread },
+	{ "overlapping rows are one mapping that grew",
+		overlapping_rows_are_one_mapping_that_grew },
+	{ "counts and shows descriptors", counts_and_shows_descriptors },
+	{ "idle is said only when all could be read", idle_is_said_only_when_all_could_be_read },
+	{ "what the kernel counts is never idle", what_the_kernel_counts_is_never_idle },
+	{ "lists segments in use", lists_segments_in_use },
+	{ "a chosen back end works or fails", a_chosen_back_end_works_or_fails },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo recorded_suite = {"recorded", NULL, NULL, setup, teardown, tests};
+const CU_SuiteInfo recorded_suite = { "recorded", NULL, NULL, setup, teardown, tests };

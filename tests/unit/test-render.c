@@ -85,7 +85,7 @@ static void assert_time(time_t seconds, long nanoseconds, const char *expected)
 {
 	GString *out = g_string_new(NULL);
 
-	render_time(out, &(struct timespec){seconds, nanoseconds});
+	render_time(out, &(struct timespec){ seconds, nanoseconds });
 	ASSERT_STRING(out->str, expected);
 	g_string_free(out, TRUE);
 }
@@ -154,8 +154,9 @@ static void json_keeps_the_bytes_of_what_is_not_utf8(void)
 {
 	/* A stray byte, an overlong form, a surrogate, a sequence cut short. */
 	assert_json("a\xff", "{\"name\":\"a\xef\xbf\xbd\",\"name_base64\":\"Yf8=\"}");
-	for (const char *const *bad = (const char *const[]){"\xc0\xaf", "\xed\xa0\x80", "\xe2\x82",
-		     NULL}; *bad; bad++) {
+	for (const char *const *bad =
+			(const char *const[]){ "\xc0\xaf", "\xed\xa0\x80", "\xe2\x82", NULL };
+		*bad; bad++) {
 		g_autofree char *text = json_of(*bad);
 		g_autofree char *exact = g_base64_encode((const guchar *)*bad, strlen(*bad));
 
@@ -165,16 +166,16 @@ static void json_keeps_the_bytes_of_what_is_not_utf8(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"escapes what would break a table", escapes_what_would_break_a_table},
-	{"leaves bytes above ASCII", leaves_bytes_above_ascii},
-	{"labels escape what OpenMetrics says", labels_escape_what_openmetrics_says},
-	{"labels keep the bytes of what is not UTF-8", labels_keep_the_bytes_of_what_is_not_utf8},
-	{"graph labels show what tables do", graph_labels_show_what_tables_do},
-	{"writes times on both sides of 1970", writes_times_on_both_sides_of_1970},
-	{"writes permissions as ls does", writes_permissions_as_ls_does},
-	{"JSON has UTF-8 as it is", json_has_utf8_as_it_is},
-	{"JSON keeps the bytes of what is not UTF-8", json_keeps_the_bytes_of_what_is_not_utf8},
+	{ "escapes what would break a table", escapes_what_would_break_a_table },
+	{ "leaves bytes above ASCII", leaves_bytes_above_ascii },
+	{ "labels escape what OpenMetrics says", labels_escape_what_openmetrics_says },
+	{ "labels keep the bytes of what is not UTF-8", labels_keep_the_bytes_of_what_is_not_utf8 },
+	{ "graph labels show what tables do", graph_labels_show_what_tables_do },
+	{ "writes times on both sides of 1970", writes_times_on_both_sides_of_1970 },
+	{ "writes permissions as ls does", writes_permissions_as_ls_does },
+	{ "JSON has UTF-8 as it is", json_has_utf8_as_it_is },
+	{ "JSON keeps the bytes of what is not UTF-8", json_keeps_the_bytes_of_what_is_not_utf8 },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo render_suite = {"render", NULL, NULL, NULL, NULL, tests};
+const CU_SuiteInfo render_suite = { "render", NULL, NULL, NULL, NULL, tests };

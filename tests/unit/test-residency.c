@@ -70,10 +70,10 @@ static void what_is_not_open_is_an_error(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"asking adds no page", asking_adds_no_page},
-	{"huge pages are asked otherwise", huge_pages_are_asked_otherwise},
-	{"what is not open is an error", what_is_not_open_is_an_error},
+	{ "asking adds no page", asking_adds_no_page },
+	{ "huge pages are asked otherwise", huge_pages_are_asked_otherwise },
+	{ "what is not open is an error", what_is_not_open_is_an_error },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo residency_suite = {"residency", NULL, NULL, NULL, NULL, tests};
+const CU_SuiteInfo residency_suite = { "residency", NULL, NULL, NULL, NULL, tests };

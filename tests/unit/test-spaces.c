@@ -17,13 +17,15 @@ static void teardown(void)
 	spaces_free(spaces);
 }
 
-static const struct segment_key a = {.dev = 1, .ino = 1}, b = {.dev = 1, .ino = 2};
+static const struct segment_key a = { .dev = 1, .ino = 1 }, b = { .dev = 1, .ino = 2 };
 
 static struct mapping mapping(const struct segment_key *key, uint64_t start)
 {
 	return (struct mapping){
 		.segment = spaces_segment(spaces, key, NULL),
-		.start = start, .end = start + 1, .perms = "rw-s",
+		.start = start,
+		.end = start + 1,
+		.perms = "rw-s",
 	};
 }
 
@@ -52,17 +54,17 @@ static void sums_follow_the_rows(void)
 {
 	spaces_begin(spaces);
 	struct space *space =
-		see(1, 3, (struct mapping[]){mapping(&a, 1), mapping(&b, 2), mapping(&a, 3)});
-	see(2, 1, (struct mapping[]){mapping(&a, 1)});
-	struct descriptor fds[] = {{spaces_segment(spaces, &a, NULL), 3, 0}};
+		see(1, 3, (struct mapping[]){ mapping(&a, 1), mapping(&b, 2), mapping(&a, 3) });
+	see(2, 1, (struct mapping[]){ mapping(&a, 1) });
+	struct descriptor fds[] = { { spaces_segment(spaces, &a, NULL), 3, 0 } };
 	CU_ASSERT(space_set_descriptors(spaces, space, fds, 1));
 	spaces_end(spaces);
 	assert_usage(&a, 3, 2, 1);
 	assert_usage(&b, 1, 1, 0);
 
 	spaces_begin(spaces);
-	see(1, 1, (struct mapping[]){mapping(&b, 2)});
-	see(2, 1, (struct mapping[]){mapping(&a, 1)});
+	see(1, 1, (struct mapping[]){ mapping(&b, 2) });
+	see(2, 1, (struct mapping[]){ mapping(&a, 1) });
 	spaces_end(spaces);
 	assert_usage(&a, 1, 1, 1);
 	assert_usage(&b, 1, 1, 0);
@@ -71,7 +73,7 @@ static void sums_follow_the_rows(void)
 static void equal_rows_are_no_change(void)
 {
 	spaces_begin(spaces);
-	struct mapping rows[] = {mapping(&a, 1), mapping(&b, 2)};
+	struct mapping rows[] = { mapping(&a, 1), mapping(&b, 2) };
 	struct space *space = see(1, 2, rows);
 	CU_ASSERT_FALSE(space_set_mappings(spaces, space, rows, 2));
 	rows[1].offset = 4096;
@@ -84,8 +86,8 @@ static void equal_rows_are_no_change(void)
 static void who_is_not_seen_is_dropped(void)
 {
 	spaces_begin(spaces);
-	see(1, 1, (struct mapping[]){mapping(&a, 1)});
-	see(2, 1, (struct mapping[]){mapping(&b, 1)});
+	see(1, 1, (struct mapping[]){ mapping(&a, 1) });
+	see(2, 1, (struct mapping[]){ mapping(&b, 1) });
 	spaces_end(spaces);
 	ASSERT_INT(spaces_count(spaces), 2);
 
@@ -101,7 +103,7 @@ static void who_is_not_seen_is_dropped(void)
 static void a_pid_used_anew_is_another_process(void)
 {
 	spaces_begin(spaces);
-	struct space *space = see(1, 1, (struct mapping[]){mapping(&a, 1)});
+	struct space *space = see(1, 1, (struct mapping[]){ mapping(&a, 1) });
 	space->stamp[0] = 7;
 	space_share_mappings(spaces, space, true);
 	spaces_end(spaces);
@@ -118,10 +120,10 @@ static void a_pid_used_anew_is_another_process(void)
 static void shared_rows_count_once(void)
 {
 	spaces_begin(spaces);
-	struct mapping rows[] = {mapping(&a, 1), mapping(&a, 2)};
+	struct mapping rows[] = { mapping(&a, 1), mapping(&a, 2) };
 	see(1, 2, rows);
 	struct space *space = see(2, 2, rows);
-	struct descriptor fds[] = {{spaces_segment(spaces, &a, NULL), 3, 0}};
+	struct descriptor fds[] = { { spaces_segment(spaces, &a, NULL), 3, 0 } };
 	space_set_descriptors(spaces, space, fds, 1);
 	space_share_mappings(spaces, space, true);
 	assert_usage(&a, 2, 1, 1);
@@ -164,7 +166,7 @@ static bool note(const struct space *space, const struct mapping *row, void *dat
 
 static char *rows_of(const struct segment_key *key, int limit)
 {
-	struct seen seen = {g_string_new(NULL), limit};
+	struct seen seen = { g_string_new(NULL), limit };
 
 	spaces_each_mapping(spaces, spaces_find(spaces, key), note, &seen);
 	return g_string_free(seen.text, FALSE);
@@ -180,9 +182,9 @@ static void assert_rows(const struct segment_key *key, int limit, const char *ex
 static void rows_come_by_pid_and_address_with_and_without_index(void)
 {
 	spaces_begin(spaces);
-	see(9, 2, (struct mapping[]){mapping(&a, 4), mapping(&a, 6)});
-	see(3, 3, (struct mapping[]){mapping(&a, 1), mapping(&b, 2), mapping(&a, 3)});
-	space_share_mappings(spaces, see(5, 1, (struct mapping[]){mapping(&a, 1)}), true);
+	see(9, 2, (struct mapping[]){ mapping(&a, 4), mapping(&a, 6) });
+	see(3, 3, (struct mapping[]){ mapping(&a, 1), mapping(&b, 2), mapping(&a, 3) });
+	space_share_mappings(spaces, see(5, 1, (struct mapping[]){ mapping(&a, 1) }), true);
 	spaces_end(spaces);
 	for (int question = 0; question < 3; question++) {
 		assert_rows(&a, 0, "3:1 3:3 9:4 9:6 ");
@@ -191,7 +193,7 @@ static void rows_come_by_pid_and_address_with_and_without_index(void)
 	}
 	spaces_begin(spaces);
 	spaces_see(spaces, 9, 100);
-	see(3, 1, (struct mapping[]){mapping(&b, 2)});
+	see(3, 1, (struct mapping[]){ mapping(&b, 2) });
 	spaces_end(spaces);
 	for (int question = 0; question < 2; question++) {
 		assert_rows(&a, 0, "9:4 9:6 ");
@@ -204,11 +206,11 @@ enum { PIDS = 12, SEGMENTS = 5 };
 
 static void assert_sums_agree(void)
 {
-	struct usage expected[SEGMENTS] = {0};
+	struct usage expected[SEGMENTS] = { 0 };
 
 	for (pid_t pid = 1; pid <= PIDS; pid++) {
 		const struct space *space = spaces_lookup(spaces, pid);
-		bool met[SEGMENTS] = {0};
+		bool met[SEGMENTS] = { 0 };
 
 		for (size_t i = 0; space && !space->shares_mappings && i < space->n_mappings; i++) {
 			uint64_t ino = space->mappings[i].segment->key.ino;
@@ -219,7 +221,7 @@ static void assert_sums_agree(void)
 		}
 	}
 	for (uint64_t ino = 0; ino < SEGMENTS; ino++) {
-		struct segment_key key = {.dev = 2, .ino = ino};
+		struct segment_key key = { .dev = 2, .ino = ino };
 		const struct segment *segment = spaces_find(spaces, &key);
 
 		ASSERT_INT(segment ? segment->usage.mappings : 0, expected[ino].mappings);
@@ -243,7 +245,8 @@ static void sums_agree_after_any_changes(void)
 			space = spaces_see(spaces, pid, 100 + g_rand_int_range(random, 0, 8) / 7);
 			for (size_t i = 0; i < n; i++) {
 				struct segment_key key = {
-					.dev = 2, .ino = g_rand_int_range(random, 0, SEGMENTS),
+					.dev = 2,
+					.ino = g_rand_int_range(random, 0, SEGMENTS),
 				};
 
 				rows[i] = mapping(&key, i);
@@ -258,16 +261,16 @@ static void sums_agree_after_any_changes(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"sums follow the rows", sums_follow_the_rows},
-	{"equal rows are no change", equal_rows_are_no_change},
-	{"who is not seen is dropped", who_is_not_seen_is_dropped},
-	{"a pid used anew is another process", a_pid_used_anew_is_another_process},
-	{"shared rows count once", shared_rows_count_once},
-	{"a segment keeps the last name", a_segment_keeps_the_last_name},
-	{"rows come by pid and address, with and without the index",
-		rows_come_by_pid_and_address_with_and_without_index},
-	{"sums agree after any changes", sums_agree_after_any_changes},
+	{ "sums follow the rows", sums_follow_the_rows },
+	{ "equal rows are no change", equal_rows_are_no_change },
+	{ "who is not seen is dropped", who_is_not_seen_is_dropped },
+	{ "a pid used anew is another process", a_pid_used_anew_is_another_process },
+	{ "shared rows count once", shared_rows_count_once },
+	{ "a segment keeps the last name", a_segment_keeps_the_last_name },
+	{ "rows come by pid and address, with and without the index",
+		rows_come_by_pid_and_address_with_and_without_index },
+	{ "sums agree after any changes", sums_agree_after_any_changes },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo spaces_suite = {"spaces", NULL, NULL, setup, teardown, tests};
+const CU_SuiteInfo spaces_suite = { "spaces", NULL, NULL, setup, teardown, tests };

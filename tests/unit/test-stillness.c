@@ -130,7 +130,7 @@ static void nor_does_who_has_a_thread_that_runs(void)
 
 	start(&child, spin_in_a_thread);
 	/* Until the thread is there, the process may rest. */
-	for (struct stat st = {0}; fstatat(child.dir, "task", &st, 0) == 0 && st.st_nlink < 4;)
+	for (struct stat st = { 0 }; fstatat(child.dir, "task", &st, 0) == 0 && st.st_nlink < 4;)
 		g_usleep(1000);
 	CU_ASSERT(!ever_rests(&child));
 	end(&child);
@@ -173,8 +173,9 @@ static void of_who_is_gone_nothing_is_known(void)
  */
 static void move_to_and_fro(void)
 {
-	char *region = mmap(NULL, (FILLERS + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	void *ends[2] = {region, region + (FILLERS + 1) * page}, *at;
+	char *region =
+		mmap(NULL, (FILLERS + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *ends[2] = { region, region + (FILLERS + 1) * page }, *at;
 
 	for (int i = 1; i <= FILLERS; i += 2)
 		mprotect(region + i * page, page, PROT_READ);
@@ -197,7 +198,7 @@ static uint64_t count_mappings(struct census *census, const struct segment_key *
 /* Counted once, or said to be uncertain. */
 static void assert_never_missed(enum census_backend_choice choice, const struct segment_key *key)
 {
-	struct census_config config = {"/proc", choice, 0, getpid()};
+	struct census_config config = { "/proc", choice, 0, getpid() };
 	struct census *census;
 	unsigned silent = 0;
 	bool said;
@@ -219,7 +220,7 @@ static void a_mapping_that_moves_is_not_missed_in_silence(void)
 
 	object = memfd_create("stillness", MFD_CLOEXEC);
 	CU_ASSERT_FATAL(object >= 0 && ftruncate(object, page) == 0 && fstat(object, &st) == 0);
-	struct segment_key key = {.dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD};
+	struct segment_key key = { .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD };
 
 	start(&child, move_to_and_fro);
 	assert_never_missed(CENSUS_TEXT, &key);
@@ -229,13 +230,14 @@ static void a_mapping_that_moves_is_not_missed_in_silence(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"who waits stands still", who_waits_stands_still},
-	{"who runs does not", who_runs_does_not},
-	{"nor does who has a thread that runs", nor_does_who_has_a_thread_that_runs},
-	{"nor does who ran and waits again", nor_does_who_ran_and_waits_again},
-	{"of who is gone nothing is known", of_who_is_gone_nothing_is_known},
-	{"a mapping that moves is not missed in silence", a_mapping_that_moves_is_not_missed_in_silence},
+	{ "who waits stands still", who_waits_stands_still },
+	{ "who runs does not", who_runs_does_not },
+	{ "nor does who has a thread that runs", nor_does_who_has_a_thread_that_runs },
+	{ "nor does who ran and waits again", nor_does_who_ran_and_waits_again },
+	{ "of who is gone nothing is known", of_who_is_gone_nothing_is_known },
+	{ "a mapping that moves is not missed in silence",
+		a_mapping_that_moves_is_not_missed_in_silence },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo stillness_suite = {"stillness", NULL, NULL, NULL, NULL, tests};
+const CU_SuiteInfo stillness_suite = { "stillness", NULL, NULL, NULL, NULL, tests };

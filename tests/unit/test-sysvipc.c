@@ -11,11 +11,14 @@
 
 /* As Linux 6.18 prints it: a segment with a key, and one to be destroyed that is locked. */
 static const char shm_table[] =
-	"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid"
+	"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  "
+	"cgid"
 	"      atime      dtime      ctime                   rss                  swap\n"
-	"1384301249         32  1777                 10000 19428 19430      2  1000   100     0     1"
+	"1384301249         32  1777                 10000 19428 19430      2  1000   100     0    "
+	" 1"
 	" 1795442591 1795442592 1795442590                  8192                  4096\n"
-	"-1431655766      32769  3600                  4096 19429     0      0     0     0  1001  1002"
+	"-1431655766      32769  3600                  4096 19429     0      0     0     0  1001  "
+	"1002"
 	"          0          0 1795442591                     0                     0\n";
 
 static const char msg_table[] =
@@ -28,8 +31,11 @@ static const char sem_table[] =
 	"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
 	"       153         65   640          5  1000   100     1     2          0 1795444606\n";
 
-static const struct realm realm = { .proc = "/proc", .shm_fd = -1, .internal_dev = 1,
-	.ipc_ns = 4026531839u, .ipc_ns_fd = -1 };
+static const struct realm realm = { .proc = "/proc",
+	.shm_fd = -1,
+	.internal_dev = 1,
+	.ipc_ns = 4026531839u,
+	.ipc_ns_fd = -1 };
 
 struct seen {
 	struct sysv_segment segments[4];
@@ -133,7 +139,8 @@ static void a_text_that_is_no_table_is_refused(void)
 		"\n",
 		"key shmid\n",
 		"       key      msqid perms\n 1 2 3\n",
-		("key key key key key key key key key key key key key key key key key key key key key key"
+		("key key key key key key key key key key key key key key key key key key key key "
+		 "key key"
 		 " key key key\n"),
 	};
 	struct seen seen = { 0 };
@@ -238,10 +245,11 @@ static void specs_name_key_and_size(void)
 		{ "0:0", 0, 0 },
 		{ "1:18446744073709551615", 1, SIZE_MAX },
 	};
-	static const char *const wrong[] = { "", ":", "1", "1:", ":1", "private", "private:", "priv:1",
-		"Private:1", "0x:1", "0xg:1", "0x100000000:1", "4294967296:1", "-1:1", "1:-1", "1:+1",
-		"1: 1", " 1:1", "1:1k", "1:1KB", "1:K", "1:1KK", "1:1.5M", "1:0x10",
-		"1:18446744073709551616", "1:18014398509481984K", "1:17179869184G", "1:1:1", "1a:1" };
+	static const char *const wrong[] = { "", ":", "1", "1:", ":1", "private",
+		"private:", "priv:1", "Private:1", "0x:1", "0xg:1", "0x100000000:1", "4294967296:1",
+		"-1:1", "1:-1", "1:+1", "1: 1", " 1:1", "1:1k", "1:1KB", "1:K", "1:1KK", "1:1.5M",
+		"1:0x10", "1:18446744073709551616", "1:18014398509481984K", "1:17179869184G",
+		"1:1:1", "1a:1" };
 	key_t key;
 	size_t size;
 

@@ -111,16 +111,22 @@ static void samples_of_a_family_stand_together(void)
 	user_of("first", 10, 2);
 	text = metrics_text();
 	/* In whichever order the directory has them. */
-	assert_has(text, "# TYPE shmtree_segment_mappings gauge\n"
-		"# HELP shmtree_segment_mappings How many times it is mapped, in all address spaces.\n"
-		"shmtree_segment_mappings{kind=\"posix\",id=\"");
-	assert_has(text, "shmtree_segment_mappings{kind=\"posix\",id=\"first\",name=\"first\"} 1\n");
 	assert_has(text,
-		"shmtree_segment_mappings{kind=\"posix\",id=\"two\\nlines\",name=\"two\\nlines\"} 0\n");
+		"# TYPE shmtree_segment_mappings gauge\n"
+		"# HELP shmtree_segment_mappings How many times it is mapped, in all address "
+		"spaces.\n"
+		"shmtree_segment_mappings{kind=\"posix\",id=\"");
+	assert_has(text,
+		"shmtree_segment_mappings{kind=\"posix\",id=\"first\",name=\"first\"} 1\n");
+	assert_has(text,
+		"shmtree_segment_mappings{kind=\"posix\",id=\"two\\nlines\",name=\"two\\nlines\"} "
+		"0\n");
 	assert_has(text, "shmtree_segment_openers{kind=\"posix\",id=\"first\",name=\"first\"} 2\n");
-	assert_has(text, "# TYPE shmtree_segment_size_bytes gauge\n"
+	assert_has(text,
+		"# TYPE shmtree_segment_size_bytes gauge\n"
 		"# UNIT shmtree_segment_size_bytes bytes\n# HELP shmtree_segment_size_bytes ");
-	assert_has(text, "shmtree_segment_size_bytes{kind=\"posix\",id=\"first\",name=\"first\"} 3\n");
+	assert_has(text,
+		"shmtree_segment_size_bytes{kind=\"posix\",id=\"first\",name=\"first\"} 3\n");
 	assert_has(text, "id=\"first\",name=\"first\",state=\"mapped\"} 1\n");
 	ASSERT_INT(occurrences(text, "\nshmtree_segment_state{"), 2);
 	CU_ASSERT(g_str_has_suffix(text, "\n# EOF\n"));
@@ -133,8 +139,10 @@ static void sums_and_census_come_first(void)
 
 	recorded_process(&tree, 11, "this is no maps file\n");
 	text = metrics_text();
-	CU_ASSERT(g_str_has_prefix(text, "# TYPE shmtree_segments gauge\n"
-		"# HELP shmtree_segments Segments of each kind.\nshmtree_segments{kind=\"posix\"} 1\n"));
+	CU_ASSERT(g_str_has_prefix(text,
+		"# TYPE shmtree_segments gauge\n"
+		"# HELP shmtree_segments Segments of each kind.\nshmtree_segments{kind=\"posix\"} "
+		"1\n"));
 	assert_has(text, "\nshmtree_size_bytes{kind=\"posix\"} 3\n");
 	assert_has(text, "\nshmtree_census_backend{backend=\"text\"} 1\n");
 	assert_has(text, "# TYPE shmtree_census_passes counter\n");
@@ -152,7 +160,8 @@ static void what_is_not_known_has_no_sample(void)
 
 	g_assert(utimensat(realm.shm_fd, "first", never, 0) == 0);
 	text = metrics_text();
-	assert_has(text, "# HELP shmtree_segment_mtime_seconds When it was modified last, since 1970.\n"
+	assert_has(text,
+		"# HELP shmtree_segment_mtime_seconds When it was modified last, since 1970.\n"
 		"# EOF\n");
 }
 
@@ -194,14 +203,14 @@ static void an_edge_is_a_process_that_uses_a_segment(void)
 	make_visible(10);
 	make_visible(11);
 	text = graph_text();
-	ASSERT_STRING(text, LEGEND BEGIN
-		"\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
-		"\tp10 [shape=ellipse,label=\"10\\nprogram 10\"];\n"
-		"\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
-		"\tp10 -> s0 [label=\"1\"];\n"
-		"\tp11 -> s0 [label=\"1\"];\n"
-		"\tp10 -> s0 [label=\"2\",style=dashed];\n"
-		"}\n");
+	ASSERT_STRING(text,
+		LEGEND BEGIN "\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
+			     "\tp10 [shape=ellipse,label=\"10\\nprogram 10\"];\n"
+			     "\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
+			     "\tp10 -> s0 [label=\"1\"];\n"
+			     "\tp11 -> s0 [label=\"1\"];\n"
+			     "\tp10 -> s0 [label=\"2\",style=dashed];\n"
+			     "}\n");
 }
 
 static void who_is_not_shown_is_counted(void)
@@ -214,16 +223,17 @@ static void who_is_not_shown_is_counted(void)
 	recorded_process(&tree, 13, "this is no maps file\n");
 	make_visible(11);
 	text = graph_text();
-	ASSERT_STRING(text, LEGEND "// Processes that could not be read: 1.\n"
-		"// Not shown: 2 processes, 2 mappings, 5 descriptors.\n" BEGIN
-		"\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
-		"\thidden [shape=plaintext,label=\"processes not shown: 2\"];\n"
-		"\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
-		"\thidden -> s0 [label=\"2\"];\n"
-		"\tp11 -> s0 [label=\"1\"];\n"
-		"\thidden -> s0 [label=\"5\",style=dashed];\n"
-		"\tp11 -> s0 [label=\"1\",style=dashed];\n"
-		"}\n");
+	ASSERT_STRING(text,
+		LEGEND "// Processes that could not be read: 1.\n"
+		       "// Not shown: 2 processes, 2 mappings, 5 descriptors.\n" BEGIN
+		       "\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
+		       "\thidden [shape=plaintext,label=\"processes not shown: 2\"];\n"
+		       "\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
+		       "\thidden -> s0 [label=\"2\"];\n"
+		       "\tp11 -> s0 [label=\"1\"];\n"
+		       "\thidden -> s0 [label=\"5\",style=dashed];\n"
+		       "\tp11 -> s0 [label=\"1\",style=dashed];\n"
+		       "}\n");
 }
 
 static void a_segment_without_users_is_a_node_alone(void)
@@ -236,14 +246,14 @@ static void a_segment_without_users_is_a_node_alone(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"samples of a family stand together", samples_of_a_family_stand_together},
-	{"sums and census come first", sums_and_census_come_first},
-	{"what is not known has no sample", what_is_not_known_has_no_sample},
-	{"without segments there are families", without_segments_there_are_families},
-	{"an edge is a process that uses a segment", an_edge_is_a_process_that_uses_a_segment},
-	{"who is not shown is counted", who_is_not_shown_is_counted},
-	{"a segment without users is a node alone", a_segment_without_users_is_a_node_alone},
+	{ "samples of a family stand together", samples_of_a_family_stand_together },
+	{ "sums and census come first", sums_and_census_come_first },
+	{ "what is not known has no sample", what_is_not_known_has_no_sample },
+	{ "without segments there are families", without_segments_there_are_families },
+	{ "an edge is a process that uses a segment", an_edge_is_a_process_that_uses_a_segment },
+	{ "who is not shown is counted", who_is_not_shown_is_counted },
+	{ "a segment without users is a node alone", a_segment_without_users_is_a_node_alone },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo views_suite = {"views", NULL, NULL, setup, teardown, tests};
+const CU_SuiteInfo views_suite = { "views", NULL, NULL, setup, teardown, tests };

@@ -22,8 +22,10 @@ static void *made(gpointer *slot, size_t size)
 
 	if (old)
 		return old;
-	fresh = calloc(1, size); /* zero is a valid initial state of both, in the C library of Linux */
-	if (__atomic_compare_exchange_n(slot, &old, fresh, FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	fresh = calloc(1,
+		size); /* zero is a valid initial state of both, in the C library of Linux */
+	if (__atomic_compare_exchange_n(slot, &old, fresh, FALSE, __ATOMIC_ACQ_REL,
+		    __ATOMIC_ACQUIRE))
 		return fresh;
 	free(fresh);
 	return old;
@@ -139,7 +141,8 @@ void g_thread_pool_free(GThreadPool *pool, gboolean immediate, gboolean wait)
 
 gboolean g_thread_pool_push(GThreadPool *pool, gpointer data, GError **error)
 {
-	gboolean (*next)(GThreadPool *, gpointer, GError **) = dlsym(RTLD_NEXT, "g_thread_pool_push");
+	gboolean (*next)(GThreadPool *, gpointer, GError **) =
+		dlsym(RTLD_NEXT, "g_thread_pool_push");
 
 	__tsan_release(data);
 	return next(pool, data, error);

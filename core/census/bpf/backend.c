@@ -123,7 +123,7 @@ static int go_round(struct bpf_census *census, unsigned facets, struct round *ro
 	struct stamps stamps;
 	int err;
 
-	*round = (struct round){0};
+	*round = (struct round){ 0 };
 	census->round++;
 	if (facets & CENSUS_DESCRIPTORS) {
 		err = bpf_settle_descriptors(census, round);
@@ -153,7 +153,7 @@ static uint64_t now_ns(void)
 
 static void nap(void)
 {
-	nanosleep(&(struct timespec){.tv_nsec = BUSY_NAP_NS}, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = BUSY_NAP_NS }, NULL);
 }
 
 /* Rows that were read when the devices were others may lack some. */
@@ -186,8 +186,7 @@ static bool worth_a_round(const struct round *round, unsigned rounds, uint64_t d
 		(rounds < 2 || round->changed || round->gone || round->uncertain);
 }
 
-static int bpf_pass(void *state, struct spaces *spaces, unsigned facets,
-	struct census_tally *tally)
+static int bpf_pass(void *state, struct spaces *spaces, unsigned facets, struct census_tally *tally)
 {
 	struct bpf_census *census = state;
 	uint64_t deadline = now_ns() + BUSY_WAIT_MAX_NS;
@@ -224,8 +223,7 @@ static bool bpf_unchanged(void *state, unsigned facets, struct census_tally *tal
 	if (facets != CENSUS_MAPPINGS || census->known->len > GLANCE_MAX ||
 		census->generation != census->source->devices->generation ||
 		bpf_walk(census, true, &stamps) != 0 || !census->counted || !census->checked ||
-		stamps.uncertain ||
-		!agrees(census, &stamps))
+		stamps.uncertain || !agrees(census, &stamps))
 		return false;
 	tally->spaces = census->spaces_found;
 	tally->unreadable = census->hidden;

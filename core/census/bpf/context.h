@@ -17,9 +17,9 @@ struct bpf_census {
 	const struct census_source *source;
 	unsigned generation; /* of the devices, at the last pass */
 	uint32_t own_ipc;
-	uint64_t round;      /* over all passes */
+	uint64_t round; /* over all passes */
 	uint64_t spaces_found;
-	bool partial;        /* as the last walk said */
+	bool partial; /* as the last walk said */
 
 	/* Who is kept from the walk's sight: hidden.c. */
 	bool counted;     /* `hidden` is what was counted when `balance` was that */
@@ -33,9 +33,9 @@ struct bpf_census {
 
 	/* While a pass runs. */
 	struct spaces *spaces;
-	struct team *team; /* who read side by side */
-	GArray *found;           /* descriptors on their way into the table */
-	GHashTable *tables;      /* descriptor table: index in `found` of who stands for it, plus 1 */
+	struct team *team;  /* who read side by side */
+	GArray *found;      /* descriptors on their way into the table */
+	GHashTable *tables; /* descriptor table: index in `found` of who stands for it, plus 1 */
 };
 
 /* An address space whose mappings are to be read. */
@@ -53,8 +53,8 @@ struct round {
 	uint64_t unreadable;
 	uint64_t gone;      /* what the walk met was not there to be read: the process may be */
 	uint64_t uncertain; /* processes that the walk could not get hold of */
-	bool busy;    /* someone else had the lock, all the time we tried */
-	bool changed; /* rows did */
+	bool busy;          /* someone else had the lock, all the time we tried */
+	bool changed;       /* rows did */
 };
 
 /* For spaces_each(). */

@@ -44,7 +44,7 @@ static void find_descriptor(const struct seen_descriptor *seen, void *data)
 		.start_time = seen->start_time,
 		.table = seen->table,
 		.uid = seen->uid,
-		.row = {.fd = seen->fd, .flags = seen->flags & (O_ACCMODE | O_PATH)},
+		.row = { .fd = seen->fd, .flags = seen->flags & (O_ACCMODE | O_PATH) },
 	};
 	guint owner;
 
@@ -98,7 +98,7 @@ static void drop_closed(struct space *space, void *data)
 int bpf_settle_descriptors(struct bpf_census *census, struct round *round)
 {
 	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(struct descriptor));
-	struct vanishing vanishing = {census, round};
+	struct vanishing vanishing = { census, round };
 	const struct found *found;
 	int err;
 
@@ -115,13 +115,14 @@ int bpf_settle_descriptors(struct bpf_census *census, struct round *round)
 
 		g_array_set_size(rows, 0);
 		for (end = i; end < census->found->len && found[end].pid == found[i].pid &&
-			found[end].start_time == found[i].start_time; end++)
+			found[end].start_time == found[i].start_time;
+			end++)
 			if (found[end].table != 0)
 				g_array_append_val(rows, found[end].row);
 		space_describe(space, found[i].uid, found[i].command);
 		space->stamp[STAMP_FILES_ROUND] = census->round;
-		round->changed |= space_set_descriptors(census->spaces, space, (void *)rows->data,
-			rows->len);
+		round->changed |=
+			space_set_descriptors(census->spaces, space, (void *)rows->data, rows->len);
 	}
 	spaces_each(census->spaces, drop_closed, &vanishing);
 	return 0;

@@ -68,7 +68,8 @@ static uint64_t count_missing(const struct bpf_census *census, const GArray *lis
 	for (guint i = 0; i < listed->len; i++) {
 		pid_t pid = g_array_index(listed, pid_t, i);
 
-		if (pid != census->source->self && !g_hash_table_contains(met, GINT_TO_POINTER(pid)))
+		if (pid != census->source->self &&
+			!g_hash_table_contains(met, GINT_TO_POINTER(pid)))
 			missing += has_space(census, pid);
 	}
 	return missing;
@@ -76,7 +77,8 @@ static uint64_t count_missing(const struct bpf_census *census, const GArray *lis
 
 uint64_t bpf_hidden(struct bpf_census *census)
 {
-	for (unsigned tries = 0; tries < TRIES_MAX && !(census->counted && census->checked); tries++) {
+	for (unsigned tries = 0; tries < TRIES_MAX && !(census->counted && census->checked);
+		tries++) {
 		g_autoptr(GArray) listed = g_array_new(FALSE, FALSE, sizeof(pid_t));
 		struct stamps stamps;
 
@@ -86,7 +88,8 @@ uint64_t bpf_hidden(struct bpf_census *census)
 				break;
 			continue;
 		}
-		if (proc_list(census->source->proc, listed) < 0 || bpf_walk(census, false, &stamps) != 0)
+		if (proc_list(census->source->proc, listed) < 0 ||
+			bpf_walk(census, false, &stamps) != 0)
 			break;
 		census->hidden = count_missing(census, listed, &stamps);
 		census->counted = stamps.quiet;

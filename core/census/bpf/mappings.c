@@ -107,7 +107,7 @@ static void drop_vanished(struct space *space, void *data)
 void bpf_settle_mappings(struct bpf_census *census, struct round *round)
 {
 	g_autoptr(GHashTable) by_mm = find_sharers(census->known);
-	struct vanishing vanishing = {census, round};
+	struct vanishing vanishing = { census, round };
 	struct stamp *stamps = (void *)census->known->data;
 	guint n = census->known->len;
 	g_autofree guint *of = g_new(guint, n);
@@ -123,7 +123,7 @@ void bpf_settle_mappings(struct bpf_census *census, struct round *round)
 			continue;
 		space_share_mappings(census->spaces, space, false);
 		if (!has_stamp(space, &stamps[i]))
-			moved[count++] = (struct reading){.space = space, .stamp = &stamps[i]};
+			moved[count++] = (struct reading){ .space = space, .stamp = &stamps[i] };
 	}
 	bpf_read(census, moved, count);
 	for (size_t i = 0; i < count; i++)

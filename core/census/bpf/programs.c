@@ -226,7 +226,7 @@ static int own_seq(struct programs *programs, uint32_t *seq)
 	int err;
 
 	do { /* another thread of ours may have the lock */
-		ask = (struct read_space){0};
+		ask = (struct read_space){ 0 };
 		err = run(&programs->skeleton->progs.read_space, &ask, sizeof ask);
 	} while (err == 0 && (ask.status == READ_BUSY || ask.status == READ_TORN));
 	*seq = ask.seq;

@@ -52,7 +52,8 @@ struct team {
 static void find_segment(struct lane *lane, const struct seen_mapping *seen)
 {
 	g_mutex_lock(&lane->team->filling);
-	lane->segment = bpf_segment_of(lane->team->census, &seen->file, !(seen->flags & VM_MAYSHARE));
+	lane->segment =
+		bpf_segment_of(lane->team->census, &seen->file, !(seen->flags & VM_MAYSHARE));
 	g_mutex_unlock(&lane->team->filling);
 }
 
@@ -169,7 +170,8 @@ static void read_batch(struct team *team, struct reading *readings, size_t count
 	team->next = 0;
 	team->reading = true;
 	g_mutex_unlock(&team->lock);
-	for (unsigned i = g_thread_pool_unprocessed(team->helpers); i + 1 < team->n && count > LONE_MAX; i++)
+	for (unsigned i = g_thread_pool_unprocessed(team->helpers);
+		i + 1 < team->n && count > LONE_MAX; i++)
 		g_thread_pool_push(team->helpers, team, NULL);
 	read_some(&team->lanes[0]);
 	g_mutex_lock(&team->lock);
@@ -183,7 +185,8 @@ static void read_batch(struct team *team, struct reading *readings, size_t count
 static void pin(const struct bpf_census *census, struct reading *reading)
 {
 	reading->pin = open_pin(census, reading->space->task);
-	reading->status = reading->pin == -ENOENT || reading->pin == -ESRCH ? READ_GONE : reading->pin;
+	reading->status =
+		reading->pin == -ENOENT || reading->pin == -ESRCH ? READ_GONE : reading->pin;
 }
 
 void bpf_read(struct bpf_census *census, struct reading *readings, size_t count)

@@ -22,12 +22,12 @@ struct stamp {
 
 /* Out of the program `walk`. */
 struct walk {
-	__u32 births;    /* moves with each process or thread made; read before the walk */
+	__u32 births;       /* moves with each process or thread made; read before the walk */
 	__u32 births_after; /* the same, read after it */
-	__u32 met;       /* processes that the walk came by, of any kind and namespace */
-	__u32 count;     /* of stamps; more than fit: too few were written */
-	__u32 uncertain; /* processes that live, but of which no thread with the mm was met */
-	__u32 level;     /* of the pid namespace: 0 is the initial one, in which all processes are */
+	__u32 met;          /* processes that the walk came by, of any kind and namespace */
+	__u32 count;        /* of stamps; more than fit: too few were written */
+	__u32 uncertain;    /* processes that live, but of which no thread with the mm was met */
+	__u32 level; /* of the pid namespace: 0 is the initial one, in which all processes are */
 };
 
 /* A file of a tmpfs, hugetlbfs or FUSE. */
@@ -41,8 +41,8 @@ struct seen_file {
 struct seen_mapping {
 	__u64 start, end;
 	__u64 pgoff;
-	__u64 flags;           /* vm_flags */
-	__u64 same_file;       /* as the mapping before: `file` is not filled in */
+	__u64 flags;     /* vm_flags */
+	__u64 same_file; /* as the mapping before: `file` is not filled in */
 	struct seen_file file;
 };
 
@@ -53,7 +53,7 @@ struct seen_descriptor {
 	__s32 task;
 	__u32 uid;
 	__s32 fd;
-	__u64 flags;      /* f_flags */
+	__u64 flags; /* f_flags */
 	char command[STAMP_COMM];
 	struct seen_file file;
 };
@@ -68,13 +68,13 @@ enum read_status {
 
 /* In and out of the program `read_space`. */
 struct read_space {
-	__u64 mm;   /* in: as in the stamp; 0: any */
-	__u64 from; /* in: address to begin with */
-	__u64 next; /* out */
+	__u64 mm;    /* in: as in the stamp; 0: any */
+	__u64 from;  /* in: address to begin with */
+	__u64 next;  /* out */
 	__u32 first; /* in: element of the map `mappings` to begin with */
 	__u32 room;  /* in: elements to be used at most */
-	__s32 task; /* in: as in the stamp; 0: the one that asks */
-	__u32 seq;  /* out: at which it was as the mappings say */
+	__s32 task;  /* in: as in the stamp; 0: the one that asks */
+	__u32 seq;   /* out: at which it was as the mappings say */
 	__u32 status;
 	__u32 count;
 };

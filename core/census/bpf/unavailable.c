@@ -12,4 +12,4 @@ static int open_none(const struct census_source *source, void **out, const char 
 	return -EOPNOTSUPP;
 }
 
-const struct census_backend census_backend_bpf = {.name = "bpf", .open = open_none};
+const struct census_backend census_backend_bpf = { .name = "bpf", .open = open_none };

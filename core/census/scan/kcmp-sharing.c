@@ -49,7 +49,7 @@ struct resolve {
 	int type;           /* KCMP_VM or KCMP_FILES */
 	GPtrArray *members; /* spaces that have rows of this type */
 	GArray *stale;
-	bool lost;          /* a thread that stood for a process has gone, maybe not the process */
+	bool lost; /* a thread that stood for a process has gone, maybe not the process */
 };
 
 static uint64_t bit(const struct resolve *resolve)
@@ -116,14 +116,13 @@ static void confirm(struct resolve *resolve, struct space *space)
 	if (space->stamp[SHARE_DISTINCT] & bit(resolve))
 		return;
 	space->stamp[SHARE_DISTINCT] |= bit(resolve);
-	if (!read_stat(resolve, space, &stat) ||
-		stat.layout != space->stamp[SHARE_LAYOUT])
+	if (!read_stat(resolve, space, &stat) || stat.layout != space->stamp[SHARE_LAYOUT])
 		g_array_append_val(resolve->stale, space->pid);
 }
 
 /* Where kcmp() orders the space among the distinct ones. True if it is found to be one of them. */
-static bool find(struct resolve *resolve, GPtrArray *distinct, const struct space *space,
-	guint *at, bool *known)
+static bool find(struct resolve *resolve, GPtrArray *distinct, const struct space *space, guint *at,
+	bool *known)
 {
 	guint low = 0, high = distinct->len;
 
@@ -246,7 +245,10 @@ static void resolve_family(struct resolve *resolve, guint begin, guint end)
 static void resolve_type(const struct proc *proc, struct spaces *spaces, int type, GArray *stale)
 {
 	struct resolve resolve = {
-		.proc = proc, .spaces = spaces, .type = type, .stale = stale,
+		.proc = proc,
+		.spaces = spaces,
+		.type = type,
+		.stale = stale,
 		.members = g_ptr_array_new(),
 	};
 	GPtrArray *members = resolve.members;
@@ -257,8 +259,9 @@ static void resolve_type(const struct proc *proc, struct spaces *spaces, int typ
 		const struct space *first = members->pdata[begin];
 
 		end = begin + 1;
-		while (end < members->len && ((struct space *)members->pdata[end])
-				->stamp[SHARE_LAYOUT] == first->stamp[SHARE_LAYOUT])
+		while (end < members->len &&
+			((struct space *)members->pdata[end])->stamp[SHARE_LAYOUT] ==
+				first->stamp[SHARE_LAYOUT])
 			end++;
 		if (end - begin > 1)
 			resolve_family(&resolve, begin, end);

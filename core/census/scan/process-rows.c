@@ -76,7 +76,7 @@ static char *own_name(const struct rows *rows, const struct file_seen *file,
 static enum vma_interest look(const struct vma *vma, void *data)
 {
 	const struct rows *rows = data;
-	struct segment_key key = {.dev = vma->dev, .ino = vma->ino, .class = SEGMENT_FILE};
+	struct segment_key key = { .dev = vma->dev, .ino = vma->ino, .class = SEGMENT_FILE };
 	const struct segment *known;
 
 	patience_go_on();
@@ -110,11 +110,13 @@ static void add_mapping(struct vma *vma, void *data)
 {
 	struct rows *rows = data;
 	struct file_seen file = {
-		.dev = vma->dev, .ino = vma->ino, .name = vma->name,
+		.dev = vma->dev,
+		.ino = vma->ino,
+		.name = vma->name,
 		.private = vma->perms[3] == 'p',
 	};
 	struct segment_key key;
-	struct mapping row = {.start = vma->start, .end = vma->end, .offset = vma->offset};
+	struct mapping row = { .start = vma->start, .end = vma->end, .offset = vma->offset };
 
 	if (!identify(rows, &file, &key))
 		return;
@@ -133,7 +135,7 @@ static int gone(int error)
 int rows_read_mappings(struct rows *rows, int dir,
 	int (*read_maps)(int fd, const struct maps_sink *sink))
 {
-	struct maps_sink sink = {.look = look, .row = add_mapping, .data = rows};
+	struct maps_sink sink = { .look = look, .row = add_mapping, .data = rows };
 	auto_fd fd = openat(dir, "maps", O_RDONLY | O_CLOEXEC);
 	int error;
 
@@ -192,8 +194,8 @@ static int identify_descriptor(struct rows *rows, int fds, const char *number, b
 static int add_descriptor(struct rows *rows, int fds, int number)
 {
 	char text[16], shown[PATH_MAX];
-	struct descriptor row = {.fd = number};
-	struct file_seen file = {0};
+	struct descriptor row = { .fd = number };
+	struct file_seen file = { 0 };
 	struct segment_key key;
 	bool segment;
 	int error;

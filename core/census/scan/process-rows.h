@@ -17,11 +17,11 @@ struct rows {
 	GArray *mappings;    /* struct mapping */
 	GArray *descriptors; /* struct descriptor */
 	/* private to process-rows.c */
-	uint32_t own_ipc;    /* our IPC namespace; 0: unknown */
-	int dir;             /* of the process being read */
-	bool can_compare;    /* descriptor tables, by kcmp(2) */
-	int error;           /* in reading it, or 0 */
-	int64_t ipc;         /* its IPC namespace, as keys have it; -1: not looked up yet */
+	uint32_t own_ipc; /* our IPC namespace; 0: unknown */
+	int dir;          /* of the process being read */
+	bool can_compare; /* descriptor tables, by kcmp(2) */
+	int error;        /* in reading it, or 0 */
+	int64_t ipc;      /* its IPC namespace, as keys have it; -1: not looked up yet */
 };
 
 void rows_init(struct rows *rows, const struct proc *proc, const struct devices *devices,

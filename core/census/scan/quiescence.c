@@ -34,7 +34,7 @@ static bool add_turns(int dir, pid_t tid, struct stillness *sum)
 
 static struct stillness count_turns(int dir, const GArray *tids)
 {
-	struct stillness sum = {.known = tids->len > 0};
+	struct stillness sum = { .known = tids->len > 0 };
 
 	for (guint i = 0; i < tids->len && sum.known; i++)
 		sum.known = add_turns(dir, g_array_index(tids, pid_t, i), &sum);
@@ -60,7 +60,7 @@ static bool are_off_processor(int dir, const GArray *tids)
 struct stillness stillness_look(int dir)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	struct stillness look = {0};
+	struct stillness look = { 0 };
 
 	if (proc_list_threads(dir, tids) == 0)
 		look = count_turns(dir, tids);

@@ -66,8 +66,9 @@ struct pass {
 	struct reading before; /* the reading before, of a process that ran meanwhile */
 	unsigned facets;
 	struct census_tally *tally;
-	GHashTable *restless, *unreadable; /* sets of pids: what came of each when it was last read */
-	GArray *known; /* pids listed in the last round, ascending */
+	GHashTable *restless,
+		*unreadable; /* sets of pids: what came of each when it was last read */
+	GArray *known;       /* pids listed in the last round, ascending */
 };
 
 struct scan *scan_new(const struct census_source *source, maps_reader read_maps)
@@ -128,7 +129,8 @@ static int read_once(struct pass *pass, int dir, int thread, pid_t task)
 static bool array_equal(const GArray *a, const GArray *b)
 {
 	return a->len == b->len &&
-		(!a->len || !memcmp(a->data, b->data, a->len * g_array_get_element_size((GArray *)a)));
+		(!a->len ||
+			!memcmp(a->data, b->data, a->len * g_array_get_element_size((GArray *)a)));
 }
 
 static void swap(GArray **a, GArray **b)
@@ -151,7 +153,7 @@ static int read_rows(struct pass *pass, int dir, int thread, pid_t task, enum re
 	int error = 0;
 
 	for (int readings = 1; !error; readings++) {
-		struct stillness since = live ? stillness_look(dir) : (struct stillness){0};
+		struct stillness since = live ? stillness_look(dir) : (struct stillness){ 0 };
 
 		g_array_set_size(pass->rows.descriptors, 0);
 		error = read_once(pass, dir, thread, task);
