@@ -22,7 +22,8 @@ struct sysv_segment {
 	pid_t creator, last; /* 0: nobody */
 	uint64_t nattch;
 	int64_t dtime; /* seconds; 0: never */
-	unsigned flags; /* SHM_DEST, SHM_LOCKED, SHM_HUGETLB, SHM_NORESERVE, as shown by the kernel */
+	/* SHM_DEST, SHM_LOCKED, SHM_HUGETLB, SHM_NORESERVE, as the kernel shows them. */
+	unsigned flags;
 };
 
 extern const struct kind kind_sysv;
