@@ -32,7 +32,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
 
 /* On whose behalf a request is. */

@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
 
 struct options {

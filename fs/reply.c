@@ -2,106 +2,26 @@
 #include "reply.h"
 
 #include "log.h"
-#include "tree/tree.h"
-#include "tree/data.h"
-#include "watch.h"
 
-/* ENOENT: given up by the kernel, see above. Others mean that the connection is broken. */
-static void sent(int r)
+#include <errno.h>
+#include <glib.h>
+
+/* ENOENT: given up by the kernel, see reply.h. Others mean that the connection is broken. */
+bool reply_sent(int r)
 {
 	if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ECONNABORTED)
 		log_line("a reply could not be sent: %s", g_strerror(-r));
+	return r >= 0;
 }
 
 void reply_result(fuse_req_t req, int result)
 {
-	sent(fuse_reply_err(req, -result));
-}
-
-/*
- * How long the kernel may believe a reply. The tree's fixed places never change, and what they say
- * is made when they are opened. Of the rest nothing may be kept, unless the user said so by option:
- * not even the attributes that come with a name until they are used within the same system call,
- * for the kernel may give them to another one that began later.
- */
-#define FOR_EVER 1e6
-
-/* With a watch, what it takes back: an object's only name, and the attributes of the root. */
-static double entry_timeout(const struct fs *fs, const struct node *node, const struct stat *st)
-{
-	if (tree_is_fixed(node))
-		return FOR_EVER;
-	if (node->type == NODE_SEGMENT && !is_data(node) && st->st_nlink == 1 && watch_works(fs))
-		return WATCH_SECONDS;
-	return fs->options.entry_timeout;
-}
-
-static double attr_timeout(const struct fs *fs, const struct node *node)
-{
-	if (tree_is_fixed(node))
-		return FOR_EVER;
-	if (node->type == NODE_ROOT && watch_works(fs))
-		return WATCH_SECONDS;
-	return fs->options.attr_timeout;
-}
-
-static struct fuse_entry_param entry_param(struct fs *fs, const struct node *node,
-	const struct stat *st)
-{
-	return (struct fuse_entry_param){
-		.ino = node_id(fs->nodes, node),
-		.generation = node->ino,
-		.attr = *st,
-		.attr_timeout = attr_timeout(fs, node),
-		.entry_timeout = entry_timeout(fs, node, st),
-	};
-}
-
-void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *st)
-{
-	struct fuse_entry_param entry = entry_param(fs, node, st);
-	int r = fuse_reply_entry(req, &entry);
-
-	if (r < 0)
-		node_forget(fs->nodes, node, 1);
-	sent(r);
-}
-
-void reply_attr(struct fs *fs, fuse_req_t req, const struct node *node, const struct stat *st)
-{
-	sent(fuse_reply_attr(req, st, attr_timeout(fs, node)));
-}
-
-void reply_changed(struct fs *fs, fuse_req_t req, const struct stat *st)
-{
-	sent(fuse_reply_attr(req, st, fs->options.attr_timeout));
-}
-
-void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi)
-{
-	int r = fuse_reply_open(req, fi);
-	if (r < 0)
-		handle_free(fs, handle);
-	sent(r);
-}
-
-void reply_create(struct fs *fs, fuse_req_t req, struct handle *handle, const struct stat *st,
-	struct fuse_file_info *fi)
-{
-	struct node *node = handle->node;
-	struct fuse_entry_param entry = entry_param(fs, node, st);
-	int r = fuse_reply_create(req, &entry, fi);
-
-	if (r < 0) {
-		handle_free(fs, handle);
-		node_forget(fs->nodes, node, 1);
-	}
-	sent(r);
+	reply_sent(fuse_reply_err(req, -result));
 }
 
 void reply_buf(fuse_req_t req, const void *data, size_t size)
 {
-	sent(fuse_reply_buf(req, data, size));
+	reply_sent(fuse_reply_buf(req, data, size));
 }
 
 void reply_count(fuse_req_t req, ssize_t result)
@@ -109,5 +29,5 @@ void reply_count(fuse_req_t req, ssize_t result)
 	if (result < 0)
 		reply_result(req, result);
 	else
-		sent(fuse_reply_write(req, result));
+		reply_sent(fuse_reply_write(req, result));
 }

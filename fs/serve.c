@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve.h"
 
-#include "node/lock-wait.h"
-#include "log.h"
+#include "shutdown.h"
 #include "base/util.h"
-#include "watch.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 
 /* A moment: longer than a request takes, shorter than a person notices. */
 #define MOMENT_MS 5
@@ -27,9 +24,6 @@
 
 /* How many moments the end waits for readers that are still at a request. */
 #define PATIENCE 400
-
-/* How many seconds a signal's work may wait for a notification of the watch. */
-#define TELLING_SECONDS 2
 
 struct reader {
 	struct server *server;
@@ -54,69 +48,6 @@ struct server {
 	bool looks;         /* constant: there is a processor besides the caller's */
 	gint looking;       /* a reader does: one is enough; atomic */
 };
-
-/* What a signal's handler reaches: the session to end, and the watcher's sleep. */
-static struct fuse_session *signalled_session;
-static int stirred = -1; /* an eventfd */
-
-static void stir(void)
-{
-	uint64_t one = 1;
-	ssize_t n = write(stirred, &one, sizeof one);
-
-	(void)n; /* it is non-blocking, and full only when the watcher is stirred anyway */
-}
-
-void serve_end(void)
-{
-	fuse_session_exit(signalled_session);
-	stir();
-}
-
-/*
- * A notification under way may wait for a caller who waits for us: that is served first, unless it
- * takes too long.
- */
-static void end_session(int signal)
-{
-	static volatile sig_atomic_t waiting;
-	int saved = errno;
-
-	if (signal == SIGALRM || !watch_is_telling())
-		serve_end();
-	else if (!waiting)
-		alarm(TELLING_SECONDS);
-	waiting = true;
-	errno = saved;
-}
-
-/* Whoever started the daemon may have had it blocked or ignored. */
-static void prepare_alarm(const struct sigaction *action)
-{
-	sigset_t set;
-
-	sigaction(SIGALRM, action, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGALRM);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-int serve_init(struct fs *fs)
-{
-	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
-	struct sigaction action = { .sa_handler = end_session }, old;
-
-	stirred = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (stirred < 0)
-		return -errno;
-	signalled_session = fs->session;
-	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
-		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
-	prepare_alarm(&action);
-	signal(SIGPIPE, SIG_IGN);
-	return 0;
-}
 
 /* Readers */
 
@@ -151,7 +82,7 @@ static void end_reader(struct reader *reader, int result)
 	if (result < 0)
 		server->error = result;
 	g_ptr_array_remove_fast(server->readers, reader);
-	stir();
+	shutdown_wake();
 	g_mutex_unlock(&server->lock);
 	g_free(reader);
 }
@@ -207,7 +138,7 @@ static void *read_requests(void *data)
 		g_atomic_int_inc(&reader->requests);
 		if (g_atomic_int_get(&reader->server->resting) &&
 			g_atomic_int_compare_and_exchange(&reader->server->resting, TRUE, FALSE))
-			stir();
+			shutdown_wake();
 		fuse_session_process_buf(session, &buf);
 		reader->done = g_get_monotonic_time();
 		g_atomic_int_inc(&reader->requests);
@@ -269,15 +200,6 @@ static bool look(struct server *server)
 	return active;
 }
 
-static void nap(int milliseconds)
-{
-	struct pollfd sleep = { .fd = stirred, .events = POLLIN };
-	uint64_t count;
-
-	if (poll(&sleep, 1, milliseconds) > 0 && read(stirred, &count, sizeof count) < 0)
-		log_line("the watcher's event could not be read: %s", g_strerror(errno));
-}
-
 static void watch(struct server *server)
 {
 	unsigned idle = 0;
@@ -285,13 +207,13 @@ static void watch(struct server *server)
 	while (!fuse_session_exited(server->fs->session)) {
 		idle = look(server) ? 0 : idle + 1;
 		if (idle < REST_AFTER) {
-			nap(MOMENT_MS);
+			shutdown_sleep(MOMENT_MS);
 			continue;
 		}
-		/* A request that begins just now is seen by the look, or sees this and stirs. */
+		/* A request that begins just now is seen by the look, or sees this and wakes us. */
 		g_atomic_int_set(&server->resting, TRUE);
 		if (!look(server))
-			nap(-1);
+			shutdown_sleep(-1);
 		g_atomic_int_set(&server->resting, FALSE);
 		idle = 0;
 	}
@@ -311,7 +233,7 @@ static bool stop_readers(struct server *server)
 				INTERRUPT_SIGNAL);
 		g_mutex_unlock(&server->lock);
 		if (left > 0)
-			nap(MOMENT_MS);
+			shutdown_sleep(MOMENT_MS);
 	}
 	return left == 0;
 }

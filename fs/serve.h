@@ -15,12 +15,6 @@
 
 #include "fs.h"
 
-/* Has SIGHUP, SIGINT and SIGTERM end the session. 0 or a negative errno. */
-int serve_init(struct fs *fs);
-
-/* Ends the session, from any thread or a signal's handler. */
-void serve_end(void);
-
 /*
  * Serves with `readers` threads until the session ends: 0, or a negative errno. Sets fs->stuck if a
  * request is under way that does not come to an end.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "session.h"
 
-#include "background.h"
 #include "defer.h"
 #include "identity.h"
 #include "node/lock-wait.h"
@@ -9,6 +8,7 @@
 #include "procfs/mountinfo.h"
 #include "ops/ops.h"
 #include "serve.h"
+#include "shutdown.h"
 #include "watch.h"
 
 #include <stdlib.h>
@@ -124,56 +124,6 @@ int session_check(struct options *options)
 	return 0;
 }
 
-/* The agreement with the kernel */
-
-static void want(struct fuse_conn_info *conn, uint64_t flag)
-{
-	fuse_set_feature_flag(conn, flag); /* false where the kernel has it not: then without */
-}
-
-static void choose_passthrough(struct fs *fs, struct fuse_conn_info *conn)
-{
-	if (!fs->options.passthrough)
-		fs->passthrough_missing = "switched off by option";
-	else if (!(conn->capable_ext & FUSE_CAP_PASSTHROUGH))
-		fs->passthrough_missing = "the kernel has no FUSE passthrough (Linux 6.9)";
-	else if (!identity_privileged())
-		fs->passthrough_missing = "it needs root";
-	else if (!fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
-		fs->passthrough_missing = "libfuse did not agree";
-	else
-		fs->passthrough = true;
-}
-
-/* What libfuse was told in the options it does only if the kernel is able to. */
-static void choose_transport(struct fs *fs, struct fuse_conn_info *conn)
-{
-	fs->io_uring = fs->options.io_uring && conn->capable_ext & FUSE_CAP_OVER_IO_URING;
-	if (!fs->io_uring)
-		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-}
-
-void session_init(void *userdata, struct fuse_conn_info *conn)
-{
-	struct fs *fs = userdata;
-
-	choose_passthrough(fs, conn);
-	/* Without it the kernel asks for security.capability before every write. */
-	want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
-	/* ACLs decide as on tmpfs; and so default ACLs override the umask, which is ours to apply. */
-	want(conn, FUSE_CAP_POSIX_ACL);
-	want(conn, FUSE_CAP_DONT_MASK);
-	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
-	/* A listing with attributes is worth it only if these may be kept for a while. */
-	if (fs->options.attr_timeout == 0 || fs->options.entry_timeout == 0)
-		fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS);
-	choose_transport(fs, conn);
-	if (!fs->options.cmdline.foreground)
-		background_ready();
-	fs->settled = true;
-	log_ready(!fs->options.cmdline.foreground, fs->options.cmdline.debug);
-}
-
 /* Mounting */
 
 static void add_mount_options(struct fs *fs)
@@ -212,7 +162,7 @@ int session_mount(struct fs *fs)
 		log_failure("libfuse did not accept the options", "see shmtree --help");
 		return -1;
 	}
-	if (serve_init(fs) < 0) {
+	if (shutdown_init(fs) < 0) {
 		log_failure("signal handlers could not be set", "there may be too many open files");
 		return -1;
 	}
@@ -318,7 +268,7 @@ void session_end(struct fs *fs)
 		fs->stuck = true;
 	if (!end_watch(fs))
 		fs->stuck = true;
-	alarm(0); /* serve.c's: there is nothing left for it to end */
+	shutdown_finish();
 	if (!fs->session)
 		return;
 	fuse_session_unmount(fs->session);

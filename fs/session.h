@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The mount itself: what may prevent it, what is agreed on with the kernel, and its end. */
+/* The mount itself: what may prevent it, serving it, and its end. */
 #pragma once
 
 #include "fs.h"
@@ -15,6 +15,3 @@ int session_serve(struct fs *fs);
 
 /* Unmounts, if it still is mounted, and frees the session. */
 void session_end(struct fs *fs);
-
-/* The first request: `userdata` is the fs. */
-void session_init(void *userdata, struct fuse_conn_info *conn);

@@ -2,7 +2,7 @@
 #include "watch.h"
 
 #include "log.h"
-#include "serve.h"
+#include "shutdown.h"
 #include "base/util.h"
 
 #include <poll.h>
@@ -28,10 +28,6 @@ struct watch {
 	gint done;       /* the thread is about to return; atomic */
 };
 
-/* Atomic, and static because a signal's handler reaches them: see watch_is_telling(). */
-static gint ending;  /* no notification may begin any more */
-static gint telling; /* one is under way, or about to be */
-
 bool watch_works(const struct fs *fs)
 {
 	return fs->watch && g_atomic_int_get(&fs->watch->works);
@@ -42,46 +38,21 @@ unsigned watch_losses(const struct fs *fs)
 	return fs->watch ? g_atomic_int_get(&fs->watch->losses) : 0;
 }
 
-/* The end */
-
-bool watch_is_telling(void)
-{
-	g_atomic_int_set(&ending, TRUE);
-	return g_atomic_int_get(&telling);
-}
-
-/*
- * Around each notification. Whoever sets `ending` sees `telling` thereafter, or is seen here; so
- * either the signal's handler ends the session or this does, and no notification outlasts it.
- */
-static bool begin_telling(void)
-{
-	g_atomic_int_set(&telling, TRUE);
-	return !g_atomic_int_get(&ending);
-}
-
-static void end_telling(void)
-{
-	g_atomic_int_set(&telling, FALSE);
-	if (g_atomic_int_get(&ending))
-		serve_end();
-}
-
 /* Notifications */
 
-static void tell_root(struct watch *watch)
+static void notify_root(struct watch *watch)
 {
-	if (begin_telling())
+	if (shutdown_begin_notification())
 		fuse_lowlevel_notify_inval_inode(watch->fs->session, FUSE_ROOT_ID, -1, 0);
-	end_telling();
+	shutdown_end_notification();
 }
 
 /* -ENOSYS before Linux 6.16: then what is kept goes when its time is up. */
-static void tell_all(struct watch *watch)
+static void notify_all(struct watch *watch)
 {
-	if (begin_telling())
+	if (shutdown_begin_notification())
 		fuse_lowlevel_notify_increment_epoch(watch->fs->session);
-	end_telling();
+	shutdown_end_notification();
 }
 
 /* Its object is still the one, but not its owner or mode: the kernel is to look again, no more. */
@@ -95,19 +66,19 @@ static int expire(struct watch *watch, const char *name)
 	return r;
 }
 
-static void tell_name(struct watch *watch, const struct inotify_event *event)
+static void notify_name(struct watch *watch, const struct inotify_event *event)
 {
 	const char *name = event->name;
 	int r = 0;
 
-	if (begin_telling())
+	if (shutdown_begin_notification())
 		r = event->mask & IN_ATTRIB ? expire(watch, name) :
 					      fuse_lowlevel_notify_inval_entry(watch->fs->session,
 						      FUSE_ROOT_ID, name, strlen(name));
-	end_telling();
+	shutdown_end_notification();
 	/* The kernel need not have the name, nor be there any more. */
 	if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -ENODEV && r != -ENOTCONN)
-		tell_all(watch);
+		notify_all(watch);
 }
 
 /* Events */
@@ -115,8 +86,8 @@ static void tell_name(struct watch *watch, const struct inotify_event *event)
 static void lost(struct watch *watch)
 {
 	g_atomic_int_inc(&watch->losses);
-	tell_all(watch);
-	tell_root(watch);
+	notify_all(watch);
+	notify_root(watch);
 }
 
 /* For good: from here on nothing is kept, and what is kept goes as if events had been lost. */
@@ -138,7 +109,7 @@ static void handle(struct watch *watch, const struct inotify_event *event)
 	/* Of what is new there was no name before that had not gone. Without a name it is the root. */
 	else if (event->len > 0 &&
 		event->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB))
-		tell_name(watch, event);
+		notify_name(watch, event);
 }
 
 /* Reads and handles what there is: 0, or a negative errno. */
@@ -149,8 +120,8 @@ static int drain(struct watch *watch, char *buf)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	/* First, because it never waits: what is at stake is who may enter. */
-	tell_root(watch);
-	for (ssize_t at = 0; at < n && !g_atomic_int_get(&ending);) {
+	notify_root(watch);
+	for (ssize_t at = 0; at < n && !shutdown_is_requested();) {
 		const struct inotify_event *event = (const struct inotify_event *)(buf + at);
 
 		handle(watch, event);
@@ -169,7 +140,7 @@ static gpointer run(gpointer data)
 	g_autofree char *buf = g_malloc(BUFFER_SIZE);
 	int r = 0;
 
-	while (r == 0 && watch_works(watch->fs) && !g_atomic_int_get(&ending)) {
+	while (r == 0 && watch_works(watch->fs) && !shutdown_is_requested()) {
 		r = poll(sources, G_N_ELEMENTS(sources), -1) < 0 ? -errno : drain(watch, buf);
 		if (r == -EINTR)
 			r = 0;
@@ -253,7 +224,7 @@ bool watch_stop(struct fs *fs)
 	if (!watch || !watch->thread)
 		return true;
 	g_atomic_int_set(&watch->works, FALSE);
-	g_atomic_int_set(&ending, TRUE);
+	shutdown_request();
 	n = write(watch->wake, &one, sizeof one);
 	(void)n; /* it is non-blocking, and full only when the thread is awake anyway */
 	for (unsigned i = 0; i < PATIENCE_MS && !g_atomic_int_get(&watch->done); i++)

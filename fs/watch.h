@@ -33,10 +33,10 @@
  *
  * A notification about a name takes the kernel's lock on the root, which a caller may hold whom the
  * daemon has yet to answer: so the one thread that sends them does nothing else, nothing that
- * serves ever waits for it, and as long as it is at one, the session must be served. That is what
- * watch_is_telling() is for: a signal that is to end the session leaves that to the thread, for a
- * moment at most, because a caller may also hold that lock for ever. The session outlives the
- * thread, or the process ends with both.
+ * serves ever waits for it, and as long as it is at one, the session must be served. So a signal that
+ * is to end the session leaves that to the thread (shutdown.h), for a moment at most, because a
+ * caller may also hold that lock for ever. The session outlives the thread, or the process ends with
+ * both.
  */
 #pragma once
 
@@ -59,12 +59,6 @@ bool watch_works(const struct fs *fs);
 
 /* How often events were lost so far. */
 unsigned watch_losses(const struct fs *fs);
-
-/*
- * The session is to end. True if the thread is at a notification: then it calls serve_end() as soon
- * as it has come out, and otherwise it begins none any more. For signal handlers.
- */
-bool watch_is_telling(void);
 
 /* Ends the thread, if there is one; false if it has not ended after a while. */
 bool watch_stop(struct fs *fs);

@@ -3,6 +3,7 @@
 
 #include "defer.h"
 #include "reply.h"
+#include "shutdown.h"
 #include "base/util.h"
 
 #include <pthread.h>

@@ -2,16 +2,11 @@
 /* Waiting for a lock on a thread of its own, until it is there or the caller has given up. */
 #pragma once
 
-#include <signal.h>
 #include <stdbool.h>
 
-#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
 
-/* Brings a thread out of a system call that waits; nothing else. */
-#define INTERRUPT_SIGNAL SIGUSR2
-
-/* Once, before any thread starts: prepares for that signal. */
+/* Once, before any thread starts: prepares for INTERRUPT_SIGNAL (shutdown.h). */
 void lock_wait_init(void);
 
 /* Ends all waits, with -EINTR; false if some have not ended after a while. */

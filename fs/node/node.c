@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/node.h"
 
-#include "tree/data.h"
+#include "node/data-node.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +52,7 @@ static guint node_hash(gconstpointer p)
 /* A data file's inode number may be in use again for another segment, with another stamp. */
 static uint64_t stamp(const struct node *node)
 {
-	return node->type == NODE_SEGMENT && node->data ? tree_data_stamp(node->data) : 0;
+	return node->type == NODE_SEGMENT && node->data ? node->data->item.stamp : 0;
 }
 
 static gboolean node_equal(gconstpointer a, gconstpointer b)
@@ -64,8 +64,8 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 
 static void node_free(struct node *node)
 {
-	if (node->type == NODE_SEGMENT && node->data)
-		tree_data_free(node->data);
+	if (node->type == NODE_SEGMENT)
+		g_free(node->data);
 	g_free(node->name);
 	g_free(node);
 }
@@ -243,7 +243,7 @@ struct node *node_lookup_object(struct node_table *table, uint64_t ino, const ch
 	return node;
 }
 
-struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct tree_data *data)
+struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct data_node *data)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino, .data = data };
 	struct node *node;
@@ -251,13 +251,13 @@ struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct tre
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);
 	if (node)
-		tree_data_update(node->data, data);
+		data_node_update(node->data, data);
 	else
 		node = insert_locked(table, &model, NULL);
 	node->nlookup++;
 	g_mutex_unlock(&table->lock);
 	if (node->data != data)
-		tree_data_free(data);
+		g_free(data);
 	return node;
 }
 

@@ -32,14 +32,13 @@
 #include "charge.h"
 #include "census/segment.h"
 
-#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 17)
 #include <fuse_lowlevel.h>
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct opened;
-struct tree_data;
+struct data_node;
 struct tree_entry;
 struct node_table;
 
@@ -66,7 +65,7 @@ struct node {
 	};
 	union {
 		const struct tree_entry *entry; /* tree: its place in the table of tree.c */
-		struct tree_data
+		struct data_node
 			*data; /* segment: of a `data` file (tree/data.h), owned; else NULL */
 	};
 };
@@ -92,7 +91,7 @@ fuse_ino_t node_id(struct node_table *table, const struct node *node);
  * over: by a new node, or in place of what the node had.
  */
 struct node *node_lookup_object(struct node_table *table, uint64_t ino, const char *name);
-struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct tree_data *data);
+struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct data_node *data);
 struct node *node_lookup_tree(struct node_table *table, struct node *parent,
 	const struct tree_entry *entry, const char *name);
 

@@ -6,6 +6,7 @@
 #include "node/pin.h"
 #include "node/opened.h"
 #include "reply.h"
+#include "reply-node.h"
 #include "tree/tree.h"
 #include "base/util.h"
 

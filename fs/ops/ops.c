@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/ops.h"
 
+#include "negotiate.h"
 #include "node/opened.h"
 #include "reply.h"
-#include "session.h"
 
 static void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
 {
@@ -32,7 +32,7 @@ static void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, 
 
 /* No fsync: the kernel takes ENOSYS for a success without further questions, as tmpfs has it. */
 const struct fuse_lowlevel_ops fs_ops = {
-	.init = session_init,
+	.init = negotiate,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,

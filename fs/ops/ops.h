@@ -9,9 +9,6 @@
 
 extern const struct fuse_lowlevel_ops fs_ops;
 
-/* The one name in the root that is not an object's. */
-#define TREE_NAME ".shmtree"
-
 /* name.c: the name space */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);

@@ -2,23 +2,13 @@
 #include "tree/data.h"
 
 #include "identity.h"
-#include "tree/tree.h"
+#include "visit.h"
 
 #include <fcntl.h>
 
-static struct tree_data *data_copy(struct fs *fs, struct node *node)
-{
-	struct tree_data *copy;
-
-	node_table_lock(fs->nodes);
-	copy = g_memdup2(node->data, sizeof *copy);
-	node_table_unlock(fs->nodes);
-	return copy;
-}
-
 bool tree_data_waits(const struct node *node)
 {
-	return is_data(node) && (node->data->kind->needs != 0 || *node->data->namespace);
+	return is_data(node) && (node->data->kind->needs != 0 || *node->data->realm);
 }
 
 static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)
@@ -45,20 +35,20 @@ static void fill_blocks(const struct realm *realm, struct item *item)
 		item->kind->residency(realm, item);
 }
 
-struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct item *item,
+struct node *tree_data_lookup(struct fs *fs, const char *realm, const struct item *item,
 	struct stat *st)
 {
-	struct tree_data *data = g_new0(struct tree_data, 1);
+	struct data_node *data = g_new0(struct data_node, 1);
 	uint64_t ino = census_mount_ino(fs->census, &item->key);
-	struct tree_visit visit;
+	struct visit visit;
 
 	data->kind = item->kind;
-	g_strlcpy(data->namespace, namespace, sizeof data->namespace);
+	g_strlcpy(data->realm, realm, sizeof data->realm);
 	data->has_xattrs = item->key.class == SEGMENT_FILE;
 	data->item = *item;
-	if (tree_enter(fs, namespace, 0, &visit) == 0) {
+	if (visit_enter(fs, realm, 0, &visit) == 0) {
 		fill_blocks(&visit.realm, &data->item);
-		tree_leave(fs, &visit);
+		visit_leave(fs, &visit);
 	}
 	fill_stat(ino, &data->item, st);
 	return node_lookup_data(fs->nodes, ino, data);
@@ -66,15 +56,15 @@ struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct
 
 int tree_data_open(struct fs *fs, struct node *node, struct pin *out)
 {
-	g_autofree struct tree_data *data = data_copy(fs, node);
-	struct tree_visit visit;
+	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
+	struct visit visit;
 	struct item_file file;
-	int r = tree_enter(fs, data->namespace, data->kind->needs, &visit);
+	int r = visit_enter(fs, data->realm, data->kind->needs, &visit);
 
 	if (r < 0)
 		return r;
 	r = data->kind->open ? data->kind->open(&visit.realm, &data->item, &file) : -EPERM;
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	if (r < 0)
 		return r;
 	out->fd = file.fd;
@@ -107,7 +97,7 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 	int flags)
 {
 	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
-	g_autofree struct tree_data *data = data_copy(fs, node);
+	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
 	struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
 	int r;
 
@@ -131,7 +121,7 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 
 int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
 {
-	g_autofree struct tree_data *data = data_copy(fs, node);
+	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
 	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
 
 	return identity_permits(req, &owner, W_OK) ? 0 : -EACCES;
@@ -141,18 +131,18 @@ int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
  * What the kernel is told from now on; nothing if the ID means something else by now. `blocks`:
  * what st_blocks shows as well.
  */
-static int refresh(struct fs *fs, struct node *node, struct tree_data *data, bool blocks)
+static int refresh(struct fs *fs, struct node *node, struct data_node *data, bool blocks)
 {
 	g_autofree struct item *item = NULL;
-	struct tree_visit visit;
-	int r = tree_enter(fs, data->namespace, data->kind->needs, &visit);
+	struct visit visit;
+	int r = visit_enter(fs, data->realm, data->kind->needs, &visit);
 
 	if (r < 0)
 		return r;
 	r = data->kind->stat(&visit.realm, data->item.id, &item);
 	if (r == 0 && blocks)
 		fill_blocks(&visit.realm, item);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
 	if (!item_same(item, &data->item))
@@ -186,7 +176,7 @@ static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
 /* An open file lives on when its ID has gone. Who owns it is then what the kind said last. */
 int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 {
-	g_autofree struct tree_data *data = data_copy(fs, node);
+	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
 	bool open = node_is_open(node);
 	int r = node_is_orphan(fs->nodes, node) ? -ESTALE : refresh(fs, node, data, !open);
 
@@ -203,11 +193,11 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	const struct caller caller = { .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
-	g_autofree struct tree_data *data = data_copy(fs, node);
+	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
 	struct item_change change = { .mode = attr->st_mode & 07777,
 		.uid = attr->st_uid,
 		.gid = attr->st_gid };
-	struct tree_visit visit;
+	struct visit visit;
 	struct identity id;
 	int r;
 
@@ -221,7 +211,7 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 		return 0;
 	if (!data->kind->change)
 		return -EPERM;
-	r = tree_enter(fs, data->namespace, 0, &visit);
+	r = visit_enter(fs, data->realm, 0, &visit);
 	if (r < 0)
 		return r;
 	identity_begin(&id, req);
@@ -229,6 +219,6 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 		r = data->kind->change(&visit.realm, data->item.id, &change, &caller);
 	while (identity_retry(&id, r));
 	identity_end(&id);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	return r;
 }

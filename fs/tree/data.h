@@ -5,41 +5,8 @@
  */
 #pragma once
 
-#include "kinds/kind.h"
+#include "node/data-node.h"
 #include "node/opened.h"
-
-/* What a node remembers of its segment. All but `item` is constant. */
-struct tree_data {
-	const struct kind *kind;
-	char namespace[32]; /* whose realm it is in: tree_namespace() */
-	bool has_xattrs;    /* a file of a tmpfs, not of the kernel's own mounts */
-	/*
-	 * As the kernel was last told: permissions are checked against this. Under the node table's
-	 * lock; key and stamp stay the same.
-	 */
-	struct item item;
-};
-
-static inline bool is_data(const struct node *node)
-{
-	return node->type == NODE_SEGMENT && node->data;
-}
-
-static inline uint64_t tree_data_stamp(const struct tree_data *data)
-{
-	return data->item.stamp;
-}
-
-/* The node table's lock is held. */
-static inline void tree_data_update(struct tree_data *data, const struct tree_data *newer)
-{
-	data->item = newer->item;
-}
-
-static inline void tree_data_free(struct tree_data *data)
-{
-	g_free(data);
-}
 
 /* Whether a request on this node may have to wait for other processes. */
 bool tree_data_waits(const struct node *node);

@@ -3,7 +3,7 @@
 #include "defer.h"
 #include "identity.h"
 #include "reply.h"
-#include "tree/tree-entry.h"
+#include "tree/tree.h"
 
 #include <string.h>
 
@@ -12,9 +12,9 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
 	mode_t mode = d->mode & ~fuse_req_ctx(d->req)->umask & 0777;
-	struct tree_visit visit;
+	struct visit visit;
 	struct identity id;
-	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);
+	int r = visit_enter(fs, tree_realm(d->node), 0, &visit);
 
 	if (r < 0)
 		return r;
@@ -23,7 +23,7 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 		r = kind->create(&visit.realm, d->name, mode, &caller, out);
 	while (identity_retry(&id, r));
 	identity_end(&id);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	return r;
 }
 
@@ -31,9 +31,9 @@ static int remove_item(struct fs *fs, struct deferred *d)
 {
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
-	struct tree_visit visit;
+	struct visit visit;
 	struct identity id;
-	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);
+	int r = visit_enter(fs, tree_realm(d->node), 0, &visit);
 
 	if (r < 0)
 		return r;
@@ -42,7 +42,7 @@ static int remove_item(struct fs *fs, struct deferred *d)
 		r = kind->remove(&visit.realm, d->name, &caller);
 	while (identity_retry(&id, r));
 	identity_end(&id);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	return r;
 }
 

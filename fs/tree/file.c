@@ -45,15 +45,15 @@ static int make(struct fs *fs, struct deferred *d, struct content *out)
 {
 	const struct attribute *attribute = attribute_of(d->node);
 	unsigned needs = d->held ? 0 : needs_of(d->node, attribute);
-	struct tree_visit visit;
+	struct visit visit;
 	struct view view = { .realm = &visit.realm, .caller = identity_caller(d->req) };
-	int r = tree_enter(fs, tree_namespace(d->node), needs, &visit);
+	int r = visit_enter(fs, tree_realm(d->node), needs, &visit);
 
 	if (r < 0)
 		return r;
 	r = attribute ? show_attribute(d->node, view, attribute, out) :
 			d->node->entry->show(fs, &view, out);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	return r;
 }
 

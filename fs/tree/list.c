@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is in the directories of the tree. */
 #include "kinds/realms.h"
-#include "tree/tree-entry.h"
+#include "tree/top-files.h"
+#include "tree/tree.h"
 
 struct lister {
 	const struct node *node;
@@ -47,25 +48,25 @@ static int list_namespaces(struct fs *fs, const struct lister *l)
 
 static int list_other_realm(struct fs *fs, const struct lister *l)
 {
-	struct tree_visit visit;
-	int r = tree_enter(fs, tree_namespace(l->node), 0, &visit);
+	struct visit visit;
+	int r = visit_enter(fs, tree_realm(l->node), 0, &visit);
 
 	if (r < 0)
 		return r;
 	list_realm(fs, &visit.realm, l);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	return 0;
 }
 
 static int list_kind(struct fs *fs, struct lister *l)
 {
-	struct tree_visit visit;
+	struct visit visit;
 	int r = tree_enter_kind(fs, l->node, &visit);
 
 	if (r < 0)
 		return r;
 	r = l->node->entry->kind->each(&visit.realm, list_item, l);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	return r;
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The files directly under .shmtree. */
+#include "tree/top-files.h"
+
 #include "views/dot.h"
 #include "views/limits.h"
 #include "views/segments.h"
 #include "views/openmetrics.h"
 #include "kinds/realms.h"
-#include "ops/ops.h"
 #include "tree/tree.h"
 #include "watch.h"
 

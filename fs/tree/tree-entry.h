@@ -1,8 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of the tree share among themselves. */
+/*
+ * The places of the tree (tree.h): what each node of it stands for, and what is asked of all of them
+ * alike.
+ */
 #pragma once
 
-#include "tree/tree.h"
+#include "fs.h"
+#include "kinds/kind.h"
+#include "tree/content.h"
+#include "visit.h"
+
+enum tree_type {
+	TREE_TOP,
+	TREE_NAMESPACES,
+	TREE_REALM,
+	TREE_FILE,
+	TREE_KIND,
+	TREE_ITEM,
+	TREE_ATTRIBUTE,
+	TREE_LINK
+};
+
+struct tree_entry {
+	enum tree_type type;
+	const char *name;        /* TREE_FILE */
+	const struct kind *kind; /* TREE_KIND and below */
+	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
+	bool each_realm;         /* TREE_FILE: also of each other realm */
+	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
+	int (*show)(struct fs *fs, const struct view *view, struct content *out);
+};
 
 /* The places below a kind's directory, the same for all kinds. */
 struct kind_entries {
@@ -10,16 +37,29 @@ struct kind_entries {
 };
 const struct kind_entries *tree_entries(const struct kind *kind);
 
-extern const struct tree_entry tree_namespaces, tree_other_realm;
+extern const struct tree_entry tree_top, tree_namespaces, tree_other_realm;
 
-/* tree_enter() with what the kind of the node needs for a stat or a listing. */
-int tree_enter_kind(struct fs *fs, const struct node *node, struct tree_visit *out);
+/*
+ * Whether it is a place whose name and attributes never change: all but the directories of items
+ * and of others' realms, which come and go.
+ */
+static inline bool tree_is_fixed(const struct node *node)
+{
+	return node->type == NODE_TREE && node->entry->type != TREE_ITEM &&
+		node->entry->type != TREE_REALM;
+}
+
+/* The name of the realm that a node lies in (kinds/realms.h), "" for the daemon's own. */
+const char *tree_realm(const struct node *node);
+
+/* Whether a stat or a listing of it may have to wait for other processes. */
+bool tree_waits(const struct node *node);
+
+/* visit_enter() with what the kind of the node needs for a stat or a listing. */
+int tree_enter_kind(struct fs *fs, const struct node *node, struct visit *out);
 
 /* The item of that ID in a kind's directory (or of one, if `node` is below it). */
 int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out);
 
 /* How `data` shows in an item's directory. */
 enum item_data tree_data_form(const struct node *node);
-
-/* Replies with the entry of a tree node, handing over one lookup. `item`: whose directory it is. */
-void tree_reply(struct fs *fs, fuse_req_t req, struct node *node, const struct item *item);

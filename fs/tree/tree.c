@@ -2,109 +2,15 @@
 #include "tree/tree.h"
 
 #include "defer.h"
-#include "kinds/realms.h"
-#include "ops/ops.h"
 #include "reply.h"
+#include "reply-node.h"
 #include "tree/data.h"
-#include "tree/tree-entry.h"
+#include "tree/top-files.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-static const struct tree_entry top = { .type = TREE_TOP };
-const struct tree_entry tree_namespaces = { .type = TREE_NAMESPACES, .name = "namespaces" };
-const struct tree_entry tree_other_realm = { .type = TREE_REALM };
-
-/* Made at the first question: the kinds are a table of core's. */
-const struct kind_entries *tree_entries(const struct kind *kind)
-{
-	static gsize made;
-	static GHashTable *all;
-
-	if (g_once_init_enter(&made)) {
-		all = g_hash_table_new(NULL, NULL);
-		for (const struct kind *const *k = kinds; *k; k++) {
-			struct kind_entries *e = g_new0(struct kind_entries, 1);
-
-			e->directory = (struct tree_entry){ .type = TREE_KIND, .kind = *k };
-			e->item = (struct tree_entry){ .type = TREE_ITEM, .kind = *k };
-			e->attribute = (struct tree_entry){ .type = TREE_ATTRIBUTE, .kind = *k };
-			e->link = (struct tree_entry){ .type = TREE_LINK, .kind = *k };
-			g_hash_table_insert(all, (gpointer)*k, e);
-		}
-		g_once_init_leave(&made, 1);
-	}
-	return g_hash_table_lookup(all, kind);
-}
-
-const char *tree_namespace(const struct node *node)
-{
-	for (; node; node = node->parent)
-		if (node->entry->type == TREE_REALM)
-			return node->name;
-	return "";
-}
-
-int tree_enter(struct fs *fs, const char *namespace, unsigned needs, struct tree_visit *out)
-{
-	int r = 0;
-
-	*out = (struct tree_visit){ fs->realm, needs };
-	if (*namespace)
-		r = namespaces_open(&fs->realm, namespace, &out->realm);
-	if (r < 0 || !needs)
-		return r;
-	r = census_hold(fs->census, needs);
-	if (r < 0) {
-		out->needs = 0;
-		tree_leave(fs, out);
-	}
-	return r;
-}
-
-void tree_leave(struct fs *fs, struct tree_visit *visit)
-{
-	if (visit->needs)
-		census_release(fs->census);
-	if (visit->realm.shm_fd != fs->realm.shm_fd)
-		namespaces_close(&visit->realm);
-}
-
-int tree_enter_kind(struct fs *fs, const struct node *node, struct tree_visit *out)
-{
-	return tree_enter(fs, tree_namespace(node), node->entry->kind->needs, out);
-}
-
-enum item_data tree_data_form(const struct node *node)
-{
-	enum item_data form = node->entry->kind->data;
-
-	/* The root of the mount has no names of other realms to link to. */
-	return form == DATA_LINK && *tree_namespace(node) ? DATA_FILE : form;
-}
-
-bool tree_waits(const struct node *node)
-{
-	if (node->type != NODE_TREE || node->entry->type == TREE_TOP)
-		return false;
-	/* A realm of others is found by a look at all processes. */
-	return node->entry->type == TREE_NAMESPACES || *tree_namespace(node) ||
-		(node->entry->kind && node->entry->kind->needs);
-}
-
-int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out)
-{
-	struct tree_visit visit;
-	int r = tree_enter_kind(fs, node, &visit);
-
-	if (r < 0)
-		return r;
-	r = node->entry->kind->stat(&visit.realm, id, out);
-	tree_leave(fs, &visit);
-	return r;
-}
 
 /* Attributes */
 
@@ -189,26 +95,26 @@ static void reply_found(struct fs *fs, const struct deferred *d, const struct tr
 
 static void lookup_realm(struct fs *fs, struct deferred *d)
 {
-	struct tree_visit visit;
-	int r = tree_enter(fs, d->name, 0, &visit);
+	struct visit visit;
+	int r = visit_enter(fs, d->name, 0, &visit);
 
 	if (r == 0)
-		tree_leave(fs, &visit);
+		visit_leave(fs, &visit);
 	reply_found(fs, d, r == 0 ? &tree_other_realm : NULL);
 }
 
 static void lookup_in_realm(struct fs *fs, struct deferred *d)
 {
 	const struct tree_entry *entry;
-	struct tree_visit visit;
-	int r = tree_enter(fs, tree_namespace(d->node), 0, &visit);
+	struct visit visit;
+	int r = visit_enter(fs, tree_realm(d->node), 0, &visit);
 
 	if (r < 0) {
 		reply_result(d->req, r);
 		return;
 	}
 	entry = find_entry(fs, &visit.realm, d->name);
-	tree_leave(fs, &visit);
+	visit_leave(fs, &visit);
 	reply_found(fs, d, entry);
 }
 
@@ -230,7 +136,7 @@ static void lookup_item(struct fs *fs, struct deferred *d)
 static void lookup_data(struct fs *fs, struct deferred *d, const struct item *item)
 {
 	struct stat st;
-	struct node *node = tree_data_lookup(fs, tree_namespace(d->node), item, &st);
+	struct node *node = tree_data_lookup(fs, tree_realm(d->node), item, &st);
 
 	reply_entry(fs, d->req, node, &st);
 }
@@ -263,7 +169,7 @@ void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char 
 	struct deferred d = { .req = req, .node = parent };
 
 	if (!parent) {
-		tree_reply(fs, req, node_lookup_tree(fs->nodes, NULL, &top, name), NULL);
+		tree_reply(fs, req, node_lookup_tree(fs->nodes, NULL, &tree_top, name), NULL);
 		return;
 	}
 	if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name) {

@@ -17,33 +17,10 @@
  */
 #pragma once
 
-#include "tree/content.h"
-#include "fs.h"
-#include "kinds/kind.h"
+#include "tree/tree-entry.h"
 
-enum tree_type {
-	TREE_TOP,
-	TREE_NAMESPACES,
-	TREE_REALM,
-	TREE_FILE,
-	TREE_KIND,
-	TREE_ITEM,
-	TREE_ATTRIBUTE,
-	TREE_LINK
-};
-
-struct tree_entry {
-	enum tree_type type;
-	const char *name;        /* TREE_FILE */
-	const struct kind *kind; /* TREE_KIND and below */
-	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
-	bool each_realm;         /* TREE_FILE: also of each other realm */
-	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
-	int (*show)(struct fs *fs, const struct view *view, struct content *out);
-};
-
-/* The files directly under .shmtree, ended by one without a name (top-files.c). */
-extern const struct tree_entry tree_files[];
+/* The one name in the root that is not an object's. */
+#define TREE_NAME ".shmtree"
 
 /* Handlers of requests on tree nodes, which reply. `parent` NULL: the root of the mount. */
 void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
@@ -61,29 +38,5 @@ int tree_stat(struct fs *fs, struct node *node, struct stat *out);
 typedef void (*tree_name_visitor)(const char *name, uint64_t ino, mode_t type, void *data);
 int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, void *data);
 
-/* Whether a listing of it may have to wait for other processes. */
-bool tree_waits(const struct node *node);
-
-/*
- * Whether it is a place whose name and attributes never change: all but the directories of items
- * and of others' realms, which come and go.
- */
-static inline bool tree_is_fixed(const struct node *node)
-{
-	return node->type == NODE_TREE && node->entry->type != TREE_ITEM &&
-		node->entry->type != TREE_REALM;
-}
-
-/* The name of the realm that a node lies in (namespaces.h), "" for the daemon's own. */
-const char *tree_namespace(const struct node *node);
-
-/*
- * A realm for the length of one request, and with it the census, held for what `needs` says. 0, or
- * a negative errno: -ENOENT where the last process of a namespace is gone.
- */
-struct tree_visit {
-	struct realm realm;
-	unsigned needs;
-};
-int tree_enter(struct fs *fs, const char *namespace, unsigned needs, struct tree_visit *out);
-void tree_leave(struct fs *fs, struct tree_visit *visit);
+/* Replies with the entry of a tree node, handing over one lookup. `item`: whose directory it is. */
+void tree_reply(struct fs *fs, fuse_req_t req, struct node *node, const struct item *item);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reply-node.h"
+
+#include "node/data-node.h"
+#include "reply.h"
+#include "tree/tree-entry.h"
+#include "watch.h"
+
+/*
+ * How long the kernel may believe a reply. The tree's fixed places never change, and what they say
+ * is made when they are opened. Of the rest nothing may be kept, unless the user said so by option:
+ * not even the attributes that come with a name until they are used within the same system call,
+ * for the kernel may give them to another one that began later.
+ */
+#define FOR_EVER 1e6
+
+/* With a watch, what it takes back: an object's only name, and the attributes of the root. */
+static double entry_timeout(const struct fs *fs, const struct node *node, const struct stat *st)
+{
+	if (tree_is_fixed(node))
+		return FOR_EVER;
+	if (node->type == NODE_SEGMENT && !is_data(node) && st->st_nlink == 1 && watch_works(fs))
+		return WATCH_SECONDS;
+	return fs->options.entry_timeout;
+}
+
+static double attr_timeout(const struct fs *fs, const struct node *node)
+{
+	if (tree_is_fixed(node))
+		return FOR_EVER;
+	if (node->type == NODE_ROOT && watch_works(fs))
+		return WATCH_SECONDS;
+	return fs->options.attr_timeout;
+}
+
+static struct fuse_entry_param entry_param(struct fs *fs, const struct node *node,
+	const struct stat *st)
+{
+	return (struct fuse_entry_param){
+		.ino = node_id(fs->nodes, node),
+		.generation = node->ino,
+		.attr = *st,
+		.attr_timeout = attr_timeout(fs, node),
+		.entry_timeout = entry_timeout(fs, node, st),
+	};
+}
+
+void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *st)
+{
+	struct fuse_entry_param entry = entry_param(fs, node, st);
+
+	if (!reply_sent(fuse_reply_entry(req, &entry)))
+		node_forget(fs->nodes, node, 1);
+}
+
+void reply_attr(struct fs *fs, fuse_req_t req, const struct node *node, const struct stat *st)
+{
+	reply_sent(fuse_reply_attr(req, st, attr_timeout(fs, node)));
+}
+
+void reply_changed(struct fs *fs, fuse_req_t req, const struct stat *st)
+{
+	reply_sent(fuse_reply_attr(req, st, fs->options.attr_timeout));
+}
+
+void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi)
+{
+	if (!reply_sent(fuse_reply_open(req, fi)))
+		handle_free(fs, handle);
+}
+
+void reply_create(struct fs *fs, fuse_req_t req, struct handle *handle, const struct stat *st,
+	struct fuse_file_info *fi)
+{
+	struct node *node = handle->node;
+	struct fuse_entry_param entry = entry_param(fs, node, st);
+
+	if (!reply_sent(fuse_reply_create(req, &entry, fi))) {
+		handle_free(fs, handle);
+		node_forget(fs->nodes, node, 1);
+	}
+}

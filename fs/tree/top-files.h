@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The files directly under .shmtree: status, segments, metrics and others. */
+#pragma once
+
+#include "tree/tree-entry.h"
+
+/* Ended by one without a name. */
+extern const struct tree_entry tree_files[];
