@@ -17,8 +17,8 @@ struct fs {
 	struct census *census;
 	struct realm realm; /* this mount's own */
 	struct node_table *nodes;
-	gint deferred;        /* requests that workers have not answered yet, atomic */
-	struct quota *quota;  /* what each user's open files take */
+	gint deferred;           /* requests that workers have not answered yet, atomic */
+	struct charges *charges; /* what each user's open files take */
 	GThreadPool *workers; /* for requests that may wait for other processes: see tree/file.c */
 	struct watch *watch;  /* NULL: not asked for, or not to be had (watch.h) */
 	const char *watch_missing; /* why not, a static string; valid while it does not work */

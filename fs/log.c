@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "log.h"
 
-#include "options.h"
-
 #include <fuse_log.h>
 #include <glib.h>
 #include <stdarg.h>

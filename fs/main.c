@@ -104,8 +104,8 @@ static int run(struct fs *fs)
 	if (!fs->options.cmdline.foreground)
 		background_start();
 	lock_wait_init();
-	fs->quota = quota_new();
-	fs->nodes = node_table_new(fs->quota);
+	fs->charges = charges_new();
+	fs->nodes = node_table_new(fs->charges);
 	watch_open(fs);
 	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 ||
 		session_mount(fs) < 0)
@@ -119,8 +119,8 @@ static void fs_clear(struct fs *fs)
 	watch_free(fs);
 	if (fs->nodes)
 		node_table_free(fs->nodes);
-	if (fs->quota)
-		quota_free(fs->quota);
+	if (fs->charges)
+		charges_free(fs->charges);
 	if (fs->census)
 		census_free(fs->census);
 	closep(&fs->shm_fd);

@@ -65,7 +65,7 @@ void reply_changed(struct fs *fs, fuse_req_t req, const struct stat *st)
 
 void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi)
 {
-	if (!reply_sent(fuse_reply_open(req, fi)))
+	if (!reply_fh(req, fi))
 		handle_free(fs, handle);
 }
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "fs.h"
-#include "node/opened.h"
+#include "node/handle.h"
 
 /* Hands over one lookup of `node`. */
 void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *st);

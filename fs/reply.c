@@ -31,3 +31,48 @@ void reply_count(fuse_req_t req, ssize_t result)
 	else
 		reply_sent(fuse_reply_write(req, result));
 }
+
+void reply_none(fuse_req_t req)
+{
+	fuse_reply_none(req);
+}
+
+void reply_xattr_size(fuse_req_t req, size_t size)
+{
+	reply_sent(fuse_reply_xattr(req, size));
+}
+
+void reply_offset(fuse_req_t req, off_t offset)
+{
+	reply_sent(fuse_reply_lseek(req, offset));
+}
+
+void reply_link_target(fuse_req_t req, const char *target)
+{
+	reply_sent(fuse_reply_readlink(req, target));
+}
+
+void reply_lock(fuse_req_t req, const struct flock *lock)
+{
+	reply_sent(fuse_reply_lock(req, lock));
+}
+
+void reply_ioctl(fuse_req_t req, const void *data, size_t size)
+{
+	reply_sent(fuse_reply_ioctl(req, 0, data, size));
+}
+
+void reply_statfs(fuse_req_t req, const struct statvfs *st)
+{
+	reply_sent(fuse_reply_statfs(req, st));
+}
+
+void reply_statx(fuse_req_t req, struct statx *stx, double attr_timeout)
+{
+	reply_sent(fuse_reply_statx(req, 0, stx, attr_timeout));
+}
+
+bool reply_fh(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	return reply_sent(fuse_reply_open(req, fi));
+}

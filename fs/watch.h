@@ -7,7 +7,7 @@
  *
  * Names that lead to an object, never the answer that there is none: what is created is seen at
  * once. Nor the attributes of an object: they are asked for at each use, and with them whether the
- * node's own name still leads to it (node/pin.h). A kept name whose object is gone or another one is
+ * node's own name still leads to it (node/file-ref.h). A kept name whose object is gone or another one is
  * ESTALE there, and the kernel looks it up again within the same call. So a kept name can mislead,
  * until the thread has taken it back, only
  * - where the daemon reaches the object without that name: because it is open, or was just unlinked

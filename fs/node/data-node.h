@@ -7,7 +7,6 @@
 #pragma once
 
 #include "kinds/kind.h"
-#include "node/node.h"
 
 /* All but `item` is constant. */
 struct data_node {
@@ -21,24 +20,8 @@ struct data_node {
 	struct item item;
 };
 
-static inline bool is_data(const struct node *node)
-{
-	return node->type == NODE_SEGMENT && node->data;
-}
-
 /* The node table's lock is held. */
 static inline void data_node_update(struct data_node *data, const struct data_node *newer)
 {
 	data->item = newer->item;
-}
-
-/* A copy of what the node remembers, as it is now. Caller frees. */
-static inline struct data_node *data_node_copy(struct node_table *nodes, const struct node *node)
-{
-	struct data_node *copy;
-
-	node_table_lock(nodes);
-	copy = g_memdup2(node->data, sizeof *copy);
-	node_table_unlock(nodes);
-	return copy;
 }

@@ -2,6 +2,7 @@
 #include "node/node.h"
 
 #include "node/data-node.h"
+#include "node/unlinked-grace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,25 +21,13 @@
  */
 #define TRIM_AFTER 5000
 
-/* How long an object that had several names keeps its descriptor when it is unlinked. */
-#define KEEP_US (G_USEC_PER_SEC / 2)
-
 struct node_table {
-	struct node root; /* first: node_root() */
-	struct quota *quota;
+	struct node root;        /* first: node_root() */
+	struct charges *charges; /* constant */
 	GMutex lock;
-	GHashTable *nodes; /* a set of struct node *: see node_equal() */
-	guint forgotten;   /* since the last malloc_trim() */
-	GQueue keeping;    /* of struct keeping *, the first to end first */
-	GCond changed;     /* `keeping` is empty no longer, or `ending` */
-	bool ending;
-	GThread *ender;
-};
-
-/* That what an object has kept is not kept longer. */
-struct keeping {
-	uint64_t ino;
-	gint64 until; /* monotonic time, us */
+	GHashTable *nodes;            /* a set of struct node *: see node_equal() */
+	guint forgotten;              /* since the last malloc_trim() */
+	struct unlinked_grace *grace; /* constant */
 };
 
 static guint node_hash(gconstpointer p)
@@ -70,87 +59,65 @@ static void node_free(struct node *node)
 	g_free(node);
 }
 
+/* A descriptor that reaches an object without its name; charged to the user who unlinked it. */
+struct grace_fd {
+	int fd;
+	struct charge charge;
+};
+
 /* Without the table's lock: that may free gigabytes. */
-static void close_kept(struct node_table *table, struct kept kept)
+static void grace_fd_free(struct grace_fd *grace_fd)
 {
-	if (!kept.fd)
+	if (!grace_fd)
 		return;
-	close(kept.fd - 1);
-	quota_give(table->quota, kept.uid, QUOTA_KEPT, 1);
+	close(grace_fd->fd);
+	charge_release(&grace_fd->charge);
+	g_free(grace_fd);
 }
 
-/* The table's lock is held. What the object of that inode has kept. */
-static struct kept take_kept(struct node_table *table, uint64_t ino)
+/* Closes what the object of that inode has kept: its time is up. */
+static void end_grace(void *data, uint64_t ino)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino };
-	struct node *node = g_hash_table_lookup(table->nodes, &model);
-	struct kept kept = node ? node->kept : (struct kept){ 0 };
-
-	if (node)
-		node->kept = (struct kept){ 0 };
-	return kept;
-}
-
-static void *end_keeping(void *data)
-{
 	struct node_table *table = data;
-	struct keeping *first;
+	struct grace_fd *grace_fd = NULL;
+	struct node *node;
 
 	g_mutex_lock(&table->lock);
-	while (!table->ending) {
-		first = g_queue_peek_head(&table->keeping);
-		if (!first) {
-			g_cond_wait(&table->changed, &table->lock);
-		} else if (g_get_monotonic_time() < first->until) {
-			g_cond_wait_until(&table->changed, &table->lock, first->until);
-		} else {
-			struct kept kept = take_kept(table, first->ino);
-
-			g_free(g_queue_pop_head(&table->keeping));
-			g_mutex_unlock(&table->lock);
-			close_kept(table, kept);
-			g_mutex_lock(&table->lock);
-		}
-	}
+	node = g_hash_table_lookup(table->nodes, &model);
+	if (node)
+		grace_fd = g_steal_pointer(&node->grace_fd);
 	g_mutex_unlock(&table->lock);
-	return NULL;
+	grace_fd_free(grace_fd);
 }
 
-struct node_table *node_table_new(struct quota *quota)
+struct node_table *node_table_new(struct charges *charges)
 {
 	struct node_table *table = g_new0(struct node_table, 1);
 
-	table->quota = quota;
+	table->charges = charges;
 	table->root.type = NODE_ROOT;
 	table->root.ino = FUSE_ROOT_ID;
 	g_mutex_init(&table->lock);
-	g_cond_init(&table->changed);
-	g_queue_init(&table->keeping);
 	table->nodes = g_hash_table_new(node_hash, node_equal);
-	table->ender = g_thread_new("unlinked", end_keeping, table);
+	table->grace = unlinked_grace_new(end_grace, table);
 	return table;
 }
 
 static gboolean free_each(gpointer key, gpointer value, gpointer data)
 {
-	(void)value;
-	close_kept(data, ((struct node *)key)->kept);
+	(void)value, (void)data;
+	grace_fd_free(((struct node *)key)->grace_fd);
 	node_free(key);
 	return TRUE;
 }
 
 void node_table_free(struct node_table *table)
 {
-	g_mutex_lock(&table->lock);
-	table->ending = true;
-	g_cond_signal(&table->changed);
-	g_mutex_unlock(&table->lock);
-	g_thread_join(table->ender);
-	g_queue_clear_full(&table->keeping, g_free);
+	unlinked_grace_free(table->grace);
 	/* An unmount forgets nothing: the kernel drops all its inodes without a word. */
-	g_hash_table_foreach_remove(table->nodes, free_each, table);
+	g_hash_table_foreach_remove(table->nodes, free_each, NULL);
 	g_hash_table_unref(table->nodes);
-	g_cond_clear(&table->changed);
 	g_mutex_clear(&table->lock);
 	g_free(table);
 }
@@ -166,12 +133,12 @@ fuse_ino_t node_id(struct node_table *table, const struct node *node)
 }
 
 /*
- * Frees the node if nobody knows it any more, and then its parent the same way. Returns what it had
- * kept, to be closed without the lock.
+ * Frees the node if nobody knows it any more, and then its parent the same way. Returns its
+ * grace descriptor, to be closed without the lock.
  */
-static struct kept release_locked(struct node_table *table, struct node *node)
+static struct grace_fd *release_locked(struct node_table *table, struct node *node)
 {
-	struct kept kept = { 0 };
+	struct grace_fd *grace_fd = NULL;
 
 	while (node && node->type != NODE_ROOT && node->nlookup == 0 && node->refs == 0) {
 		struct node *parent = node->type == NODE_TREE ? node->parent : NULL;
@@ -179,15 +146,15 @@ static struct kept release_locked(struct node_table *table, struct node *node)
 		if (!node->orphan)
 			g_hash_table_remove(table->nodes, node);
 		/* Of an object: it has no parent, and is the only one freed. */
-		if (node->kept.fd)
-			kept = node->kept;
+		if (node->grace_fd)
+			grace_fd = node->grace_fd;
 		node_free(node);
 		table->forgotten++;
 		if (parent)
 			parent->refs--;
 		node = parent;
 	}
-	return kept;
+	return grace_fd;
 }
 
 /*
@@ -315,16 +282,16 @@ struct node *node_lookup_tree(struct node_table *table, struct node *parent,
 
 void node_forget(struct node_table *table, struct node *node, uint64_t nlookup)
 {
-	struct kept kept;
+	struct grace_fd *grace_fd;
 
 	if (node->type == NODE_ROOT)
 		return;
 	g_mutex_lock(&table->lock);
 	g_assert(node->nlookup >= nlookup);
 	node->nlookup -= nlookup;
-	kept = release_locked(table, node);
+	grace_fd = release_locked(table, node);
 	g_mutex_unlock(&table->lock);
-	close_kept(table, kept);
+	grace_fd_free(grace_fd);
 	trim(table);
 }
 
@@ -356,14 +323,14 @@ void node_ref(struct node_table *table, struct node *node)
 
 void node_unref(struct node_table *table, struct node *node)
 {
-	struct kept kept;
+	struct grace_fd *grace_fd;
 
 	g_mutex_lock(&table->lock);
 	g_assert(node->refs > 0);
 	node->refs--;
-	kept = release_locked(table, node);
+	grace_fd = release_locked(table, node);
 	g_mutex_unlock(&table->lock);
-	close_kept(table, kept);
+	grace_fd_free(grace_fd);
 }
 
 void node_renamed(struct node_table *table, uint64_t ino, const char *name)
@@ -378,44 +345,51 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name)
 	g_mutex_unlock(&table->lock);
 }
 
-bool node_keep(struct node_table *table, uint64_t ino, int fd, uid_t uid)
+bool node_keep_grace_fd(struct node_table *table, uint64_t ino, int fd, uid_t uid)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino };
+	auto_charge charge = { 0 };
+	bool kept = false, aliased = false;
 	struct node *node;
 
-	if (quota_take(table->quota, uid, QUOTA_KEPT, 1) < 0)
+	if (charge_take(table->charges, uid, CHARGE_GRACE_FDS, 1, &charge) < 0)
 		return false;
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);
 	/* One that is open is reached by what has it open. */
-	if (node && (node->kept.fd || node->opened))
-		node = NULL;
-	if (node)
-		node->kept = (struct kept){ fd + 1, uid };
-	if (node && node->aliased) {
-		struct keeping *keeping = g_new(struct keeping, 1);
-
-		*keeping = (struct keeping){ ino, g_get_monotonic_time() + KEEP_US };
-		g_queue_push_tail(&table->keeping, keeping);
-		g_cond_signal(&table->changed);
+	if (node && !node->grace_fd && !node->file) {
+		node->grace_fd = g_new(struct grace_fd, 1);
+		*node->grace_fd = (struct grace_fd){ fd, charge_move(&charge) };
+		aliased = node->aliased;
+		kept = true;
 	}
 	g_mutex_unlock(&table->lock);
-	if (!node)
-		quota_give(table->quota, uid, QUOTA_KEPT, 1);
-	return node != NULL;
+	if (aliased)
+		unlinked_grace_add(table->grace, ino);
+	return kept;
 }
 
-int node_kept(struct node_table *table, const struct node *node)
+int node_dup_grace_fd(struct node_table *table, const struct node *node)
 {
 	int fd = -ENOENT;
 
 	g_mutex_lock(&table->lock);
-	if (node->kept.fd) {
-		fd = fcntl(node->kept.fd - 1, F_DUPFD_CLOEXEC, 0);
+	if (node->grace_fd) {
+		fd = fcntl(node->grace_fd->fd, F_DUPFD_CLOEXEC, 0);
 		fd = fd < 0 ? -errno : fd;
 	}
 	g_mutex_unlock(&table->lock);
 	return fd;
+}
+
+struct data_node *node_copy_data(struct node_table *table, const struct node *node)
+{
+	struct data_node *copy;
+
+	g_mutex_lock(&table->lock);
+	copy = g_memdup2(node->data, sizeof *copy);
+	g_mutex_unlock(&table->lock);
+	return copy;
 }
 
 char *node_dup_name(struct node_table *table, struct node *node)

@@ -11,8 +11,8 @@
  *
  * A *segment* node stands for bytes: a POSIX object in the root, or the `data` file of a segment
  * that has no name. There is one node an inode, whatever names lead to it, and it holds no
- * descriptor: a name and an identity, some 100 bytes. While the file is open, an `opened` hangs on
- * it, with a descriptor that reaches the file whatever happens to the name (opened.h).
+ * descriptor: a name and an identity, some 100 bytes. While the file is open, an `open_file` hangs
+ * on it, with a descriptor that reaches the file whatever happens to the name (open-file.h).
  * A name is only a hint: who follows it compares the inode number and says ESTALE when it leads
  * elsewhere, on which the kernel looks the path up again. It does so once: so that names which
  * come and go all the time work as on tmpfs, an object that is unlinked through the mount keeps a
@@ -37,18 +37,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct opened;
+struct grace_fd;
+struct open_file;
 struct data_node;
 struct tree_entry;
 struct node_table;
 
 enum node_type { NODE_ROOT, NODE_SEGMENT, NODE_TREE };
-
-/* A descriptor that the daemon has for itself; charged to whoever made it necessary. */
-struct kept {
-	int fd; /* plus 1; 0: none */
-	uid_t uid;
-};
 
 struct node {
 	uint64_t ino; /* as stat(1) shows it; key of the table */
@@ -56,12 +51,12 @@ struct node {
 	char *name; /* a hint (segment), the name in its directory (tree); owned */
 	uint32_t refs;
 	enum node_type type : 8;
-	bool orphan;      /* no longer in the table: its inode number is another segment's */
-	bool aliased;     /* an object that was looked up by more than one name */
-	struct kept kept; /* of an object that was unlinked through the mount, O_PATH */
+	bool orphan;  /* no longer in the table: its inode number is another segment's */
+	bool aliased; /* an object that was looked up by more than one name */
+	struct grace_fd *grace_fd; /* of an object that was unlinked through the mount; else NULL */
 	union {
-		struct opened *opened; /* segment: while it is open; set under the table's lock */
-		struct node *parent;   /* tree: referenced; NULL for .shmtree itself */
+		struct open_file *file; /* segment: while it is open; set under the table's lock */
+		struct node *parent;    /* tree: referenced; NULL for .shmtree itself */
 	};
 	union {
 		const struct tree_entry *entry; /* tree: its place in the table of tree.c */
@@ -70,8 +65,8 @@ struct node {
 	};
 };
 
-/* What is kept is charged to `quota`, which outlives the table. */
-struct node_table *node_table_new(struct quota *quota);
+/* Grace descriptors are charged to users of `charges`, which outlives the table. */
+struct node_table *node_table_new(struct charges *charges);
 
 /* Forgets what the kernel has not: the mount is gone. */
 void node_table_free(struct node_table *table);
@@ -115,16 +110,25 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name);
  * the descriptor stays the caller's, if the kernel does not know the object, or too many are kept for
  * that user.
  */
-bool node_keep(struct node_table *table, uint64_t ino, int fd, uid_t uid);
+bool node_keep_grace_fd(struct node_table *table, uint64_t ino, int fd, uid_t uid);
 
-/* Another descriptor of what the node has kept, which is the caller's; -ENOENT if there is nothing. */
-int node_kept(struct node_table *table, const struct node *node);
+/* A duplicate of the grace descriptor, owned by the caller; -ENOENT if there is none. */
+int node_dup_grace_fd(struct node_table *table, const struct node *node);
 
 /* Whether some handle is on it: true from before the open is answered. */
 static inline bool node_is_open(const struct node *node)
 {
-	return node->type == NODE_SEGMENT && g_atomic_pointer_get((struct opened **)&node->opened);
+	return node->type == NODE_SEGMENT && g_atomic_pointer_get((struct open_file **)&node->file);
 }
+
+/* Whether it stands for a `data` file, of a segment that has no name in the root. */
+static inline bool is_data(const struct node *node)
+{
+	return node->type == NODE_SEGMENT && node->data;
+}
+
+/* A copy of what the node of a data file remembers, as it is now. Caller frees. */
+struct data_node *node_copy_data(struct node_table *table, const struct node *node);
 
 /* A copy of the name, for a segment whose name another thread may change. Caller frees. */
 char *node_dup_name(struct node_table *table, struct node *node);
@@ -132,6 +136,6 @@ char *node_dup_name(struct node_table *table, struct node *node);
 /* The inode number that a tree node of this place will have, for readdir; another in each process. */
 uint64_t node_tree_ino(const struct node *parent, const char *name);
 
-/* Guards `opened` of every segment node. */
+/* Protects `file` of every segment node. */
 void node_table_lock(struct node_table *table);
 void node_table_unlock(struct node_table *table);

@@ -9,7 +9,7 @@
 
 #include "defer.h"
 #include "identity.h"
-#include "node/opened.h"
+#include "node/handle.h"
 #include "reply.h"
 #include "tree/tree.h"
 
@@ -67,7 +67,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	 * With passthrough it can only come from readahead(2) or posix_fadvise(2): nothing reads that
 	 * cache, and the object's access time is not to move. Neither call minds the error.
 	 */
-	if (cached && handle_of(fi)->opened->backing_id > 0) {
+	if (cached && handle_of(fi)->file->backing_id > 0) {
 		reply_result(req, -EIO);
 		return;
 	}
@@ -87,7 +87,7 @@ static ssize_t within_size(const struct handle *handle, size_t size, off_t off)
 {
 	struct stat st;
 
-	if (!handle->opened->fixed_size)
+	if (!handle->file->fixed_size)
 		return size;
 	if (fstat(handle->fd, &st) < 0)
 		return -errno;
@@ -100,7 +100,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	struct handle *handle = handle_of(fi);
 	struct identity id;
 	bool append = fi->flags & O_APPEND; /* it can change after open(2) */
-	ssize_t r = append && handle->opened->fixed_size ? -EPERM : within_size(handle, size, off);
+	ssize_t r = append && handle->file->fixed_size ? -EPERM : within_size(handle, size, off);
 
 	(void)ino;
 	if (r >= 0) {
@@ -128,7 +128,7 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 	if (r < 0)
 		reply_result(req, -errno);
 	else
-		fuse_reply_lseek(req, r);
+		reply_offset(req, r);
 }
 
 static void fallocate_now(struct fs *fs, struct deferred *d)
@@ -151,7 +151,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 
 	if (d.node->type == NODE_TREE)
 		reply_result(req, -EOPNOTSUPP);
-	else if (handle_of(fi)->opened->fixed_size &&
+	else if (handle_of(fi)->file->fixed_size &&
 		within_size(handle_of(fi), length, offset) != length)
 		reply_result(req, -EPERM);
 	else
@@ -222,5 +222,5 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 	if (r < 0)
 		reply_result(req, r);
 	else
-		fuse_reply_ioctl(req, 0, &value, MIN(out_size, sizeof value));
+		reply_ioctl(req, &value, MIN(out_size, sizeof value));
 }

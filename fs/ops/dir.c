@@ -34,9 +34,8 @@ struct listing {
 	off_t position;
 	struct dirent *pending; /* read, but did not fit the last reply */
 	GArray *names;          /* of the tree: struct name */
-	uid_t uid;              /* who opened it, and is charged (charge.h) */
 	size_t bytes;           /* about */
-	bool charged;           /* for the bytes too */
+	struct charge for_listing, for_stream, for_bytes;
 };
 
 /* A reply under construction. */
@@ -63,17 +62,15 @@ static void clear_name(gpointer p)
 	g_free(((struct name *)p)->name);
 }
 
-static void listing_free(struct fs *fs, struct listing *listing)
+static void listing_free(struct listing *listing)
 {
 	size_t bytes = listing->bytes;
 
-	if (listing->stream) {
+	if (listing->stream)
 		closedir(listing->stream);
-		quota_give(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
-	}
-	if (listing->charged)
-		quota_give(fs->quota, listing->uid, QUOTA_BYTES, listing->bytes);
-	quota_give(fs->quota, listing->uid, QUOTA_LISTINGS, 1);
+	charge_release(&listing->for_stream);
+	charge_release(&listing->for_bytes);
+	charge_release(&listing->for_listing);
 	if (listing->names)
 		g_array_unref(listing->names);
 	g_mutex_clear(&listing->lock);
@@ -81,20 +78,17 @@ static void listing_free(struct fs *fs, struct listing *listing)
 	memory_freed(bytes);
 }
 
-static int open_root(struct fs *fs, struct listing *listing)
+static int open_root(struct fs *fs, uid_t uid, struct listing *listing)
 {
 	auto_fd fd = -1;
-	int r = quota_take(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
+	int r = charge_take(fs->charges, uid, CHARGE_DESCRIPTORS, 1, &listing->for_stream);
 
 	if (r < 0)
 		return r;
 	fd = openat(fs->shm_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	listing->stream = fd < 0 ? NULL : fdopendir(fd);
-	if (!listing->stream) {
-		r = -errno;
-		quota_give(fs->quota, listing->uid, QUOTA_DESCRIPTORS, 1);
-		return r;
-	}
+	if (!listing->stream)
+		return -errno;
 	steal_fd(&fd);
 	listing->bytes = STREAM_BYTES;
 	return 0;
@@ -119,32 +113,35 @@ static int open_tree(struct fs *fs, struct node *node, struct listing *listing)
 	return tree_each_name(fs, node, add_name, listing);
 }
 
+static int open_listing(struct fs *fs, struct deferred *d, struct listing *listing)
+{
+	uid_t uid = fuse_req_ctx(d->req)->uid;
+	int r = charge_take(fs->charges, uid, CHARGE_LISTINGS, 1, &listing->for_listing);
+
+	if (r < 0)
+		return r;
+	r = d->node->type == NODE_ROOT ? open_root(fs, uid, listing) :
+					 open_tree(fs, d->node, listing);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	return charge_take(fs->charges, uid, CHARGE_BYTES, listing->bytes, &listing->for_bytes);
+}
+
 static void opendir_now(struct fs *fs, struct deferred *d)
 {
-	struct listing *listing;
-	uid_t uid = fuse_req_ctx(d->req)->uid;
-	int r = quota_take(fs->quota, uid, QUOTA_LISTINGS, 1);
+	struct listing *listing = g_new0(struct listing, 1);
+	int r;
 
+	g_mutex_init(&listing->lock);
+	r = open_listing(fs, d, listing);
 	if (r < 0) {
+		listing_free(listing);
 		reply_result(d->req, r);
 		return;
 	}
-	listing = g_new0(struct listing, 1);
-	listing->uid = uid;
-	g_mutex_init(&listing->lock);
-	r = d->node->type == NODE_ROOT ? open_root(fs, listing) : open_tree(fs, d->node, listing);
-	if (r == 0) {
-		r = quota_take(fs->quota, uid, QUOTA_BYTES, listing->bytes);
-		listing->charged = r == 0;
-	}
-	if (r < 0) {
-		listing_free(fs, listing);
-		reply_result(d->req, r == -ENOENT ? -ESTALE : r);
-		return;
-	}
 	d->fi.fh = (uintptr_t)listing;
-	if (fuse_reply_open(d->req, &d->fi) < 0)
-		listing_free(fs, listing);
+	if (!reply_fh(d->req, &d->fi))
+		listing_free(listing);
 }
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -240,6 +237,6 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	listing_free(fs_of(req), (struct listing *)(uintptr_t)fi->fh);
+	listing_free((struct listing *)(uintptr_t)fi->fh);
 	reply_result(req, 0);
 }

@@ -3,8 +3,7 @@
 
 #include "defer.h"
 #include "identity.h"
-#include "node/pin.h"
-#include "node/opened.h"
+#include "node/handle.h"
 #include "reply.h"
 #include "reply-node.h"
 #include "tree/tree.h"
@@ -41,7 +40,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 		tree_lookup(fs, req, parent->type == NODE_ROOT ? NULL : parent, name);
 		return;
 	}
-	r = locate_name(fs, name, &st);
+	r = stat_name(fs, name, &st);
 	if (r < 0)
 		reply_result(req, r);
 	else
@@ -51,14 +50,14 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
 	node_forget(fs_of(req)->nodes, node_of(req, ino), nlookup);
-	fuse_reply_none(req);
+	reply_none(req);
 }
 
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
 		node_forget(fs_of(req)->nodes, node_of(req, forgets[i].ino), forgets[i].nlookup);
-	fuse_reply_none(req);
+	reply_none(req);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -81,7 +80,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	while (identity_retry(&id, r));
 	identity_end(&id);
 	if (r == 0)
-		r = locate_name(fs, name, &st);
+		r = stat_name(fs, name, &st);
 	if (r < 0)
 		reply_result(req, r);
 	else
@@ -108,28 +107,28 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	struct node *node = node_of(req, ino);
 	struct identity id;
 	struct stat st;
-	struct pin pin;
+	struct file_ref ref;
 	int r = may_name(req, parent, name);
 
 	if (r == 0 && (node->type != NODE_SEGMENT || node->data))
 		r = -EPERM;
 	if (r == 0)
-		r = pin_node(fs, node, &pin);
+		r = file_ref_get(fs, node, &ref);
 	if (r < 0) {
 		reply_result(req, r);
 		return;
 	}
 	identity_begin(&id, req);
 	do
-		r = linkat(AT_FDCWD, fd_path(pin.fd).text, fs->shm_fd, name, AT_SYMLINK_FOLLOW) <
+		r = linkat(AT_FDCWD, fd_path(ref.fd).text, fs->shm_fd, name, AT_SYMLINK_FOLLOW) <
 				0 ?
 			-errno :
 			0;
 	while (identity_retry(&id, r));
 	identity_end(&id);
-	if (r == 0 && fstat(pin.fd, &st) < 0)
+	if (r == 0 && fstat(ref.fd, &st) < 0)
 		r = -errno;
-	unpin_node(fs, node, &pin);
+	file_ref_put(fs, node, &ref);
 	if (r < 0)
 		reply_result(req, r);
 	else
@@ -155,7 +154,7 @@ static void keep_object(struct fs *fs, fuse_req_t req, int fd)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || st.st_nlink > 0 ||
-		!node_keep(fs->nodes, st.st_ino, fd, fuse_req_ctx(req)->uid))
+		!node_keep_grace_fd(fs->nodes, st.st_ino, fd, fuse_req_ctx(req)->uid))
 		close(fd);
 }
 
@@ -204,7 +203,7 @@ static void follow_rename(struct fs *fs, const char *name)
 {
 	struct stat st;
 
-	if (locate_name(fs, name, &st) == 0)
+	if (stat_name(fs, name, &st) == 0)
 		node_renamed(fs->nodes, st.st_ino, name);
 }
 

@@ -3,8 +3,7 @@
 
 #include "defer.h"
 #include "identity.h"
-#include "node/pin.h"
-#include "node/opened.h"
+#include "node/handle.h"
 #include "reply.h"
 #include "reply-node.h"
 #include "tree/tree.h"
@@ -19,37 +18,36 @@
 
 /* Of a file just created or found by O_CREAT: its node and handle, and the reply. */
 static void reply_created(struct fs *fs, fuse_req_t req, const char *name, int fd,
-	struct fuse_file_info *fi)
+	struct charge *charge, struct fuse_file_info *fi)
 {
 	auto_fd file = fd;
-	struct pin pin = { .fd = -1 };
+	struct file_ref ref = { .fd = -1 };
 	struct node *node;
 	struct stat st;
 
 	if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode) || st.st_dev != fs->shm_dev) {
-		quota_give(fs->quota, fuse_req_ctx(req)->uid, QUOTA_DESCRIPTORS, 1);
 		reply_result(req, -EPERM);
 		return;
 	}
 	node = node_lookup_object(fs->nodes, st.st_ino, name);
-	reply_create(fs, req,
-		handle_new(fs, node, &pin, steal_fd(&file), fuse_req_ctx(req)->uid, fi), &st, fi);
+	reply_create(fs, req, handle_new(fs, node, &ref, steal_fd(&file), charge, fi), &st, fi);
 }
 
 /*
  * As the caller throughout: the object may have come into being since the kernel looked, and then
- * nobody has checked whether this caller may open it. The descriptor is charged to the caller.
+ * nothing has checked whether this caller may open it. The descriptor is charged to the caller.
  */
-static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mode_t mode, int flags)
+static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mode_t mode, int flags,
+	struct charge *charge)
 {
-	uid_t uid = fuse_req_ctx(req)->uid;
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct identity id;
-	int fd = quota_take(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
+	int fd = charge_take(fs->charges, ctx->uid, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;
 	identity_begin(&id, req);
-	identity_umask(fuse_req_ctx(req)->umask);
+	identity_umask(ctx->umask);
 	if (mode & S_ISGID)
 		identity_groups(&id);
 	do {
@@ -59,8 +57,6 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 			fd = -errno;
 	} while (identity_retry(&id, fd));
 	identity_end(&id);
-	if (fd < 0)
-		quota_give(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
 	return fd;
 }
 
@@ -68,40 +64,42 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
+	auto_charge charge = { 0 };
 	int fd = -EPERM;
 
 	if (node_from_id(fs->nodes, parent)->type == NODE_ROOT && strcmp(name, TREE_NAME) != 0)
 		fd = create_as_caller(fs, req, name, mode,
-			O_CREAT | (fi->flags & (OPEN_FLAGS | O_EXCL)));
+			O_CREAT | (fi->flags & (OPEN_FLAGS | O_EXCL)), &charge);
 	if (fd < 0)
 		reply_result(req, fd);
 	else
-		reply_created(fs, req, name, fd, fi);
+		reply_created(fs, req, name, fd, &charge, fi);
 }
 
 void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
+	auto_charge charge = { 0 };
 	int fd = -EOPNOTSUPP;
 
 	if (node_from_id(fs->nodes, parent)->type == NODE_ROOT)
 		fd = create_as_caller(fs, req, ".", mode,
-			O_TMPFILE | (fi->flags & (OPEN_FLAGS | O_EXCL)));
+			O_TMPFILE | (fi->flags & (OPEN_FLAGS | O_EXCL)), &charge);
 	if (fd < 0)
 		reply_result(req, fd);
 	else
-		reply_created(fs, req, "", fd, fi);
+		reply_created(fs, req, "", fd, &charge, fi);
 }
 
 /*
  * The kernel has checked the permission, on the attributes of this very inode. The reopening is
  * the daemon's own, so that it works for whoever was let in.
  */
-static int open_pinned(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi)
+static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi,
+	struct charge *charge)
 {
-	uid_t uid = fuse_req_ctx(req)->uid;
 	struct identity id;
-	int fd = quota_take(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
+	int fd = charge_take(fs->charges, fuse_req_ctx(req)->uid, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;
@@ -111,30 +109,29 @@ static int open_pinned(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 	if (fd == -EPERM && fi->flags & O_APPEND)
 		fd = fs_reopen(fs, path_fd, fi->flags & (OPEN_FLAGS | O_APPEND));
 	identity_end(&id);
-	if (fd < 0)
-		quota_give(fs->quota, uid, QUOTA_DESCRIPTORS, 1);
 	return fd;
 }
 
 static void open_now(struct fs *fs, struct deferred *d)
 {
+	auto_charge charge = { 0 };
 	struct handle *handle;
-	struct pin pin;
-	int fd, r = pin_node(fs, d->node, &pin);
+	struct file_ref ref;
+	int fd, r = file_ref_get(fs, d->node, &ref);
 
 	if (r < 0) {
 		reply_result(d->req, r);
 		return;
 	}
 	if (is_data(d->node))
-		r = tree_data_check(fs, d->req, d->node, &pin, d->fi.flags);
-	fd = r < 0 ? r : open_pinned(fs, d->req, pin.fd, &d->fi);
+		r = tree_data_check(fs, d->req, d->node, &ref, d->fi.flags);
+	fd = r < 0 ? r : open_by_ref(fs, d->req, ref.fd, &d->fi, &charge);
 	if (fd < 0) {
-		unpin_node(fs, d->node, &pin);
+		file_ref_put(fs, d->node, &ref);
 		reply_result(d->req, fd);
 		return;
 	}
-	handle = handle_new(fs, d->node, &pin, fd, fuse_req_ctx(d->req)->uid, &d->fi);
+	handle = handle_new(fs, d->node, &ref, fd, &charge, &d->fi);
 	if (handle)
 		reply_open(fs, d->req, handle, &d->fi);
 	else
@@ -156,7 +153,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	if (node_from_id(fs_of(req)->nodes, ino)->type == NODE_SEGMENT)
-		lock_flush(handle_of(fi), fi->lock_owner);
+		lock_table_drop(&handle_of(fi)->file->locks, fi->lock_owner);
 	reply_result(req, 0);
 }
 
@@ -172,7 +169,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
 
 	if (d.node->type == NODE_TREE) {
-		tree_release(fs, fi);
+		tree_release(fi);
 		reply_result(req, 0);
 		return;
 	}

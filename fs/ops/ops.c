@@ -2,33 +2,6 @@
 #include "ops/ops.h"
 
 #include "negotiate.h"
-#include "node/opened.h"
-#include "reply.h"
-
-static void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
-{
-	if (node_from_id(fs_of(req)->nodes, ino)->type != NODE_SEGMENT)
-		reply_result(req, -ENOLCK);
-	else
-		lock_get(fs_of(req), req, handle_of(fi), fi->lock_owner, lock);
-}
-
-static void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
-	int sleep)
-{
-	if (node_from_id(fs_of(req)->nodes, ino)->type != NODE_SEGMENT)
-		reply_result(req, -ENOLCK);
-	else
-		lock_set(fs_of(req), req, handle_of(fi), fi->lock_owner, lock, sleep);
-}
-
-static void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int operation)
-{
-	if (node_from_id(fs_of(req)->nodes, ino)->type != NODE_SEGMENT)
-		reply_result(req, -ENOLCK);
-	else
-		lock_flock(fs_of(req), req, handle_of(fi), fi->lock_owner, operation);
-}
 
 /* No fsync: the kernel takes ENOSYS for a success without further questions, as tmpfs has it. */
 const struct fuse_lowlevel_ops fs_ops = {

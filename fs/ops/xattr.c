@@ -4,7 +4,7 @@
 
 #include "caller/caller.h"
 #include "identity.h"
-#include "node/opened.h"
+#include "node/handle.h"
 #include "reply.h"
 #include "tree/tree.h"
 #include "tree/data.h"
@@ -13,14 +13,14 @@
 #include <sys/xattr.h>
 
 /* Only what is a file of the tmpfs has any. */
-static int pin_for_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node, struct pin *pin)
+static int pin_for_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node, struct file_ref *ref)
 {
 	struct fs *fs = fs_of(req);
 
 	*node = node_from_id(fs->nodes, ino);
 	if ((*node)->type == NODE_TREE || (is_data(*node) && !(*node)->data->has_xattrs))
 		return -EOPNOTSUPP;
-	return pin_node(fs, *node, pin);
+	return file_ref_get(fs, *node, ref);
 }
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
@@ -28,8 +28,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 {
 	struct identity id;
 	struct node *node;
-	struct pin pin;
-	int r = pin_for_xattr(req, ino, &node, &pin);
+	struct file_ref ref;
+	int r = pin_for_xattr(req, ino, &node, &ref);
 
 	if (r < 0) {
 		reply_result(req, r);
@@ -37,9 +37,9 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	}
 	identity_begin(&id, req);
 	identity_groups(&id); /* an ACL drops set-group-ID where the caller is not in the group */
-	r = setxattr(fd_path(pin.fd).text, name, value, size, flags) < 0 ? -errno : 0;
+	r = setxattr(fd_path(ref.fd).text, name, value, size, flags) < 0 ? -errno : 0;
 	identity_end(&id);
-	unpin_node(fs_of(req), node, &pin);
+	file_ref_put(fs_of(req), node, &ref);
 	reply_result(req, r);
 }
 
@@ -47,8 +47,8 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct identity id;
 	struct node *node;
-	struct pin pin;
-	int r = pin_for_xattr(req, ino, &node, &pin);
+	struct file_ref ref;
+	int r = pin_for_xattr(req, ino, &node, &ref);
 
 	if (r < 0) {
 		reply_result(req, r);
@@ -56,9 +56,9 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	}
 	identity_begin(&id, req);
 	identity_groups(&id); /* and so does an ACL that goes */
-	r = removexattr(fd_path(pin.fd).text, name) < 0 ? -errno : 0;
+	r = removexattr(fd_path(ref.fd).text, name) < 0 ? -errno : 0;
 	identity_end(&id);
-	unpin_node(fs_of(req), node, &pin);
+	file_ref_put(fs_of(req), node, &ref);
 	reply_result(req, r);
 }
 
@@ -68,16 +68,16 @@ static void reply_value(fuse_req_t req, const char *value, ssize_t length, size_
 	if (length < 0)
 		reply_result(req, length);
 	else if (size == 0)
-		fuse_reply_xattr(req, length);
+		reply_xattr_size(req, length);
 	else
 		reply_buf(req, value, length);
 }
 
 /* Before a truncation the kernel asks for security.capability: by the descriptor it is half as long. */
-static ssize_t get_value(const struct pin *pin, const char *name, char *value, size_t size)
+static ssize_t get_value(const struct file_ref *ref, const char *name, char *value, size_t size)
 {
-	ssize_t length = pin->opened ? fgetxattr(pin->fd, name, value, size) :
-				       getxattr(fd_path(pin->fd).text, name, value, size);
+	ssize_t length = ref->file ? fgetxattr(ref->fd, name, value, size) :
+				     getxattr(fd_path(ref->fd).text, name, value, size);
 
 	return length < 0 ? -errno : length;
 }
@@ -86,15 +86,15 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	g_autofree char *value = g_malloc(MAX(size, 1));
 	struct node *node;
-	struct pin pin;
-	ssize_t length = pin_for_xattr(req, ino, &node, &pin);
+	struct file_ref ref;
+	ssize_t length = pin_for_xattr(req, ino, &node, &ref);
 
 	/* The kernel asks for ACLs to decide access, and takes any other error for its decision. */
 	if (length == -EOPNOTSUPP)
 		length = -ENODATA;
 	if (length == 0) {
-		length = get_value(&pin, name, value, size);
-		unpin_node(fs_of(req), node, &pin);
+		length = get_value(&ref, name, value, size);
+		file_ref_put(fs_of(req), node, &ref);
 	}
 	reply_value(req, value, length, size);
 }
@@ -127,16 +127,16 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	g_autofree char *names = g_malloc(XATTR_LIST_MAX);
 	struct node *node;
-	struct pin pin;
-	ssize_t length = pin_for_xattr(req, ino, &node, &pin);
+	struct file_ref ref;
+	ssize_t length = pin_for_xattr(req, ino, &node, &ref);
 
 	if (length == 0) {
-		length = listxattr(fd_path(pin.fd).text, names, XATTR_LIST_MAX);
+		length = listxattr(fd_path(ref.fd).text, names, XATTR_LIST_MAX);
 		if (length < 0)
 			length = -errno;
 		if (has_trusted(names, length))
-			length = list_as_caller(req, pin.fd, names, XATTR_LIST_MAX);
-		unpin_node(fs_of(req), node, &pin);
+			length = list_as_caller(req, ref.fd, names, XATTR_LIST_MAX);
+		file_ref_put(fs_of(req), node, &ref);
 	}
 	if (size > 0 && length > (ssize_t)size)
 		length = -ERANGE;

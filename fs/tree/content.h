@@ -24,7 +24,6 @@ struct content {
 	struct content_rows rows; /* n > 0: `text` is a piece of these */
 	GMutex lock;              /* readers of one open file may be many */
 	GArray *starts;           /* of goffset: where each piece begins, as far as rendered */
-	uid_t uid;                /* who opened it, and is charged for it (charge.h) */
 	gsize piece;              /* which piece `text` is; G_MAXSIZE: none yet */
 };
 

@@ -54,61 +54,39 @@ struct node *tree_data_lookup(struct fs *fs, const char *realm, const struct ite
 	return node_lookup_data(fs->nodes, ino, data);
 }
 
-int tree_data_open(struct fs *fs, struct node *node, struct pin *out)
-{
-	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
-	struct visit visit;
-	struct item_file file;
-	int r = visit_enter(fs, data->realm, data->kind->needs, &visit);
-
-	if (r < 0)
-		return r;
-	r = data->kind->open ? data->kind->open(&visit.realm, &data->item, &file) : -EPERM;
-	visit_leave(fs, &visit);
-	if (r < 0)
-		return r;
-	out->fd = file.fd;
-	out->generation = file.generation;
-	/* As it was when the kind opened it: else it would have been -ESTALE. */
-	out->owner = (struct ownership){ data->item.mode, data->item.uid, data->item.gid };
-	out->direct = !file.passthrough;
-	out->fixed_size = data->item.fixed_size;
-	return 0;
-}
-
 /* Opens the segment once more, to see whether it still is the one that the node has open. */
-static int check_joined(struct fs *fs, struct node *node, const struct pin *pin,
+static int check_joined(struct fs *fs, struct node *node, const struct file_ref *ref,
 	struct ownership *owner)
 {
-	struct pin now;
-	int r = tree_data_open(fs, node, &now);
+	struct file_ref now;
+	int r = file_ref_locate(fs, node, &now);
 
 	if (r < 0)
 		return r;
 	close(now.fd);
 	*owner = now.owner;
-	if (now.generation == pin->generation)
+	if (now.generation == ref->generation)
 		return 0;
 	node_orphan(fs->nodes, node);
 	return -ESTALE;
 }
 
-int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct pin *pin,
+int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct file_ref *ref,
 	int flags)
 {
 	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
-	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
+	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
 	int r;
 
-	if (!pin->opened)
-		owner = pin->owner;
+	if (!ref->file)
+		owner = ref->owner;
 
 	if (data->item.fixed_size && flags & O_TRUNC)
 		return -EPERM;
 	/* What the kernel believes of the owner may be older than what the segment says by now. */
-	if (pin->opened && data->item.stamp != pin->generation) {
-		r = check_joined(fs, node, pin, &owner);
+	if (ref->file && data->item.stamp != ref->generation) {
+		r = check_joined(fs, node, ref, &owner);
 		if (r < 0)
 			return r;
 	}
@@ -121,7 +99,7 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 
 int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
 {
-	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
+	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
 
 	return identity_permits(req, &owner, W_OK) ? 0 : -EACCES;
@@ -159,13 +137,13 @@ static int refresh(struct fs *fs, struct node *node, struct data_node *data, boo
 static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
 {
 	struct stat st;
-	struct pin pin;
-	int r = pin_node(fs, node, &pin);
+	struct file_ref ref;
+	int r = file_ref_get(fs, node, &ref);
 
 	if (r < 0)
 		return r;
-	r = fstat(pin.fd, &st) < 0 ? -errno : 0;
-	unpin_node(fs, node, &pin);
+	r = fstat(ref.fd, &st) < 0 ? -errno : 0;
+	file_ref_put(fs, node, &ref);
 	if (r < 0)
 		return r;
 	out->st_size = st.st_size;
@@ -176,7 +154,7 @@ static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
 /* An open file lives on when its ID has gone. Who owns it is then what the kind said last. */
 int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 {
-	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
+	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	bool open = node_is_open(node);
 	int r = node_is_orphan(fs->nodes, node) ? -ESTALE : refresh(fs, node, data, !open);
 
@@ -193,7 +171,7 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	const struct caller caller = { .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
-	g_autofree struct data_node *data = data_node_copy(fs->nodes, node);
+	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	struct item_change change = { .mode = attr->st_mode & 07777,
 		.uid = attr->st_uid,
 		.gid = attr->st_gid };

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "node/data-node.h"
-#include "node/opened.h"
+#include "node/handle.h"
 
 /* Whether a request on this node may have to wait for other processes. */
 bool tree_data_waits(const struct node *node);
@@ -15,18 +15,16 @@ bool tree_data_waits(const struct node *node);
 struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct item *item,
 	struct stat *st);
 
-int tree_data_open(struct fs *fs, struct node *node, struct pin *out);
-
 /*
- * Whether an open(2) may go on with this pin: 0, or a negative errno.
+ * Whether an open(2) may go on with this file_ref: 0, or a negative errno.
  *
  * The kernel has checked the permission on what it knew of the inode number. The stamp of a System V
- * segment does not tell for sure that the pin's is the segment that it knew: then the permission is
+ * segment does not tell for sure that its file is the segment that it knew: then the permission is
  * checked again on the very segment that was opened; and an open(2) that joins others which have
  * the node open is -ESTALE if theirs is another one by now, whose next lookup then gets a node of
  * its own.
  */
-int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct pin *pin,
+int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct file_ref *ref,
 	int flags);
 int tree_data_stat(struct fs *fs, struct node *node, struct stat *out);
 

@@ -57,50 +57,58 @@ static int make(struct fs *fs, struct deferred *d, struct content *out)
 	return r;
 }
 
-static void free_charged(struct fs *fs, struct content *content)
+/* What the kernel knows of one open(2), by `fh`. */
+struct open_metadata {
+	struct content *content;
+	struct charge listing, bytes;
+};
+
+static struct open_metadata *metadata_of(const struct fuse_file_info *fi)
 {
-	quota_give(fs->quota, content->uid, QUOTA_BYTES, content_bytes(content));
-	quota_give(fs->quota, content->uid, QUOTA_LISTINGS, 1);
-	content_free(content);
+	return (struct open_metadata *)(uintptr_t)fi->fh;
 }
 
-/* The user has been charged for one listing; for its bytes as soon as they are known. */
-static int make_charged(struct fs *fs, struct deferred *d, uid_t uid, struct content **out)
+static void metadata_free(struct open_metadata *file)
 {
-	struct content *content = content_new();
-	int r = make(fs, d, content);
+	charge_release(&file->bytes);
+	charge_release(&file->listing);
+	content_free(file->content);
+	g_free(file);
+}
 
-	content->uid = uid;
+/* The user is charged for one listing first, and for its bytes as soon as they are known. */
+static int make_charged(struct fs *fs, struct deferred *d, struct open_metadata *file)
+{
+	uid_t uid = fuse_req_ctx(d->req)->uid;
+	int r = charge_take(fs->charges, uid, CHARGE_LISTINGS, 1, &file->listing);
+
 	if (r == 0)
-		r = quota_take(fs->quota, uid, QUOTA_BYTES, content_bytes(content));
-	if (r == 0) {
-		*out = content;
-		return 0;
-	}
-	quota_give(fs->quota, uid, QUOTA_LISTINGS, 1);
-	content_free(content);
+		r = make(fs, d, file->content);
+	if (r == 0)
+		r = charge_take(fs->charges, uid, CHARGE_BYTES, content_bytes(file->content),
+			&file->bytes);
 	return r;
 }
 
 static void open_now(struct fs *fs, struct deferred *d)
 {
-	uid_t uid = fuse_req_ctx(d->req)->uid;
-	struct content *content = NULL;
-	int r = quota_take(fs->quota, uid, QUOTA_LISTINGS, 1);
+	struct open_metadata *file = g_new0(struct open_metadata, 1);
+	int r;
 
-	if (r == 0)
-		r = make_charged(fs, d, uid, &content);
+	file->content = content_new();
+	r = make_charged(fs, d, file);
 	if (d->held)
 		census_release(fs->census);
 	if (r < 0) {
+		metadata_free(file);
 		reply_result(d->req, r);
 		return;
 	}
-	d->fi.fh = (uintptr_t)content;
+	d->fi.fh = (uintptr_t)file;
 	d->fi.direct_io = true; /* its size is 0 to stat(2) */
 	d->fi.noflush = true;
-	if (fuse_reply_open(d->req, &d->fi) < 0)
-		free_charged(fs, content);
+	if (!reply_fh(d->req, &d->fi))
+		metadata_free(file);
 }
 
 static bool is_slow(const struct node *node)
@@ -140,13 +148,12 @@ void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_fil
 
 void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct content *content = (struct content *)(uintptr_t)fi->fh;
 	g_autofree char *buf = g_malloc(size);
 
-	reply_buf(req, buf, content_read(content, buf, size, off));
+	reply_buf(req, buf, content_read(metadata_of(fi)->content, buf, size, off));
 }
 
-void tree_release(struct fs *fs, struct fuse_file_info *fi)
+void tree_release(const struct fuse_file_info *fi)
 {
-	free_charged(fs, (struct content *)(uintptr_t)fi->fh);
+	metadata_free(metadata_of(fi));
 }

@@ -7,7 +7,6 @@
 #include "views/segments.h"
 #include "views/openmetrics.h"
 #include "kinds/realms.h"
-#include "tree/tree.h"
 #include "watch.h"
 
 #include <inttypes.h>
@@ -171,8 +170,9 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	g_string_append_printf(text,
 		"user_descriptors_limit\t%" PRIu64 "\nuser_listings_limit\t%" PRIu64
 		"\nuser_listing_bytes_limit\t%" PRIu64 "\n",
-		quota_limit(fs->quota, QUOTA_DESCRIPTORS), quota_limit(fs->quota, QUOTA_LISTINGS),
-		quota_limit(fs->quota, QUOTA_BYTES));
+		charges_limit(fs->charges, CHARGE_DESCRIPTORS),
+		charges_limit(fs->charges, CHARGE_LISTINGS),
+		charges_limit(fs->charges, CHARGE_BYTES));
 	listing_each_total(listing, show_total, text);
 	if (listing_failures(listing) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", listing_failures(listing));

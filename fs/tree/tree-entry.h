@@ -10,6 +10,9 @@
 #include "tree/content.h"
 #include "visit.h"
 
+/* The one name in the root that is not an object's. */
+#define TREE_NAME ".shmtree"
+
 enum tree_type {
 	TREE_TOP,
 	TREE_NAMESPACES,

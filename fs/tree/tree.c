@@ -208,5 +208,5 @@ void tree_readlink(struct fs *fs, fuse_req_t req, struct node *node)
 		return;
 	}
 	target = g_strconcat("../../../", node->parent->name, NULL);
-	fuse_reply_readlink(req, target);
+	reply_link_target(req, target);
 }

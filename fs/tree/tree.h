@@ -19,9 +19,6 @@
 
 #include "tree/tree-entry.h"
 
-/* The one name in the root that is not an object's. */
-#define TREE_NAME ".shmtree"
-
 /* Handlers of requests on tree nodes, which reply. `parent` NULL: the root of the mount. */
 void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
 void tree_readlink(struct fs *fs, fuse_req_t req, struct node *node);
@@ -29,7 +26,7 @@ void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *
 void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
 void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
 void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
-void tree_release(struct fs *fs, struct fuse_file_info *fi);
+void tree_release(const struct fuse_file_info *fi);
 
 /* What stat(1) shows of it; -ESTALE if it stands for something that has gone. */
 int tree_stat(struct fs *fs, struct node *node, struct stat *out);
