@@ -4,6 +4,7 @@
 #include "defer.h"
 #include "fs.h"
 #include "identity.h"
+#include "kinds/posix-removal.h"
 #include "node/lock-wait.h"
 #include "log.h"
 #include "session.h"
@@ -58,6 +59,16 @@ static int open_source(struct fs *fs)
 	return 0;
 }
 
+/* A daemon that was killed in the middle of a removal has left an object under a hidden name. */
+static void restore_objects(struct fs *fs)
+{
+	unsigned restored = posix_restore_hidden(fs->shm_fd);
+
+	if (restored > 0)
+		log_line("objects whose removal was interrupted have their names again: %u",
+			restored);
+}
+
 /* This process's: after the fork, if there is one. */
 static int open_proc(struct fs *fs)
 {
@@ -106,6 +117,7 @@ static int run(struct fs *fs)
 	lock_wait_init();
 	fs->charges = charges_new();
 	fs->nodes = node_table_new(fs->charges);
+	restore_objects(fs);
 	watch_open(fs);
 	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 ||
 		session_mount(fs) < 0)

@@ -146,9 +146,10 @@ struct item_change {
 enum item_data { DATA_NONE, DATA_FILE, DATA_LINK /* to the object of that name in the root */ };
 
 /*
- * The operations. A NULL one is not permitted (-EPERM). `remove`, `create` and `change` are called
- * while the thread wears the caller's fsuid and fsgid, and make whatever other checks their object
- * has; the directory that holds the items is therefore writable for everyone.
+ * The operations. A NULL one is not permitted (-EPERM). `create` and `change` are called while the
+ * thread wears the caller's fsuid and fsgid, `remove` as the daemon itself; all make whatever
+ * checks their object has, as the caller. The directory that holds the items is therefore writable
+ * for everyone.
  */
 struct kind {
 	const char *directory; /* below .shmtree */
@@ -181,6 +182,11 @@ struct kind {
 	 */
 	int (*residency)(const struct realm *realm, struct item *item);
 
+	/*
+	 * Removes the item if nothing uses it at that very instant: -EBUSY otherwise, or what the call
+	 * that removes it elsewhere says to the caller. 1: it was removed, but a process came to use
+	 * it while it was. May wait for the census.
+	 */
 	int (*remove)(const struct realm *realm, const char *id, const struct caller *caller);
 
 	/*

@@ -5,6 +5,7 @@
 #include "procfs/proc.h"
 #include "base/format.h"
 
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -35,6 +36,15 @@ struct process process_of(const struct realm *realm, pid_t pid, int64_t then)
 	process.alive = true;
 	g_strlcpy(process.command, stat.command, sizeof process.command);
 	return process;
+}
+
+bool process_may_live(const struct realm *realm, pid_t pid, int64_t then)
+{
+	if (pid == 0 || (kill(pid, 0) < 0 && errno == ESRCH))
+		return false;
+	/* What procfs does not show (the mount option hidepid) lives for all that we know. */
+	g_autofree char *path = g_strdup_printf("%s/%d/stat", realm->proc, pid);
+	return access(path, R_OK) < 0 || process_of(realm, pid, then).alive;
 }
 
 struct process process_seen(const struct view *view, pid_t pid, int64_t then)

@@ -16,6 +16,12 @@ struct process {
  */
 struct process process_of(const struct realm *realm, pid_t pid, int64_t then);
 
+/*
+ * Whether that process may be alive still: false only if it is known to be gone. `pid` 0, which the
+ * kernel also gives for one of another pid namespace, is nobody.
+ */
+bool process_may_live(const struct realm *realm, pid_t pid, int64_t then);
+
 /* The same as the view's caller may see it: without a command that procfs would not show. */
 struct process process_seen(const struct view *view, pid_t pid, int64_t then);
 

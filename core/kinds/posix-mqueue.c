@@ -3,6 +3,7 @@
 
 #include "kinds/attribute.h"
 #include "caller/caller.h"
+#include "kinds/lease.h"
 #include "procfs/mountinfo.h"
 #include "kinds/sysvipc.h"
 #include "base/util.h"
@@ -227,16 +228,56 @@ static int stat_queue(const struct work *work, int dir)
 	return 0;
 }
 
-/* The directory is sticky: mq_unlink(3)'s own check. */
-static int unlink_queue(const struct work *work, int dir)
+/* A queue that nobody else has open, and in which nothing waits. */
+static int check_empty(int fd)
+{
+	struct mq_attr attr;
+
+	if (mq_getattr(fd, &attr) < 0)
+		return -errno;
+	return attr.mq_curmsgs > 0 ? -EBUSY : 0;
+}
+
+static int unlink_as(const struct caller *caller, int dir, const char *name)
 {
 	struct caller_worn worn;
-	int r = caller_wear(work->caller, &worn);
+	int r = caller_wear(caller, &worn);
 
 	if (r < 0)
 		return r;
-	r = unlinkat(dir, work->id, 0) < 0 ? -errno : 0;
+	r = unlinkat(dir, name, 0) < 0 ? -errno : 0;
 	caller_shed(&worn);
+	return r;
+}
+
+/*
+ * While the lease (lease.h) holds, nobody can have the queue open, nor send to it. The file system
+ * has no rename, so that an opener who had walked the path can come too late.
+ */
+static int unlink_leased(const struct work *work, int dir, int fd)
+{
+	int r = check_empty(fd);
+
+	if (r == 0 && !lease_holds(fd))
+		r = -EBUSY;
+	if (r == 0)
+		r = unlink_as(work->caller, dir, work->id);
+	return r == 0 && !lease_holds(fd) ? 1 : r;
+}
+
+static int unlink_queue(const struct work *work, int dir)
+{
+	int r = lease_may_unlink(dir, work->id, work->caller);
+
+	if (r < 0)
+		return r;
+	auto_fd fd = lease_open(dir, work->id);
+	if (fd < 0)
+		return fd;
+	r = lease_take(fd);
+	if (r == 0)
+		r = unlink_leased(work, dir, fd);
+	lease_drop(fd);
 	return r;
 }
 

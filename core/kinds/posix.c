@@ -2,6 +2,7 @@
 #include "kinds/posix.h"
 
 #include "kinds/inode-generation.h"
+#include "kinds/posix-removal.h"
 #include "kinds/posix-semaphore.h"
 #include "kinds/residency.h"
 #include "base/util.h"
@@ -14,7 +15,7 @@
 static bool is_object_name(const char *name)
 {
 	return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-		strcmp(name, POSIX_RESERVED_NAME) != 0;
+		strcmp(name, POSIX_RESERVED_NAME) != 0 && !posix_is_hidden(name);
 }
 
 static void make_item(const char *name, const struct stat *st, struct item *out)
@@ -122,10 +123,7 @@ static int posix_remove(const struct realm *realm, const char *id, const struct 
 	struct item item;
 	int r = fill_item(realm, id, &item);
 
-	(void)caller; /* whose fsuid this thread wears: the directory's permissions decide */
-	if (r < 0)
-		return r;
-	return unlinkat(realm->shm_fd, id, 0) < 0 ? -errno : 0;
+	return r < 0 ? r : posix_remove_idle(realm->shm_fd, id, caller);
 }
 
 static bool posix_present(const struct realm *realm)

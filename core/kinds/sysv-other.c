@@ -3,10 +3,14 @@
 #include "kinds/sysv-other.h"
 
 #include "kinds/attribute.h"
+#include "kinds/ipc-waiters.h"
+#include "kinds/past-process.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
+#include <sys/syscall.h>
 
 enum {
 	MSG_KEY,
@@ -206,9 +210,83 @@ static int sem_stat(const struct realm *realm, const char *id, struct item **out
 	return 0;
 }
 
+/*
+ * A message queue is used by who waits for a message, and by who sent or received the last one, as
+ * long as they live. The kernel does not tell of anybody else: one that nobody has ever used may be
+ * about to be.
+ */
+static int msg_check_idle(const struct realm *realm, const struct item *item)
+{
+	const struct msg_queue *queue = (const struct msg_queue *)item;
+	bool used = queue->sender != 0 || queue->receiver != 0;
+	int r;
+
+	if (queue->messages > 0 || !used || process_may_live(realm, queue->sender, queue->sent) ||
+		process_may_live(realm, queue->receiver, queue->received))
+		return -EBUSY;
+	r = ipc_thread_waits(realm, SYS_msgrcv, (int)strtol(item->id, NULL, 10));
+	return r == 0 ? 0 : -EBUSY;
+}
+
 static int end_queue(int id)
 {
 	return msgctl(id, IPC_RMID, NULL);
+}
+
+static const struct sysvipc_removal msg_removal = { msg_check_idle, end_queue };
+
+static int msg_remove(const struct realm *realm, const char *id, const struct caller *caller)
+{
+	return sysvipc_remove(realm, &kind_msg, id, caller, &msg_removal);
+}
+
+struct set_check {
+	const struct realm *realm;
+	const struct sem_set *set;
+	int id;
+};
+
+/* Whether anybody waits for that semaphore; and who was the last to change it. */
+static int look_at_semaphore(int id, int number, pid_t *last)
+{
+	int waiting = semctl(id, number, GETNCNT), for_zero = semctl(id, number, GETZCNT);
+
+	*last = semctl(id, number, GETPID);
+	if (waiting < 0 || for_zero < 0 || *last < 0)
+		return sysvipc_error(errno);
+	return waiting + for_zero > 0 ? -EBUSY : 0;
+}
+
+/*
+ * A set is used by who waits for it, and by who changed one of its semaphores last, as long as they
+ * live. A set that nobody has ever changed may be about to be.
+ */
+static int check_set(void *data)
+{
+	const struct set_check *check = data;
+	int64_t then = MAX(check->set->operated, check->set->ipc.item.ctime.tv_sec);
+	pid_t last, gone = 0;
+
+	for (uint64_t i = 0; i < check->set->count; i++) {
+		int r = look_at_semaphore(check->id, i, &last);
+
+		if (r < 0)
+			return r;
+		if (last == 0 || last == gone)
+			continue;
+		if (process_may_live(check->realm, last, then))
+			return -EBUSY;
+		gone = last;
+	}
+	return gone == 0 ? -EBUSY : 0;
+}
+
+static int sem_check_idle(const struct realm *realm, const struct item *item)
+{
+	struct set_check check = { realm, (const struct sem_set *)item,
+		(int)strtol(item->id, NULL, 10) };
+
+	return sysvipc_enter(realm, check_set, &check);
 }
 
 static int end_set(int id)
@@ -216,14 +294,11 @@ static int end_set(int id)
 	return semctl(id, 0, IPC_RMID);
 }
 
-static int msg_remove(const struct realm *realm, const char *id, const struct caller *caller)
-{
-	return sysvipc_remove(realm, id, caller, end_queue);
-}
+static const struct sysvipc_removal sem_removal = { sem_check_idle, end_set };
 
 static int sem_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {
-	return sysvipc_remove(realm, id, caller, end_set);
+	return sysvipc_remove(realm, &kind_sem, id, caller, &sem_removal);
 }
 
 static const struct attribute msg_attributes[] = {

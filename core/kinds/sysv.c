@@ -248,14 +248,42 @@ struct act {
 	struct shmid_ds ds;
 };
 
+/*
+ * That nobody has it attached the kernel counts itself; what else may have its file open, through
+ * the mount for instance, the census knows.
+ */
+static int check_idle(const struct realm *realm, const struct item *item)
+{
+	struct usage usage;
+	int r;
+
+	if (item->in_use)
+		return -EBUSY;
+	r = census_hold(realm->census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS);
+	if (r < 0)
+		return r;
+	usage = census_usage(realm->census, &item->key);
+	census_release(realm->census);
+	return usage.mappings > 0 || usage.openers > 0 ? -EBUSY : 0;
+}
+
 static int end_segment(int id)
 {
 	return shmctl(id, IPC_RMID, NULL);
 }
 
+static const struct sysvipc_removal removal = { check_idle, end_segment };
+
 static int sysv_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {
-	return sysvipc_remove(realm, id, caller, end_segment);
+	g_autofree struct item *after = NULL;
+	int r = sysvipc_remove(realm, &kind_sysv, id, caller, &removal);
+
+	/* One that was attached in between lives until that ends, marked for destruction. */
+	if (r == 0 && sysv_stat(realm, id, &after) == 0 &&
+		((const struct sysv_segment *)after)->flags & MODE_DEST)
+		r = 1;
+	return r;
 }
 
 static int change_segment(void *data)
@@ -281,14 +309,19 @@ static int change_segment(void *data)
 	return r;
 }
 
+/* A sweep of the mount by chmod -R or chown -R must not lock out who uses a segment. */
 static int sysv_change(const struct realm *realm, const char *id, const struct item_change *change,
 	const struct caller *caller)
 {
 	struct act act = { .caller = caller, .change = change };
+	g_autofree struct item *item = NULL;
+	int r = sysvipc_parse_id(id, &act.shmid) ? sysv_stat(realm, id, &item) : -ENOENT;
 
-	if (!sysvipc_parse_id(id, &act.shmid))
-		return -ENOENT;
-	return sysvipc_enter(realm, change_segment, &act);
+	if (r == 0)
+		r = sysvipc_check_owner(caller, item);
+	if (r == 0 && item->in_use)
+		r = -EBUSY;
+	return r < 0 ? r : sysvipc_enter(realm, change_segment, &act);
 }
 
 static bool parse_key(const char *text, size_t length, key_t *key)

@@ -5,6 +5,7 @@
 #include "caller/caller.h"
 #include "base/util.h"
 
+#include <linux/capability.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -178,33 +179,51 @@ int sysvipc_error(int error)
 	return error == EINVAL || error == EIDRM ? -ENOENT : -error;
 }
 
-struct removal {
+int sysvipc_check_owner(const struct caller *caller, const struct item *item)
+{
+	const struct sysvipc_item *ipc = (const struct sysvipc_item *)item;
+	struct caller_rights rights;
+	bool may = caller->uid == item->uid || caller->uid == ipc->cuid;
+
+	if (!may) {
+		caller_rights_read(caller, &rights);
+		may = rights.effective & 1u << CAP_SYS_ADMIN;
+		caller_rights_clear(&rights);
+	}
+	return may ? 0 : -EPERM;
+}
+
+struct ending {
 	const struct caller *caller;
 	int id;
 	int (*end)(int id);
 };
 
-static int remove_object(void *data)
+static int end_object(void *data)
 {
-	const struct removal *removal = data;
+	const struct ending *ending = data;
 	struct caller_worn worn;
-	int r = caller_wear(removal->caller, &worn);
+	int r = caller_wear(ending->caller, &worn);
 
 	if (r < 0)
 		return r;
-	r = removal->end(removal->id) < 0 ? sysvipc_error(errno) : 0;
+	r = ending->end(ending->id) < 0 ? sysvipc_error(errno) : 0;
 	caller_shed(&worn);
 	return r;
 }
 
-int sysvipc_remove(const struct realm *realm, const char *id, const struct caller *caller,
-	int (*end)(int id))
+int sysvipc_remove(const struct realm *realm, const struct kind *kind, const char *id,
+	const struct caller *caller, const struct sysvipc_removal *removal)
 {
-	struct removal removal = { .caller = caller, .end = end };
+	struct ending ending = { .caller = caller, .end = removal->end };
+	g_autofree struct item *item = NULL;
+	int r = sysvipc_parse_id(id, &ending.id) ? kind->stat(realm, id, &item) : -ENOENT;
 
-	if (!sysvipc_parse_id(id, &removal.id))
-		return -ENOENT;
-	return sysvipc_enter(realm, remove_object, &removal);
+	if (r == 0)
+		r = sysvipc_check_owner(caller, item);
+	if (r == 0)
+		r = removal->check_idle(realm, item);
+	return r < 0 ? r : sysvipc_enter(realm, end_object, &ending);
 }
 
 bool sysvipc_present(const struct realm *realm)

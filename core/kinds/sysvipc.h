@@ -55,11 +55,22 @@ int sysvipc_each(const struct realm *realm, const char *table, const struct sysv
 int sysvipc_enter(const struct realm *realm, int (*work)(void *data), void *data);
 
 /*
- * kind->remove of all three: `end` is *ctl(IPC_RMID), which returns -1 and sets errno, and is called
- * with the caller's effective ids in the realm's namespace.
+ * kind->remove of all three: if the caller may remove it and `check_idle` (as the daemon) returns 0
+ * of what kind->stat() says, calls `end`, which is *ctl(IPC_RMID), returns -1 and sets errno, with
+ * the caller's effective ids in the realm's namespace.
  */
-int sysvipc_remove(const struct realm *realm, const char *id, const struct caller *caller,
-	int (*end)(int id));
+struct sysvipc_removal {
+	int (*check_idle)(const struct realm *realm, const struct item *item);
+	int (*end)(int id);
+};
+int sysvipc_remove(const struct realm *realm, const struct kind *kind, const char *id,
+	const struct caller *caller, const struct sysvipc_removal *removal);
+
+/*
+ * 0, or the -EPERM that *ctl(IPC_RMID) and *ctl(IPC_SET) have for who is neither the owner nor the
+ * creator. It only says which of two errors to give: the call itself decides.
+ */
+int sysvipc_check_owner(const struct caller *caller, const struct item *item);
 
 /* kind->present of all three. */
 bool sysvipc_present(const struct realm *realm);

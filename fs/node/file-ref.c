@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/file-ref.h"
 
+#include "kinds/posix-removal.h"
 #include "node/data-node.h"
 #include "visit.h"
 #include "base/util.h"
@@ -96,6 +97,8 @@ void file_ref_put(struct fs *fs, struct node *node, struct file_ref *ref)
 
 int stat_name(struct fs *fs, const char *name, struct stat *out)
 {
+	if (posix_is_hidden(name))
+		return -ENOENT;
 	if (fstatat(fs->shm_fd, name, out, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	/* A file of elsewhere, mounted over an object's name, may have another object's number. */

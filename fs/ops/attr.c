@@ -312,6 +312,10 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		reply_result(req, to_set & FUSE_SET_ATTR_SIZE ? -EACCES : -EPERM);
 		return;
 	}
+	if (is_foreign_data(d.node)) {
+		reply_result(req, -EROFS);
+		return;
+	}
 	d.has_fi = fi != NULL;
 	if (fi)
 		d.fi = *fi;

@@ -7,6 +7,7 @@
 #include "ops/ops.h"
 
 #include "defer.h"
+#include "kinds/posix-removal.h"
 #include "reply.h"
 #include "tree/tree.h"
 #include "base/util.h"
@@ -156,7 +157,7 @@ static bool is_object(struct fs *fs, const struct dirent *entry)
 {
 	struct stat st;
 
-	if (strcmp(entry->d_name, TREE_NAME) == 0)
+	if (strcmp(entry->d_name, TREE_NAME) == 0 || posix_is_hidden(entry->d_name))
 		return false;
 	if (entry->d_type != DT_UNKNOWN)
 		return entry->d_type == DT_REG;

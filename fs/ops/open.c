@@ -4,6 +4,7 @@
 #include "defer.h"
 #include "identity.h"
 #include "node/handle.h"
+#include "kinds/posix-removal.h"
 #include "reply.h"
 #include "reply-node.h"
 #include "tree/tree.h"
@@ -34,6 +35,19 @@ static void reply_created(struct fs *fs, fuse_req_t req, const char *name, int f
 }
 
 /*
+ * EWOULDBLOCK is the answer to O_NONBLOCK where somebody has a lease on the object. If that is a
+ * removal here, it is over in a moment: then there is another try.
+ */
+static bool retry_after_removal(int result, bool *retried)
+{
+	if (result != -EWOULDBLOCK || *retried)
+		return false;
+	posix_removal_wait();
+	*retried = true;
+	return true;
+}
+
+/*
  * As the caller throughout: the object may have come into being since the kernel looked, and then
  * nothing has checked whether this caller may open it. The descriptor is charged to the caller.
  */
@@ -42,6 +56,7 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct identity id;
+	bool retried = false;
 	int fd = charge_take(fs->charges, ctx->uid, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
@@ -55,7 +70,7 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 			flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
 		if (fd < 0)
 			fd = -errno;
-	} while (identity_retry(&id, fd));
+	} while (identity_retry(&id, fd) || retry_after_removal(fd, &retried));
 	identity_end(&id);
 	return fd;
 }
@@ -99,12 +114,15 @@ static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 	struct charge *charge)
 {
 	struct identity id;
+	bool retried = false;
 	int fd = charge_take(fs->charges, fuse_req_ctx(req)->uid, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;
 	identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(path_fd));
-	fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
+	do
+		fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
+	while (retry_after_removal(fd, &retried));
 	/* An append-only object wants it; for others each write says whether it appends. */
 	if (fd == -EPERM && fi->flags & O_APPEND)
 		fd = fs_reopen(fs, path_fd, fi->flags & (OPEN_FLAGS | O_APPEND));
@@ -145,6 +163,9 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (d.node->type == NODE_TREE)
 		tree_open(fs, req, d.node, fi);
+	else if (is_foreign_data(d.node) &&
+		((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC))
+		reply_result(req, -EROFS);
 	else
 		defer_if(fs, tree_data_waits(d.node) || (must_not_wait(fs) && fi->flags & O_TRUNC),
 			&d, open_now);

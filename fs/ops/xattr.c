@@ -23,13 +23,21 @@ static int pin_for_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node, str
 	return file_ref_get(fs, *node, ref);
 }
 
+static int ref_to_change_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node,
+	struct file_ref *ref)
+{
+	return is_foreign_data(node_from_id(fs_of(req)->nodes, ino)) ?
+		-EROFS :
+		pin_for_xattr(req, ino, node, ref);
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 	int flags)
 {
 	struct identity id;
 	struct node *node;
 	struct file_ref ref;
-	int r = pin_for_xattr(req, ino, &node, &ref);
+	int r = ref_to_change_xattr(req, ino, &node, &ref);
 
 	if (r < 0) {
 		reply_result(req, r);
@@ -48,7 +56,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	struct identity id;
 	struct node *node;
 	struct file_ref ref;
-	int r = pin_for_xattr(req, ino, &node, &ref);
+	int r = ref_to_change_xattr(req, ino, &node, &ref);
 
 	if (r < 0) {
 		reply_result(req, r);

@@ -2,6 +2,7 @@
 /* Creation and removal of items, by mkdir and rmdir of their directories. */
 #include "defer.h"
 #include "identity.h"
+#include "log.h"
 #include "reply.h"
 #include "tree/tree.h"
 
@@ -12,38 +13,31 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
 	mode_t mode = d->mode & ~fuse_req_ctx(d->req)->umask & 0777;
-	struct visit visit;
 	struct identity id;
-	int r = visit_enter(fs, tree_realm(d->node), 0, &visit);
+	int r;
 
-	if (r < 0)
-		return r;
 	identity_begin(&id, d->req);
 	do
-		r = kind->create(&visit.realm, d->name, mode, &caller, out);
+		r = kind->create(&fs->realm, d->name, mode, &caller, out);
 	while (identity_retry(&id, r));
 	identity_end(&id);
-	visit_leave(fs, &visit);
 	return r;
 }
 
+/* As the daemon: the kind acts as the caller where that decides. */
 static int remove_item(struct fs *fs, struct deferred *d)
 {
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
-	struct visit visit;
-	struct identity id;
-	int r = visit_enter(fs, tree_realm(d->node), 0, &visit);
+	int r = kind->remove(&fs->realm, d->name, &caller);
 
-	if (r < 0)
-		return r;
-	identity_begin(&id, d->req);
-	do
-		r = kind->remove(&visit.realm, d->name, &caller);
-	while (identity_retry(&id, r));
-	identity_end(&id);
-	visit_leave(fs, &visit);
-	return r;
+	if (r > 0) {
+		g_autofree char *name = g_strescape(d->name, NULL);
+
+		log_line("%s/%s was removed, and somebody came to use it at that instant",
+			kind->directory, name);
+	}
+	return MIN(r, 0);
 }
 
 /*
@@ -71,7 +65,9 @@ void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *
 {
 	struct deferred d = { .req = req, .node = parent, .mode = mode };
 
-	if (parent->entry->type != TREE_KIND || !parent->entry->kind->create)
+	if (*tree_realm(parent))
+		reply_result(req, -EROFS);
+	else if (parent->entry->type != TREE_KIND || !parent->entry->kind->create)
 		reply_result(req, -EPERM);
 	else if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
 		reply_result(req, -ENAMETOOLONG);
@@ -83,10 +79,12 @@ void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *
 {
 	struct deferred d = { .req = req, .node = parent };
 
-	if (parent->entry->type != TREE_KIND || !parent->entry->kind->remove)
+	if (*tree_realm(parent))
+		reply_result(req, -EROFS);
+	else if (parent->entry->type != TREE_KIND || !parent->entry->kind->remove)
 		reply_result(req, -EPERM);
 	else if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
 		reply_result(req, -ENAMETOOLONG);
 	else
-		defer_if(fs, true, &d, rmdir_now); /* it may free many pages */
+		defer_if(fs, true, &d, rmdir_now); /* it may ask the census, and free many pages */
 }

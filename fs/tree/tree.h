@@ -10,7 +10,8 @@
  *	      mappings     TREE_ATTRIBUTE
  *	      data         TREE_LINK, or a segment node (tree/data.h)
  *	  namespaces/      TREE_NAMESPACES, for root alone
- *	    ipc-NUMBER/    TREE_REALM, with the kinds' directories of another realm
+ *	    ipc-NUMBER/    TREE_REALM, with the kinds' directories of another realm; all that is
+ *	                   below it is read-only (-EROFS)
  *
  * A node here is a place, not a segment: what it stands for is looked up by its name each time.
  * What a file says is made when it is opened (content.h).

@@ -64,10 +64,8 @@ def message_queues(t):
     equal(row(t, 'msg', str(queue)), None, 'it is no memory')
     os.chmod(t.private, 0o755)
     equal(as_user(USER, USER, lambda: os.rmdir(here)), errno.EPERM)
-    os.rmdir(here)
-    equal(os.listdir(t.meta / 'msg'), [])
-    fails(errno.ENOENT, os.rmdir, here)
-    equal(as_user(USER, USER, lambda: os.rmdir(t.meta / 'msg' / str(new_msg()))), 0, 'ones own')
+    fails(errno.EBUSY, os.rmdir, here)
+    equal(os.listdir(t.meta / 'msg'), [str(queue)])
 
 
 @ipc_test
@@ -78,8 +76,7 @@ def semaphore_sets(t):
           ['0x00000099', '0604', '5', '0', 'root'])
     os.chmod(t.private, 0o755)
     equal(as_user(USER, USER, lambda: os.rmdir(here)), errno.EPERM)
-    os.rmdir(here)
-    equal(os.listdir(t.meta / 'sem'), [])
+    fails(errno.EBUSY, os.rmdir, here)
     fails(errno.EPERM, os.mkdir, t.meta / 'sem' / 'x')
 
 
@@ -95,7 +92,8 @@ def posix_queues(t):
     equal(as_user(USER, USER, lambda: new_mqueue(b'/mine')), 0)
     equal(as_user(OTHER, OTHER, lambda: os.rmdir(t.meta / 'mqueue' / 'mine')), errno.EPERM)
     equal(as_user(USER, USER, lambda: os.rmdir(t.meta / 'mqueue' / 'mine')), 0)
-    os.rmdir(here)
+    fails(errno.EBUSY, os.rmdir, here)
+    checked(_libc.mq_unlink(b'/kinds'))
     equal(os.listdir(t.meta / 'mqueue'), [])
     fails(errno.ENOENT, os.stat, here / 'msgs')
 
@@ -115,6 +113,8 @@ def posix_queues_are_for_their_readers(t):
         equal((told['perms'], told['usedbytes'], told['notify_pid']), ('0640', None, None))
     equal(as_user(USER, USER, facts), 0)
     equal(json.loads(read(here / 'info.json'))['usedbytes'], 5)
+    checked(_libc.mq_unlink(b'/.hidden'))
+    new_mqueue(b'/.hidden')
     equal(without_capabilities('rmdir', here), 0)
     equal(os.listdir(t.meta / 'mqueue'), [])
 
@@ -154,12 +154,21 @@ def named_semaphores_are_for_their_readers(t):
     equal(without_capabilities('cat', here / 'semaphore'), 1, 'root in name only')
 
 
+def used_sem():
+    checked(_libc.semctl(new_sem(1), 0, 16, 1))  # SETVAL
+
+
+def used_msg():
+    """Made, used and emptied by a process that then ends."""
+    checked(_libc.msgrcv(new_msg(text=b'x'), bytes(16), ctypes.c_size_t(1), 0, 0))
+
+
 @ipc_test
 def root_without_capabilities_removes_its_own_alone(t):
     os.chmod(t.private, 0o755)
-    for kind, make in (('sem', lambda: new_sem(1)), ('msg', new_msg),
-                       ('sysv', lambda: new_segment(1))):
-        own = make()
+    for kind, make in (('sem', used_sem), ('msg', used_msg), ('sysv', lambda: new_segment(1))):
+        check(as_user(0, 0, make) == 0, 'made one')
+        own, = (int(i) for i in os.listdir(t.meta / kind))
         check(as_user(USER, USER, make) == 0, 'made one')
         other, = {int(i) for i in os.listdir(t.meta / kind)} - {own}
         equal(without_capabilities('rmdir', t.meta / kind / str(other)), 1, kind)

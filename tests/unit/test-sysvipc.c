@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/ipc-waiters.h"
 #include "kinds/sysv-other.h"
 #include "kinds/sysv.h"
 #include "kinds/sysvipc.h"
@@ -282,6 +283,21 @@ static void another_segment_of_the_same_id_has_another_stamp(void)
 	CU_ASSERT(!item_same(&a.ipc.item, &b.ipc.item));
 }
 
+static void a_thread_that_waits_is_told_by_its_system_call(void)
+{
+	static const char waits[] = "70 0x8000 0x7ffe 0x2000 0x0 0x0 0x0 0x7ffe 0x7f22\n";
+
+	CU_ASSERT(ipc_parse_syscall(waits, 70, 0x8000));
+	CU_ASSERT(!ipc_parse_syscall(waits, 70, 0x800));
+	CU_ASSERT(!ipc_parse_syscall(waits, 7, 0x8000));
+	/* The upper half of a register means nothing where an int is expected. */
+	CU_ASSERT(ipc_parse_syscall("70 0xffffffff00000003 0x0", 70, 3));
+	CU_ASSERT(!ipc_parse_syscall("running\n", 70, 0));
+	CU_ASSERT(!ipc_parse_syscall("-1 0x7ffe 0x7f22\n", 70, 0));
+	CU_ASSERT(!ipc_parse_syscall("70\n", 70, 0));
+	CU_ASSERT(!ipc_parse_syscall("", 70, 0));
+}
+
 static CU_TestInfo tests[] = {
 	{ "reads every column of a segment", reads_every_column_of_a_segment },
 	{ "keys are unsigned, flags no permissions", keys_are_unsigned_and_flags_no_permissions },
@@ -296,6 +312,8 @@ static CU_TestInfo tests[] = {
 	{ "specs name key and size", specs_name_key_and_size },
 	{ "another segment of the same ID has another stamp",
 		another_segment_of_the_same_id_has_another_stamp },
+	{ "a thread that waits is told by its system call",
+		a_thread_that_waits_is_told_by_its_system_call },
 	CU_TEST_INFO_NULL,
 };
 

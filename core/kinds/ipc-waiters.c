@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/ipc-waiters.h"
+
+#include "procfs/proc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* "NUMBER 0xARGUMENT …"; "running"; "-1 0xSP 0xPC" for a thread that is not in a call. */
+bool ipc_parse_syscall(const char *text, long number, int id)
+{
+	uint64_t argument;
+	long found;
+
+	return sscanf(text, "%ld 0x%" SCNx64, &found, &argument) == 2 && found == number &&
+		(uint32_t)argument == (uint32_t)id;
+}
+
+struct search {
+	long number;
+	int id;
+};
+
+/* What is gone does not wait. */
+static int answer(int error)
+{
+	return error == -ENOENT || error == -ESRCH ? 0 : error;
+}
+
+static int look_at_thread(int dir, pid_t tid, const struct search *search)
+{
+	auto_fd thread = proc_open_thread(dir, tid);
+	char text[256];
+	ssize_t n = thread < 0 ? thread : proc_read_file(thread, "syscall", text, sizeof text);
+
+	if (n < 0)
+		return answer(n);
+	return ipc_parse_syscall(text, search->number, search->id);
+}
+
+static int look_at_process(const struct proc *proc, pid_t pid, const struct realm *realm,
+	const struct search *search)
+{
+	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(int));
+	auto_fd dir = proc_open_pid(proc, pid);
+	uint32_t namespace = dir < 0 ? 0 : proc_namespace(dir, "ipc");
+	int r;
+
+	/* Of a process whose namespace is not told nothing else is, and most are in another one. */
+	if (namespace != realm->ipc_ns)
+		return 0;
+	r = proc_list_threads(dir, tids);
+	for (guint i = 0; r == 0 && i < tids->len; i++)
+		r = look_at_thread(dir, g_array_index(tids, int, i), search);
+	return r < 0 ? answer(r) : r;
+}
+
+int ipc_thread_waits(const struct realm *realm, long number, int id)
+{
+	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	const struct search search = { number, id };
+	struct proc *proc;
+	int found = 0, failed = 0, r = proc_open(realm->proc, &proc);
+
+	if (r < 0)
+		return r;
+	r = proc_list(proc, pids);
+	for (guint i = 0; r == 0 && found <= 0 && i < pids->len; i++) {
+		found = look_at_process(proc, g_array_index(pids, pid_t, i), realm, &search);
+		if (found < 0)
+			failed = found;
+	}
+	proc_close(proc);
+	if (r < 0 || found > 0)
+		return r < 0 ? r : 1;
+	return failed;
+}

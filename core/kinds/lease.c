@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/lease.h"
+
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+
+/* On what is no directory, rmdir(2) checks the permissions as unlink(2) does, and then gives up. */
+int lease_may_unlink(int dir, const char *name, const struct caller *caller)
+{
+	struct caller_worn worn;
+	int r = caller_wear(caller, &worn);
+
+	if (r < 0)
+		return r;
+	r = unlinkat(dir, name, AT_REMOVEDIR) < 0 ? -errno : -ENOENT;
+	caller_shed(&worn);
+	return r == -ENOTDIR ? 0 : r;
+}
+
+int lease_open(int dir, const char *name)
+{
+	struct stat st;
+
+	/* O_NONBLOCK: what has become a fifo must not wait for a writer. */
+	auto_fd fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? steal_fd(&fd) : -ENOENT;
+}
+
+static int set_lease(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0)
+		return 0;
+	if (errno == EAGAIN)
+		return -EBUSY;
+	return errno == EINVAL ? -EOPNOTSUPP : -errno;
+}
+
+int lease_take(int fd)
+{
+	struct stat st;
+	uid_t own;
+	int r;
+
+	/*
+	 * The signal that tells the holder of an opener ends a process by default: have one that is
+	 * ignored by default.
+	 */
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	r = set_lease(fd);
+	if (r != -EACCES)
+		return r;
+	/* Without CAP_LEASE, which containers lack, it is granted to the file's owner alone. */
+	own = setfsuid(st.st_uid);
+	r = set_lease(fd);
+	setfsuid(own);
+	return r;
+}
+
+bool lease_holds(int fd)
+{
+	return fcntl(fd, F_GETLEASE) == F_WRLCK;
+}
+
+void lease_drop(int fd)
+{
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+}
