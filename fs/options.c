@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define DEFAULT_SOURCE "/dev/shm"
+#define DEFAULT_LABEL "shmtree"
 
 /* What fuse_opt_parse() fills; strings are malloc'ed by libfuse. */
 struct raw {
@@ -178,11 +179,14 @@ static int choose_values(const struct raw *raw, struct options *out)
  * One path is the mount point, two are the source and the mount point. fstab(5) wants a first
  * field whatever it means, so that from mount(8) a source which is no path ("shmtree", "none") is
  * a label.
+ *
+ * The list of mounts shows the label or path that was given: `mount -a` compares it with fstab(5).
+ * The default is no path, because systemd takes every source below /dev for a device.
  */
 static int choose_paths(const struct raw *raw, struct options *out)
 {
 	const GPtrArray *paths = raw->paths;
-	const char *mountpoint;
+	const char *mountpoint, *label;
 
 	if (paths->len < 1 || paths->len > 2) {
 		log_line("%s; usage: shmtree [SOURCE] MOUNTPOINT [options]",
@@ -191,10 +195,14 @@ static int choose_paths(const struct raw *raw, struct options *out)
 	}
 	mountpoint = g_ptr_array_index(paths, paths->len - 1);
 	out->mountpoint = g_canonicalize_filename(mountpoint, NULL);
-	if (paths->len == 2 && (!raw->helper || strchr(g_ptr_array_index(paths, 0), '/')))
-		out->source = g_canonicalize_filename(g_ptr_array_index(paths, 0), NULL);
-	else
+	label = paths->len == 2 ? g_ptr_array_index(paths, 0) : DEFAULT_LABEL;
+	if (paths->len == 2 && (!raw->helper || strchr(label, '/'))) {
+		out->source = g_canonicalize_filename(label, NULL);
+		out->label = g_strdup(out->source);
+	} else {
 		out->source = g_strdup(DEFAULT_SOURCE);
+		out->label = g_strdup(label);
+	}
 	return 0;
 }
 
@@ -250,6 +258,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 void options_free(struct options *options)
 {
 	g_free(options->source);
+	g_free(options->label);
 	g_free(options->mountpoint);
 	g_free(options->proc);
 	free(options->cmdline.mountpoint);

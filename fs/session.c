@@ -126,9 +126,20 @@ int session_check(struct options *options)
 
 /* Mounting */
 
+/* A comma in the label must not end the option. */
+static void add_label(struct fuse_args *args, const char *label)
+{
+	g_autofree char *option = g_strconcat("fsname=", label, NULL);
+	char *escaped = NULL;
+
+	fuse_opt_add_opt_escaped(&escaped, option);
+	fuse_opt_insert_arg(args, 1, "-o");
+	fuse_opt_insert_arg(args, 2, escaped);
+	free(escaped);
+}
+
 static void add_mount_options(struct fs *fs)
 {
-	g_autofree char *name = g_strdup_printf("fsname=%s,subtype=shmtree", fs->options.source);
 	struct fuse_args *args = &fs->options.fuse;
 	struct statvfs st;
 
@@ -139,8 +150,9 @@ static void add_mount_options(struct fs *fs)
 		fuse_opt_insert_arg(args, 1, "-oio_uring,io_uring_q_depth=" RING_PLACES);
 	if (fstatvfs(fs->shm_fd, &st) == 0 && st.f_flag & ST_NOEXEC)
 		fuse_opt_insert_arg(args, 1, "-onoexec");
-	fuse_opt_insert_arg(args, 1, "-o");
-	fuse_opt_insert_arg(args, 2, name);
+	add_label(args, fs->options.label);
+	/* Last, so that it wins: libfuse has added the name that the program was called by. */
+	fuse_opt_add_arg(args, "-osubtype=shmtree");
 }
 
 /* What the first question would wait for: begun now, it is over when somebody asks. */

@@ -30,10 +30,10 @@ def refused(t, *arguments, program=None, **keywords):
     return text
 
 
-def start_in_background(t, *arguments, root=None, **keywords):
+def start_in_background(t, *arguments, root=None, timeout=60, **keywords):
     """Returns when the program has: by then the mount must work."""
     done = subprocess.run([t.program, str(root or t.root), *arguments], stdin=subprocess.DEVNULL,
-                          capture_output=True, check=False, timeout=60, **keywords)
+                          capture_output=True, check=False, timeout=timeout, **keywords)
     equal((done.returncode, done.stdout, done.stderr), (0, b'', b''), 'status and messages')
 
 
@@ -256,12 +256,22 @@ def debug_output(t):
     check(b'READDIR' in read('log'), 'libfuse traces the requests')
 
 
-@test(HERE, start=False)
-def from_mount_and_fstab(t):
-    """mount(8) calls the helper by its name, with options that are meant for others."""
+def install_mount_helper(t):
+    """mount(8) finds the program under test by the name that it looks for."""
     os.mkdir('sbin')
     os.symlink(t.program, 'sbin/mount.fuse.shmtree')
     put_over(f'{t.private}/sbin', os.path.realpath('/sbin'))
+
+
+def shown(t):
+    """Source and type of the mount, in the list that mount(8) and systemd go by."""
+    return run('findmnt', '-n', '-o', 'SOURCE,FSTYPE', '--mountpoint', t.root).decode().split()
+
+
+@test(HERE, start=False)
+def from_mount_and_fstab(t):
+    """mount(8) calls the helper by its name, with options that are meant for others."""
+    install_mount_helper(t)
     write('fstab', f'shmtree {t.root} fuse.shmtree rw,nofail,x-systemd.automount,_netdev,census=text '
           f'0 0\n'.encode())
     for command in (['mount', '-t', 'fuse.shmtree', '-o', 'census=text,noexec', 'shmtree', t.root],
@@ -269,10 +279,45 @@ def from_mount_and_fstab(t):
         run(*command)
         write(t.root / 'x', b'')
         equal(t.status()['census'], 'text')
+        equal(shown(t), ['shmtree', 'fuse.shmtree'])
         run('umount', t.root)
     fails_with = subprocess.run(['mount', '-t', 'fuse.shmtree', 'shmtree', f'{t.private}/missing'],
                                 capture_output=True, check=False)
     check(fails_with.returncode != 0, 'mount(8) fails where the mount does')
+
+
+@test(HERE, start=False)
+def mounted_twice_by_mount(t):
+    """A second mount on the same place is refused or needless; after a crash the first one is cleared."""
+    install_mount_helper(t)
+    mount = ['mount', '-t', 'fuse.shmtree', 'shmtree', t.root]
+    write('fstab', f'shmtree {t.root} fuse.shmtree nofail 0 0\n'.encode())
+    run(*mount)
+    again = subprocess.run(mount, capture_output=True, check=False)
+    check(again.returncode != 0 and b'mounted there already' in again.stderr, again)
+    run('mount', '-T', 'fstab', '-a')
+    equal(mounts_at(t.root), 1)
+    pid = daemon_pid(t.root)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: ended(pid), 'killed')
+    run(*mount)
+    equal(mounts_at(t.root), 1, 'the dead mount is gone')
+    equal(t.status()['source'], '/dev/shm')
+    run('umount', t.root)
+
+
+@test(HERE, start=False)
+def what_the_list_of_mounts_shows(t):
+    """Whatever the program is called, the type is the same; nothing below /dev unless it was said."""
+    os.mkdir('a,b')
+    call('mount', 'other', 'a,b', b'tmpfs', 0, b'size=1m,mode=1777')
+    os.symlink(t.program, 'renamed')
+    for program, arguments, source in ((t.program, [], 'shmtree'), (os.path.abspath('renamed'), [], 'shmtree'),
+                                       (t.program, ['/dev/shm'], '/dev/shm'),
+                                       (t.program, ['-o', 'subtype=other', 'a,b'], f'{t.private}/a,b')):
+        run(program, *arguments, t.root)
+        equal(shown(t), [source, 'fuse.shmtree'])
+        run('umount', t.root)
 
 
 @test(HERE, start=False)
