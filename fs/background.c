@@ -42,7 +42,6 @@ void background_start(void)
 	}
 	close(pipe_fds[0]);
 	ready_fd = pipe_fds[1];
-	setsid();
 }
 
 void background_ready(void)
@@ -50,6 +49,8 @@ void background_ready(void)
 	auto_fd null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char byte = 1;
 
+	/* Only now: an automount point lets nobody but the process group of its manager mount on it. */
+	setsid();
 	if (chdir("/") < 0)
 		log_line("cannot leave the directory: %s", g_strerror(errno));
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)

@@ -2,12 +2,14 @@
 """The command line: starting, stopping, options, and what prevents a mount."""
 import contextlib
 import errno
+import fcntl
 import os
 import pwd
 import resource
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 
 from harness import (MOUNTED, Mapper, as_user, call, close_dead, equal, check, eventually, fails, mounts_at, opened,
@@ -318,6 +320,37 @@ def what_the_list_of_mounts_shows(t):
         run(program, *arguments, t.root)
         equal(shown(t), [source, 'fuse.shmtree'])
         run('umount', t.root)
+
+
+AUTOFS_IOC_READY, AUTOFS_IOC_FAIL = 0x9360, 0x9361
+AUTOFS_PACKET = 304  # bytes, of version 5; the token of who waits is the third number in it
+
+
+@test(HERE, start=False)
+def on_an_automount_point(t):
+    """autofs has everybody wait for the mount, except the process group of who manages it."""
+    packets, kernels_end = os.pipe()
+    options = f'fd={kernels_end},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct'
+    try:
+        call('mount', 'autofs', t.root, b'autofs', 0, options.encode())
+    except OSError as error:
+        skip(f'no autofs here: {error}')
+    os.close(kernels_end)
+    with opened(t.root, os.O_RDONLY) as point:
+        user = subprocess.Popen(['cat', str(t.root / '.shmtree' / 'status')], stdout=subprocess.PIPE,
+                                start_new_session=True)
+        token = struct.unpack_from('=iiI', os.read(packets, AUTOFS_PACKET))[2]
+        try:
+            start_in_background(t, timeout=20)
+            fcntl.ioctl(point, AUTOFS_IOC_READY, token)
+        except BaseException:
+            fcntl.ioctl(point, AUTOFS_IOC_FAIL, token)
+            raise
+        check(b'data_path' in user.communicate(timeout=20)[0], 'the user who waited sees the mount')
+    pid = daemon_pid(t.root)
+    equal(os.getsid(pid), pid, 'a session of its own')
+    run('umount', t.root)
+    eventually(lambda: ended(pid), 'the daemon ends')
 
 
 @test(HERE, start=False)
