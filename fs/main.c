@@ -82,15 +82,22 @@ static int open_proc(struct fs *fs)
 
 static int start_census(struct fs *fs)
 {
+	const char *why = NULL;
 	const struct census_config config = {
 		.proc = fs->options.proc,
 		.backend = fs->options.census,
 		.shm_dev = fs->shm_dev,
 		.self = getpid(),
+		.why = &why,
 	};
 	int r = census_new(&config, &fs->census);
 	struct stat ns;
 
+	if (r < 0 && why) {
+		log_line("census=%s does not work here: %s; leave the option out",
+			census_choice_name(fs->options.census), why);
+		return -1;
+	}
 	if (r < 0) {
 		log_line("processes cannot be counted: %s: %s", fs->options.proc, g_strerror(-r));
 		return -1;

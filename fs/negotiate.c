@@ -2,23 +2,40 @@
 #include "negotiate.h"
 
 #include "background.h"
+#include "base/privilege.h"
 #include "fs.h"
-#include "identity.h"
 #include "log.h"
+
+#include <linux/capability.h>
+#include <unistd.h>
+
+#define URING_SWITCH "/sys/module/fuse/parameters/enable_uring"
 
 static void want(struct fuse_conn_info *conn, uint64_t flag)
 {
 	fuse_set_feature_flag(conn, flag); /* false where the kernel has it not: then without */
 }
 
+/* Why this process may not hand files to the kernel; NULL: it may. */
+static const char *passthrough_forbidden(void)
+{
+	if (!privilege_of_machine())
+		return "it needs root of the machine, not of a user namespace";
+	if (geteuid() != 0)
+		return "it needs root";
+	return privilege_capable(CAP_SYS_ADMIN) ? NULL : "it needs CAP_SYS_ADMIN";
+}
+
 static void choose_passthrough(struct fs *fs, struct fuse_conn_info *conn)
 {
+	const char *forbidden = passthrough_forbidden();
+
 	if (!fs->options.passthrough)
 		fs->passthrough_missing = "switched off by option";
 	else if (!(conn->capable_ext & FUSE_CAP_PASSTHROUGH))
 		fs->passthrough_missing = "the kernel has no FUSE passthrough (Linux 6.9)";
-	else if (!identity_privileged())
-		fs->passthrough_missing = "it needs root";
+	else if (forbidden)
+		fs->passthrough_missing = forbidden;
 	else if (!fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH))
 		fs->passthrough_missing = "libfuse did not agree";
 	else
@@ -29,8 +46,15 @@ static void choose_passthrough(struct fs *fs, struct fuse_conn_info *conn)
 static void choose_transport(struct fs *fs, struct fuse_conn_info *conn)
 {
 	fs->io_uring = fs->options.io_uring && conn->capable_ext & FUSE_CAP_OVER_IO_URING;
-	if (!fs->io_uring)
-		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
+	if (fs->io_uring)
+		return;
+	fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
+	if (!fs->options.io_uring)
+		return;
+	if (access(URING_SWITCH, F_OK) < 0)
+		fs->io_uring_missing = "the kernel has no FUSE over io_uring (Linux 6.14)";
+	else
+		fs->io_uring_missing = "switched off: fuse.enable_uring (" URING_SWITCH ")";
 }
 
 void negotiate(void *userdata, struct fuse_conn_info *conn)

@@ -118,15 +118,8 @@ static void print_help(void)
 
 static int choose_census(const char *value, enum census_backend_choice *out)
 {
-	static const char *const names[] = {
-		[CENSUS_AUTO] = "auto",
-		[CENSUS_BPF] = "bpf",
-		[CENSUS_QUERY] = "query",
-		[CENSUS_TEXT] = "text",
-	};
-
-	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-		if (strcmp(value, names[i]) == 0) {
+	for (enum census_backend_choice i = CENSUS_AUTO; i <= CENSUS_TEXT; i++) {
+		if (strcmp(value, census_choice_name(i)) == 0) {
 			*out = i;
 			return 0;
 		}

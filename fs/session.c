@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "session.h"
 
+#include "base/privilege.h"
 #include "defer.h"
 #include "identity.h"
 #include "node/lock-wait.h"
@@ -11,6 +12,7 @@
 #include "shutdown.h"
 #include "watch.h"
 
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -102,6 +104,16 @@ static int check_mountpoint(struct options *options)
 	return 0;
 }
 
+/* In a container nobody may have what mount(2) asks for, and fusermount3 would not say why. */
+static int check_power(void)
+{
+	if (privilege_capable(CAP_SYS_ADMIN) || privilege_attainable(CAP_SYS_ADMIN))
+		return 0;
+	log_line("mounting needs CAP_SYS_ADMIN, which no program can have here; start the "
+		 "container with it (--cap-add SYS_ADMIN), or without no-new-privileges");
+	return -1;
+}
+
 static int check_helper(void)
 {
 	g_autofree char *helper = NULL;
@@ -119,7 +131,8 @@ static int check_helper(void)
 
 int session_check(struct options *options)
 {
-	if (check_fuse() < 0 || check_mountpoint(options) < 0 || check_helper() < 0)
+	if (check_fuse() < 0 || check_mountpoint(options) < 0 || check_power() < 0 ||
+		check_helper() < 0)
 		return -1;
 	return 0;
 }

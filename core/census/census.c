@@ -20,21 +20,16 @@ static const struct census_backend *const backends[] = {
 	&census_backend_text,
 };
 
-static const struct {
-	enum census_backend_choice choice;
-	const char *name;
-} choices[] = {
-	{ CENSUS_BPF, "bpf" },
-	{ CENSUS_QUERY, "query" },
-	{ CENSUS_TEXT, "text" },
-};
-
-static const char *choice_name(enum census_backend_choice choice)
+const char *census_choice_name(enum census_backend_choice choice)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(choices); i++)
-		if (choices[i].choice == choice)
-			return choices[i].name;
-	return NULL;
+	static const char *const names[] = {
+		[CENSUS_AUTO] = "auto",
+		[CENSUS_BPF] = "bpf",
+		[CENSUS_QUERY] = "query",
+		[CENSUS_TEXT] = "text",
+	};
+
+	return names[choice];
 }
 
 static int open_reader(struct census *census, const struct census_backend *backend,
@@ -59,24 +54,26 @@ static void note_sharing(const struct census *census, const struct proc *proc, G
 			missing->len ? "; " : "");
 }
 
-/* Opens the first back end that works, or the one that was chosen. */
+/*
+ * Opens the first back end that works, or the one that was chosen. `why` is what the last one that
+ * was tried says of its failure.
+ */
 static int open_backend(struct census *census, const struct proc *proc,
-	const struct devices *devices)
+	const struct devices *devices, const char **why)
 {
-	const char *chosen = choice_name(census->choice);
+	const char *chosen =
+		census->choice == CENSUS_AUTO ? NULL : census_choice_name(census->choice);
 	g_autoptr(GString) missing = g_string_new(NULL);
 	int error = -EOPNOTSUPP;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
-		const char *why = NULL;
-
 		if (chosen && strcmp(chosen, backends[i]->name) != 0)
 			continue;
-		error = open_reader(census, backends[i], devices, &why);
+		error = open_reader(census, backends[i], devices, why);
 		if (!error)
 			break;
 		g_string_append_printf(missing, "%s%s: %s", missing->len ? "; " : "",
-			backends[i]->name, why ? why : g_strerror(-error));
+			backends[i]->name, *why ? *why : g_strerror(-error));
 	}
 	if (chosen)
 		g_string_assign(missing, "chosen by option");
@@ -98,6 +95,7 @@ int census_new(const struct census_config *config, struct census **out)
 {
 	struct census *census = g_new0(struct census, 1);
 	struct proc *proc = NULL;
+	const char *why = NULL;
 	int error = proc_open(config->proc, &proc);
 
 	g_mutex_init(&census->lock);
@@ -111,7 +109,9 @@ int census_new(const struct census_config *config, struct census **out)
 	census->choice = config->backend;
 	census->report.backend = "auto";
 	if (!error && census->choice != CENSUS_AUTO)
-		error = open_backend(census, proc, &census->next_devices);
+		error = open_backend(census, proc, &census->next_devices, &why);
+	if (config->why)
+		*config->why = why;
 	if (!error && census->backend)
 		report_backend(census);
 	proc_close(proc);
@@ -189,13 +189,14 @@ static uint64_t now_ns(void)
 static int ensure_backend(struct census *census, const struct devices *devices)
 {
 	struct proc *proc = NULL;
+	const char *why;
 	int error;
 
 	if (census->backend)
 		return 0;
 	error = proc_open(census->proc, &proc);
 	if (!error)
-		error = open_backend(census, proc, devices);
+		error = open_backend(census, proc, devices, &why);
 	proc_close(proc);
 	return error;
 }

@@ -44,7 +44,13 @@ struct census_config {
 	enum census_backend_choice backend;
 	uint64_t shm_dev; /* st_dev of the tmpfs that holds the POSIX objects */
 	pid_t self;       /* the daemon, left out of every count; 0: nobody */
+	/* NULL, or where census_new() writes what keeps the chosen back end from working: one line,
+	   a static string; NULL if it is not the back end that failed. */
+	const char **why;
 };
+
+/* "auto", "bpf", "query" or "text", as the option and `status` have it. */
+const char *census_choice_name(enum census_backend_choice choice);
 
 /* Counts of one segment. */
 struct usage {

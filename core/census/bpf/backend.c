@@ -263,7 +263,7 @@ static int bpf_open(const struct census_source *source, void **out, const char *
 	int err;
 
 	if (!proc_is_own(source->proc)) {
-		*why = "knows the processes of this machine, not those of another procfs";
+		*why = "it sees the processes of this machine, not those of another procfs";
 		return -EOPNOTSUPP;
 	}
 	err = programs_load(source->self, &programs, why);

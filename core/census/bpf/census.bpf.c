@@ -141,8 +141,8 @@ static bool write_locked(struct mm_struct *mm)
 	case SEQ_PLAIN:
 		return ((struct mm_struct___plain *)mm)->mmap_lock.count.counter &
 			RWSEM_WRITER_LOCKED;
-	default:
-		return true;
+	default: /* no stamp will ever move, and so the back end is not used */
+		return false;
 	}
 }
 

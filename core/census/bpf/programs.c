@@ -7,6 +7,7 @@
 #include "census/bpf/programs.h"
 
 #include "base/util.h"
+#include "census/bpf/refusal.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -253,27 +254,16 @@ static int try_stamp(struct programs *programs)
 	return err != 0 ? err : before != after ? 0 : -ENOTSUP;
 }
 
-static const char *why_not(int err)
-{
-	g_autofree char *line = NULL;
-
-	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-		return "the kernel does not describe itself (CONFIG_DEBUG_INFO_BTF)";
-	if (err == -EPERM || err == -EACCES)
-		return "not permitted (needs CAP_BPF and CAP_PERFMON, and no lockdown)";
-	if (err == -ENOTSUP)
-		return "this kernel does not number the changes of an address space";
-	line = g_strdup_printf("the kernel refuses the programs (Linux 6.10 takes them): %s",
-		g_strerror(-err));
-	return g_intern_string(line);
-}
-
 int programs_load(pid_t self, struct programs **out, const char **why)
 {
-	struct programs *programs = g_new0(struct programs, 1);
+	struct programs *programs;
 	struct stamps stamps;
 	int err;
 
+	*why = refusal_expected();
+	if (*why != NULL)
+		return -EPERM;
+	programs = g_new0(struct programs, 1);
 	programs->self = self;
 	programs->lanes = CLAMP(g_get_num_processors(), 1, LANES_MAX);
 	programs->stamps_max = STAMPS_MIN;
@@ -281,7 +271,7 @@ int programs_load(pid_t self, struct programs **out, const char **why)
 	if (err == 0)
 		err = try_stamp(programs);
 	if (err != 0) {
-		*why = why_not(err);
+		*why = refusal_cause(err);
 		programs_free(programs);
 		return err;
 	}

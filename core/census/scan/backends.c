@@ -22,10 +22,14 @@ static int open_query(const struct census_source *source, void **out, const char
 	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
 	int error = fd < 0 ? -errno : maps_query_probe(fd);
 
-	if (error) {
-		*why = "PROCMAP_QUERY needs Linux 6.11 and a live procfs";
-		return error;
+	if (!proc_is_live(source->proc)) {
+		*why = "it asks a live procfs, and this is none";
+		return -EOPNOTSUPP;
 	}
+	if (error == -ENOTTY)
+		*why = "the kernel has no PROCMAP_QUERY (Linux 6.11)";
+	if (error)
+		return error;
 	*out = scan_new(source, maps_query_read);
 	return 0;
 }

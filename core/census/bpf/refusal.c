@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/bpf/refusal.h"
+
+#include "base/privilege.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <linux/capability.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* The first kernel that has all that the programs use; some older ones have it added. */
+#define FIRST_MAJOR 6
+#define FIRST_MINOR 10
+
+const char *refusal_expected(void)
+{
+	g_autofree char *text = NULL;
+
+	/* "none integrity [confidentiality]"; not there where securityfs is not mounted. */
+	if (g_file_get_contents("/sys/kernel/security/lockdown", &text, NULL, NULL) &&
+		strstr(text, "[confidentiality]"))
+		return "forbidden by kernel lockdown (confidentiality)";
+	return NULL;
+}
+
+static bool capable(void)
+{
+	return privilege_capable(CAP_SYS_ADMIN) ||
+		(privilege_capable(CAP_BPF) && privilege_capable(CAP_PERFMON));
+}
+
+/* Whether there is a sysfs, and it has no description of the kernel. */
+static bool has_no_btf(void)
+{
+	return access("/sys/kernel", F_OK) == 0 && access("/sys/kernel/btf/vmlinux", F_OK) != 0;
+}
+
+static bool is_too_old(const char *release)
+{
+	unsigned major, minor;
+
+	return sscanf(release, "%u.%u", &major, &minor) == 2 &&
+		(major < FIRST_MAJOR || (major == FIRST_MAJOR && minor < FIRST_MINOR));
+}
+
+const char *refusal_cause(int error)
+{
+	g_autofree char *line = NULL;
+	struct utsname system;
+
+	if (!capable())
+		return "not permitted: it needs CAP_BPF and CAP_PERFMON";
+	if (!privilege_of_machine())
+		return "not permitted in a user namespace";
+	uname(&system);
+	if (is_too_old(system.release))
+		line = g_strdup_printf("it needs Linux %d.%d, and this is %s", FIRST_MAJOR,
+			FIRST_MINOR, system.release);
+	else if (error == -EPERM)
+		return "forbidden by a security policy of this system (seccomp or a security "
+		       "module)";
+	else if (has_no_btf())
+		return "the kernel does not describe itself (CONFIG_DEBUG_INFO_BTF)";
+	else if (error == -ENOTSUP)
+		return "this kernel does not number the changes of an address space";
+	else
+		line = g_strdup_printf("the kernel refuses the programs: %s", g_strerror(-error));
+	return g_intern_string(line);
+}
