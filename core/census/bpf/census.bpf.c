@@ -344,6 +344,27 @@ static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 	ask->count = count;
 }
 
+/*
+ * The number, then the lock, and at the end the other way round: a plain number moves before the lock
+ * is given back. Both only once the iterator has begun, because that of older kernels, 6.12.0 among
+ * them, takes the lock for reading: from then on nothing moves, while a number read before would often
+ * be that of a change under way, and the whole reading void.
+ */
+static void read_consistently(struct read_space *ask, struct mm_struct *mm,
+	struct bpf_iter_task_vma *it)
+{
+	__u32 seq = lock_seq(mm);
+
+	ask->seq = seq;
+	if (write_locked(mm)) {
+		ask->status = READ_BUSY;
+		return;
+	}
+	read_mappings(ask, it);
+	if (write_locked(mm) || lock_seq(mm) != seq)
+		ask->status = READ_TORN;
+}
+
 static void read_space_of(struct read_space *ask, struct task_struct *task)
 {
 	struct mm_struct *mm = plain_task(task)->mm;
@@ -355,15 +376,10 @@ static void read_space_of(struct read_space *ask, struct task_struct *task)
 		ask->status = READ_GONE;
 		return;
 	}
-	/* The number before the lock, and at the end the other way round: a plain one moves first. */
-	ask->seq = lock_seq(mm);
-	if (bpf_iter_task_vma_new(&it, task, ask->from) != 0 || write_locked(mm)) {
+	if (bpf_iter_task_vma_new(&it, task, ask->from) == 0)
+		read_consistently(ask, mm, &it);
+	else
 		ask->status = READ_BUSY;
-	} else {
-		read_mappings(ask, &it);
-		if (write_locked(mm) || lock_seq(mm) != ask->seq)
-			ask->status = READ_TORN;
-	}
 	bpf_iter_task_vma_destroy(&it);
 }
 
