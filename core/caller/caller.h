@@ -57,23 +57,3 @@ void caller_shed(struct caller_worn *worn);
 
 /* Whether the caller may read the file behind `fd` (O_PATH will do): 0, -EACCES or -EPERM. */
 int caller_may_read(const struct caller *caller, int fd);
-
-/*
- * What the caller can see of processes in a procfs. Between begin and end the thread wears the
- * caller, and must do nothing else that needs rights.
- */
-struct caller_sight {
-	struct caller_worn worn;
-	int proc;    /* the procfs; -1: nothing is seen */
-	bool all;    /* by right (CAP_SYS_PTRACE): nothing has to be asked */
-	pid_t asked; /* the last process that was asked about, and the answer */
-	bool seen;
-};
-void caller_sight_begin(struct caller_sight *sight, const char *proc, const struct caller *caller);
-void caller_sight_end(struct caller_sight *sight);
-
-/* Whether /proc/PID/maps and /proc/PID/fd would open for the caller: by credentials and dumpability. */
-bool caller_sees_memory(struct caller_sight *sight, pid_t pid);
-
-/* Whether the process is visible at all, and with it its name: there is the mount option hidepid. */
-bool caller_sees_process(struct caller_sight *sight, pid_t pid);

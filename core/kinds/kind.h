@@ -177,6 +177,13 @@ struct kind {
 	int (*open)(const struct realm *realm, const struct item *seen, struct item_file *out);
 
 	/*
+	 * Whether the caller may have the item's bytes at all, besides what owner and mode say: 0 or
+	 * -EACCES. NULL: these decide alone.
+	 */
+	int (*permit)(const struct realm *realm, const struct item *item,
+		const struct caller *caller);
+
+	/*
 	 * Fills in what is BYTES_UNKNOWN, because stat() would be too costly with it: allocated,
 	 * resident, swapped. What the kernel does not tell stays so. NULL: nothing to add.
 	 */

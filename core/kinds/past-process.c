@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/past-process.h"
 
-#include "caller/caller.h"
+#include "caller/sight.h"
 #include "procfs/proc.h"
 #include "base/format.h"
 

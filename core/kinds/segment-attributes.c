@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The attributes that every segment has: who uses it, and how much of it is in memory. */
-#include "caller/caller.h"
+#include "caller/sight.h"
 #include "kinds/info-json.h"
 #include "kinds/kind.h"
 #include "base/format.h"

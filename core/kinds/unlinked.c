@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/unlinked.h"
 
+#include "caller/sight.h"
 #include "kinds/inode-generation.h"
 #include "kinds/residency.h"
 #include "base/util.h"
@@ -297,6 +298,44 @@ static int unlinked_open(const struct realm *realm, const struct item *seen, str
 	return 0;
 }
 
+struct access {
+	struct caller_sight sight;
+	bool granted; /* by the way to it through one process */
+};
+
+/* By /proc/PID/mem. */
+static void try_memory(const struct mapping_row *row, void *data)
+{
+	struct access *access = data;
+
+	if (!access->granted)
+		access->granted = caller_reaches_memory(&access->sight, row->pid);
+}
+
+/* By /proc/PID/fd/FD. */
+static void try_descriptor(const struct descriptor_row *row, void *data)
+{
+	struct access *access = data;
+
+	if (!access->granted)
+		access->granted = caller_sees_memory(&access->sight, row->pid);
+}
+
+/* An unlinked object has an owner, a mode and maybe an ACL that were meant for others. */
+static int unlinked_permit(const struct realm *realm, const struct item *item,
+	const struct caller *caller)
+{
+	struct access access = { 0 };
+
+	if (item->key.class == SEGMENT_FILE)
+		return 0;
+	caller_sight_begin(&access.sight, realm->proc, caller);
+	census_each_mapping(realm->census, &item->key, try_memory, &access);
+	census_each_descriptor(realm->census, &item->key, try_descriptor, &access);
+	caller_sight_end(&access.sight);
+	return access.granted ? 0 : -EACCES;
+}
+
 static int unlinked_residency(const struct realm *realm, struct item *item)
 {
 	struct choice choice;
@@ -322,5 +361,6 @@ const struct kind kind_unlinked = {
 	.each = unlinked_each,
 	.stat = unlinked_stat,
 	.open = unlinked_open,
+	.permit = unlinked_permit,
 	.residency = unlinked_residency,
 };

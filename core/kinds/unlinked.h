@@ -13,7 +13,9 @@
  *
  * Owner and mode of an unlinked object are its own. Nobody could reach a memfd by a name, so that
  * its mode, which is 0777 usually, was never meant to let anybody in: its owner's part counts
- * alone. Anonymous memory is its maker's, 0600.
+ * alone. Anonymous memory is its maker's, 0600. Both are memory of processes, moreover, and open only
+ * to callers that the kernel would let at it through a process that has it: the descriptors of one
+ * that holds it (/proc/PID/fd), or the memory of one that maps it (/proc/PID/mem).
  */
 #pragma once
 

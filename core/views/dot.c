@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/dot.h"
 
-#include "caller/caller.h"
+#include "caller/sight.h"
 #include "base/format.h"
 
 #include <inttypes.h>

@@ -71,6 +71,23 @@ static int check_joined(struct fs *fs, struct node *node, const struct file_ref 
 	return -ESTALE;
 }
 
+/* What the kind itself has to say of who may have the bytes. */
+static int ask_kind(struct fs *fs, fuse_req_t req, const struct data_node *data)
+{
+	const struct caller caller = identity_caller(req);
+	struct visit visit;
+	int r;
+
+	if (!data->kind->permit)
+		return 0;
+	r = visit_enter(fs, data->realm, data->kind->needs, &visit);
+	if (r < 0)
+		return r;
+	r = data->kind->permit(&visit.realm, &data->item, &caller);
+	visit_leave(fs, &visit);
+	return r;
+}
+
 int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct file_ref *ref,
 	int flags)
 {
@@ -91,10 +108,10 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 			return r;
 	}
 	/* The fourth access mode, for ioctl(2) alone, wants both as well. */
-	return identity_permits(req, &owner,
-		       (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE]) ?
-		0 :
-		-EACCES;
+	if (!identity_permits(req, &owner,
+		    (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE]))
+		return -EACCES;
+	return ask_kind(fs, req, data);
 }
 
 int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
@@ -102,7 +119,7 @@ int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
 	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
 
-	return identity_permits(req, &owner, W_OK) ? 0 : -EACCES;
+	return identity_permits(req, &owner, W_OK) ? ask_kind(fs, req, data) : -EACCES;
 }
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "caller/caller.h"
+#include "caller/sight.h"
 
 #include "unit.h"
 #include "base/util.h"
@@ -151,25 +151,31 @@ static bool sees(const struct caller *caller, pid_t pid)
 
 static void memory_is_seen_as_procfs_shows_it(void)
 {
-	const struct caller somebody = { .uid = SOMEBODY, .gid = SOMEBODY };
-	const struct caller other_group = { .uid = SOMEBODY, .gid = 1 };
 	const struct caller bare_root = { 0 };
 	const struct caller self = { .uid = 0, .gid = 0, .pid = getpid() };
-	int keep_open, keep_closed;
+	struct caller somebody = { .uid = SOMEBODY, .gid = SOMEBODY }, other_group, nowhere;
+	int keep_caller, keep_open, keep_closed;
 	pid_t open, closed;
 
 	if (geteuid() != 0)
 		return;
+	nowhere = somebody;
+	somebody.pid = start_somebody(12, true, &keep_caller);
+	other_group = somebody;
+	other_group.gid = 1;
 	open = start_somebody(12, true, &keep_open);
 	closed = start_somebody(12, false, &keep_closed);
 	CU_ASSERT(sees(&somebody, open));
+	CU_ASSERT(sees(&somebody, somebody.pid));
 	CU_ASSERT(!sees(&somebody, closed));
+	CU_ASSERT(!sees(&nowhere, open));
 	CU_ASSERT(!sees(&other_group, open));
 	CU_ASSERT(!sees(&bare_root, open));
 	CU_ASSERT(sees(&self, open));
 	CU_ASSERT(sees(&self, closed));
 	end_somebody(closed, keep_closed);
 	end_somebody(open, keep_open);
+	end_somebody(somebody.pid, keep_caller);
 }
 
 static CU_TestInfo tests[] = {

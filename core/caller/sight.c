@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "caller/sight.h"
+
+#include "base/util.h"
+#include "procfs/proc.h"
+#include "procfs/status.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <linux/nsfs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* The kernel nests 32 namespaces of a type at most; and no tree of processes is so deep. */
+#define NAMESPACES_MAX 34
+#define ANCESTORS_MAX 100000
+
+static bool has(uint64_t capabilities, unsigned capability)
+{
+	return capabilities >> capability & 1;
+}
+
+/* The caller */
+
+/* 0: it cannot be told. */
+static uint64_t namespace_of(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, 0) < 0 ? 0 : st.st_ino;
+}
+
+static bool kernel_has_landlock(void)
+{
+	static gsize asked;
+	static bool present;
+
+	if (g_once_init_enter(&asked)) {
+		present = syscall(SYS_landlock_create_ruleset, NULL, 0,
+				  LANDLOCK_CREATE_RULESET_VERSION) > 0;
+		g_once_init_leave(&asked, 1);
+	}
+	return present;
+}
+
+/* Whether the procfs numbers processes as the daemon's system calls do, and so the caller. */
+static bool has_own_numbers(int proc)
+{
+	char self[16];
+	ssize_t n = readlinkat(proc, "self", self, sizeof self - 1);
+
+	self[MAX(n, 0)] = 0;
+	return atoi(self) == getpid();
+}
+
+/* False: nothing is known of the caller. */
+static bool read_caller(struct caller_sight *sight)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d", sight->caller.pid);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct proc_status status;
+
+	/* A caller that was killed may have an heir to its number. */
+	if (sight->caller.pid == 0 || dir < 0 || self < 0 || proc_read_status(dir, &status) < 0 ||
+		status.uids[ID_FS] != sight->caller.uid)
+		return false;
+	sight->pid_ns = namespace_of(dir, "ns/pid");
+	sight->user_ns = namespace_of(dir, "ns/user");
+	if (sight->pid_ns == 0 || sight->user_ns == 0)
+		return false;
+	if (sight->pid_ns == namespace_of(self, "ns/pid"))
+		sight->pid_ns = 0;
+	if (sight->user_ns == namespace_of(self, "ns/user"))
+		sight->user_ns = 0;
+	sight->effective = status.effective;
+	sight->sandboxed = status.no_new_privs && kernel_has_landlock();
+	sight->itself = has_own_numbers(sight->proc) ? status.tgid : 0;
+	return true;
+}
+
+void caller_sight_begin(struct caller_sight *sight, const char *proc, const struct caller *caller)
+{
+	*sight = (struct caller_sight){
+		.caller = *caller,
+		.path = proc,
+		.proc = open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC),
+	};
+	if (sight->proc >= 0 && !read_caller(sight)) {
+		closep(&sight->proc);
+		sight->proc = -1;
+	}
+	sight->confined = sight->sandboxed || sight->pid_ns || sight->user_ns;
+	if (sight->proc < 0 || sight->confined)
+		return;
+	if (caller_wear(caller, &sight->worn) < 0) {
+		closep(&sight->proc);
+		sight->proc = -1;
+		return;
+	}
+	sight->all = has(sight->effective, CAP_SYS_PTRACE);
+}
+
+void caller_sight_end(struct caller_sight *sight)
+{
+	caller_shed(&sight->worn);
+	closep(&sight->proc);
+}
+
+/* Confined callers */
+
+/*
+ * Whether the process is in the namespace of that number or in one below it. `under` gets the owner
+ * of the last one on the way up, and whether there was one.
+ */
+struct step_below {
+	bool any;
+	uid_t owner;
+};
+
+static bool is_below(int dir, const char *name, uint64_t wanted, struct step_below *under)
+{
+	auto_fd fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	*under = (struct step_below){ 0 };
+	for (int level = 0; fd >= 0 && level < NAMESPACES_MAX; level++) {
+		int parent;
+
+		if (fstat(fd, &st) < 0)
+			return false;
+		if (st.st_ino == wanted)
+			return true;
+		under->any = ioctl(fd, NS_GET_OWNER_UID, &under->owner) == 0;
+		parent = ioctl(fd, NS_GET_PARENT);
+		close(fd);
+		fd = parent;
+	}
+	return false;
+}
+
+static bool all_equal(const uid_t ids[IDS], uid_t id)
+{
+	return ids[ID_REAL] == id && ids[ID_EFFECTIVE] == id && ids[ID_SAVED] == id;
+}
+
+/*
+ * Whether it is dumpable, as the owner of its files in procfs tells: its effective user. If not, they
+ * belong to the root of the user namespace in which the program was begun; the two are one if that root
+ * is who runs it, and then the answer is no.
+ */
+static bool is_dumpable(int dir, const struct proc_status *status)
+{
+	g_autofree char *map = g_malloc(4096);
+	unsigned inside, outside;
+	struct stat st;
+
+	if (fstatat(dir, "exe", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid == 0 ||
+		st.st_uid != status->uids[ID_EFFECTIVE] ||
+		proc_read_file(dir, "uid_map", map, 4096) < 0)
+		return false;
+	for (const char *line = map; line && sscanf(line, "%u %u", &inside, &outside) == 2;
+		line = strchr(line, '\n'))
+		if (inside == 0 && outside == st.st_uid)
+			return false;
+	return true;
+}
+
+/* ptrace_may_access() of the kernel, for a caller of another user namespace than the daemon's. */
+static bool may_access_from_namespace(const struct caller_sight *sight, int dir)
+{
+	struct step_below under;
+	struct proc_status status;
+
+	if (proc_read_status(dir, &status) < 0 || !is_below(dir, "ns/user", sight->user_ns, &under))
+		return false;
+	if (has(sight->effective, CAP_SYS_PTRACE) ||
+		(under.any && under.owner == sight->caller.uid))
+		return true;
+	/* Without a capability: the same namespace, the same ids, and no more capabilities. */
+	return !under.any && all_equal(status.uids, sight->caller.uid) &&
+		all_equal(status.gids, sight->caller.gid) && is_dumpable(dir, &status) &&
+		(status.permitted & ~sight->effective) == 0;
+}
+
+/* Following this link takes the same right (PTRACE_MODE_READ_FSCREDS). */
+static bool may_follow_exe(const struct caller_sight *sight, pid_t pid)
+{
+	char path[32], target[1];
+
+	snprintf(path, sizeof path, "%d/exe", pid);
+	return readlinkat(sight->proc, path, target, sizeof target) >= 0;
+}
+
+static bool as_caller(const struct caller_sight *sight,
+	bool (*ask)(const struct caller_sight *sight, pid_t pid), pid_t pid)
+{
+	struct caller_worn worn;
+	bool answer;
+
+	if (caller_wear(&sight->caller, &worn) < 0)
+		return false;
+	answer = ask(sight, pid);
+	caller_shed(&worn);
+	return answer;
+}
+
+/* A directory descriptor of the process, if it is in the caller's pid namespace; else -1. */
+static int open_visible(const struct caller_sight *sight, pid_t pid)
+{
+	struct step_below under;
+	char name[16];
+
+	snprintf(name, sizeof name, "%d", pid);
+	auto_fd dir = openat(sight->proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0 && sight->pid_ns && !is_below(dir, "ns/pid", sight->pid_ns, &under))
+		return -1;
+	return steal_fd(&dir);
+}
+
+static bool confined_sees_memory(const struct caller_sight *sight, pid_t pid)
+{
+	if (pid == sight->itself)
+		return true;
+	if (sight->sandboxed)
+		return false;
+	auto_fd dir = open_visible(sight, pid);
+	if (dir < 0)
+		return false;
+	return sight->user_ns ? may_access_from_namespace(sight, dir) :
+				as_caller(sight, may_follow_exe, pid);
+}
+
+/* The questions */
+
+bool caller_sees_memory(struct caller_sight *sight, pid_t pid)
+{
+	if (sight->all || sight->proc < 0)
+		return sight->all;
+	if (pid == sight->asked)
+		return sight->seen;
+	sight->asked = pid;
+	sight->seen = sight->confined ? confined_sees_memory(sight, pid) :
+					pid == sight->itself || may_follow_exe(sight, pid);
+	return sight->seen;
+}
+
+/* 0 where there is no Yama. */
+static int yama_scope(void)
+{
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents("/proc/sys/kernel/yama/ptrace_scope", &text, NULL, NULL) ?
+		atoi(text) :
+		0;
+}
+
+static bool descends_from_caller(const struct caller_sight *sight, pid_t pid)
+{
+	struct proc_status status;
+	char name[16];
+
+	for (int i = 0; pid > 0 && sight->itself > 0 && i < ANCESTORS_MAX; i++) {
+		if (pid == sight->itself)
+			return true;
+		snprintf(name, sizeof name, "%d", pid);
+		auto_fd dir = openat(sight->proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0 || proc_read_status(dir, &status) < 0)
+			return false;
+		pid = status.parent;
+	}
+	return false;
+}
+
+/* Its other exception, PR_SET_PTRACER, procfs does not show. */
+static bool yama_permits(const struct caller_sight *sight, pid_t pid)
+{
+	switch (yama_scope()) {
+	case 0:
+		return true;
+	case 1:
+		return has(sight->effective, CAP_SYS_PTRACE) || descends_from_caller(sight, pid);
+	case 2:
+		return has(sight->effective, CAP_SYS_PTRACE);
+	default:
+		return false;
+	}
+}
+
+bool caller_reaches_memory(struct caller_sight *sight, pid_t pid)
+{
+	bool by_map_files = !sight->user_ns &&
+		(has(sight->effective, CAP_SYS_ADMIN) ||
+			has(sight->effective, CAP_CHECKPOINT_RESTORE));
+
+	return caller_sees_memory(sight, pid) &&
+		(pid == sight->itself || by_map_files || yama_permits(sight, pid));
+}
+
+static bool may_read_stat(const struct caller_sight *sight, pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "%d/stat", pid);
+	return faccessat(sight->proc, path, R_OK, AT_EACCESS) == 0;
+}
+
+bool caller_sees_process(struct caller_sight *sight, pid_t pid)
+{
+	if (sight->proc < 0)
+		return false;
+	if (!sight->confined)
+		return may_read_stat(sight, pid);
+	auto_fd dir = open_visible(sight, pid);
+	return dir >= 0 && as_caller(sight, may_read_stat, pid);
+}

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Memory of processes, and what is told of processes, is for those whom the kernel lets at it."""
+import errno
+import json
+import mmap
+import os
+
+from harness import as_user, call, check, equal, fails, opened, read, table, write
+from ipc import Child, anonymous, ipc_test, map_alone, memfd
+from strangers import (ATTACKER, CLONE_NEWUSER, GROUP, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, VICTIM,
+                       enter_landlock, in_child, in_pid_namespace, set_capabilities)
+
+PAGE = mmap.PAGESIZE
+MINE = f'attack{os.getpid()}'
+CAP_SYS_PTRACE, CAP_NET_RAW = 19, 13
+
+
+def segments_of(t, child):
+    """The `data` files of what the child has, one a memfd and one anonymous."""
+    found = []
+    for name in os.listdir(t.meta / 'unlinked'):
+        here = t.meta / 'unlinked' / name
+        try:
+            rows = table(read(here / 'mappers'))[0] + table(read(here / 'holders'))[0]
+        except FileNotFoundError:
+            continue  # somebody else's
+        if b'%d' % child.pid in [r['PID'] for r in rows]:
+            found.append(here / 'data')
+    equal(len(found), 2, f'segments of process {child.pid}')
+    return found
+
+
+def private_memory():
+    os.umask(0)
+    fd = memfd(f'{MINE}-keys', b'secret')
+    return fd, anonymous(b'secret')
+
+
+def more_private_memory(how):
+    def prepare():
+        held = private_memory()
+        how()
+        return held
+    return prepare
+
+
+def assert_closed(data):
+    for path in data:
+        for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR):
+            fails(errno.EACCES, os.open, path, flags)
+        if 'memfd' in str(path):
+            fails(errno.EACCES, os.truncate, path, 0)
+
+
+def assert_open(data):
+    for path in data:
+        with opened(path, os.O_RDWR) as fd:
+            equal(os.pread(fd, 6, 0), b'secret')
+
+
+@ipc_test
+def memory_of_ones_own_processes_is_open(t):
+    with Child(private_memory, user=ATTACKER) as child:
+        data = segments_of(t, child)
+        in_child(lambda: assert_open(data), ATTACKER)
+        in_child(lambda: assert_closed(data), VICTIM)
+        assert_open(data)
+
+
+@ipc_test
+def memory_of_an_undumpable_process_is_closed(t):
+    with Child(private_memory, user=ATTACKER, dumpable=0) as child:
+        data = segments_of(t, child)
+        in_child(lambda: assert_closed(data), ATTACKER)
+        assert_open(data)
+
+
+@ipc_test
+def joining_an_open_file_asks_again(t):
+    """The daemon has the segment open already, for root; and has answered for its user before."""
+    with Child(more_private_memory(lambda: call('prctl', PR_SET_DUMPABLE, 0, 0, 0, 0)),
+               user=ATTACKER) as child:
+        data = segments_of(t, child)
+        with Child(lambda: [os.open(path, os.O_RDWR) for path in data]):
+            in_child(lambda: assert_closed(data), ATTACKER)
+
+
+@ipc_test
+def memory_of_a_set_group_id_process_is_closed(t):
+    def other_group():
+        os.setgroups([])
+        os.setresgid(GROUP, GROUP, GROUP)
+        os.setresuid(ATTACKER, ATTACKER, ATTACKER)
+        call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
+        return private_memory()
+
+    with Child(other_group) as child:
+        data = segments_of(t, child)
+        in_child(lambda: assert_closed(data), ATTACKER)
+
+
+@ipc_test
+def memory_of_a_more_privileged_process_is_closed(t):
+    def privileged():
+        call('prctl', PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        os.setgroups([])
+        os.setresgid(ATTACKER, ATTACKER, ATTACKER)
+        os.setresuid(ATTACKER, ATTACKER, ATTACKER)
+        set_capabilities(0, 1 << CAP_NET_RAW)
+        call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
+        return private_memory()
+
+    with Child(privileged) as child:
+        data = segments_of(t, child)
+        in_child(lambda: assert_closed(data), ATTACKER)
+
+
+@ipc_test
+def a_user_namespace_is_closed_to_what_is_outside(t):
+    def inside(data):
+        call('unshare', CLONE_NEWUSER)
+        assert_closed(data)
+        # What it has itself it may open, as it could without us.
+        own = os.memfd_create(f'{MINE}-own')
+        os.write(own, b'secret')
+        ino = os.fstat(own).st_ino
+        fd = os.open(t.meta / 'unlinked' / f'memfd-{MINE}-own-{ino}' / 'data', os.O_RDWR)
+        equal(os.pread(fd, 6, 0), b'secret')
+
+    with Child(private_memory, user=ATTACKER) as child:
+        data = segments_of(t, child)
+        in_child(lambda: inside(data), ATTACKER)
+
+
+@ipc_test
+def a_landlock_domain_is_closed_to_what_is_outside(t):
+    def inside(data):
+        enter_landlock()
+        assert_closed(data)
+
+    with Child(private_memory, user=ATTACKER) as child:
+        data = segments_of(t, child)
+        in_child(lambda: inside(data), ATTACKER)
+
+
+def rows(t, name):
+    """PIDs of the object's mappers and holders, and how many are not shown; in each form."""
+    here = t.meta / 'posix' / name
+    pids, remarks = [], []
+    for attribute in ('mappers', 'holders'):
+        shown, more = table(read(here / attribute))
+        pids.append([int(r['PID']) for r in shown])
+        remarks += more
+    facts = json.loads(read(here / 'info.json'))
+    equal([[r['pid'] for r in facts[a]] for a in ('mappers', 'holders')], pids)
+    graph = read(t.meta / 'graph.dot').decode()
+    for pid in pids[0] + pids[1]:
+        check(f'\tp{pid} [' in graph, f'process {pid} is in the graph')
+    return pids, remarks, graph
+
+
+def assert_hidden(t, pid):
+    pids, remarks, graph = rows(t, 'seg')
+    equal(pids, [[], []])
+    equal(remarks, ['# 1 not shown', '# 1 not shown'])
+    check(f'p{pid} ' not in graph, 'nor in the graph')
+
+
+def assert_shown(t, pid):
+    pids, remarks, _ = rows(t, 'seg')
+    equal((pids, remarks), ([[pid], [pid]], []))
+
+
+def uses_object():
+    fd = os.open('/dev/shm/seg', os.O_RDWR)
+    return fd, map_alone('/dev/shm/seg', PAGE)
+
+
+@ipc_test
+def rows_are_shown_as_procfs_shows_them(t):
+    write(t.shm / 'seg', bytes(PAGE))
+    os.chmod(t.shm / 'seg', 0o666)
+
+    def in_user_namespace():
+        call('unshare', CLONE_NEWUSER)
+        assert_hidden(t, child.pid)
+
+    def in_landlock_domain():
+        enter_landlock()
+        assert_hidden(t, child.pid)
+
+    def in_a_container():
+        call('unshare', CLONE_NEWUSER)
+        in_pid_namespace(lambda: assert_hidden(t, child.pid))
+
+    with Child(uses_object, user=ATTACKER) as child:
+        in_child(lambda: assert_shown(t, child.pid), ATTACKER)
+        in_child(lambda: assert_hidden(t, child.pid), VICTIM)
+        in_child(in_user_namespace, ATTACKER)
+        in_child(in_landlock_domain, ATTACKER)
+        in_child(in_a_container, ATTACKER)
+        assert_shown(t, child.pid)
+        # Root with all capabilities, but a procfs in which there is nobody else.
+        in_child(lambda: in_pid_namespace(lambda: assert_hidden(t, child.pid)))
+
+
+@ipc_test
+def a_container_sees_its_own_processes(t):
+    write(t.shm / 'seg', bytes(PAGE))
+    os.chmod(t.shm / 'seg', 0o666)
+
+    def container():
+        call('unshare', CLONE_NEWUSER)
+        with Child(uses_object) as child:
+            assert_shown(t, child.pid)
+
+    in_child(container, ATTACKER)
