@@ -2,6 +2,7 @@
 #include "node/node.h"
 
 #include "node/data-node.h"
+#include "node/id-table.h"
 #include "node/unlinked-grace.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct node_table {
 	struct charges *charges; /* constant */
 	GMutex lock;
 	GHashTable *nodes;            /* a set of struct node *: see node_equal() */
+	struct id_table *ids;         /* the table's lock is held to add and to remove */
 	guint forgotten;              /* since the last malloc_trim() */
 	struct unlinked_grace *grace; /* constant */
 };
@@ -51,8 +53,10 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 	return x->ino == y->ino && x->type == y->type && stamp(x) == stamp(y);
 }
 
-static void node_free(struct node *node)
+/* The table's lock is held, or the table has one user left. */
+static void node_free(struct node_table *table, struct node *node)
 {
+	id_table_remove(table->ids, node->id);
 	if (node->type == NODE_SEGMENT)
 		g_free(node->data);
 	g_free(node->name);
@@ -100,15 +104,16 @@ struct node_table *node_table_new(struct charges *charges)
 	table->root.ino = FUSE_ROOT_ID;
 	g_mutex_init(&table->lock);
 	table->nodes = g_hash_table_new(node_hash, node_equal);
+	table->ids = id_table_new();
 	table->grace = unlinked_grace_new(end_grace, table);
 	return table;
 }
 
 static gboolean free_each(gpointer key, gpointer value, gpointer data)
 {
-	(void)value, (void)data;
+	(void)value;
 	grace_fd_free(((struct node *)key)->grace_fd);
-	node_free(key);
+	node_free(data, key);
 	return TRUE;
 }
 
@@ -116,20 +121,30 @@ void node_table_free(struct node_table *table)
 {
 	unlinked_grace_free(table->grace);
 	/* An unmount forgets nothing: the kernel drops all its inodes without a word. */
-	g_hash_table_foreach_remove(table->nodes, free_each, NULL);
+	g_hash_table_foreach_remove(table->nodes, free_each, table);
 	g_hash_table_unref(table->nodes);
+	id_table_free(table->ids);
 	g_mutex_clear(&table->lock);
 	g_free(table);
 }
 
+/* The root has a number of its own, FUSE_ROOT_ID; the places of the others count on from there. */
 struct node *node_from_id(struct node_table *table, fuse_ino_t id)
 {
-	return id == FUSE_ROOT_ID ? &table->root : (struct node *)(uintptr_t)id;
+	struct node *node;
+
+	if (id == FUSE_ROOT_ID)
+		return &table->root;
+	node = id - FUSE_ROOT_ID <= G_MAXUINT32 ? id_table_get(table->ids, id - FUSE_ROOT_ID) :
+						  NULL;
+	/* The kernel asks about what it has looked up and not forgotten, and nothing else. */
+	g_assert(node);
+	return node;
 }
 
 fuse_ino_t node_id(struct node_table *table, const struct node *node)
 {
-	return node == &table->root ? FUSE_ROOT_ID : (uintptr_t)node;
+	return node == &table->root ? FUSE_ROOT_ID : FUSE_ROOT_ID + (fuse_ino_t)node->id;
 }
 
 /*
@@ -148,7 +163,7 @@ static struct grace_fd *release_locked(struct node_table *table, struct node *no
 		/* Of an object: it has no parent, and is the only one freed. */
 		if (node->grace_fd)
 			grace_fd = node->grace_fd;
-		node_free(node);
+		node_free(table, node);
 		table->forgotten++;
 		if (parent)
 			parent->refs--;
@@ -190,6 +205,7 @@ static struct node *insert_locked(struct node_table *table, const struct node *m
 	struct node *node = g_memdup2(model, sizeof *model);
 
 	node->name = g_strdup(name);
+	node->id = id_table_add(table->ids, node);
 	g_hash_table_add(table->nodes, node);
 	return node;
 }

@@ -6,8 +6,9 @@
  *
  * A node lives as long as the kernel remembers it (`nlookup`, raised by each entry in a reply,
  * lowered by FORGET) or the daemon uses it (`refs`: open files, requests handed to a worker). The
- * node number that the kernel gets is the node's address; its generation is the inode number, so
- * that a file handle kept from an earlier life of that address is refused by the kernel.
+ * node number that the kernel gets is a place in a table (id-table.h), never an address, since the
+ * kernel tells it to every user; its generation is the inode number, so that a file handle kept from
+ * an earlier node in that place is refused by the kernel.
  *
  * A *segment* node stands for bytes: a POSIX object in the root, or the `data` file of a segment
  * that has no name. There is one node an inode, whatever names lead to it, and it holds no
@@ -50,6 +51,7 @@ struct node {
 	uint64_t nlookup;
 	char *name; /* a hint (segment), the name in its directory (tree); owned */
 	uint32_t refs;
+	uint32_t id; /* its place in id-table.h */
 	enum node_type type : 8;
 	bool orphan;  /* no longer in the table: its inode number is another segment's */
 	bool aliased; /* an object that was looked up by more than one name */
