@@ -111,6 +111,11 @@ int charge_take(struct charges *charges, uid_t uid, enum charge_resource resourc
 	return r;
 }
 
+uid_t charge_uid(const struct charge *charge)
+{
+	return charge->user->uid;
+}
+
 void charge_release(struct charge *charge)
 {
 	struct charged_user *user = charge->user;

@@ -47,6 +47,9 @@ uint64_t charges_limit(const struct charges *charges, enum charge_resource resou
 int charge_take(struct charges *charges, uid_t uid, enum charge_resource resource, uint64_t amount,
 	struct charge *out);
 
+/* Who is charged, for a charge that is not empty. */
+uid_t charge_uid(const struct charge *charge);
+
 /* Gives back what was taken and empties the charge; nothing for one that is empty. */
 void charge_release(struct charge *charge);
 

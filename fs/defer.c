@@ -2,35 +2,49 @@
 #include "defer.h"
 
 #include "reply.h"
+#include "turns.h"
+#include "workers.h"
 
-/* Most wait for the same census, which runs once for all of them. */
-#define WORKERS 64
+struct job {
+	struct fs *fs;
+	struct deferred deferred;
+};
+
+static void work(void *data)
+{
+	struct job *job = data;
+	struct deferred *d = &job->deferred;
+
+	d->run(job->fs, d);
+	if (d->node)
+		node_unref(job->fs->nodes, d->node);
+	g_free(job);
+}
+
+static uint64_t turn_for(const struct deferred *d)
+{
+	uid_t uid = d->other_user ? d->uid : d->req ? fuse_req_ctx(d->req)->uid : 0;
+
+	return turn_of(uid, d->locks_directory ? TURN_NAMES : TURN_FILES);
+}
 
 void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	void (*run)(struct fs *fs, struct deferred *d))
 {
-	if (!wait) {
+	struct job *job;
+	uint64_t current;
+
+	/* A worker that has this request in its user's turn already may as well go on. */
+	if (!wait || (d->req && workers_current(&current) && current == turn_for(d))) {
 		run(fs, d);
 		return;
 	}
-	d = g_memdup2(d, sizeof *d);
-	d->run = run;
+	job = g_new(struct job, 1);
+	*job = (struct job){ fs, *d };
+	job->deferred.run = run;
 	if (d->node)
 		node_ref(fs->nodes, d->node);
-	g_atomic_int_inc(&fs->deferred);
-	g_thread_pool_push(fs->workers, d, NULL);
-}
-
-static void work(gpointer data, gpointer user)
-{
-	struct deferred *d = data;
-	struct fs *fs = user;
-
-	d->run(fs, d);
-	if (d->node)
-		node_unref(fs->nodes, d->node);
-	g_free(d);
-	g_atomic_int_add(&fs->deferred, -1);
+	workers_push(fs->workers, turn_for(d), work, job);
 }
 
 static void reply_now(struct fs *fs, struct deferred *d)
@@ -48,21 +62,19 @@ void defer_reply(struct fs *fs, fuse_req_t req, int result)
 
 int defer_start(struct fs *fs)
 {
-	if (fs->options.io_uring) {
-		g_thread_pool_set_max_unused_threads(-1);
-		g_thread_pool_set_max_idle_time(0);
-	}
-	fs->workers = g_thread_pool_new(work, fs, WORKERS, FALSE, NULL);
-	return fs->workers ? 0 : -EAGAIN;
+	fs->workers = workers_new(fs->options.io_uring);
+	fs->turns = turns_new(fs);
+	return 0;
 }
 
 bool defer_stop(struct fs *fs)
 {
-	for (unsigned i = 0; i < 2000 && g_atomic_int_get(&fs->deferred) > 0; i++)
+	for (unsigned i = 0; i < 2000 && workers_pending(fs->workers) > 0; i++)
 		g_usleep(1000);
-	if (g_atomic_int_get(&fs->deferred) > 0)
+	if (workers_pending(fs->workers) > 0)
 		return false;
-	g_thread_pool_free(fs->workers, FALSE, TRUE);
+	workers_free(fs->workers);
+	turns_free(fs->turns);
 	fs->workers = NULL;
 	return true;
 }

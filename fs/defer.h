@@ -22,15 +22,21 @@ struct deferred {
 	size_t length;
 	struct fuse_file_info fi_out; /* copy_file_range */
 	off_t offset_out;
-	unsigned flags;              /* copy_file_range, rename */
-	int result;                  /* defer_reply() */
-	bool held;                   /* the census is, for this request: tree/file.c */
+	unsigned flags;       /* copy_file_range, rename */
+	int result;           /* defer_reply() */
+	bool held;            /* the census is, for this request: tree/file.c */
+	bool locks_directory; /* the kernel does, for all, until this is answered */
+	bool other_user;      /* in the turn of `uid`, who did not make the request */
+	uid_t uid;
 	char name[NAME_MAX + 1];     /* in a directory */
 	char new_name[NAME_MAX + 1]; /* rename */
 	void (*run)(struct fs *fs, struct deferred *d);
 };
 
-/* Runs it now, or (`wait`) on a worker with a copy of `*d` and a reference to its node. */
+/*
+ * Runs it now, or (`wait`) by a worker in its user's turn, with a copy of `*d` and a reference to its
+ * node.
+ */
 void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	void (*run)(struct fs *fs, struct deferred *d));
 

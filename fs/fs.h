@@ -9,7 +9,9 @@
 
 #include <sys/stat.h>
 
+struct turns;
 struct watch;
+struct workers;
 
 struct fs {
 	struct options options;
@@ -17,10 +19,10 @@ struct fs {
 	struct census *census;
 	struct realm realm; /* this mount's own */
 	struct node_table *nodes;
-	gint deferred;           /* requests that workers have not answered yet, atomic */
-	struct charges *charges; /* what each user's open files take */
-	GThreadPool *workers; /* for requests that may wait for other processes: see tree/file.c */
-	struct watch *watch;  /* NULL: not asked for, or not to be had (watch.h) */
+	struct charges *charges;   /* what each user's open files take */
+	struct turns *turns;       /* which requests those answer (turns.h) */
+	struct workers *workers;   /* threads for requests that may wait (workers.h) */
+	struct watch *watch;       /* NULL: not asked for, or not to be had (watch.h) */
 	const char *watch_missing; /* why not, a static string; valid while it does not work */
 
 	int shm_fd; /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */

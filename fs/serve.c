@@ -2,6 +2,7 @@
 #include "serve.h"
 
 #include "shutdown.h"
+#include "turns.h"
 #include "base/util.h"
 
 #include <poll.h>
@@ -11,6 +12,9 @@
 
 /* A moment: longer than a request takes, shorter than a person notices. */
 #define MOMENT_MS 5
+
+/* A request that took longer may be one of many: those of that turn go to workers (turns.h). */
+#define SLOW_US 2000
 
 /* With nothing to do for so many moments, the watcher sleeps until there is. */
 #define REST_AFTER 40
@@ -27,10 +31,11 @@
 
 struct reader {
 	struct server *server;
-	pthread_t thread;
+	struct at_request at;
 	gint requests; /* begun, and finished: odd while at one; atomic */
 	gint seen;     /* the watcher's: `requests` when it last looked */
 	gint relieved; /* another one has its place; set under the server's lock, read without */
+	uint64_t turn; /* of the request that it is at; atomic */
 	/* Its own. */
 	gint64 done;   /* when it was through with the last request; monotonic, us */
 	bool eager;    /* that one had come soon: so may the next */
@@ -120,11 +125,46 @@ static void learn(struct reader *reader)
 	reader->eager = reader->server->looks && waited < LOOK_US && reader->rest == 0;
 }
 
+/* The watcher does the rest. */
+static void note_interrupted(struct server *server, uint64_t unique)
+{
+	g_mutex_lock(&server->lock);
+	for (guint i = 0; i < server->readers->len; i++) {
+		struct reader *reader = g_ptr_array_index(server->readers, i);
+
+		if (__atomic_load_n(&reader->at.unique, __ATOMIC_SEQ_CST) == unique)
+			g_atomic_int_set(&reader->at.interrupted, TRUE);
+	}
+	g_mutex_unlock(&server->lock);
+	shutdown_wake();
+}
+
+/* By this thread itself, with the watcher looking. */
+static void answer(struct reader *reader, const struct fuse_buf *request)
+{
+	struct server *server = reader->server;
+	gint64 begun = g_get_monotonic_time();
+
+	__atomic_store_n(&reader->turn, turns_of(request), __ATOMIC_RELAXED);
+	g_atomic_int_inc(&reader->requests);
+	if (g_atomic_int_get(&server->resting) &&
+		g_atomic_int_compare_and_exchange(&server->resting, TRUE, FALSE))
+		shutdown_wake();
+	at_request_set(&reader->at, request);
+	fuse_session_process_buf(server->fs->session, request);
+	at_request_set(&reader->at, NULL);
+	reader->done = g_get_monotonic_time();
+	g_atomic_int_inc(&reader->requests);
+	if (reader->done - begun > SLOW_US)
+		turns_note_slow(server->fs->turns, reader->turn);
+}
+
 static void *read_requests(void *data)
 {
 	struct reader *reader = data;
 	struct fuse_session *session = reader->server->fs->session;
 	struct fuse_buf buf = { 0 };
+	bool handed_over;
 	int r = 0;
 
 	while (!fuse_session_exited(session)) {
@@ -132,16 +172,19 @@ static void *read_requests(void *data)
 		r = fuse_session_receive_buf(session, &buf);
 		if (r == -EINTR)
 			continue;
+		if (r == -ENOMEM) {
+			g_usleep(1000); /* it passes */
+			continue;
+		}
 		if (r <= 0)
 			break;
 		learn(reader);
-		g_atomic_int_inc(&reader->requests);
-		if (g_atomic_int_get(&reader->server->resting) &&
-			g_atomic_int_compare_and_exchange(&reader->server->resting, TRUE, FALSE))
-			shutdown_wake();
-		fuse_session_process_buf(session, &buf);
-		reader->done = g_get_monotonic_time();
-		g_atomic_int_inc(&reader->requests);
+		handed_over = turns_hand_over(reader->server->fs->turns, &buf);
+		if (turns_interrupted(&buf))
+			note_interrupted(reader->server, turns_interrupted(&buf));
+		if (handed_over)
+			continue;
+		answer(reader, &buf);
 		if (!still_needed(reader))
 			break;
 	}
@@ -166,7 +209,7 @@ static int add_reader_locked(struct server *server)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	g_ptr_array_add(server->readers, reader);
-	r = pthread_create(&reader->thread, &attr, read_requests, reader);
+	r = pthread_create(&reader->at.thread, &attr, read_requests, reader);
 	pthread_attr_destroy(&attr);
 	if (r == 0)
 		return 0;
@@ -188,8 +231,13 @@ static bool look(struct server *server)
 		gint requests = g_atomic_int_get(&reader->requests);
 
 		active |= requests != reader->seen || requests & 1;
-		if (requests == reader->seen && requests & 1)
+		if (g_atomic_int_get(&reader->at.interrupted))
+			at_request_signal(&reader->at);
+		if (requests == reader->seen && requests & 1) {
 			g_atomic_int_set(&reader->relieved, TRUE);
+			turns_note_slow(server->fs->turns,
+				__atomic_load_n(&reader->turn, __ATOMIC_RELAXED));
+		}
 		reader->seen = requests;
 	}
 	while (active_locked(server) < server->wanted && server->readers->len < READERS_MAX &&
@@ -197,7 +245,7 @@ static bool look(struct server *server)
 		if (add_reader_locked(server) < 0)
 			break; /* at the next look, then */
 	g_mutex_unlock(&server->lock);
-	return active;
+	return turns_signal(server->fs->turns) || active;
 }
 
 static void watch(struct server *server)
@@ -229,7 +277,7 @@ static bool stop_readers(struct server *server)
 		left = server->readers->len;
 		for (guint k = 0; k < left; k++)
 			pthread_kill(
-				((struct reader *)g_ptr_array_index(server->readers, k))->thread,
+				((struct reader *)g_ptr_array_index(server->readers, k))->at.thread,
 				INTERRUPT_SIGNAL);
 		g_mutex_unlock(&server->lock);
 		if (left > 0)
@@ -250,6 +298,7 @@ int serve(struct fs *fs, unsigned readers)
 	server->readers = g_ptr_array_new();
 	g_mutex_init(&server->lock);
 	watch(server);
+	turns_drop(server->fs->turns);
 	if (!stop_readers(server)) {
 		fs->stuck = true;
 		return 0;

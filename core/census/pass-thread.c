@@ -2,7 +2,7 @@
 #include "census/pass-thread.h"
 
 /* How often the thread is looked at while it runs a pass. */
-#define LOOK_US (G_USEC_PER_SEC / 2)
+#define LOOK_US (20 * 1000)
 
 struct reader {
 	/* Of whoever runs: the thread during a pass, the census otherwise. */

@@ -64,7 +64,7 @@ struct space {
 	uid_t uid;           /* effective */
 	char command[16];    /* TASK_COMM_LEN */
 	pid_t task;        /* a thread whose /proc entries work: not the leader once that is dead */
-	uint64_t stamp[4]; /* the back end's own; zero in a new space */
+	uint64_t stamp[5]; /* the back end's own; zero in a new space */
 
 	struct mapping *mappings;
 	size_t n_mappings;

@@ -4,6 +4,9 @@
 #include "base/util.h"
 
 #include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
 
 #define STUCK_LOOKS 3
 #define LEFT_BEHIND_MAX 8
@@ -22,6 +25,7 @@ struct asker {
 	bool left_behind;
 	unsigned long seen; /* `steps` at the last look */
 	unsigned looks;     /* that saw no other */
+	pid_t thread;       /* who it is; 0: not begun */
 	/* Of the thread itself, for others to look at. */
 	gulong steps;
 };
@@ -70,7 +74,23 @@ void asker_free(struct asker *asker)
 
 void asker_become(struct asker *asker)
 {
+	g_mutex_lock(&asker->patience->lock);
+	asker->thread = syscall(SYS_gettid);
+	g_mutex_unlock(&asker->patience->lock);
 	self = asker;
+}
+
+/* Whether the thread waits for nothing but a processor. */
+static bool is_running(pid_t thread)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/task/%d/stat", (int)thread);
+	g_autofree char *text = NULL;
+	const char *state;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return false;
+	state = strrchr(text, ')');
+	return state && g_str_has_prefix(state, ") R");
 }
 
 bool asker_is_stuck(struct asker *asker)
@@ -83,7 +103,7 @@ bool asker_is_stuck(struct asker *asker)
 	steps = __atomic_load_n(&asker->steps, __ATOMIC_RELAXED);
 	asker->looks = asker->pids[0] && steps == asker->seen ? asker->looks + 1 : 1;
 	asker->seen = steps;
-	stuck = asker->pids[0] && asker->looks >= STUCK_LOOKS;
+	stuck = asker->pids[0] && asker->looks >= STUCK_LOOKS && !is_running(asker->thread);
 	if (stuck) {
 		asker->left_behind = true;
 		g_ptr_array_add(patience->stuck, asker);

@@ -68,7 +68,9 @@ static void getattr_now(struct fs *fs, struct deferred *d)
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino) };
+	struct deferred d = { .req = req,
+		.node = node_from_id(fs->nodes, ino),
+		.locks_directory = true };
 
 	(void)fi;
 	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, getattr_now);
@@ -127,7 +129,9 @@ static void statx_now(struct fs *fs, struct deferred *d)
 void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino) };
+	struct deferred d = { .req = req,
+		.node = node_from_id(fs->nodes, ino),
+		.locks_directory = true };
 
 	(void)flags, (void)mask, (void)fi;
 	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, statx_now);

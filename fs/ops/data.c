@@ -54,7 +54,9 @@ static void drop_cached(struct fs *fs, struct deferred *d)
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct deferred d = { .node = node_of(req, ino) };
+	struct deferred d = { .node = node_of(req, ino),
+		.other_user = true,
+		.uid = fuse_req_ctx(req)->uid };
 	bool cached = fi->lock_owner == 0;
 	char *mem;
 	ssize_t n;

@@ -179,7 +179,7 @@ static void unlink_now(struct fs *fs, struct deferred *d)
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
-	struct deferred d = { .req = req };
+	struct deferred d = { .req = req, .locks_directory = true };
 	int r = may_name(req, parent, name);
 
 	if (r == 0 && g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
@@ -232,7 +232,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	const char *newname, unsigned flags)
 {
 	struct fs *fs = fs_of(req);
-	struct deferred d = { .req = req, .flags = flags };
+	struct deferred d = { .req = req, .flags = flags, .locks_directory = true };
 	struct stat st = { .st_mode = S_IFREG }; /* what is to be replaced */
 	int r = may_name(req, parent, name);
 

@@ -178,6 +178,16 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_result(req, 0);
 }
 
+/* The last close of an unlinked object frees its pages, ten milliseconds for each hundred megabytes. */
+#define MUCH_BYTES (8 * 1024 * 1024)
+
+static bool frees_much(const struct handle *handle)
+{
+	struct stat st;
+
+	return fstat(handle->fd, &st) == 0 && st.st_nlink == 0 && st.st_blocks > MUCH_BYTES / 512;
+}
+
 static void release_now(struct fs *fs, struct deferred *d)
 {
 	handle_free(fs, handle_of(&d->fi));
@@ -194,6 +204,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_result(req, 0);
 		return;
 	}
-	/* The last close of an unlinked object frees its pages. */
-	defer_if(fs, must_not_wait(fs), &d, release_now);
+	d.other_user = true;
+	d.uid = charge_uid(&handle_of(fi)->shared->charge);
+	defer_if(fs, must_not_wait(fs) || frees_much(handle_of(fi)), &d, release_now);
 }

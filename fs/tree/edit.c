@@ -63,7 +63,7 @@ static void rmdir_now(struct fs *fs, struct deferred *d)
 
 void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode)
 {
-	struct deferred d = { .req = req, .node = parent, .mode = mode };
+	struct deferred d = { .req = req, .node = parent, .mode = mode, .locks_directory = true };
 
 	if (*tree_realm(parent))
 		reply_result(req, -EROFS);
@@ -77,7 +77,7 @@ void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *
 
 void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
 {
-	struct deferred d = { .req = req, .node = parent };
+	struct deferred d = { .req = req, .node = parent, .locks_directory = true };
 
 	if (*tree_realm(parent))
 		reply_result(req, -EROFS);

@@ -166,7 +166,7 @@ static void lookup_in_item(struct fs *fs, struct deferred *d)
 
 void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
 {
-	struct deferred d = { .req = req, .node = parent };
+	struct deferred d = { .req = req, .node = parent, .locks_directory = true };
 
 	if (!parent) {
 		tree_reply(fs, req, node_lookup_tree(fs->nodes, NULL, &tree_top, name), NULL);

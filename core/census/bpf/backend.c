@@ -78,11 +78,6 @@
 #include <time.h>
 
 #define ROUNDS_MAX 8
-/*
- * For a process whose lock is taken whenever we try. On a busy machine that may be because its
- * holder does not get to run; but one that waits for a dead network is not waited for.
- */
-#define BUSY_WAIT_MAX_NS 1000000000
 #define BUSY_NAP_NS 200000
 /* What must not take long looks at so many address spaces at most. */
 #define GLANCE_MAX 2000
@@ -143,7 +138,7 @@ static int go_round(struct bpf_census *census, unsigned facets, struct round *ro
 	return 0;
 }
 
-static uint64_t now_ns(void)
+uint64_t bpf_now_ns(void)
 {
 	struct timespec now;
 
@@ -180,7 +175,7 @@ static void bpf_begin(struct bpf_census *census, struct spaces *spaces)
  */
 static bool worth_a_round(const struct round *round, unsigned rounds, uint64_t deadline)
 {
-	if (round->busy && now_ns() < deadline)
+	if (round->busy && bpf_now_ns() < deadline)
 		return true;
 	return rounds < ROUNDS_MAX &&
 		(rounds < 2 || round->changed || round->gone || round->uncertain);
@@ -189,7 +184,7 @@ static bool worth_a_round(const struct round *round, unsigned rounds, uint64_t d
 static int bpf_pass(void *state, struct spaces *spaces, unsigned facets, struct census_tally *tally)
 {
 	struct bpf_census *census = state;
-	uint64_t deadline = now_ns() + BUSY_WAIT_MAX_NS;
+	uint64_t deadline = bpf_now_ns() + BUSY_WAIT_MAX_NS;
 	struct round round;
 	int agreed;
 

@@ -9,8 +9,14 @@
 
 struct team;
 
+/*
+ * How long a pass waits for processes whose lock is taken whenever we try. On a busy machine that may
+ * be because its holder does not get to run; but a holder may also wait, for as long as it likes.
+ */
+#define BUSY_WAIT_MAX_NS (40 * 1000 * 1000)
+
 /* How the back end uses the stamps of a space. */
-enum { STAMP_MM, STAMP_SEQ, STAMP_ROUND, STAMP_FILES_ROUND };
+enum { STAMP_MM, STAMP_SEQ, STAMP_ROUND, STAMP_FILES_ROUND, STAMP_BUSY };
 
 struct bpf_census {
 	struct programs *programs;
@@ -53,7 +59,7 @@ struct round {
 	uint64_t unreadable;
 	uint64_t gone;      /* what the walk met was not there to be read: the process may be */
 	uint64_t uncertain; /* processes that the walk could not get hold of */
-	bool busy;          /* someone else had the lock, all the time we tried */
+	bool busy;          /* others had a lock all the time we tried, and it is worth waiting */
 	bool changed;       /* rows did */
 };
 
@@ -71,6 +77,9 @@ struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file
 void bpf_read(struct bpf_census *census, struct reading *readings, size_t count);
 void bpf_read_begin(struct bpf_census *census);
 void bpf_read_end(struct bpf_census *census);
+
+/* Monotonic. */
+uint64_t bpf_now_ns(void);
 
 /* Brings the table to what the stamps in `known` say, or those to what was found. */
 void bpf_settle_mappings(struct bpf_census *census, struct round *round);

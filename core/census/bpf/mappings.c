@@ -23,12 +23,26 @@ static void spoil(struct bpf_census *census, struct space *space, struct stamp *
 	set_stamp(space, stamp);
 }
 
+/*
+ * Whether to wait for the lock of a space that others have: once, for a moment, from the first time
+ * on. Then it is tried in each round, and not waited for until it has been read.
+ */
+static bool worth_waiting(struct space *space)
+{
+	uint64_t now = bpf_now_ns();
+
+	if (space->stamp[STAMP_BUSY] == 0)
+		space->stamp[STAMP_BUSY] = now;
+	return now - space->stamp[STAMP_BUSY] < BUSY_WAIT_MAX_NS;
+}
+
 /* What came of a reading: the space has its stamp, or none. */
 static void settle(struct bpf_census *census, const struct reading *reading, struct round *round)
 {
 	switch (reading->status) {
 	case READ_DONE:
 		set_stamp(reading->space, reading->stamp);
+		reading->space->stamp[STAMP_BUSY] = 0;
 		round->reread++;
 		round->changed |= reading->changed;
 		break;
@@ -38,7 +52,7 @@ static void settle(struct bpf_census *census, const struct reading *reading, str
 		break;
 	case READ_BUSY:
 	case READ_TORN:
-		round->busy = true;
+		round->busy |= worth_waiting(reading->space);
 		/* fall through */
 	default:
 		round->unreadable++;

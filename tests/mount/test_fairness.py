@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one user makes the daemon wait for, the others do not wait for."""
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+import time
+
+from harness import (MOUNTED, as_user, check, equal, eventually, read, test, write)
+
+BUSY, OTHER = 12345, 12346
+# More than the daemon has threads; each would wait until the kernel breaks the lease, for 45 s.
+MANY = 300
+SOON = 2.0  # seconds; a hundred times what it takes, for a machine under load
+
+
+@contextlib.contextmanager
+def running(function, uid):
+    """Runs the function in a process of that user until the end of the block."""
+    ready, begun = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            function(lambda: os.write(begun, b'.'))
+        finally:
+            os._exit(0)
+    try:
+        equal(os.read(ready, 1), b'.')
+        yield pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(ready)
+        os.close(begun)
+
+
+@contextlib.contextmanager
+def leases(t, count):
+    """Objects of a user whose readers have not yet agreed that somebody writes."""
+    def hold(ready):
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        for i in range(count):
+            fd = os.open(t.shm / f'leased{i}', os.O_CREAT | os.O_RDWR, 0o600)
+            os.ftruncate(fd, 8192)
+            os.close(fd)
+            fd = os.open(t.shm / f'leased{i}', os.O_RDONLY)
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        ready()
+        signal.pause()
+    with running(hold, BUSY):
+        yield
+
+
+@contextlib.contextmanager
+def truncating(t, count):
+    """A user who truncates all of them at once, and waits."""
+    def truncate(ready):
+        def one(i):
+            with contextlib.suppress(OSError):
+                os.truncate(t.root / f'leased{i}', 1)
+        for i in range(count):
+            threading.Thread(target=one, args=(i,), daemon=True).start()
+        ready()
+        signal.pause()
+    with running(truncate, BUSY) as pid:
+        eventually(lambda: t.waiting() >= count, 'all truncations wait')
+        yield pid
+
+
+def soon(what, function):
+    """The function comes to an end at once, although it is not known when others' requests do."""
+    begun = time.monotonic()
+    equal(as_user(OTHER, OTHER, function), 0, what)
+    took = time.monotonic() - begun
+    check(took < SOON, f'{what} took {took:.1f} s')
+
+
+@test(MOUNTED)
+def truncations_that_wait_hold_up_nobody_else(t):
+    write(t.shm / 'other', b'')
+    os.chown(t.shm / 'other', OTHER, OTHER)
+    with leases(t, MANY):
+        with truncating(t, MANY):
+            soon('stat', lambda: os.stat(t.root / 'other'))
+            soon('open', lambda: os.close(os.open(t.root / 'other', os.O_RDWR)))
+            soon('a count', lambda: equal(read(t.meta / 'posix/other/mappings'), b'0\n'))
+            soon('truncate', lambda: os.truncate(t.root / 'other', 4096))
+            soon('create', lambda: os.close(os.open(t.root / 'new', os.O_CREAT | os.O_EXCL)))
+            soon('unlink', lambda: os.unlink(t.root / 'new'))
+            threads = len(os.listdir(f'/proc/{t.daemon.pid}/task'))
+            check(threads < 100, f'{threads} threads')
+        equal(os.stat(t.root / 'other').st_size, 4096)
+
+
+@test(MOUNTED)
+def names_do_not_wait_behind_truncations(t):
+    """The kernel locks the directory until the daemon has removed the name."""
+    with leases(t, MANY):
+        with truncating(t, MANY):
+            write(t.shm / 'own', b'')
+            os.chown(t.shm / 'own', BUSY, BUSY)
+            begun = time.monotonic()
+            equal(as_user(BUSY, BUSY, lambda: os.unlink(t.root / 'own')), 0)
+            took = time.monotonic() - begun
+            check(took < SOON, f'unlink by the user whose truncations wait took {took:.1f} s')
+            soon('create', lambda: os.close(os.open(t.root / 'new', os.O_CREAT | os.O_EXCL)))
+
+
+@test(MOUNTED)
+def a_signal_ends_the_wait_for_ones_turn(t):
+    with leases(t, MANY):
+        with truncating(t, MANY) as pid:
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: t.waiting() == 0, 'nothing waits any more')
