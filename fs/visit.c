@@ -9,7 +9,7 @@ int visit_enter(struct fs *fs, const char *realm, unsigned needs, struct visit *
 
 	*out = (struct visit){ fs->realm, needs };
 	if (*realm)
-		r = namespaces_open(&fs->realm, realm, &out->realm);
+		r = realms_open(&fs->realm, realm, &out->realm);
 	if (r < 0 || !needs)
 		return r;
 	r = census_hold(fs->census, needs);
@@ -25,5 +25,5 @@ void visit_leave(struct fs *fs, struct visit *visit)
 	if (visit->needs)
 		census_release(fs->census);
 	if (visit->realm.shm_fd != fs->realm.shm_fd)
-		namespaces_close(&visit->realm);
+		realms_close(&visit->realm);
 }

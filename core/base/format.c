@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-void render_escape(GString *out, const char *value)
+void format_escaped(GString *out, const char *value)
 {
 	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
 		if (*p < ' ' || *p == '\\' || *p == 0x7f)
@@ -28,7 +28,7 @@ static bool next_character(const char *text, gunichar *character, size_t *length
 
 #define REPLACEMENT 0xfffd
 
-void render_label(GString *out, const char *value)
+void format_label(GString *out, const char *value)
 {
 	gunichar character;
 	size_t length;
@@ -58,7 +58,7 @@ static bool is_drawable(gunichar character)
 		(character & 0xfffe) != 0xfffe;
 }
 
-void render_dot(GString *out, const char *value)
+void format_dot(GString *out, const char *value)
 {
 	gunichar character;
 	size_t length;
@@ -77,7 +77,7 @@ void render_dot(GString *out, const char *value)
 	}
 }
 
-void render_time(GString *out, const struct timespec *time)
+void format_time(GString *out, const struct timespec *time)
 {
 	long long seconds = time->tv_sec;
 	long nanoseconds = time->tv_nsec;
@@ -100,7 +100,7 @@ static char special(mode_t mode, mode_t execute, mode_t bit, char letter)
 	return mode & execute ? 'x' : '-';
 }
 
-void render_perms(GString *out, mode_t mode)
+void format_perms(GString *out, mode_t mode)
 {
 	const char perms[] = {
 		mode & S_IRUSR ? 'r' : '-',
@@ -117,7 +117,7 @@ void render_perms(GString *out, mode_t mode)
 	g_string_append_len(out, perms, sizeof(perms));
 }
 
-void render_json_bytes(JsonBuilder *builder, const char *key, const char *value)
+void format_json_bytes(JsonBuilder *builder, const char *key, const char *value)
 {
 	json_builder_set_member_name(builder, key);
 	if (g_utf8_validate(value, -1, NULL)) {
@@ -134,7 +134,7 @@ void render_json_bytes(JsonBuilder *builder, const char *key, const char *value)
 	json_builder_add_string_value(builder, exact);
 }
 
-void render_json_number(JsonBuilder *builder, const char *key, uint64_t value)
+void format_json_number(JsonBuilder *builder, const char *key, uint64_t value)
 {
 	json_builder_set_member_name(builder, key);
 	if (value == UINT64_MAX)
@@ -143,7 +143,7 @@ void render_json_number(JsonBuilder *builder, const char *key, uint64_t value)
 		json_builder_add_int_value(builder, (gint64)value);
 }
 
-void render_json_time(JsonBuilder *builder, const char *key, const struct timespec *time)
+void format_json_time(JsonBuilder *builder, const char *key, const struct timespec *time)
 {
 	json_builder_set_member_name(builder, key);
 	json_builder_add_double_value(builder, time->tv_sec + time->tv_nsec / 1e9);

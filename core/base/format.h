@@ -16,7 +16,7 @@
  * backslash and three octal digits, as /proc/PID/maps does; all other bytes stand as they are,
  * UTF-8 or not. `printf %b` undoes it.
  */
-void render_escape(GString *out, const char *value);
+void format_escaped(GString *out, const char *value);
 
 /*
  * Appends a value in quotes as a label of the OpenMetrics text format: backslash, quote and newline
@@ -24,29 +24,29 @@ void render_escape(GString *out, const char *value);
  * followed by its two hexadecimal digits, in upper case, and so is each byte of a U+FFFD in the
  * value itself. All other values are exact, and no two are written alike.
  */
-void render_label(GString *out, const char *value);
+void format_label(GString *out, const char *value);
 
 /*
- * Appends to a label of a Graphviz file, between its quotes: what render_escape() escapes shows in
+ * Appends to a label of a Graphviz file, between its quotes: what format_escaped() escapes shows in
  * the picture as it does in a table, and so does what is not UTF-8 or not allowed in XML.
  */
-void render_dot(GString *out, const char *value);
+void format_dot(GString *out, const char *value);
 
 /* Appends seconds and nine decimals since 1970, as `stat -c %.9Y` does; negative before. */
-void render_time(GString *out, const struct timespec *time);
+void format_time(GString *out, const struct timespec *time);
 
 /* Appends nine letters, as in the output of ls(1) after the type: "rw-r--r--", "rwsr-xr-t". */
-void render_perms(GString *out, mode_t mode);
+void format_perms(GString *out, mode_t mode);
 
 /*
  * Adds a member whose value is a string of bytes. What is valid UTF-8 is written as it is. What is
  * not has U+FFFD for each byte that fits no character, and beside it a member KEY_base64 that
  * holds the exact bytes: the latter exists only where the former is not the whole truth.
  */
-void render_json_bytes(JsonBuilder *builder, const char *key, const char *value);
+void format_json_bytes(JsonBuilder *builder, const char *key, const char *value);
 
 /* Adds a member that is a number; UINT64_MAX, which stands for what is not known, is null. */
-void render_json_number(JsonBuilder *builder, const char *key, uint64_t value);
+void format_json_number(JsonBuilder *builder, const char *key, uint64_t value);
 
 /* Adds a member that is a time: seconds since 1970, with a fraction. */
-void render_json_time(JsonBuilder *builder, const char *key, const struct timespec *time);
+void format_json_time(JsonBuilder *builder, const char *key, const struct timespec *time);

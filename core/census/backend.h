@@ -21,10 +21,10 @@ struct census_source {
 
 /* What one pass saw. */
 struct census_tally {
-	uint64_t spaces;     /* address spaces */
-	uint64_t reread;     /* of these, read anew */
-	uint64_t unreadable; /* processes with an address space that could not be read */
-	uint64_t restless;   /* see struct census_report */
+	uint64_t spaces;       /* address spaces */
+	uint64_t reread;       /* of these, read anew */
+	uint64_t unreadable;   /* processes with an address space that could not be read */
+	uint64_t inconsistent; /* see struct census_report */
 };
 
 struct census_backend {
@@ -53,7 +53,7 @@ struct census_backend {
 	bool (*unchanged)(void *state, unsigned facets, struct census_tally *tally);
 
 	/* Why whole processes may be invisible, in one line (a static string), or NULL. */
-	const char *(*blind)(void *state);
+	const char *(*incomplete_view)(void *state);
 
 	void (*free)(void *state);
 };

@@ -14,9 +14,10 @@ struct census {
 	enum census_backend_choice choice;
 	const struct census_backend
 		*backend; /* NULL before the first pass, if the choice is auto */
-	struct patience *patience;
-	struct reader *reader; /* NULL: it has been left behind, the next pass makes another */
-	struct spaces *spaces; /* the reader's */
+	struct stall_detector *stall_detector;
+	struct pass_thread
+		*pass_thread;  /* NULL: it has been left behind, the next pass makes another */
+	struct spaces *spaces; /* the pass thread's */
 	char *why_not_better;
 
 	GMutex lock;

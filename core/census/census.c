@@ -32,15 +32,15 @@ const char *census_choice_name(enum census_backend_choice choice)
 	return names[choice];
 }
 
-static int open_reader(struct census *census, const struct census_backend *backend,
+static int open_pass_thread(struct census *census, const struct census_backend *backend,
 	const struct devices *devices, const char **why)
 {
-	int error = reader_new(census->proc, census->self, devices, backend, census->patience,
-		&census->reader, why);
+	int error = pass_thread_new(census->proc, census->self, devices, backend,
+		census->stall_detector, &census->pass_thread, why);
 
 	if (!error) {
 		census->backend = backend;
-		census->spaces = reader_spaces(census->reader);
+		census->spaces = pass_thread_spaces(census->pass_thread);
 	}
 	return error;
 }
@@ -48,7 +48,7 @@ static int open_reader(struct census *census, const struct census_backend *backe
 /* Then it overcounts, which nothing but this line tells. */
 static void note_sharing(const struct census *census, const struct proc *proc, GString *missing)
 {
-	if (census->backend->compares && !share_can_tell(proc))
+	if (census->backend->compares && !kcmp_works(proc))
 		g_string_append_printf(missing,
 			"%skcmp(2) does not work here: what processes share counts for each",
 			missing->len ? "; " : "");
@@ -69,7 +69,7 @@ static int open_backend(struct census *census, const struct proc *proc,
 	for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
 		if (chosen && strcmp(chosen, backends[i]->name) != 0)
 			continue;
-		error = open_reader(census, backends[i], devices, why);
+		error = open_pass_thread(census, backends[i], devices, why);
 		if (!error)
 			break;
 		g_string_append_printf(missing, "%s%s: %s", missing->len ? "; " : "",
@@ -102,7 +102,7 @@ int census_new(const struct census_config *config, struct census **out)
 	g_cond_init(&census->changed);
 	census->proc = g_strdup(config->proc);
 	census->self = config->self;
-	census->patience = patience_new();
+	census->stall_detector = stall_detector_new();
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
 	/* The best that works is found by the first pass: to load BPF takes some 15 ms. */
@@ -128,8 +128,8 @@ void census_free(struct census *census)
 	if (!census)
 		return;
 	g_assert(!census->holders && !census->awaiting);
-	reader_free(census->reader);
-	patience_unref(census->patience);
+	pass_thread_free(census->pass_thread);
+	stall_detector_unref(census->stall_detector);
 	g_free(census->proc);
 	g_free(census->why_not_better);
 	g_cond_clear(&census->changed);
@@ -203,27 +203,27 @@ static int ensure_backend(struct census *census, const struct devices *devices)
 
 /* A process that does not answer costs a second once, and is one that could not be read. */
 static int read_all(struct census *census, const struct devices *devices, unsigned facets,
-	struct reader_result *result)
+	struct pass_result *result)
 {
 	const char *why;
 	int error;
 
 	do {
-		if (!census->reader) {
-			error = open_reader(census, census->backend, devices, &why);
+		if (!census->pass_thread) {
+			error = open_pass_thread(census, census->backend, devices, &why);
 			if (error)
 				return error;
 		}
-		error = reader_run(census->reader, devices, facets, result);
+		error = pass_thread_run(census->pass_thread, devices, facets, result);
 		if (error == -EBUSY)
-			census->reader = NULL;
-	} while (!census->reader);
+			census->pass_thread = NULL;
+	} while (!census->pass_thread);
 	return error;
 }
 
 /* Called with the lock: the pass that began last has ended, and has so many holders. */
 static void end_pass(struct census *census, int result, unsigned facets, uint64_t start,
-	const struct reader_result *found, unsigned holders)
+	const struct pass_result *found, unsigned holders)
 {
 	census->result = result;
 	census->facets = facets;
@@ -233,8 +233,8 @@ static void end_pass(struct census *census, int result, unsigned facets, uint64_
 	census->report.spaces = found->tally.spaces;
 	census->report.reread = found->tally.reread;
 	census->report.unreadable = found->tally.unreadable;
-	census->report.restless = found->tally.restless;
-	census->report.blind = found->blind;
+	census->report.inconsistent = found->tally.inconsistent;
+	census->report.incomplete_view = found->incomplete_view;
 	census->holders = holders;
 	census->ended++;
 	g_cond_broadcast(&census->changed);
@@ -243,7 +243,7 @@ static void end_pass(struct census *census, int result, unsigned facets, uint64_
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
 static void run_pass(struct census *census)
 {
-	struct reader_result found = { 0 };
+	struct pass_result found = { 0 };
 	struct devices devices;
 	unsigned waiting = census->awaiting, facets = census->awaited_facets;
 	uint64_t start = now_ns();
@@ -322,14 +322,14 @@ void census_prepare(struct census *census)
  */
 bool census_hold_at_once(struct census *census, unsigned facets)
 {
-	struct reader_result found;
+	struct pass_result found;
 	struct devices devices;
 	uint64_t start = now_ns();
 	bool unchanged;
 
 	g_mutex_lock(&census->lock);
-	/* First of all: the reader is the pass's while one runs. */
-	if (census->ended != census->begun || !census->reader || census->result ||
+	/* Looked at first: while a pass runs, the pass thread is not to be touched. */
+	if (census->ended != census->begun || !census->pass_thread || census->result ||
 		census->awaiting || census->holders) {
 		g_mutex_unlock(&census->lock);
 		return false;
@@ -338,7 +338,7 @@ bool census_hold_at_once(struct census *census, unsigned facets)
 	devices = census->next_devices;
 	g_mutex_unlock(&census->lock);
 
-	unchanged = reader_is_unchanged(census->reader, &devices, facets, &found);
+	unchanged = pass_thread_is_unchanged(census->pass_thread, &devices, facets, &found);
 
 	g_mutex_lock(&census->lock);
 	if (unchanged) {

@@ -90,12 +90,12 @@ struct census_report {
 	uint64_t spaces;        /* address spaces seen by it */
 	uint64_t reread;        /* of these, read anew in it */
 	uint64_t unreadable;    /* processes that could not be read */
-	uint64_t restless;      /* address spaces that changed, or (query, text) may have, all the
+	uint64_t inconsistent;  /* address spaces that changed, or (query, text) may have, all the
 				      while: what is said of each was true at an instant of the
 				      pass, but not at one for all; for query and text it may lack
 				      a mapping that was moved, or have it twice */
-	const char
-		*blind; /* why whole processes may be invisible (pid namespace, hidepid), or NULL */
+	const char *
+		incomplete_view; /* why whole processes may be invisible (pid namespace, hidepid), or NULL */
 };
 
 /* `out` is owned by the caller, who ends it with census_free(). -EINVAL etc. as open(2) of proc. */
@@ -161,17 +161,18 @@ void census_each_descriptor(struct census *census, const struct segment_key *key
 const char *census_name(struct census *census, const struct segment_key *key);
 
 /*
- * A way to the file behind a segment in use: a mapping, PROC/task/map_files/START-END, or if there
- * is none a descriptor, PROC/task/fd/FD. Who opens it must compare device and inode number of what
- * it got: the process may have moved on. False if nobody maps or (as far as was looked at) holds
- * it.
+ * A process that uses a segment, as a way to the file behind it: by a mapping,
+ * PROC/task/map_files/START-END, or if there is none by a descriptor, PROC/task/fd/FD. The caller
+ * compares device and inode number of what that opens: the process may have moved on. Returns false
+ * if no process maps or (as far as was looked at) holds the segment.
  */
-struct witness {
+struct segment_user {
 	pid_t task;          /* a thread id that /proc knows, even where the first thread is dead */
 	uint64_t start, end; /* of the mapping; both 0: use fd */
 	int fd;
 };
-bool census_witness(struct census *census, const struct segment_key *key, struct witness *out);
+bool census_segment_user(struct census *census, const struct segment_key *key,
+	struct segment_user *out);
 
 /* A copy; its strings are static or live as long as the census. Held or not. */
 struct census_report census_report(struct census *census);

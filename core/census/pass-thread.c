@@ -4,7 +4,7 @@
 /* How often the thread is looked at while it runs a pass. */
 #define LOOK_US (20 * 1000)
 
-struct reader {
+struct pass_thread {
 	/* Of whoever runs: the thread during a pass, the census otherwise. */
 	struct proc *proc;
 	struct devices devices;
@@ -16,162 +16,163 @@ struct reader {
 	struct census_tally tally;
 	int status;
 
-	struct asker *asker;
-	GThread *thread; /* NULL: not begun */
+	struct watched_thread *watched;
+	GThread *gthread; /* NULL: not begun */
 	GMutex lock;
 	GCond changed;
 	/* Under the lock. */
 	bool running;     /* a pass */
 	bool ended;       /* there will be no other */
-	bool left_behind; /* nobody waits: the thread frees the reader */
+	bool left_behind; /* nobody waits: the thread frees the pass thread */
 };
 
-static void dispose(struct reader *reader)
+static void dispose(struct pass_thread *pass_thread)
 {
-	if (reader->state)
-		reader->backend->free(reader->state);
-	spaces_free(reader->spaces);
-	proc_close(reader->proc);
-	asker_free(reader->asker);
-	g_cond_clear(&reader->changed);
-	g_mutex_clear(&reader->lock);
-	g_free(reader);
+	if (pass_thread->state)
+		pass_thread->backend->free(pass_thread->state);
+	spaces_free(pass_thread->spaces);
+	proc_close(pass_thread->proc);
+	watched_thread_free(pass_thread->watched);
+	g_cond_clear(&pass_thread->changed);
+	g_mutex_clear(&pass_thread->lock);
+	g_free(pass_thread);
 }
 
-int reader_new(const char *proc, pid_t self, const struct devices *devices,
-	const struct census_backend *backend, struct patience *patience, struct reader **out,
-	const char **why)
+int pass_thread_new(const char *proc, pid_t self, const struct devices *devices,
+	const struct census_backend *backend, struct stall_detector *stall_detector,
+	struct pass_thread **out, const char **why)
 {
-	struct reader *reader = g_new0(struct reader, 1);
+	struct pass_thread *pass_thread = g_new0(struct pass_thread, 1);
 	int error;
 
 	*why = NULL;
-	reader->backend = backend;
-	reader->devices = *devices;
-	reader->spaces = spaces_new();
-	reader->asker = asker_new(patience);
-	g_mutex_init(&reader->lock);
-	g_cond_init(&reader->changed);
-	error = proc_open(proc, &reader->proc);
+	pass_thread->backend = backend;
+	pass_thread->devices = *devices;
+	pass_thread->spaces = spaces_new();
+	pass_thread->watched = watched_thread_new(stall_detector);
+	g_mutex_init(&pass_thread->lock);
+	g_cond_init(&pass_thread->changed);
+	error = proc_open(proc, &pass_thread->proc);
 	if (!error) {
-		reader->source = (struct census_source){
-			.proc = reader->proc,
-			.devices = &reader->devices,
-			.self = proc_pid_here(reader->proc, self),
+		pass_thread->source = (struct census_source){
+			.proc = pass_thread->proc,
+			.devices = &pass_thread->devices,
+			.self = proc_pid_here(pass_thread->proc, self),
 		};
-		error = backend->open(&reader->source, &reader->state, why);
+		error = backend->open(&pass_thread->source, &pass_thread->state, why);
 	}
 	if (error) {
-		dispose(reader);
+		dispose(pass_thread);
 		return error;
 	}
-	*out = reader;
+	*out = pass_thread;
 	return 0;
 }
 
-void reader_free(struct reader *reader)
+void pass_thread_free(struct pass_thread *pass_thread)
 {
-	if (!reader)
+	if (!pass_thread)
 		return;
-	g_mutex_lock(&reader->lock);
-	g_assert(!reader->running);
-	reader->ended = true;
-	g_cond_broadcast(&reader->changed);
-	g_mutex_unlock(&reader->lock);
-	if (reader->thread)
-		g_thread_join(reader->thread);
-	dispose(reader);
+	g_mutex_lock(&pass_thread->lock);
+	g_assert(!pass_thread->running);
+	pass_thread->ended = true;
+	g_cond_broadcast(&pass_thread->changed);
+	g_mutex_unlock(&pass_thread->lock);
+	if (pass_thread->gthread)
+		g_thread_join(pass_thread->gthread);
+	dispose(pass_thread);
 }
 
-static void pass(struct reader *reader)
+static void pass(struct pass_thread *pass_thread)
 {
-	reader->tally = (struct census_tally){ 0 };
-	spaces_begin(reader->spaces);
-	reader->status = reader->backend->pass(reader->state, reader->spaces, reader->facets,
-		&reader->tally);
-	spaces_end(reader->spaces);
+	pass_thread->tally = (struct census_tally){ 0 };
+	spaces_begin(pass_thread->spaces);
+	pass_thread->status = pass_thread->backend->pass(pass_thread->state, pass_thread->spaces,
+		pass_thread->facets, &pass_thread->tally);
+	spaces_end(pass_thread->spaces);
 }
 
 static void *run(void *data)
 {
-	struct reader *reader = data;
+	struct pass_thread *pass_thread = data;
 	bool left_behind;
 
-	asker_become(reader->asker);
-	g_mutex_lock(&reader->lock);
-	while (!reader->ended) {
-		if (!reader->running) {
-			g_cond_wait(&reader->changed, &reader->lock);
+	watched_thread_bind(pass_thread->watched);
+	g_mutex_lock(&pass_thread->lock);
+	while (!pass_thread->ended) {
+		if (!pass_thread->running) {
+			g_cond_wait(&pass_thread->changed, &pass_thread->lock);
 			continue;
 		}
-		g_mutex_unlock(&reader->lock);
-		pass(reader);
-		g_mutex_lock(&reader->lock);
-		reader->running = false;
-		g_cond_broadcast(&reader->changed);
+		g_mutex_unlock(&pass_thread->lock);
+		pass(pass_thread);
+		g_mutex_lock(&pass_thread->lock);
+		pass_thread->running = false;
+		g_cond_broadcast(&pass_thread->changed);
 	}
-	left_behind = reader->left_behind;
-	g_mutex_unlock(&reader->lock);
+	left_behind = pass_thread->left_behind;
+	g_mutex_unlock(&pass_thread->lock);
 	if (left_behind)
-		dispose(reader);
+		dispose(pass_thread);
 	return NULL;
 }
 
 /* Called with the lock. Whether the pass has ended; if not, it has been left behind. */
-static bool await(struct reader *reader)
+static bool await(struct pass_thread *pass_thread)
 {
-	while (reader->running) {
+	while (pass_thread->running) {
 		gint64 until = g_get_monotonic_time() + LOOK_US;
 
-		if (g_cond_wait_until(&reader->changed, &reader->lock, until) || !reader->running ||
-			!asker_is_stuck(reader->asker))
+		if (g_cond_wait_until(&pass_thread->changed, &pass_thread->lock, until) ||
+			!pass_thread->running || !watched_thread_is_stalled(pass_thread->watched))
 			continue;
-		reader->left_behind = reader->ended = true;
-		g_thread_unref(reader->thread);
+		pass_thread->left_behind = pass_thread->ended = true;
+		g_thread_unref(pass_thread->gthread);
 		return false;
 	}
 	return true;
 }
 
-int reader_run(struct reader *reader, const struct devices *devices, unsigned facets,
-	struct reader_result *result)
+int pass_thread_run(struct pass_thread *pass_thread, const struct devices *devices, unsigned facets,
+	struct pass_result *result)
 {
 	bool done;
 
-	reader->devices = *devices;
-	reader->facets = facets;
-	if (!reader->thread)
-		reader->thread = g_thread_new("census", run, reader);
-	g_mutex_lock(&reader->lock);
-	reader->running = true;
-	g_cond_broadcast(&reader->changed);
-	done = await(reader);
-	g_mutex_unlock(&reader->lock);
+	pass_thread->devices = *devices;
+	pass_thread->facets = facets;
+	if (!pass_thread->gthread)
+		pass_thread->gthread = g_thread_new("census", run, pass_thread);
+	g_mutex_lock(&pass_thread->lock);
+	pass_thread->running = true;
+	g_cond_broadcast(&pass_thread->changed);
+	done = await(pass_thread);
+	g_mutex_unlock(&pass_thread->lock);
 	if (!done)
 		return -EBUSY;
-	result->tally = reader->tally;
-	result->blind = reader_blind(reader);
-	return reader->status;
+	result->tally = pass_thread->tally;
+	result->incomplete_view = pass_thread_incomplete_view(pass_thread);
+	return pass_thread->status;
 }
 
 /* The thread sleeps meanwhile: there is one pass at a time. */
-bool reader_is_unchanged(struct reader *reader, const struct devices *devices, unsigned facets,
-	struct reader_result *result)
+bool pass_thread_is_unchanged(struct pass_thread *pass_thread, const struct devices *devices,
+	unsigned facets, struct pass_result *result)
 {
-	*result = (struct reader_result){ 0 };
-	if (!reader->backend->unchanged || reader->devices.generation != devices->generation ||
-		!reader->backend->unchanged(reader->state, facets, &result->tally))
+	*result = (struct pass_result){ 0 };
+	if (!pass_thread->backend->unchanged ||
+		pass_thread->devices.generation != devices->generation ||
+		!pass_thread->backend->unchanged(pass_thread->state, facets, &result->tally))
 		return false;
-	result->blind = reader_blind(reader);
+	result->incomplete_view = pass_thread_incomplete_view(pass_thread);
 	return true;
 }
 
-struct spaces *reader_spaces(const struct reader *reader)
+struct spaces *pass_thread_spaces(const struct pass_thread *pass_thread)
 {
-	return reader->spaces;
+	return pass_thread->spaces;
 }
 
-const char *reader_blind(const struct reader *reader)
+const char *pass_thread_incomplete_view(const struct pass_thread *pass_thread)
 {
-	return reader->backend->blind(reader->state);
+	return pass_thread->backend->incomplete_view(pass_thread->state);
 }

@@ -1,44 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who runs the passes of a census: a thread with a back end and a table of its own, so that it can
- * be left behind with all that it has when a process gives no answer (stall.h).
+ * Pass threads: the passes of a census run on a thread that has a back end and a table of its own,
+ * so that it can be left behind with all that it has when a process does not answer (stall.h).
  */
 #pragma once
 
 #include "census/backend.h"
 #include "census/stall.h"
 
-struct reader;
+struct pass_thread;
 
-/* What a pass came to. */
-struct reader_result {
+/* What a pass found besides the table. */
+struct pass_result {
 	struct census_tally tally;
-	const char *blind; /* as the back end says */
+	const char *incomplete_view; /* as the back end says */
 };
 
 /*
- * A reader of the procfs at `proc`, leaving out `self`, by this back end: a negative errno if that
- * does not work here, with one line in `why` or NULL. The thread begins with the first pass.
+ * Makes a pass thread for the procfs at `proc`, with this back end; the process `self` is left out
+ * (0: none is). 0, or a negative errno if that does not work here, with one line in `why`, or NULL.
+ * The thread itself starts with the first pass.
  */
-int reader_new(const char *proc, pid_t self, const struct devices *devices,
-	const struct census_backend *backend, struct patience *patience, struct reader **out,
-	const char **why);
-void reader_free(struct reader *reader);
+int pass_thread_new(const char *proc, pid_t self, const struct devices *devices,
+	const struct census_backend *backend, struct stall_detector *detector,
+	struct pass_thread **out, const char **why);
+void pass_thread_free(struct pass_thread *pass_thread);
 
 /*
- * Runs a pass and waits for it: 0 or a negative errno. -EBUSY: it waits for a process that does not
- * answer, which is stuck from now on. The reader has been left behind, and frees itself in time.
+ * Runs a pass and waits for it: 0 or a negative errno. -EBUSY: the thread waits for a process that
+ * does not answer. Then it has been left behind and will free itself; `pass_thread` is no longer
+ * the caller's.
  */
-int reader_run(struct reader *reader, const struct devices *devices, unsigned facets,
-	struct reader_result *result);
+int pass_thread_run(struct pass_thread *pass_thread, const struct devices *devices, unsigned facets,
+	struct pass_result *result);
 
 /*
- * A pass by the calling thread, if that finds all as it was, and at once: see `unchanged` of the
- * back end. False: nothing is known, and a pass has to be run.
+ * Returns true, with the result, if the table is what a pass would make it: see `unchanged` of the
+ * back end, which the calling thread asks without waiting. False: it is not known, run a pass.
  */
-bool reader_is_unchanged(struct reader *reader, const struct devices *devices, unsigned facets,
-	struct reader_result *result);
+bool pass_thread_is_unchanged(struct pass_thread *pass_thread, const struct devices *devices,
+	unsigned facets, struct pass_result *result);
 
-/* Between passes: what they found; and why processes may be invisible, or NULL. */
-struct spaces *reader_spaces(const struct reader *reader);
-const char *reader_blind(const struct reader *reader);
+/* Between passes: the table that they fill, which belongs to the pass thread. */
+struct spaces *pass_thread_spaces(const struct pass_thread *pass_thread);
+
+/* Why whole processes may be invisible, in one line (a static string), or NULL. */
+const char *pass_thread_incomplete_view(const struct pass_thread *pass_thread);

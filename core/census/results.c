@@ -29,7 +29,7 @@ enum segment_state census_state(struct census *census, const struct usage *usage
 		return STATE_MAPPED;
 	if (usage->openers)
 		return STATE_OPEN;
-	if (census->report.unreadable || census->report.blind ||
+	if (census->report.unreadable || census->report.incomplete_view ||
 		census->facets != (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS))
 		return STATE_UNKNOWN;
 	return STATE_IDLE;
@@ -143,9 +143,9 @@ void census_each_descriptor(struct census *census, const struct segment_key *key
 		spaces_each_descriptor(census->spaces, segment, visit_descriptor, &each);
 }
 
-static bool witness_by_mapping(const struct space *space, const struct mapping *row, void *data)
+static bool user_by_mapping(const struct space *space, const struct mapping *row, void *data)
 {
-	*(struct witness *)data = (struct witness){
+	*(struct segment_user *)data = (struct segment_user){
 		.task = space->task,
 		.start = row->start,
 		.end = row->end,
@@ -154,21 +154,21 @@ static bool witness_by_mapping(const struct space *space, const struct mapping *
 	return false;
 }
 
-static bool witness_by_descriptor(const struct space *space, const struct descriptor *row,
-	void *data)
+static bool user_by_descriptor(const struct space *space, const struct descriptor *row, void *data)
 {
-	*(struct witness *)data = (struct witness){ .task = space->task, .fd = row->fd };
+	*(struct segment_user *)data = (struct segment_user){ .task = space->task, .fd = row->fd };
 	return false;
 }
 
-bool census_witness(struct census *census, const struct segment_key *key, struct witness *out)
+bool census_segment_user(struct census *census, const struct segment_key *key,
+	struct segment_user *out)
 {
 	const struct segment *segment = spaces_find(census->spaces, key);
 	struct usage usage = segment ? looked_at(census, segment) : (struct usage){ 0 };
 
 	if (usage.mappings)
-		spaces_each_mapping(census->spaces, segment, witness_by_mapping, out);
+		spaces_each_mapping(census->spaces, segment, user_by_mapping, out);
 	else if (usage.openers)
-		spaces_each_descriptor(census->spaces, segment, witness_by_descriptor, out);
+		spaces_each_descriptor(census->spaces, segment, user_by_descriptor, out);
 	return usage.mappings || usage.openers;
 }

@@ -12,10 +12,10 @@ struct place {
 };
 
 struct spaces {
-	GHashTable *by_pid;   /* pid: struct space, which it owns */
-	GPtrArray *order;     /* the same, in ascending order of pid between passes */
-	GHashTable *segments; /* their key: struct segment, which it owns */
-	GPtrArray *doubtful;  /* segments that may be left without a row */
+	GHashTable *by_pid;      /* pid: struct space, which it owns */
+	GPtrArray *order;        /* the same, in ascending order of pid between passes */
+	GHashTable *segments;    /* their key: struct segment, which it owns */
+	GPtrArray *unreferenced; /* segments that may be left without a row */
 	uint64_t pass;
 	uint64_t counting; /* sets of rows counted so far, in or out */
 	bool grown;        /* `order` may be out of order */
@@ -53,7 +53,7 @@ struct spaces *spaces_new(void)
 	spaces->order = g_ptr_array_new();
 	spaces->segments =
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, NULL, segment_free);
-	spaces->doubtful = g_ptr_array_new();
+	spaces->unreferenced = g_ptr_array_new();
 	g_mutex_init(&spaces->lock);
 	return spaces;
 }
@@ -74,7 +74,7 @@ void spaces_free(struct spaces *spaces)
 	g_hash_table_unref(spaces->by_pid);
 	g_ptr_array_unref(spaces->order);
 	g_hash_table_unref(spaces->segments);
-	g_ptr_array_unref(spaces->doubtful);
+	g_ptr_array_unref(spaces->unreferenced);
 	g_mutex_clear(&spaces->lock);
 	g_free(spaces);
 }
@@ -116,21 +116,21 @@ static void count(struct spaces *spaces, struct space *space, enum kind kind, in
 	}
 }
 
-static void doubt(struct spaces *spaces, struct segment *segment)
+static void note_unreferenced(struct spaces *spaces, struct segment *segment)
 {
-	if (segment->rows == 0 && !segment->doubtful) {
-		segment->doubtful = true;
-		g_ptr_array_add(spaces->doubtful, segment);
+	if (segment->rows == 0 && !segment->unreferenced) {
+		segment->unreferenced = true;
+		g_ptr_array_add(spaces->unreferenced, segment);
 	}
 }
 
-static void refer(struct spaces *spaces, struct space *space, enum kind kind, int sign)
+static void count_refs(struct spaces *spaces, struct space *space, enum kind kind, int sign)
 {
 	for (size_t i = 0; i < space_rows(space, kind); i++) {
 		struct segment *segment = segment_at(space, kind, i);
 
 		segment->rows += sign;
-		doubt(spaces, segment);
+		note_unreferenced(spaces, segment);
 	}
 }
 
@@ -140,12 +140,12 @@ bool space_set_mappings(struct spaces *spaces, struct space *space, const struct
 	if (n == space->n_mappings && (!n || !memcmp(rows, space->mappings, n * sizeof(*rows))))
 		return false;
 	count(spaces, space, MAPPINGS, -1);
-	refer(spaces, space, MAPPINGS, -1);
+	count_refs(spaces, space, MAPPINGS, -1);
 	space->mappings = g_renew(struct mapping, space->mappings, n);
 	if (n)
 		memcpy(space->mappings, rows, n * sizeof(*rows));
 	space->n_mappings = n;
-	refer(spaces, space, MAPPINGS, 1);
+	count_refs(spaces, space, MAPPINGS, 1);
 	count(spaces, space, MAPPINGS, 1);
 	return true;
 }
@@ -157,12 +157,12 @@ bool space_set_descriptors(struct spaces *spaces, struct space *space,
 		(!n || !memcmp(rows, space->descriptors, n * sizeof(*rows))))
 		return false;
 	count(spaces, space, DESCRIPTORS, -1);
-	refer(spaces, space, DESCRIPTORS, -1);
+	count_refs(spaces, space, DESCRIPTORS, -1);
 	space->descriptors = g_renew(struct descriptor, space->descriptors, n);
 	if (n)
 		memcpy(space->descriptors, rows, n * sizeof(*rows));
 	space->n_descriptors = n;
-	refer(spaces, space, DESCRIPTORS, 1);
+	count_refs(spaces, space, DESCRIPTORS, 1);
 	count(spaces, space, DESCRIPTORS, 1);
 	return true;
 }
@@ -229,14 +229,14 @@ void spaces_end(struct spaces *spaces)
 		g_ptr_array_sort(spaces->order, by_pid);
 	spaces->grown = false;
 
-	for (guint i = 0; i < spaces->doubtful->len; i++) {
-		struct segment *segment = spaces->doubtful->pdata[i];
+	for (guint i = 0; i < spaces->unreferenced->len; i++) {
+		struct segment *segment = spaces->unreferenced->pdata[i];
 
-		segment->doubtful = false;
+		segment->unreferenced = false;
 		if (segment->rows == 0)
 			g_hash_table_remove(spaces->segments, &segment->key);
 	}
-	g_ptr_array_set_size(spaces->doubtful, 0);
+	g_ptr_array_set_size(spaces->unreferenced, 0);
 }
 
 struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key,
@@ -248,7 +248,7 @@ struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *
 		segment = g_new0(struct segment, 1);
 		segment->key = *key;
 		g_hash_table_insert(spaces->segments, &segment->key, segment);
-		doubt(spaces, segment);
+		note_unreferenced(spaces, segment);
 	}
 	if (name && (!segment->name || strcmp(segment->name, name) != 0)) {
 		g_free(segment->name);

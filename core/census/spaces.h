@@ -38,7 +38,7 @@ struct segment {
 	uint64_t rows;       /* that point here, counted in `usage` or not */
 	uint64_t counting;   /* the last set of rows in which it was met */
 	size_t index_end[2]; /* of its part of the index, for mappings and for descriptors */
-	bool doubtful;       /* on the list of those to drop if no row points here */
+	bool unreferenced;   /* on the list of those to drop */
 };
 
 /*
@@ -63,8 +63,8 @@ struct space {
 	uint64_t start_time; /* as the back end measures it: one unit for all spaces of a table */
 	uid_t uid;           /* effective */
 	char command[16];    /* TASK_COMM_LEN */
-	pid_t task;        /* a thread whose /proc entries work: not the leader once that is dead */
-	uint64_t stamp[5]; /* the back end's own; zero in a new space */
+	pid_t task; /* a thread whose /proc entries work: not the leader once that is dead */
+	uint64_t backend_data[5]; /* the back end's own; zero in a new space */
 
 	struct mapping *mappings;
 	size_t n_mappings;

@@ -8,82 +8,82 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define STUCK_LOOKS 3
+#define STALLED_LOOKS 3
 #define LEFT_BEHIND_MAX 8
 
-struct patience {
+struct stall_detector {
 	gatomicrefcount references;
 	GMutex lock;
-	GPtrArray *stuck; /* struct asker, left behind and still without an answer */
+	GPtrArray *stalled; /* struct watched_thread, left behind and still without an answer */
 };
 
-struct asker {
-	struct patience *patience;
+struct watched_thread {
+	struct stall_detector *detector;
 	/* Under the lock. */
 	pid_t pids[2];  /* asked about; 0: nobody */
 	unsigned depth; /* of questions within questions */
 	bool left_behind;
 	unsigned long seen; /* `steps` at the last look */
 	unsigned looks;     /* that saw no other */
-	pid_t thread;       /* who it is; 0: not begun */
+	pid_t tid;          /* of the thread bound; 0: none yet */
 	/* Of the thread itself, for others to look at. */
 	gulong steps;
 };
 
-static __thread struct asker *self;
+static __thread struct watched_thread *self;
 
-struct patience *patience_new(void)
+struct stall_detector *stall_detector_new(void)
 {
-	struct patience *patience = g_new0(struct patience, 1);
+	struct stall_detector *detector = g_new0(struct stall_detector, 1);
 
-	g_atomic_ref_count_init(&patience->references);
-	g_mutex_init(&patience->lock);
-	patience->stuck = g_ptr_array_new();
-	return patience;
+	g_atomic_ref_count_init(&detector->references);
+	g_mutex_init(&detector->lock);
+	detector->stalled = g_ptr_array_new();
+	return detector;
 }
 
-struct patience *patience_ref(struct patience *patience)
+struct stall_detector *stall_detector_ref(struct stall_detector *detector)
 {
-	g_atomic_ref_count_inc(&patience->references);
-	return patience;
+	g_atomic_ref_count_inc(&detector->references);
+	return detector;
 }
 
-void patience_unref(struct patience *patience)
+void stall_detector_unref(struct stall_detector *detector)
 {
-	if (!g_atomic_ref_count_dec(&patience->references))
+	if (!g_atomic_ref_count_dec(&detector->references))
 		return;
-	g_assert(patience->stuck->len == 0);
-	g_ptr_array_unref(patience->stuck);
-	g_mutex_clear(&patience->lock);
-	g_free(patience);
+	g_assert(detector->stalled->len == 0);
+	g_ptr_array_unref(detector->stalled);
+	g_mutex_clear(&detector->lock);
+	g_free(detector);
 }
 
-struct asker *asker_new(struct patience *patience)
+struct watched_thread *watched_thread_new(struct stall_detector *detector)
 {
-	struct asker *asker = g_new0(struct asker, 1);
+	struct watched_thread *thread = g_new0(struct watched_thread, 1);
 
-	asker->patience = patience_ref(patience);
-	return asker;
+	thread->detector = stall_detector_ref(detector);
+	return thread;
 }
 
-void asker_free(struct asker *asker)
+void watched_thread_free(struct watched_thread *thread)
 {
-	patience_unref(asker->patience);
-	g_free(asker);
+	stall_detector_unref(thread->detector);
+	g_free(thread);
 }
 
-void asker_become(struct asker *asker)
+void watched_thread_bind(struct watched_thread *thread)
 {
-	g_mutex_lock(&asker->patience->lock);
-	asker->thread = syscall(SYS_gettid);
-	g_mutex_unlock(&asker->patience->lock);
-	self = asker;
+	g_mutex_lock(&thread->detector->lock);
+	thread->tid = syscall(SYS_gettid);
+	g_mutex_unlock(&thread->detector->lock);
+	self = thread;
 }
 
 /* Whether the thread waits for nothing but a processor. */
-static bool is_running(pid_t thread)
+static bool is_running(pid_t tid)
 {
-	g_autofree char *path = g_strdup_printf("/proc/self/task/%d/stat", (int)thread);
+	g_autofree char *path = g_strdup_printf("/proc/self/task/%d/stat", (int)tid);
 	g_autofree char *text = NULL;
 	const char *state;
 
@@ -93,73 +93,73 @@ static bool is_running(pid_t thread)
 	return state && g_str_has_prefix(state, ") R");
 }
 
-bool asker_is_stuck(struct asker *asker)
+bool watched_thread_is_stalled(struct watched_thread *thread)
 {
-	struct patience *patience = asker->patience;
+	struct stall_detector *detector = thread->detector;
 	unsigned long steps;
-	bool stuck;
+	bool stalled;
 
-	g_mutex_lock(&patience->lock);
-	steps = __atomic_load_n(&asker->steps, __ATOMIC_RELAXED);
-	asker->looks = asker->pids[0] && steps == asker->seen ? asker->looks + 1 : 1;
-	asker->seen = steps;
-	stuck = asker->pids[0] && asker->looks >= STUCK_LOOKS && !is_running(asker->thread);
-	if (stuck) {
-		asker->left_behind = true;
-		g_ptr_array_add(patience->stuck, asker);
+	g_mutex_lock(&detector->lock);
+	steps = __atomic_load_n(&thread->steps, __ATOMIC_RELAXED);
+	thread->looks = thread->pids[0] && steps == thread->seen ? thread->looks + 1 : 1;
+	thread->seen = steps;
+	stalled = thread->pids[0] && thread->looks >= STALLED_LOOKS && !is_running(thread->tid);
+	if (stalled) {
+		thread->left_behind = true;
+		g_ptr_array_add(detector->stalled, thread);
 	}
-	g_mutex_unlock(&patience->lock);
-	return stuck;
+	g_mutex_unlock(&detector->lock);
+	return stalled;
 }
 
-static bool is_about(const struct asker *asker, pid_t pid)
+static bool is_about(const struct watched_thread *thread, pid_t pid)
 {
-	return pid && (asker->pids[0] == pid || asker->pids[1] == pid);
+	return pid && (thread->pids[0] == pid || thread->pids[1] == pid);
 }
 
-static bool may_ask(const struct asker *asker, pid_t pid, pid_t other)
+static bool may_ask(const struct watched_thread *thread, pid_t pid, pid_t other)
 {
-	const GPtrArray *stuck = asker->patience->stuck;
+	const GPtrArray *stalled = thread->detector->stalled;
 
-	if (asker->left_behind || stuck->len >= LEFT_BEHIND_MAX)
+	if (thread->left_behind || stalled->len >= LEFT_BEHIND_MAX)
 		return false;
-	for (guint i = 0; i < stuck->len; i++)
-		if (is_about(stuck->pdata[i], pid) || is_about(stuck->pdata[i], other))
+	for (guint i = 0; i < stalled->len; i++)
+		if (is_about(stalled->pdata[i], pid) || is_about(stalled->pdata[i], other))
 			return false;
 	return true;
 }
 
-bool patience_begin(pid_t pid, pid_t other)
+bool stall_enter(pid_t pid, pid_t other)
 {
 	bool may;
 
 	if (!self)
 		return true;
-	g_mutex_lock(&self->patience->lock);
+	g_mutex_lock(&self->detector->lock);
 	may = may_ask(self, pid, other);
 	if (may && self->depth++ == 0) {
 		self->pids[0] = pid;
 		self->pids[1] = other;
 	}
-	g_mutex_unlock(&self->patience->lock);
-	patience_go_on();
+	g_mutex_unlock(&self->detector->lock);
+	stall_progress();
 	return may;
 }
 
-void patience_end(void)
+void stall_leave(void)
 {
 	if (!self)
 		return;
-	g_mutex_lock(&self->patience->lock);
+	g_mutex_lock(&self->detector->lock);
 	if (--self->depth == 0) {
 		self->pids[0] = self->pids[1] = 0;
 		if (self->left_behind)
-			g_ptr_array_remove(self->patience->stuck, self);
+			g_ptr_array_remove(self->detector->stalled, self);
 	}
-	g_mutex_unlock(&self->patience->lock);
+	g_mutex_unlock(&self->detector->lock);
 }
 
-void patience_go_on(void)
+void stall_progress(void)
 {
 	if (self)
 		__atomic_fetch_add(&self->steps, 1, __ATOMIC_RELAXED);

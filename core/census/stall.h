@@ -1,48 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Questions about a process that the kernel may not answer for as long as it likes.
+ * Stall detection: threads that ask the kernel about processes, which it may not answer for as long
+ * as it likes.
  *
- * While execve(2) replaces a program, the kernel lets nobody read /proc/PID/stat, open /proc/PID/maps
- * or kcmp(2) the process; and within that time it closes descriptors, for which a file server that has died may
- * never say that it is done. Neither a signal nor a flag gets a thread out of such a question. So a
- * thread that asks says so here, where another one can see that it has got no answer, and leave it
- * behind; of the process nobody is asked any more until that thread has its answer.
+ * While execve(2) replaces a program, the kernel lets no other process read /proc/PID/stat, open
+ * /proc/PID/maps or kcmp(2) the process; and within that time it closes descriptors, for which a
+ * file server that has died may never say that it is done. Neither a signal nor a flag gets a
+ * thread out of such a system call. So each thread says here what it is about to ask, where another
+ * thread can see that no answer has come and leave the first one behind; and until that thread has
+ * its answer, no other thread asks about its process.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Of which processes no answer has come: shared by all threads that read for one census. */
-struct patience;
+/* Which processes do not answer: shared by all threads that read for one census. Counts references. */
+struct stall_detector;
 
-struct patience *patience_new(void);
-struct patience *patience_ref(struct patience *patience);
-void patience_unref(struct patience *patience);
+struct stall_detector *stall_detector_new(void);
+struct stall_detector *stall_detector_ref(struct stall_detector *detector);
+void stall_detector_unref(struct stall_detector *detector);
 
-/* A thread that asks. */
-struct asker;
+/* A thread that asks, and is watched while it does. */
+struct watched_thread;
 
-struct asker *asker_new(struct patience *patience);
-void asker_free(struct asker *asker);
-
-/* The calling thread is this one from now on. Who is none may ask too, and is not watched. */
-void asker_become(struct asker *asker);
+struct watched_thread *watched_thread_new(struct stall_detector *detector);
+void watched_thread_free(struct watched_thread *thread);
 
 /*
- * To be called now and then by somebody else: whether the thread has waited for one answer from
- * STUCK_LOOKS calls ago until now. Then it is left behind: it goes on, once it can, but is refused
- * every further question; and its processes are stuck until then.
+ * Binds the calling thread to `thread`. Unbound threads may call stall_enter(); they are neither
+ * watched nor refused.
  */
-bool asker_is_stuck(struct asker *asker);
+void watched_thread_bind(struct watched_thread *thread);
 
 /*
- * Around a question about one process, or two. False, and nothing to end, if it must not be asked:
- * one is stuck, or so many threads have been left behind that no other one is to be risked.
- * A question may be part of another one, about the same process.
+ * To be called at intervals by another thread. Returns true if `thread` has waited for one answer
+ * over the last STALLED_LOOKS calls. Then it is left behind: it goes on when its answer comes, but
+ * every further stall_enter() of it is refused; and its processes are stalled until then.
  */
-bool patience_begin(pid_t pid, pid_t other);
-void patience_end(void);
+bool watched_thread_is_stalled(struct watched_thread *thread);
 
-/* Between the two: something has been answered. */
-void patience_go_on(void);
+/*
+ * Begins a question about one process, or two (`other` 0: one). Returns false, and then there is
+ * nothing to leave, if it must not be asked: one of them is stalled, or so many threads have been
+ * left behind that no other one is to be risked. Questions about the same process nest.
+ */
+bool stall_enter(pid_t pid, pid_t other);
+
+/* Ends the question that the last stall_enter() began. */
+void stall_leave(void);
+
+/* To be called between the two when a part of the question has been answered. */
+void stall_progress(void);

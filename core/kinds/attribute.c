@@ -64,7 +64,7 @@ int show_user(const struct view *view, const struct attribute *self, GString *ou
 
 	if (getpwuid_r(uid, &entry, buffer, ENTRY_MAX, &found) != 0 || !found)
 		return show_u32(view, self, out);
-	render_escape(out, entry.pw_name);
+	format_escaped(out, entry.pw_name);
 	g_string_append_c(out, '\n');
 	return 0;
 }
@@ -77,7 +77,7 @@ int show_group(const struct view *view, const struct attribute *self, GString *o
 
 	if (getgrgid_r(gid, &entry, buffer, ENTRY_MAX, &found) != 0 || !found)
 		return show_u32(view, self, out);
-	render_escape(out, entry.gr_name);
+	format_escaped(out, entry.gr_name);
 	g_string_append_c(out, '\n');
 	return 0;
 }

@@ -16,20 +16,20 @@ static void add_item(JsonBuilder *builder, const struct item *item)
 {
 	g_autofree char *perms = g_strdup_printf("%04o", item->mode & 07777u);
 
-	render_json_bytes(builder, "kind", item->label);
-	render_json_bytes(builder, "id", item->id);
-	render_json_bytes(builder, "name", item->name);
-	render_json_bytes(builder, "perms", perms);
-	render_json_number(builder, "uid", item->uid);
-	render_json_number(builder, "gid", item->gid);
+	format_json_bytes(builder, "kind", item->label);
+	format_json_bytes(builder, "id", item->id);
+	format_json_bytes(builder, "name", item->name);
+	format_json_bytes(builder, "perms", perms);
+	format_json_number(builder, "uid", item->uid);
+	format_json_number(builder, "gid", item->gid);
 	if (item->segment) {
-		render_json_number(builder, "ino", item->key.ino);
-		render_json_number(builder, "size", item->size);
-		render_json_number(builder, "allocated", item->allocated);
+		format_json_number(builder, "ino", item->key.ino);
+		format_json_number(builder, "size", item->size);
+		format_json_number(builder, "allocated", item->allocated);
 	}
-	render_json_time(builder, "atime", &item->atime);
-	render_json_time(builder, "mtime", &item->mtime);
-	render_json_time(builder, "ctime", &item->ctime);
+	format_json_time(builder, "atime", &item->atime);
+	format_json_time(builder, "mtime", &item->mtime);
+	format_json_time(builder, "ctime", &item->ctime);
 }
 
 static void free_text(gpointer text)
@@ -63,7 +63,7 @@ static int add_text(const struct making *making, const struct attribute *attribu
 	if (text->len > 0)
 		g_string_truncate(text, text->len - 1); /* the newline */
 	if (attribute->form == FORM_TEXT) {
-		render_json_bytes(builder, attribute->name, text->str);
+		format_json_bytes(builder, attribute->name, text->str);
 		return 0;
 	}
 	json_builder_set_member_name(builder, attribute->name);

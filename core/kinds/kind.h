@@ -74,8 +74,8 @@ struct item {
 	bool in_use;             /* the kernel counts a mapping, whatever the census saw */
 	bool fixed_size;         /* truncation, and a write beyond the end, are -EPERM */
 	struct segment_key key;
-	uint64_t stamp; /* differs for another item under the same ID, as far as one can tell */
-	mode_t mode;    /* permission bits */
+	uint64_t identity; /* differs for another item under the same ID, as far as one can tell */
+	mode_t mode;       /* permission bits */
 	uid_t uid;
 	gid_t gid;
 	uint64_t size;                         /* bytes */
@@ -86,7 +86,7 @@ struct item {
 /* Whether two items of one kind and ID are the same thing, with the same permissions. */
 static inline bool item_same(const struct item *a, const struct item *b)
 {
-	return a->stamp == b->stamp && segment_key_equal(&a->key, &b->key);
+	return a->identity == b->identity && segment_key_equal(&a->key, &b->key);
 }
 static inline bool item_same_access(const struct item *a, const struct item *b)
 {

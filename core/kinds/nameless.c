@@ -13,7 +13,7 @@
 struct search {
 	const struct realm *realm;
 	const struct segment_key *key;
-	witness_judge judge;
+	nameless_judge judge;
 	void *data;
 	int found; /* -1: not yet */
 	bool over; /* found, or not to be found */
@@ -66,7 +66,7 @@ static bool is_segment(const struct search *search, int fd, char name[FILE_NAME_
 static void try_path(struct search *search, const char *path)
 {
 	char name[FILE_NAME_SIZE];
-	enum witness_verdict verdict;
+	enum nameless_verdict verdict;
 	auto_fd fd = -1;
 
 	if (search->over)
@@ -74,10 +74,10 @@ static void try_path(struct search *search, const char *path)
 	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0 || !is_segment(search, fd, name))
 		return;
-	verdict = search->judge ? search->judge(fd, name, search->data) : WITNESS_ACCEPT;
-	if (verdict == WITNESS_ACCEPT)
+	verdict = search->judge ? search->judge(fd, name, search->data) : NAMELESS_ACCEPT;
+	if (verdict == NAMELESS_ACCEPT)
 		search->found = steal_fd(&fd);
-	search->over = verdict != WITNESS_NEXT;
+	search->over = verdict != NAMELESS_NEXT;
 }
 
 static void try_mapping(const struct mapping_row *row, void *data)
@@ -102,17 +102,16 @@ static void try_descriptor(const struct descriptor_row *row, void *data)
 /* The usual case: one step leads there. */
 static void try_first(struct search *search)
 {
-	struct witness witness;
+	struct segment_user user;
 	char path[256];
 
-	if (!census_witness(search->realm->census, search->key, &witness))
+	if (!census_segment_user(search->realm->census, search->key, &user))
 		return;
-	if (witness.end)
+	if (user.end)
 		snprintf(path, sizeof path, "%s/%d/map_files/%" PRIx64 "-%" PRIx64,
-			search->realm->proc, witness.task, witness.start, witness.end);
+			search->realm->proc, user.task, user.start, user.end);
 	else
-		snprintf(path, sizeof path, "%s/%d/fd/%d", search->realm->proc, witness.task,
-			witness.fd);
+		snprintf(path, sizeof path, "%s/%d/fd/%d", search->realm->proc, user.task, user.fd);
 	try_path(search, path);
 }
 
@@ -130,7 +129,7 @@ static void try_own(struct search *search)
 		closedir(dir);
 }
 
-int witness_find(const struct realm *realm, const struct segment_key *key, witness_judge judge,
+int nameless_open(const struct realm *realm, const struct segment_key *key, nameless_judge judge,
 	void *data)
 {
 	struct search search = { realm, key, judge, data, -1, false };

@@ -15,15 +15,16 @@
 #define FILE_NAME_SIZE 4096
 
 /*
- * Looks at a descriptor (O_PATH) of the segment: whether it is the one, or to go on with another
- * witness's, or whether no other would be.
+ * Looks at a descriptor (O_PATH) of the segment, `name` being what the kernel shows for it: accept
+ * it, try the next process's, or stop, as no other would be better.
  */
-enum witness_verdict { WITNESS_ACCEPT, WITNESS_NEXT, WITNESS_STOP };
-typedef enum witness_verdict (*witness_judge)(int fd, const char *name, void *data);
+enum nameless_verdict { NAMELESS_ACCEPT, NAMELESS_NEXT, NAMELESS_STOP };
+typedef enum nameless_verdict (*nameless_judge)(int fd, const char *name, void *data);
 
 /*
- * An O_PATH descriptor of the segment, from the first witness that `judge` (NULL: any) accepts.
- * -ENOENT if there is none. The census is held, with both facets for a complete search.
+ * Opens the segment (O_PATH) by way of a process that uses it: the first descriptor that `judge`
+ * (NULL: any) accepts, which the caller closes. -ENOENT if there is none. The census is held, with
+ * both facets for a complete search.
  */
-int witness_find(const struct realm *realm, const struct segment_key *key, witness_judge judge,
+int nameless_open(const struct realm *realm, const struct segment_key *key, nameless_judge judge,
 	void *data);

@@ -22,11 +22,11 @@ static int64_t wall_time(uint64_t ticks)
 	return real.tv_sec - boot.tv_sec + (int64_t)(ticks / sysconf(_SC_CLK_TCK));
 }
 
-struct process process_of(const struct realm *realm, pid_t pid, int64_t then)
+struct past_process past_process_find(const struct realm *realm, pid_t pid, int64_t then)
 {
 	g_autofree char *path = g_strdup_printf("%s/%d/stat", realm->proc, pid);
 	g_autofree char *text = NULL;
-	struct process process = { .pid = pid };
+	struct past_process process = { .pid = pid };
 	struct proc_stat stat;
 
 	if (pid == 0 || !g_file_get_contents(path, &text, NULL, NULL) ||
@@ -38,18 +38,18 @@ struct process process_of(const struct realm *realm, pid_t pid, int64_t then)
 	return process;
 }
 
-bool process_may_live(const struct realm *realm, pid_t pid, int64_t then)
+bool past_process_may_live(const struct realm *realm, pid_t pid, int64_t then)
 {
 	if (pid == 0 || (kill(pid, 0) < 0 && errno == ESRCH))
 		return false;
 	/* What procfs does not show (the mount option hidepid) lives for all that we know. */
 	g_autofree char *path = g_strdup_printf("%s/%d/stat", realm->proc, pid);
-	return access(path, R_OK) < 0 || process_of(realm, pid, then).alive;
+	return access(path, R_OK) < 0 || past_process_find(realm, pid, then).alive;
 }
 
-struct process process_seen(const struct view *view, pid_t pid, int64_t then)
+struct past_process past_process_seen(const struct view *view, pid_t pid, int64_t then)
 {
-	struct process process = process_of(view->realm, pid, then);
+	struct past_process process = past_process_find(view->realm, pid, then);
 	struct caller_sight sight;
 
 	if (!process.alive)
@@ -61,25 +61,25 @@ struct process process_seen(const struct view *view, pid_t pid, int64_t then)
 	return process;
 }
 
-static const char *state_of(const struct process *process)
+static const char *state_of(const struct past_process *process)
 {
 	return process->pid == 0 ? "none" : process->alive ? "alive" : "dead";
 }
 
-void process_show(const struct process *process, GString *out)
+void past_process_show(const struct past_process *process, GString *out)
 {
 	g_string_append_printf(out, "pid\t%d\ncommand\t", process->pid);
-	render_escape(out, process->command);
+	format_escaped(out, process->command);
 	g_string_append_printf(out, "\nstate\t%s\n", state_of(process));
 }
 
-void process_json(const struct process *process, const char *name, JsonBuilder *builder)
+void past_process_json(const struct past_process *process, const char *name, JsonBuilder *builder)
 {
 	json_builder_set_member_name(builder, name);
 	json_builder_begin_object(builder);
 	json_builder_set_member_name(builder, "pid");
 	json_builder_add_int_value(builder, process->pid);
-	render_json_bytes(builder, "command", process->command);
+	format_json_bytes(builder, "command", process->command);
 	json_builder_set_member_name(builder, "state");
 	json_builder_add_string_value(builder, state_of(process));
 	json_builder_end_object(builder);

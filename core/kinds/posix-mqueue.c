@@ -137,7 +137,7 @@ static int open_queue(const struct view *view, int dir)
 	auto_fd place = openat(dir, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (place < 0 || fstat(place, &st) < 0)
 		return -errno;
-	if (st.st_ino != view->item->stamp)
+	if (st.st_ino != view->item->identity)
 		return -ESTALE;
 	r = caller_may_read(&view->caller, place);
 	if (r < 0)
@@ -182,7 +182,7 @@ static int fill_queue(int dir, const char *name, struct queue *out)
 		.item = {
 			.kind = &kind_mqueue,
 			.label = "mqueue",
-			.stamp = st.st_ino,
+			.identity = st.st_ino,
 			.mode = st.st_mode & 07777,
 			.uid = st.st_uid,
 			.gid = st.st_gid,

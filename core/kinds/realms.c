@@ -13,24 +13,24 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-static void set_name(struct namespace *ns)
+static void set_name(struct foreign_realm *ns)
 {
-	if (ns->type == NAMESPACE_IPC)
+	if (ns->type == REALM_IPC)
 		snprintf(ns->name, sizeof ns->name, "ipc-%u", (unsigned)ns->id);
 	else
 		snprintf(ns->name, sizeof ns->name, "shm-%u:%u", major(ns->id), minor(ns->id));
 }
 
-bool namespaces_parse_name(const char *name, struct namespace *out)
+bool realms_parse_name(const char *name, struct foreign_realm *out)
 {
 	unsigned first, second;
 
-	*out = (struct namespace){ 0 };
+	*out = (struct foreign_realm){ 0 };
 	if (sscanf(name, "ipc-%u", &first) == 1) {
-		out->type = NAMESPACE_IPC;
+		out->type = REALM_IPC;
 		out->id = first;
 	} else if (sscanf(name, "shm-%u:%u", &first, &second) == 2) {
-		out->type = NAMESPACE_SHM;
+		out->type = REALM_SHM;
 		out->id = makedev(first, second);
 	} else {
 		return false;
@@ -49,7 +49,7 @@ static void pick_shm(const char *point, const struct mount *mount, void *data)
 		*dev = strcmp(mount->fstype, "tmpfs") == 0 ? mount->dev : 0;
 }
 
-bool namespaces_parse_mountinfo(const char *text, uint64_t *dev)
+bool realms_parse_mountinfo(const char *text, uint64_t *dev)
 {
 	*dev = 0;
 	mountinfo_each(text, pick_shm, dev);
@@ -65,8 +65,7 @@ static bool read_shm_dev(int dir, uint64_t *dev)
 	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d/mountinfo", dir);
 	g_autofree char *text = NULL;
 
-	return g_file_get_contents(path, &text, NULL, NULL) &&
-		namespaces_parse_mountinfo(text, dev);
+	return g_file_get_contents(path, &text, NULL, NULL) && realms_parse_mountinfo(text, dev);
 }
 
 struct finding {
@@ -76,12 +75,13 @@ struct finding {
 	unsigned *unreadable;
 };
 
-static void add(struct finding *finding, enum namespace_type type, uint64_t id, pid_t pid)
+static void add(struct finding *finding, enum realm_type type, uint64_t id, pid_t pid)
 {
-	struct namespace ns = { .type = type, .id = id, .pid = pid };
+	struct foreign_realm ns = { .type = type, .id = id, .pid = pid };
 
 	for (guint i = 0; i < finding->out->len; i++) {
-		const struct namespace *known = &g_array_index(finding->out, struct namespace, i);
+		const struct foreign_realm *known =
+			&g_array_index(finding->out, struct foreign_realm, i);
 
 		if (known->type == type && known->id == id)
 			return;
@@ -113,13 +113,13 @@ static void look_at(struct finding *finding, int dir, pid_t pid)
 		return;
 	}
 	if (ipc != finding->own->ipc_ns)
-		add(finding, NAMESPACE_IPC, ipc, pid);
+		add(finding, REALM_IPC, ipc, pid);
 	if (is_new_mount_namespace(finding, mount) && read_shm_dev(dir, &dev) &&
 		dev != finding->own->shm_dev)
-		add(finding, NAMESPACE_SHM, dev, pid);
+		add(finding, REALM_SHM, dev, pid);
 }
 
-int namespaces_find(const struct realm *own, GArray *out, unsigned *unreadable)
+int realms_find(const struct realm *own, GArray *out, unsigned *unreadable)
 {
 	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(guint32));
@@ -142,7 +142,7 @@ int namespaces_find(const struct realm *own, GArray *out, unsigned *unreadable)
 	return r;
 }
 
-static int open_ipc(const struct realm *own, const struct namespace *ns, struct realm *out)
+static int open_ipc(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
 {
 	g_autofree char *path = g_strdup_printf("%s/%d/ns/ipc", own->proc, ns->pid);
 	struct stat st;
@@ -156,7 +156,7 @@ static int open_ipc(const struct realm *own, const struct namespace *ns, struct 
 	return 0;
 }
 
-static int open_shm(const struct realm *own, const struct namespace *ns, struct realm *out)
+static int open_shm(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
 {
 	/* As that process would walk it: a link there must not lead into our own files. */
 	struct open_how how = {
@@ -177,34 +177,33 @@ static int open_shm(const struct realm *own, const struct namespace *ns, struct 
 	return 0;
 }
 
-int namespaces_open(const struct realm *own, const char *name, struct realm *out)
+int realms_open(const struct realm *own, const char *name, struct realm *out)
 {
-	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
-	struct namespace wanted;
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
+	struct foreign_realm wanted;
 	unsigned unreadable;
-	int r = namespaces_parse_name(name, &wanted) ? namespaces_find(own, all, &unreadable) :
-						       -ENOENT;
+	int r = realms_parse_name(name, &wanted) ? realms_find(own, all, &unreadable) : -ENOENT;
 
 	if (r < 0)
 		return r;
 	r = -ENOENT;
 	for (guint i = 0; i < all->len && r < 0; i++) {
-		const struct namespace *ns = &g_array_index(all, struct namespace, i);
+		const struct foreign_realm *ns = &g_array_index(all, struct foreign_realm, i);
 
 		if (ns->type != wanted.type || ns->id != wanted.id)
 			continue;
 		*out = *own;
 		out->shm_fd = out->ipc_ns_fd = -1;
 		out->shm_dev = out->ipc_ns = 0;
-		r = ns->type == NAMESPACE_IPC ? open_ipc(own, ns, out) : open_shm(own, ns, out);
+		r = ns->type == REALM_IPC ? open_ipc(own, ns, out) : open_shm(own, ns, out);
 	}
 	/* So that the census counts its files, from the next pass on. */
-	if (r == 0 && wanted.type == NAMESPACE_SHM)
+	if (r == 0 && wanted.type == REALM_SHM)
 		census_add_device(own->census, wanted.id);
 	return r;
 }
 
-void namespaces_close(struct realm *realm)
+void realms_close(struct realm *realm)
 {
 	closep(&realm->shm_fd);
 	closep(&realm->ipc_ns_fd);

@@ -11,31 +11,30 @@
 
 #include "kinds/kind.h"
 
-enum namespace_type { NAMESPACE_IPC, NAMESPACE_SHM };
+enum realm_type { REALM_IPC, REALM_SHM };
 
-struct namespace
-{
-	enum namespace_type type;
+struct foreign_realm {
+	enum realm_type type;
 	uint64_t id;   /* inode number of the IPC namespace, st_dev of the tmpfs on /dev/shm */
 	pid_t pid;     /* a process in it */
 	char name[32]; /* "ipc-4026532177", "shm-0:27": a directory's name */
 };
 
 /*
- * Appends a struct namespace for each that is not `own`, once. `unreadable` counts the processes
+ * Appends a struct foreign_realm for each that is not `own`, once. `unreadable` counts the processes
  * that did not let it be seen where they are. 0 or a negative errno.
  */
-int namespaces_find(const struct realm *own, GArray *out, unsigned *unreadable);
+int realms_find(const struct realm *own, GArray *out, unsigned *unreadable);
 
 /*
  * The realm of that name, as long as a process is in it: -ENOENT otherwise. `out` shares what it
- * can with `own`, and ends with namespaces_close().
+ * can with `own`, and ends with realms_close().
  */
-int namespaces_open(const struct realm *own, const char *name, struct realm *out);
-void namespaces_close(struct realm *realm);
+int realms_open(const struct realm *own, const char *name, struct realm *out);
+void realms_close(struct realm *realm);
 
 /* What a name says. False if it is none. Pure. */
-bool namespaces_parse_name(const char *name, struct namespace *out);
+bool realms_parse_name(const char *name, struct foreign_realm *out);
 
 /* The device of the tmpfs on /dev/shm, in the text of a process's mountinfo. False: none. Pure. */
-bool namespaces_parse_mountinfo(const char *text, uint64_t *dev);
+bool realms_parse_mountinfo(const char *text, uint64_t *dev);

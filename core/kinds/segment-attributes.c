@@ -50,83 +50,83 @@ static int show_state(const struct view *view, const struct attribute *self, GSt
  * A table of rows, as text or as JSON. The row of a process of which procfs would not show it to
  * the reader is only counted: its addresses would tell how that address space is laid out.
  */
-struct rows {
+struct table_writer {
 	struct caller_sight sight; /* of the reader */
 	GString *out;              /* one of the two */
 	JsonBuilder *builder;
 	uint64_t hidden;
 };
 
-static bool may_see(struct rows *rows, pid_t pid)
+static bool may_see(struct table_writer *writer, pid_t pid)
 {
-	if (caller_sees_memory(&rows->sight, pid))
+	if (caller_sees_memory(&writer->sight, pid))
 		return true;
-	rows->hidden++;
+	writer->hidden++;
 	return false;
 }
 
-static void end_text(const struct rows *rows)
+static void end_text(const struct table_writer *writer)
 {
-	if (rows->hidden > 0)
-		g_string_append_printf(rows->out, "# %" PRIu64 " not shown\n", rows->hidden);
+	if (writer->hidden > 0)
+		g_string_append_printf(writer->out, "# %" PRIu64 " not shown\n", writer->hidden);
 }
 
-static void begin_json(const struct rows *rows, const char *name)
+static void begin_json(const struct table_writer *writer, const char *name)
 {
-	json_builder_set_member_name(rows->builder, name);
-	json_builder_begin_array(rows->builder);
+	json_builder_set_member_name(writer->builder, name);
+	json_builder_begin_array(writer->builder);
 }
 
-static void end_json(const struct rows *rows, const char *name)
+static void end_json(const struct table_writer *writer, const char *name)
 {
 	g_autofree char *member = g_strconcat(name, "_not_shown", NULL);
 
-	json_builder_end_array(rows->builder);
-	json_builder_set_member_name(rows->builder, member);
-	json_builder_add_int_value(rows->builder, rows->hidden);
+	json_builder_end_array(writer->builder);
+	json_builder_set_member_name(writer->builder, member);
+	json_builder_add_int_value(writer->builder, writer->hidden);
 }
 
 static void json_process(JsonBuilder *builder, pid_t pid, uid_t uid, const char *command)
 {
-	render_json_number(builder, "pid", pid);
-	render_json_number(builder, "uid", uid);
-	render_json_bytes(builder, "command", command);
+	format_json_number(builder, "pid", pid);
+	format_json_number(builder, "uid", uid);
+	format_json_bytes(builder, "command", command);
 }
 
 static void text_process(GString *out, pid_t pid, uid_t uid, const char *command)
 {
 	g_string_append_printf(out, "%d\t%u\t", pid, uid);
-	render_escape(out, command);
+	format_escaped(out, command);
 }
 
 static void text_mapping(const struct mapping_row *row, void *data)
 {
-	struct rows *rows = data;
+	struct table_writer *writer = data;
 
-	if (!may_see(rows, row->pid))
+	if (!may_see(writer, row->pid))
 		return;
-	text_process(rows->out, row->pid, row->uid, row->command);
-	g_string_append_printf(rows->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64 "\n",
+	text_process(writer->out, row->pid, row->uid, row->command);
+	g_string_append_printf(writer->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64 "\n",
 		row->start, row->end, row->perms, row->offset);
 }
 
 static void json_mapping(const struct mapping_row *row, void *data)
 {
-	struct rows *rows = data;
+	struct table_writer *writer = data;
 	char address[24];
 
-	if (!may_see(rows, row->pid))
+	if (!may_see(writer, row->pid))
 		return;
-	json_builder_begin_object(rows->builder);
-	json_process(rows->builder, row->pid, row->uid, row->command);
+	json_builder_begin_object(writer->builder);
+	json_process(writer->builder, row->pid, row->uid, row->command);
 	/* Text, in hexadecimal: a number of 64 bits is not safe in JSON. */
 	g_snprintf(address, sizeof address, "%" PRIx64, row->start);
-	render_json_bytes(rows->builder, "start", address);
+	format_json_bytes(writer->builder, "start", address);
 	g_snprintf(address, sizeof address, "%" PRIx64, row->end);
-	render_json_bytes(rows->builder, "end", address);
-	render_json_bytes(rows->builder, "perms", row->perms);
-	render_json_number(rows->builder, "offset", row->offset);
-	json_builder_end_object(rows->builder);
+	format_json_bytes(writer->builder, "end", address);
+	format_json_bytes(writer->builder, "perms", row->perms);
+	format_json_number(writer->builder, "offset", row->offset);
+	json_builder_end_object(writer->builder);
 }
 
 static const char *mode_name(int flags)
@@ -141,74 +141,74 @@ static const char *mode_name(int flags)
 
 static void text_descriptor(const struct descriptor_row *row, void *data)
 {
-	struct rows *rows = data;
+	struct table_writer *writer = data;
 
-	if (!may_see(rows, row->pid))
+	if (!may_see(writer, row->pid))
 		return;
-	text_process(rows->out, row->pid, row->uid, row->command);
-	g_string_append_printf(rows->out, "\t%d\t%s\n", row->fd, mode_name(row->flags));
+	text_process(writer->out, row->pid, row->uid, row->command);
+	g_string_append_printf(writer->out, "\t%d\t%s\n", row->fd, mode_name(row->flags));
 }
 
 static void json_descriptor(const struct descriptor_row *row, void *data)
 {
-	struct rows *rows = data;
+	struct table_writer *writer = data;
 
-	if (!may_see(rows, row->pid))
+	if (!may_see(writer, row->pid))
 		return;
-	json_builder_begin_object(rows->builder);
-	json_process(rows->builder, row->pid, row->uid, row->command);
-	render_json_number(rows->builder, "fd", row->fd);
-	render_json_bytes(rows->builder, "mode", mode_name(row->flags));
-	json_builder_end_object(rows->builder);
+	json_builder_begin_object(writer->builder);
+	json_process(writer->builder, row->pid, row->uid, row->command);
+	format_json_number(writer->builder, "fd", row->fd);
+	format_json_bytes(writer->builder, "mode", mode_name(row->flags));
+	json_builder_end_object(writer->builder);
 }
 
 static int show_mappers(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct rows rows = { .out = out };
+	struct table_writer writer = { .out = out };
 
 	(void)self;
 	g_string_append(out, "PID\tUID\tCOMMAND\tSTART\tEND\tPERMS\tOFFSET\n");
-	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
-	census_each_mapping(view->realm->census, &view->item->key, text_mapping, &rows);
-	caller_sight_end(&rows.sight);
-	end_text(&rows);
+	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
+	census_each_mapping(view->realm->census, &view->item->key, text_mapping, &writer);
+	caller_sight_end(&writer.sight);
+	end_text(&writer);
 	return 0;
 }
 
 static int json_mappers(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct rows rows = { .builder = builder };
+	struct table_writer writer = { .builder = builder };
 
-	begin_json(&rows, self->name);
-	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
-	census_each_mapping(view->realm->census, &view->item->key, json_mapping, &rows);
-	caller_sight_end(&rows.sight);
-	end_json(&rows, self->name);
+	begin_json(&writer, self->name);
+	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
+	census_each_mapping(view->realm->census, &view->item->key, json_mapping, &writer);
+	caller_sight_end(&writer.sight);
+	end_json(&writer, self->name);
 	return 0;
 }
 
 static int show_holders(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct rows rows = { .out = out };
+	struct table_writer writer = { .out = out };
 
 	(void)self;
 	g_string_append(out, "PID\tUID\tCOMMAND\tFD\tMODE\n");
-	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
-	census_each_descriptor(view->realm->census, &view->item->key, text_descriptor, &rows);
-	caller_sight_end(&rows.sight);
-	end_text(&rows);
+	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
+	census_each_descriptor(view->realm->census, &view->item->key, text_descriptor, &writer);
+	caller_sight_end(&writer.sight);
+	end_text(&writer);
 	return 0;
 }
 
 static int json_holders(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct rows rows = { .builder = builder };
+	struct table_writer writer = { .builder = builder };
 
-	begin_json(&rows, self->name);
-	caller_sight_begin(&rows.sight, view->realm->proc, &view->caller);
-	census_each_descriptor(view->realm->census, &view->item->key, json_descriptor, &rows);
-	caller_sight_end(&rows.sight);
-	end_json(&rows, self->name);
+	begin_json(&writer, self->name);
+	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
+	census_each_descriptor(view->realm->census, &view->item->key, json_descriptor, &writer);
+	caller_sight_end(&writer.sight);
+	end_json(&writer, self->name);
 	return 0;
 }
 

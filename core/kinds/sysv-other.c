@@ -221,8 +221,9 @@ static int msg_check_idle(const struct realm *realm, const struct item *item)
 	bool used = queue->sender != 0 || queue->receiver != 0;
 	int r;
 
-	if (queue->messages > 0 || !used || process_may_live(realm, queue->sender, queue->sent) ||
-		process_may_live(realm, queue->receiver, queue->received))
+	if (queue->messages > 0 || !used ||
+		past_process_may_live(realm, queue->sender, queue->sent) ||
+		past_process_may_live(realm, queue->receiver, queue->received))
 		return -EBUSY;
 	r = ipc_thread_waits(realm, SYS_msgrcv, (int)strtol(item->id, NULL, 10));
 	return r == 0 ? 0 : -EBUSY;
@@ -274,7 +275,7 @@ static int check_set(void *data)
 			return r;
 		if (last == 0 || last == gone)
 			continue;
-		if (process_may_live(check->realm, last, then))
+		if (past_process_may_live(check->realm, last, then))
 			return -EBUSY;
 		gone = last;
 	}

@@ -63,13 +63,13 @@ static const struct sysvipc_column columns[N_COLUMNS] = {
  * The part of a segment that its owner cannot change. An ID comes again after some ten thousand
  * others, or at once by the sysctl kernel.shm_next_id.
  */
-static uint64_t stamp_of(const struct sysv_segment *s)
+static uint64_t identity_of(const struct sysv_segment *s)
 {
-	uint64_t stamp = s->ipc.item.size;
+	uint64_t identity = s->ipc.item.size;
 
-	stamp = stamp * 0x9e3779b97f4a7c15u + (uint32_t)s->creator;
-	stamp = stamp * 0x9e3779b97f4a7c15u + s->ipc.cuid;
-	return stamp * 0x9e3779b97f4a7c15u + s->ipc.cgid;
+	identity = identity * 0x9e3779b97f4a7c15u + (uint32_t)s->creator;
+	identity = identity * 0x9e3779b97f4a7c15u + s->ipc.cuid;
+	return identity * 0x9e3779b97f4a7c15u + s->ipc.cgid;
 }
 
 /* What follows from the fields that both sources gave. */
@@ -89,7 +89,7 @@ static void complete(const struct realm *realm, int shmid, struct sysv_segment *
 		.ns = realm_is_own(realm) ? 0 : realm->ipc_ns,
 		.class = SEGMENT_SYSV,
 	};
-	item->stamp = stamp_of(s);
+	item->identity = identity_of(s);
 }
 
 void sysv_from_ds(const struct realm *realm, int shmid, const struct shmid_ds *ds,
@@ -411,51 +411,51 @@ static int sysv_create(const struct realm *realm, const char *spec, mode_t mode,
 	return 0;
 }
 
-static struct process creator_of(const struct view *view)
+static struct past_process creator_of(const struct view *view)
 {
 	const struct sysv_segment *s = (const struct sysv_segment *)view->item;
 
-	return process_seen(view, s->creator, s->ipc.item.ctime.tv_sec);
+	return past_process_seen(view, s->creator, s->ipc.item.ctime.tv_sec);
 }
 
-static struct process last_of(const struct view *view)
+static struct past_process last_of(const struct view *view)
 {
 	const struct sysv_segment *s = (const struct sysv_segment *)view->item;
 
-	return process_seen(view, s->last, MAX(s->ipc.item.atime.tv_sec, s->dtime));
+	return past_process_seen(view, s->last, MAX(s->ipc.item.atime.tv_sec, s->dtime));
 }
 
 static int show_creator(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct process process = creator_of(view);
+	struct past_process process = creator_of(view);
 
 	(void)self;
-	process_show(&process, out);
+	past_process_show(&process, out);
 	return 0;
 }
 
 static int json_creator(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct process process = creator_of(view);
+	struct past_process process = creator_of(view);
 
-	process_json(&process, self->name, builder);
+	past_process_json(&process, self->name, builder);
 	return 0;
 }
 
 static int show_last(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct process process = last_of(view);
+	struct past_process process = last_of(view);
 
 	(void)self;
-	process_show(&process, out);
+	past_process_show(&process, out);
 	return 0;
 }
 
 static int json_last(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct process process = last_of(view);
+	struct past_process process = last_of(view);
 
-	process_json(&process, self->name, builder);
+	past_process_json(&process, self->name, builder);
 	return 0;
 }
 
@@ -465,7 +465,7 @@ static int json_last(const struct view *view, const struct attribute *self, Json
  */
 static bool has_huge_pages(const struct view *view)
 {
-	auto_fd fd = witness_find(view->realm, &view->item->key, NULL, NULL);
+	auto_fd fd = nameless_open(view->realm, &view->item->key, NULL, NULL);
 	struct item_file file;
 
 	return fd >= 0 && file_identify(fd, &file) == 0 && !file.passthrough;

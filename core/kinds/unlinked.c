@@ -109,7 +109,7 @@ static void fill_item(const struct segment_key *key, const struct stat *st,
 		.segment = true,
 		.fixed_size = key->class == SEGMENT_ANON || key->class == SEGMENT_OTHER,
 		.key = *key,
-		.stamp = file->generation,
+		.identity = file->generation,
 		.mode = mode_of(key->class, st->st_mode),
 		.uid = st->st_uid,
 		.gid = st->st_gid,
@@ -125,32 +125,32 @@ static void fill_item(const struct segment_key *key, const struct stat *st,
 	unlinked_format_id(key, !file->passthrough, out->name, out->id);
 }
 
-/* Which witness is the right one, and what it showed. */
+/* Which file is the right one, and what was seen of it. */
 struct choice {
 	const struct segment_key *key;
-	const char *id; /* the one that is asked for; NULL: any */
-	uint64_t stamp; /* likewise; 0: any */
+	const char *id;    /* the one that is asked for; NULL: any */
+	uint64_t identity; /* likewise; 0: any */
 	struct item item;
 	struct item_file file; /* its descriptor is the finder's result */
 };
 
-static enum witness_verdict choose(int fd, const char *name, void *data)
+static enum nameless_verdict choose(int fd, const char *name, void *data)
 {
 	struct choice *choice = data;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return WITNESS_NEXT;
+		return NAMELESS_NEXT;
 	/* It has a name after all, where that is not listed: in a directory, or since then. */
 	if (!S_ISREG(st.st_mode) || st.st_nlink > 0)
-		return WITNESS_STOP;
+		return NAMELESS_STOP;
 	if (file_identify(fd, &choice->file) < 0)
-		return WITNESS_NEXT;
+		return NAMELESS_NEXT;
 	fill_item(choice->key, &st, &choice->file, name, &choice->item);
 	if ((choice->id && strcmp(choice->id, choice->item.id) != 0) ||
-		(choice->stamp && choice->stamp != choice->item.stamp))
-		return WITNESS_NEXT;
-	return WITNESS_ACCEPT;
+		(choice->identity && choice->identity != choice->item.identity))
+		return NAMELESS_NEXT;
+	return NAMELESS_ACCEPT;
 }
 
 /* Inode numbers of the files that do have a name in the realm's directory. */
@@ -220,7 +220,7 @@ static int unlinked_each(const struct realm *realm, item_visitor visit, void *da
 
 	for (guint i = 0; i < keys->len; i++) {
 		struct choice choice = { .key = &g_array_index(keys, struct segment_key, i) };
-		auto_fd fd = witness_find(realm, choice.key, choose, &choice);
+		auto_fd fd = nameless_open(realm, choice.key, choose, &choice);
 
 		if (fd >= 0)
 			visit(&choice.item, data);
@@ -230,10 +230,10 @@ static int unlinked_each(const struct realm *realm, item_visitor visit, void *da
 
 /* The choice's descriptor, or -ENOENT. */
 static int find(const struct realm *realm, const struct segment_key *key, const char *id,
-	uint64_t stamp, struct choice *out)
+	uint64_t identity, struct choice *out)
 {
-	*out = (struct choice){ .key = key, .id = id, .stamp = stamp };
-	return in_realm(realm, key) ? witness_find(realm, key, choose, out) : -ENOENT;
+	*out = (struct choice){ .key = key, .id = id, .identity = identity };
+	return in_realm(realm, key) ? nameless_open(realm, key, choose, out) : -ENOENT;
 }
 
 struct same_number {
@@ -339,7 +339,7 @@ static int unlinked_permit(const struct realm *realm, const struct item *item,
 static int unlinked_residency(const struct realm *realm, struct item *item)
 {
 	struct choice choice;
-	auto_fd fd = find(realm, &item->key, item->id, item->stamp, &choice);
+	auto_fd fd = find(realm, &item->key, item->id, item->identity, &choice);
 
 	return fd < 0 ? fd : residency_of(fd, &item->resident, &item->swapped);
 }

@@ -92,7 +92,7 @@ pid_t proc_pid_here(const struct proc *proc, pid_t pid)
 	return atoi(self);
 }
 
-const char *proc_blind(const struct proc *proc)
+const char *proc_incomplete_view(const struct proc *proc)
 {
 	struct proc_stat stat;
 	auto_fd dir = proc_open_pid(proc, KTHREADD);

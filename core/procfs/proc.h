@@ -40,7 +40,7 @@ pid_t proc_pid_here(const struct proc *proc, pid_t pid);
  * live in the initial pid namespace alone and are hidden first of all by `hidepid`, so that the
  * one which is always pid 2 tells of both.
  */
-const char *proc_blind(const struct proc *proc);
+const char *proc_incomplete_view(const struct proc *proc);
 
 /*
  * The number of hard links of the procfs's root: it moves by one with each process of the machine

@@ -11,15 +11,15 @@
 
 #include "views/segments.h"
 
-struct graph;
+struct dot;
 
 /* As the caller may see it. Call it with the census held for both facets. Never NULL. */
-struct graph *graph_take(const struct realm *realm, const struct caller *caller);
-void graph_free(struct graph *graph);
+struct dot *dot_take(const struct realm *realm, const struct caller *caller);
+void dot_free(struct dot *dot);
 
 /* Rows of the text, and the memory that they are rendered from. */
-size_t graph_rows(const struct graph *graph);
-size_t graph_bytes(const struct graph *graph);
+size_t dot_rows(const struct dot *dot);
+size_t dot_bytes(const struct dot *dot);
 
 /* Append row number `row`; the same text each time. */
-void graph_render(const struct graph *graph, size_t row, GString *out);
+void dot_format(const struct dot *dot, size_t row, GString *out);

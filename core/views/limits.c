@@ -152,7 +152,7 @@ static void append(GString *out, uint64_t value, const char *none)
 	g_string_append_c(out, '\t');
 }
 
-void limits_render(const struct limit *limits, size_t n, GString *out)
+void limits_format(const struct limit *limits, size_t n, GString *out)
 {
 	g_string_append(out, "RESOURCE\tLIMIT\tUSED\tUSE%\n");
 	for (const struct limit *l = limits; l < limits + n; l++) {

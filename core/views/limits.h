@@ -21,4 +21,4 @@ struct limit {
 size_t limits_read(const struct realm *realm, struct limit *out);
 
 /* The table RESOURCE LIMIT USED USE%: "unlimited", and "-" for what cannot be said. Pure. */
-void limits_render(const struct limit *limits, size_t n, GString *out);
+void limits_format(const struct limit *limits, size_t n, GString *out);

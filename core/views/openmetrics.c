@@ -7,9 +7,9 @@
 #include <inttypes.h>
 #include <stddef.h>
 
-struct metrics {
-	struct listing *listing;
-	GPtrArray *segments; /* of struct listing_row: those that have samples */
+struct openmetrics {
+	struct segments *segments;
+	GPtrArray *distinct; /* of struct segments_row: those that have samples */
 	GString *head;       /* the families that are not of segments, which are few */
 };
 
@@ -24,19 +24,19 @@ static void append_family(GString *out, const char *name, const char *type, cons
 
 /* The head */
 
-static void add_segments(const struct listing_total *total, void *data)
+static void add_segments(const struct segments_total *total, void *data)
 {
 	g_string_append_printf(data, "shmtree_segments{kind=\"%s\"} %" PRIu64 "\n", total->label,
 		total->segments);
 }
 
-static void add_size(const struct listing_total *total, void *data)
+static void add_size(const struct segments_total *total, void *data)
 {
 	g_string_append_printf(data, "shmtree_size_bytes{kind=\"%s\"} %" PRIu64 "\n", total->label,
 		total->size);
 }
 
-static void add_allocated(const struct listing_total *total, void *data)
+static void add_allocated(const struct segments_total *total, void *data)
 {
 	g_string_append_printf(data, "shmtree_allocated_bytes{kind=\"%s\"} %" PRIu64 "\n",
 		total->label, total->allocated);
@@ -48,17 +48,17 @@ static void add_number(GString *out, const char *name, uint64_t value, const cha
 	g_string_append_printf(out, "%s %" PRIu64 "\n", name, value);
 }
 
-static void add_totals(GString *out, const struct listing *listing)
+static void add_totals(GString *out, const struct segments *segments)
 {
 	append_family(out, "shmtree_segments", "gauge", NULL, "Segments of each kind.");
-	listing_each_total(listing, add_segments, out);
+	segments_each_total(segments, add_segments, out);
 	append_family(out, "shmtree_size_bytes", "gauge", "bytes",
 		"Sum of the sizes of each kind.");
-	listing_each_total(listing, add_size, out);
+	segments_each_total(segments, add_size, out);
 	append_family(out, "shmtree_allocated_bytes", "gauge", "bytes",
 		"Sum of the memory and swap allocated to each kind, as far as it is known.");
-	listing_each_total(listing, add_allocated, out);
-	add_number(out, "shmtree_unlisted_kinds", listing_failures(listing),
+	segments_each_total(segments, add_allocated, out);
+	add_number(out, "shmtree_unlisted_kinds", segments_failures(segments),
 		"Kinds whose segments could not be listed and are missing here.");
 }
 
@@ -104,11 +104,11 @@ static void add_census(GString *out, const struct census_report *report)
 		"Address spaces that the last pass saw.");
 	add_number(out, "shmtree_census_address_spaces_reread", report->reread,
 		"Of these, those that it read anew.");
-	add_number(out, "shmtree_census_address_spaces_restless", report->restless,
+	add_number(out, "shmtree_census_address_spaces_inconsistent", report->inconsistent,
 		"Of these, those that changed all the while.");
 	add_number(out, "shmtree_census_unreadable_processes", report->unreadable,
 		"Processes that the last pass could not read: counts may be too low.");
-	add_number(out, "shmtree_census_blind", report->blind != NULL,
+	add_number(out, "shmtree_census_incomplete_view", report->incomplete_view != NULL,
 		"Whether there may be processes that the census cannot see at all.");
 }
 
@@ -116,20 +116,20 @@ static void add_census(GString *out, const struct census_report *report)
 
 struct family {
 	const char *name, *unit, *help;
-	void (*sample)(const struct family *family, const struct listing_row *row, GString *out);
+	void (*sample)(const struct family *family, const struct segments_row *row, GString *out);
 	size_t offset; /* for sample(): where in the row the number is */
 };
 
-static void begin_sample(const struct family *family, const struct listing_row *row, GString *out)
+static void begin_sample(const struct family *family, const struct segments_row *row, GString *out)
 {
 	g_string_append_printf(out, "%s{kind=\"%s\",id=", family->name, row->label);
-	render_label(out, row->id);
+	format_label(out, row->id);
 	g_string_append(out, ",name=");
-	render_label(out, row->name);
+	format_label(out, row->name);
 }
 
 /* What is not known has no sample. */
-static void sample_number(const struct family *family, const struct listing_row *row, GString *out)
+static void sample_number(const struct family *family, const struct segments_row *row, GString *out)
 {
 	uint64_t value = *(const uint64_t *)((const char *)row + family->offset);
 
@@ -139,13 +139,13 @@ static void sample_number(const struct family *family, const struct listing_row 
 	g_string_append_printf(out, "} %" PRIu64 "\n", value);
 }
 
-static void sample_state(const struct family *family, const struct listing_row *row, GString *out)
+static void sample_state(const struct family *family, const struct segments_row *row, GString *out)
 {
 	begin_sample(family, row, out);
 	g_string_append_printf(out, ",state=\"%s\"} 1\n", segment_state_name(row->state));
 }
 
-static void sample_owner(const struct family *family, const struct listing_row *row, GString *out)
+static void sample_owner(const struct family *family, const struct segments_row *row, GString *out)
 {
 	begin_sample(family, row, out);
 	g_string_append_printf(out, ",uid=\"%u\",gid=\"%u\",perms=\"%04o\"} 1\n", row->uid,
@@ -153,17 +153,17 @@ static void sample_owner(const struct family *family, const struct listing_row *
 }
 
 /* Zero is never, or a kind of segment that has no such time. */
-static void sample_mtime(const struct family *family, const struct listing_row *row, GString *out)
+static void sample_mtime(const struct family *family, const struct segments_row *row, GString *out)
 {
 	if (row->mtime.tv_sec == 0 && row->mtime.tv_nsec == 0)
 		return;
 	begin_sample(family, row, out);
 	g_string_append(out, "} ");
-	render_time(out, &row->mtime);
+	format_time(out, &row->mtime);
 	g_string_append_c(out, '\n');
 }
 
-#define NUMBER(member) sample_number, offsetof(struct listing_row, member)
+#define NUMBER(member) sample_number, offsetof(struct segments_row, member)
 
 static const struct family families[] = {
 	{ "shmtree_segment_size_bytes", "bytes", "Size of a segment.", NUMBER(size) },
@@ -190,14 +190,14 @@ static const struct family families[] = {
 
 static guint segment_hash(gconstpointer data)
 {
-	const struct listing_row *row = data;
+	const struct segments_row *row = data;
 
 	return g_str_hash(row->id) ^ g_direct_hash(row->label);
 }
 
 static gboolean segment_equal(gconstpointer a, gconstpointer b)
 {
-	const struct listing_row *one = a, *other = b;
+	const struct segments_row *one = a, *other = b;
 
 	return one->label == other->label && g_str_equal(one->id, other->id);
 }
@@ -206,14 +206,14 @@ static gboolean segment_equal(gconstpointer a, gconstpointer b)
  * An object that is removed and made anew while the directory is read may be listed twice, as two
  * objects. One series cannot have two samples: the scrape would fail for all.
  */
-static GPtrArray *distinct_segments(const struct listing *listing)
+static GPtrArray *distinct_segments(const struct segments *segments)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(segment_hash, segment_equal);
-	size_t n = listing_segments(listing);
+	size_t n = segments_count(segments);
 	GPtrArray *distinct = g_ptr_array_sized_new(n);
 
 	for (size_t i = 0; i < n; i++) {
-		const struct listing_row *row = listing_segment(listing, i);
+		const struct segments_row *row = segments_at(segments, i);
 
 		if (g_hash_table_add(seen, (gpointer)row))
 			g_ptr_array_add(distinct, (gpointer)row);
@@ -223,50 +223,50 @@ static GPtrArray *distinct_segments(const struct listing *listing)
 
 /* The whole */
 
-struct metrics *metrics_take(const struct realm *realm)
+struct openmetrics *openmetrics_take(const struct realm *realm)
 {
-	struct metrics *metrics = g_new0(struct metrics, 1);
+	struct openmetrics *openmetrics = g_new0(struct openmetrics, 1);
 	struct census_report report = census_report(realm->census);
 
-	metrics->listing = listing_take(realm);
-	metrics->segments = distinct_segments(metrics->listing);
-	metrics->head = g_string_new(NULL);
-	add_totals(metrics->head, metrics->listing);
-	add_limits(metrics->head, realm);
-	add_census(metrics->head, &report);
-	return metrics;
+	openmetrics->segments = segments_take(realm);
+	openmetrics->distinct = distinct_segments(openmetrics->segments);
+	openmetrics->head = g_string_new(NULL);
+	add_totals(openmetrics->head, openmetrics->segments);
+	add_limits(openmetrics->head, realm);
+	add_census(openmetrics->head, &report);
+	return openmetrics;
 }
 
-void metrics_free(struct metrics *metrics)
+void openmetrics_free(struct openmetrics *openmetrics)
 {
-	g_string_free(metrics->head, TRUE);
-	g_ptr_array_unref(metrics->segments);
-	listing_free(metrics->listing);
-	g_free(metrics);
+	g_string_free(openmetrics->head, TRUE);
+	g_ptr_array_unref(openmetrics->distinct);
+	segments_free(openmetrics->segments);
+	g_free(openmetrics);
 }
 
 /* The head, each family with a row for its metadata, and the end. */
-size_t metrics_rows(const struct metrics *metrics)
+size_t openmetrics_rows(const struct openmetrics *openmetrics)
 {
-	return 1 + G_N_ELEMENTS(families) * (1 + metrics->segments->len) + 1;
+	return 1 + G_N_ELEMENTS(families) * (1 + openmetrics->distinct->len) + 1;
 }
 
-size_t metrics_bytes(const struct metrics *metrics)
+size_t openmetrics_bytes(const struct openmetrics *openmetrics)
 {
-	return listing_bytes(metrics->listing) + metrics->segments->len * sizeof(gpointer) +
-		metrics->head->len;
+	return segments_bytes(openmetrics->segments) +
+		openmetrics->distinct->len * sizeof(gpointer) + openmetrics->head->len;
 }
 
-void metrics_render(const struct metrics *metrics, size_t row, GString *out)
+void openmetrics_format(const struct openmetrics *openmetrics, size_t row, GString *out)
 {
-	size_t each = 1 + metrics->segments->len;
+	size_t each = 1 + openmetrics->distinct->len;
 	const struct family *family;
 
 	if (row == 0) {
-		g_string_append_len(out, metrics->head->str, metrics->head->len);
+		g_string_append_len(out, openmetrics->head->str, openmetrics->head->len);
 		return;
 	}
-	if (row == metrics_rows(metrics) - 1) {
+	if (row == openmetrics_rows(openmetrics) - 1) {
 		g_string_append(out, "# EOF\n");
 		return;
 	}
@@ -275,5 +275,5 @@ void metrics_render(const struct metrics *metrics, size_t row, GString *out)
 	if (row == 0)
 		append_family(out, family->name, "gauge", family->unit, family->help);
 	else
-		family->sample(family, metrics->segments->pdata[row - 1], out);
+		family->sample(family, openmetrics->distinct->pdata[row - 1], out);
 }

@@ -12,15 +12,15 @@
 
 #include "views/segments.h"
 
-struct metrics;
+struct openmetrics;
 
 /* Call it with the census held for both facets. Never NULL. */
-struct metrics *metrics_take(const struct realm *realm);
-void metrics_free(struct metrics *metrics);
+struct openmetrics *openmetrics_take(const struct realm *realm);
+void openmetrics_free(struct openmetrics *openmetrics);
 
 /* Rows of the text, of one line or a few or none, and the memory that they are rendered from. */
-size_t metrics_rows(const struct metrics *metrics);
-size_t metrics_bytes(const struct metrics *metrics);
+size_t openmetrics_rows(const struct openmetrics *openmetrics);
+size_t openmetrics_bytes(const struct openmetrics *openmetrics);
 
 /* Append row number `row`; the same text each time. */
-void metrics_render(const struct metrics *metrics, size_t row, GString *out);
+void openmetrics_format(const struct openmetrics *openmetrics, size_t row, GString *out);

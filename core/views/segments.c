@@ -7,31 +7,31 @@
 #include <inttypes.h>
 #include <string.h>
 
-struct listing {
-	GArray *rows;          /* of struct listing_row */
+struct segments {
+	GArray *rows;          /* of struct segments_row */
 	GStringChunk *strings; /* of the rows, one behind the other */
 	size_t string_bytes;
-	GArray *totals; /* of struct listing_total */
+	GArray *totals; /* of struct segments_total */
 	unsigned failures;
 };
 
 struct taking {
 	const struct realm *realm;
-	struct listing *listing;
+	struct segments *segments;
 	item_visitor also;
 	void *also_data;
 };
 
-static void add_total(GArray *totals, const struct listing_row *row)
+static void add_total(GArray *totals, const struct segments_row *row)
 {
-	struct listing_total fresh = { .label = row->label }, *total = NULL;
+	struct segments_total fresh = { .label = row->label }, *total = NULL;
 
 	for (guint i = 0; i < totals->len && !total; i++)
-		if (g_str_equal(g_array_index(totals, struct listing_total, i).label, row->label))
-			total = &g_array_index(totals, struct listing_total, i);
+		if (g_str_equal(g_array_index(totals, struct segments_total, i).label, row->label))
+			total = &g_array_index(totals, struct segments_total, i);
 	if (!total) {
 		g_array_append_val(totals, fresh);
-		total = &g_array_index(totals, struct listing_total, totals->len - 1);
+		total = &g_array_index(totals, struct segments_total, totals->len - 1);
 	}
 	total->segments++;
 	total->size += row->size;
@@ -42,17 +42,17 @@ static void add_total(GArray *totals, const struct listing_row *row)
 static void take_item(const struct item *item, void *data)
 {
 	struct taking *taking = data;
-	struct listing *listing = taking->listing;
+	struct segments *segments = taking->segments;
 	struct item full = *item;
-	struct listing_row row;
+	struct segments_row row;
 
 	if (!item->segment)
 		return;
 	if (item->kind->residency)
 		item->kind->residency(taking->realm, &full);
-	row = (struct listing_row){
+	row = (struct segments_row){
 		.label = item->label,
-		.id = g_string_chunk_insert(listing->strings, item->id),
+		.id = g_string_chunk_insert(segments->strings, item->id),
 		.mode = item->mode,
 		.uid = item->uid,
 		.gid = item->gid,
@@ -65,69 +65,69 @@ static void take_item(const struct item *item, void *data)
 	};
 	row.name = strcmp(item->id, item->name) == 0 ?
 		row.id :
-		g_string_chunk_insert(listing->strings, item->name);
-	listing->string_bytes +=
+		g_string_chunk_insert(segments->strings, item->name);
+	segments->string_bytes +=
 		strlen(row.id) + 1 + (row.name == row.id ? 0 : strlen(row.name) + 1);
 	row.state = item_state(taking->realm, item, &row.usage);
-	g_array_append_val(listing->rows, row);
-	add_total(listing->totals, &row);
+	g_array_append_val(segments->rows, row);
+	add_total(segments->totals, &row);
 	if (taking->also)
 		taking->also(item, taking->also_data);
 }
 
-struct listing *listing_take(const struct realm *realm)
+struct segments *segments_take(const struct realm *realm)
 {
-	return listing_take_with(realm, NULL, NULL);
+	return segments_take_with(realm, NULL, NULL);
 }
 
-struct listing *listing_take_with(const struct realm *realm, item_visitor also, void *data)
+struct segments *segments_take_with(const struct realm *realm, item_visitor also, void *data)
 {
-	struct listing *listing = g_new0(struct listing, 1);
-	struct taking taking = { realm, listing, also, data };
+	struct segments *segments = g_new0(struct segments, 1);
+	struct taking taking = { realm, segments, also, data };
 
-	listing->rows = g_array_new(FALSE, FALSE, sizeof(struct listing_row));
-	listing->totals = g_array_new(FALSE, FALSE, sizeof(struct listing_total));
-	listing->strings = g_string_chunk_new(16384);
+	segments->rows = g_array_new(FALSE, FALSE, sizeof(struct segments_row));
+	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
+	segments->strings = g_string_chunk_new(16384);
 	for (const struct kind *const *kind = kinds; *kind; kind++)
 		if ((*kind)->present(realm) && (*kind)->each(realm, take_item, &taking) < 0)
-			listing->failures++;
-	return listing;
+			segments->failures++;
+	return segments;
 }
 
-void listing_free(struct listing *listing)
+void segments_free(struct segments *segments)
 {
-	size_t bytes = listing_bytes(listing);
+	size_t bytes = segments_bytes(segments);
 
-	g_array_unref(listing->rows);
-	g_array_unref(listing->totals);
-	g_string_chunk_free(listing->strings);
-	g_free(listing);
+	g_array_unref(segments->rows);
+	g_array_unref(segments->totals);
+	g_string_chunk_free(segments->strings);
+	g_free(segments);
 	memory_freed(bytes);
 }
 
-unsigned listing_failures(const struct listing *listing)
+unsigned segments_failures(const struct segments *segments)
 {
-	return listing->failures;
+	return segments->failures;
 }
 
-size_t listing_segments(const struct listing *listing)
+size_t segments_count(const struct segments *segments)
 {
-	return listing->rows->len;
+	return segments->rows->len;
 }
 
-const struct listing_row *listing_segment(const struct listing *listing, size_t index)
+const struct segments_row *segments_at(const struct segments *segments, size_t index)
 {
-	return &g_array_index(listing->rows, struct listing_row, index);
+	return &g_array_index(segments->rows, struct segments_row, index);
 }
 
-size_t listing_rows(const struct listing *listing)
+size_t segments_rows(const struct segments *segments)
 {
-	return listing->rows->len + 2;
+	return segments->rows->len + 2;
 }
 
-size_t listing_bytes(const struct listing *listing)
+size_t segments_bytes(const struct segments *segments)
 {
-	return listing->rows->len * sizeof(struct listing_row) + listing->string_bytes;
+	return segments->rows->len * sizeof(struct segments_row) + segments->string_bytes;
 }
 
 static void append_bytes(GString *out, uint64_t bytes)
@@ -138,12 +138,12 @@ static void append_bytes(GString *out, uint64_t bytes)
 		g_string_append_printf(out, "%" PRIu64, bytes);
 }
 
-static void table_row(const struct listing_row *row, GString *out)
+static void table_row(const struct segments_row *row, GString *out)
 {
 	g_string_append_printf(out, "%s\t", row->label);
-	render_escape(out, row->id);
+	format_escaped(out, row->id);
 	g_string_append_c(out, '\t');
-	render_escape(out, row->name);
+	format_escaped(out, row->name);
 	g_string_append_printf(out, "\t%04o\t%u\t%u\t%" PRIu64 "\t", row->mode & 07777u, row->uid,
 		row->gid, row->size);
 	append_bytes(out, row->allocated);
@@ -152,18 +152,18 @@ static void table_row(const struct listing_row *row, GString *out)
 	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t",
 		row->usage.mappings, row->usage.processes, row->usage.openers,
 		segment_state_name(row->state));
-	render_time(out, &row->mtime);
+	format_time(out, &row->mtime);
 	g_string_append_c(out, '\n');
 }
 
-void listing_render_table(const struct listing *listing, size_t row, GString *out)
+void segments_format_table(const struct segments *segments, size_t row, GString *out)
 {
 	if (row == 0)
 		g_string_append(out,
 			"KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
 			"PROCESSES\tOPENERS\tSTATE\tMTIME\n");
-	else if (row <= listing->rows->len)
-		table_row(&g_array_index(listing->rows, struct listing_row, row - 1), out);
+	else if (row <= segments->rows->len)
+		table_row(&g_array_index(segments->rows, struct segments_row, row - 1), out);
 }
 
 static void json_text(JsonBuilder *builder, const char *name, const char *value)
@@ -172,40 +172,40 @@ static void json_text(JsonBuilder *builder, const char *name, const char *value)
 	json_builder_add_string_value(builder, value);
 }
 
-static JsonNode *json_row(const struct listing_row *row)
+static JsonNode *json_row(const struct segments_row *row)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new_immutable();
 	g_autofree char *perms = g_strdup_printf("%04o", row->mode & 07777u);
 
 	json_builder_begin_object(builder);
 	json_text(builder, "kind", row->label);
-	render_json_bytes(builder, "id", row->id);
-	render_json_bytes(builder, "name", row->name);
+	format_json_bytes(builder, "id", row->id);
+	format_json_bytes(builder, "name", row->name);
 	json_text(builder, "perms", perms);
-	render_json_number(builder, "uid", row->uid);
-	render_json_number(builder, "gid", row->gid);
-	render_json_number(builder, "size", row->size);
-	render_json_number(builder, "allocated", row->allocated);
-	render_json_number(builder, "resident", row->resident);
-	render_json_number(builder, "swapped", row->swapped);
-	render_json_number(builder, "mappings", row->usage.mappings);
-	render_json_number(builder, "processes", row->usage.processes);
-	render_json_number(builder, "openers", row->usage.openers);
+	format_json_number(builder, "uid", row->uid);
+	format_json_number(builder, "gid", row->gid);
+	format_json_number(builder, "size", row->size);
+	format_json_number(builder, "allocated", row->allocated);
+	format_json_number(builder, "resident", row->resident);
+	format_json_number(builder, "swapped", row->swapped);
+	format_json_number(builder, "mappings", row->usage.mappings);
+	format_json_number(builder, "processes", row->usage.processes);
+	format_json_number(builder, "openers", row->usage.openers);
 	json_text(builder, "state", segment_state_name(row->state));
-	render_json_time(builder, "mtime", &row->mtime);
+	format_json_time(builder, "mtime", &row->mtime);
 	json_builder_end_object(builder);
 	return json_builder_get_root(builder);
 }
 
-void listing_render_json(const struct listing *listing, size_t row, GString *out)
+void segments_format_json(const struct segments *segments, size_t row, GString *out)
 {
 	g_autofree char *text = NULL;
 	JsonNode *node;
 
 	if (row == 0) {
 		g_string_append(out, "{\"segments\":[");
-	} else if (row <= listing->rows->len) {
-		node = json_row(&g_array_index(listing->rows, struct listing_row, row - 1));
+	} else if (row <= segments->rows->len) {
+		node = json_row(&g_array_index(segments->rows, struct segments_row, row - 1));
 		text = json_to_string(node, FALSE);
 		json_node_unref(node);
 		g_string_append_printf(out, "%s\n%s", row == 1 ? "" : ",", text);
@@ -214,9 +214,9 @@ void listing_render_json(const struct listing *listing, size_t row, GString *out
 	}
 }
 
-void listing_each_total(const struct listing *listing,
-	void (*visit)(const struct listing_total *total, void *data), void *data)
+void segments_each_total(const struct segments *segments,
+	void (*visit)(const struct segments_total *total, void *data), void *data)
 {
-	for (guint i = 0; i < listing->totals->len; i++)
-		visit(&g_array_index(listing->totals, struct listing_total, i), data);
+	for (guint i = 0; i < segments->totals->len; i++)
+		visit(&g_array_index(segments->totals, struct segments_total, i), data);
 }

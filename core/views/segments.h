@@ -8,10 +8,10 @@
 
 #include "kinds/kind.h"
 
-struct listing;
+struct segments;
 
-/* What is shown of a segment; the strings live as long as the listing. */
-struct listing_row {
+/* What is shown of a segment; the strings live as long as the struct segments. */
+struct segments_row {
 	const char *label; /* static */
 	const char *id, *name;
 	mode_t mode;
@@ -27,35 +27,35 @@ struct listing_row {
  * The segments of every kind that the realm has, in the order of the kinds. Call it with the
  * census held for both facets. Never NULL: a kind that cannot be listed is left out, and counted.
  */
-struct listing *listing_take(const struct realm *realm);
+struct segments *segments_take(const struct realm *realm);
 
 /* The same, and `also` is called with each segment, in the order of the rows. */
-struct listing *listing_take_with(const struct realm *realm, item_visitor also, void *data);
+struct segments *segments_take_with(const struct realm *realm, item_visitor also, void *data);
 
-void listing_free(struct listing *listing);
+void segments_free(struct segments *segments);
 
 /* Kinds that could not be listed. */
-unsigned listing_failures(const struct listing *listing);
+unsigned segments_failures(const struct segments *segments);
 
 /* The segments themselves. */
-size_t listing_segments(const struct listing *listing);
-const struct listing_row *listing_segment(const struct listing *listing, size_t index);
+size_t segments_count(const struct segments *segments);
+const struct segments_row *segments_at(const struct segments *segments, size_t index);
 
 /* Lines of the table, and elements of the JSON document: a header, the segments, and an end. */
-size_t listing_rows(const struct listing *listing);
+size_t segments_rows(const struct segments *segments);
 
 /* Memory that it takes. */
-size_t listing_bytes(const struct listing *listing);
+size_t segments_bytes(const struct segments *segments);
 
 /* Append row number `row`; the same text each time. */
-void listing_render_table(const struct listing *listing, size_t row, GString *out);
-void listing_render_json(const struct listing *listing, size_t row, GString *out);
+void segments_format_table(const struct segments *segments, size_t row, GString *out);
+void segments_format_json(const struct segments *segments, size_t row, GString *out);
 
 /* Sums over the segments of one label ("posix", "memfd" …). */
-struct listing_total {
+struct segments_total {
 	const char *label;
 	uint64_t segments;
 	uint64_t size, allocated; /* bytes */
 };
-void listing_each_total(const struct listing *listing,
-	void (*visit)(const struct listing_total *total, void *data), void *data);
+void segments_each_total(const struct segments *segments,
+	void (*visit)(const struct segments_total *total, void *data), void *data);

@@ -16,7 +16,7 @@ struct data_node {
 	bool has_xattrs; /* a file of a tmpfs, not of the kernel's own mounts */
 	/*
 	 * As the kernel was last told: permissions are checked against this. Protected by the node
-	 * table's lock; key and stamp are constant.
+	 * table's lock; key and identity are constant.
 	 */
 	struct item item;
 };

@@ -40,17 +40,17 @@ static guint node_hash(gconstpointer p)
 	return (guint)(h >> 32);
 }
 
-/* A data file's inode number may be in use again for another segment, with another stamp. */
-static uint64_t stamp(const struct node *node)
+/* A data file's inode number may be in use again for another segment, with another identity. */
+static uint64_t item_identity(const struct node *node)
 {
-	return node->type == NODE_SEGMENT && node->data ? node->data->item.stamp : 0;
+	return node->type == NODE_SEGMENT && node->data ? node->data->item.identity : 0;
 }
 
 static gboolean node_equal(gconstpointer a, gconstpointer b)
 {
 	const struct node *x = a, *y = b;
 
-	return x->ino == y->ino && x->type == y->type && stamp(x) == stamp(y);
+	return x->ino == y->ino && x->type == y->type && item_identity(x) == item_identity(y);
 }
 
 /* The table's lock is held, or the table has one user left. */

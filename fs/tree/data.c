@@ -102,7 +102,7 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 	if (data->item.fixed_size && flags & O_TRUNC)
 		return -EPERM;
 	/* What the kernel believes of the owner may be older than what the segment says by now. */
-	if (ref->file && data->item.stamp != ref->generation) {
+	if (ref->file && data->item.identity != ref->generation) {
 		r = check_joined(fs, node, ref, &owner);
 		if (r < 0)
 			return r;

@@ -18,7 +18,7 @@ struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct
 /*
  * Whether an open(2) may go on with this file_ref: 0, or a negative errno.
  *
- * The kernel has checked the permission on what it knew of the inode number. The stamp of a System V
+ * The kernel has checked the permission on what it knew of the inode number. The identity of a System V
  * segment does not tell for sure that its file is the segment that it knew: then the permission is
  * checked again on the very segment that was opened; and an open(2) that joins others which have
  * the node open is -ESTALE if theirs is another one by now, whose next lookup then gets a node of

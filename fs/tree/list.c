@@ -37,12 +37,12 @@ static void list_realm(struct fs *fs, const struct realm *realm, const struct li
 
 static int list_namespaces(struct fs *fs, const struct lister *l)
 {
-	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
 	unsigned unreadable;
-	int r = namespaces_find(&fs->realm, all, &unreadable);
+	int r = realms_find(&fs->realm, all, &unreadable);
 
 	for (guint i = 0; r == 0 && i < all->len; i++)
-		list_name(l, g_array_index(all, struct namespace, i).name, S_IFDIR);
+		list_name(l, g_array_index(all, struct foreign_realm, i).name, S_IFDIR);
 	return r;
 }
 

@@ -113,31 +113,31 @@ static void show_census(const struct census_report *report, GString *out)
 	g_string_append_printf(out,
 		"census_passes\t%" PRIu64 "\ncensus_last_time\t%" PRId64
 		"\ncensus_last_ns\t%" PRIu64 "\naddress_spaces\t%" PRIu64
-		"\naddress_spaces_reread\t%" PRIu64 "\naddress_spaces_restless\t%" PRIu64
+		"\naddress_spaces_reread\t%" PRIu64 "\naddress_spaces_inconsistent\t%" PRIu64
 		"\nunreadable_processes\t%" PRIu64 "\n",
 		report->passes, report->last_pass_time, report->last_pass_ns, report->spaces,
-		report->reread, report->restless, report->unreadable);
-	if (report->blind)
-		g_string_append_printf(out, "invisible_processes\t%s\n", report->blind);
+		report->reread, report->inconsistent, report->unreadable);
+	if (report->incomplete_view)
+		g_string_append_printf(out, "invisible_processes\t%s\n", report->incomplete_view);
 }
 
 /* What `segments` and the totals leave out, because it is others'. */
 static void show_namespaces(const struct realm *realm, GString *out)
 {
-	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct namespace));
-	unsigned unreadable = 0, counts[] = { [NAMESPACE_IPC] = 0, [NAMESPACE_SHM] = 0 };
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
+	unsigned unreadable = 0, counts[] = { [REALM_IPC] = 0, [REALM_SHM] = 0 };
 
-	if (namespaces_find(realm, all, &unreadable) < 0)
+	if (realms_find(realm, all, &unreadable) < 0)
 		return;
 	for (guint i = 0; i < all->len; i++)
-		counts[g_array_index(all, struct namespace, i).type]++;
+		counts[g_array_index(all, struct foreign_realm, i).type]++;
 	g_string_append_printf(out,
 		"other_ipc_namespaces\t%u\nother_shm_directories\t%u\nprocesses_in_unknown_"
 		"namespaces\t%u\n",
-		counts[NAMESPACE_IPC], counts[NAMESPACE_SHM], unreadable);
+		counts[REALM_IPC], counts[REALM_SHM], unreadable);
 }
 
-static void show_total(const struct listing_total *total, void *data)
+static void show_total(const struct segments_total *total, void *data)
 {
 	g_string_append_printf(data,
 		"%s_segments\t%" PRIu64 "\n%s_size\t%" PRIu64 "\n%s_allocated\t%" PRIu64 "\n",
@@ -153,7 +153,7 @@ static void show_total(const struct listing_total *total, void *data)
 static int show_status(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct census_report report = census_report(fs->census);
-	struct listing *listing = listing_take(view->realm);
+	struct segments *segments = segments_take(view->realm);
 	GString *text = out->text;
 	unsigned hidden;
 	bool reserved;
@@ -176,70 +176,70 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 		charges_limit(fs->charges, CHARGE_DESCRIPTORS),
 		charges_limit(fs->charges, CHARGE_LISTINGS),
 		charges_limit(fs->charges, CHARGE_BYTES));
-	listing_each_total(listing, show_total, text);
-	if (listing_failures(listing) > 0)
-		g_string_append_printf(text, "unlisted_kinds\t%u\n", listing_failures(listing));
+	segments_each_total(segments, show_total, text);
+	if (segments_failures(segments) > 0)
+		g_string_append_printf(text, "unlisted_kinds\t%u\n", segments_failures(segments));
 	show_namespaces(view->realm, text);
-	listing_free(listing);
+	segments_free(segments);
 	return 0;
 }
 
 typedef void (*row_renderer)(const void *data, size_t row, GString *out);
 
-static void show_listing(const struct realm *realm, struct content *out,
-	void (*render)(const struct listing *, size_t, GString *))
+static void show_segment_rows(const struct realm *realm, struct content *out,
+	void (*render)(const struct segments *, size_t, GString *))
 {
-	struct listing *listing = listing_take(realm);
+	struct segments *segments = segments_take(realm);
 
 	out->rows = (struct content_rows){
-		.n = listing_rows(listing),
+		.n = segments_rows(segments),
 		.render = (row_renderer)render,
-		.data = listing,
-		.bytes = listing_bytes(listing),
-		.free = (GDestroyNotify)listing_free,
+		.data = segments,
+		.bytes = segments_bytes(segments),
+		.free = (GDestroyNotify)segments_free,
 	};
 }
 
 static int show_segments(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	show_listing(view->realm, out, listing_render_table);
+	show_segment_rows(view->realm, out, segments_format_table);
 	return 0;
 }
 
 static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	show_listing(view->realm, out, listing_render_json);
+	show_segment_rows(view->realm, out, segments_format_json);
 	return 0;
 }
 
 static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
 {
-	struct metrics *metrics = metrics_take(view->realm);
+	struct openmetrics *openmetrics = openmetrics_take(view->realm);
 
 	(void)fs;
 	out->rows = (struct content_rows){
-		.n = metrics_rows(metrics),
-		.render = (row_renderer)metrics_render,
-		.data = metrics,
-		.bytes = metrics_bytes(metrics),
-		.free = (GDestroyNotify)metrics_free,
+		.n = openmetrics_rows(openmetrics),
+		.render = (row_renderer)openmetrics_format,
+		.data = openmetrics,
+		.bytes = openmetrics_bytes(openmetrics),
+		.free = (GDestroyNotify)openmetrics_free,
 	};
 	return 0;
 }
 
 static int show_graph(struct fs *fs, const struct view *view, struct content *out)
 {
-	struct graph *graph = graph_take(view->realm, &view->caller);
+	struct dot *dot = dot_take(view->realm, &view->caller);
 
 	(void)fs;
 	out->rows = (struct content_rows){
-		.n = graph_rows(graph),
-		.render = (row_renderer)graph_render,
-		.data = graph,
-		.bytes = graph_bytes(graph),
-		.free = (GDestroyNotify)graph_free,
+		.n = dot_rows(dot),
+		.render = (row_renderer)dot_format,
+		.data = dot,
+		.bytes = dot_bytes(dot),
+		.free = (GDestroyNotify)dot_free,
 	};
 	return 0;
 }
@@ -249,7 +249,7 @@ static int show_limits(struct fs *fs, const struct view *view, struct content *o
 	struct limit limits[LIMITS_MAX];
 
 	(void)fs;
-	limits_render(limits, limits_read(view->realm, limits), out->text);
+	limits_format(limits, limits_read(view->realm, limits), out->text);
 	return 0;
 }
 

@@ -46,7 +46,7 @@ static void parse_mounts(const char *text)
 
 	g_free(mqueue_find_mount(text));
 	mountinfo_each(text, see_mount, NULL);
-	namespaces_parse_mountinfo(text, &dev);
+	realms_parse_mountinfo(text, &dev);
 }
 
 static void parse_ipc(const char *text)
@@ -61,15 +61,15 @@ static void parse_ipc(const char *text)
 static void parse_names(const char *text)
 {
 	enum segment_class class;
-	struct namespace namespace;
+	struct foreign_realm realm;
 	uint64_t ino;
 	size_t size;
 	key_t key;
 	bool huge;
 	int id;
 
-	if (namespaces_parse_name(text, &namespace))
-		g_assert(g_str_equal(namespace.name, text));
+	if (realms_parse_name(text, &realm))
+		g_assert(g_str_equal(realm.name, text));
 	if (sysv_parse_spec(text, &key, &size))
 		g_assert(strchr(text, ':'));
 	sysvipc_parse_id(text, &id);

@@ -179,17 +179,17 @@ def a_thousand_mappings_made_and_undone_meanwhile(t):
     """What stays is counted each time, what comes and goes at most as often as it is there."""
     write(t.shm / 'x', bytes(PAGE))
     write(t.shm / 'y', bytes(PAGE))
-    with Mapper(t.shm / 'x') as steady, Mapper(t.shm / 'x') as restless, Mapper(t.shm / 'y') as other:
+    with Mapper(t.shm / 'x') as steady, Mapper(t.shm / 'x') as churning, Mapper(t.shm / 'y') as other:
         steady('map 17')
         other('map 5')
-        restless('map 4')
-        restless('churn 1000')
+        churning('map 4')
+        churning('churn 1000')
         for _ in range(60):
             got = t.number('x', 'mappings')
             check(21 <= got <= 1021, f'{got} mappings, of which 21 stay and 1000 come and go')
             equal(t.number('x', 'processes'), 2)
             equal(t.number('y', 'mappings'), 5)
-        check(restless('calm') > 0, 'it did come and go')
+        check(churning('calm') > 0, 'it did come and go')
         equal(counts(t, 'x'), (21, 2, 2))
 
 

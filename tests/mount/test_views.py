@@ -173,7 +173,7 @@ def metrics_of_the_machine_and_the_census(t):
     stamp = single(families, 'shmtree_census_last_pass_timestamp_seconds')
     check(before - 2 < stamp < time.time() + 2, f'{stamp} is now')
     check(single(families, 'shmtree_census_address_spaces') > 1, 'address spaces')
-    equal(single(families, 'shmtree_census_blind'), 'invisible_processes' in status)
+    equal(single(families, 'shmtree_census_incomplete_view'), 'invisible_processes' in status)
     equal(single(families, 'shmtree_unlisted_kinds'), 0)
 
 

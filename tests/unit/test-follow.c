@@ -493,7 +493,7 @@ static void test_relay(void)
 
 		CU_ASSERT_EQUAL_FATAL(census_hold(census, CENSUS_MAPPINGS), 0);
 		usage = census_usage(census, &key);
-		if (census_report(census).restless == 0) {
+		if (census_report(census).inconsistent == 0) {
 			settled++;
 			CU_ASSERT(usage.mappings == 1 || usage.mappings == 2);
 		}

@@ -166,7 +166,7 @@ static void limits_say_how_near_they_are(void)
 	};
 	g_autoptr(GString) out = g_string_new(NULL);
 
-	limits_render(limits, G_N_ELEMENTS(limits), out);
+	limits_format(limits, G_N_ELEMENTS(limits), out);
 	ASSERT_STRING(out->str,
 		"RESOURCE\tLIMIT\tUSED\tUSE%\n"
 		"SHMMNI\t4096\t1024\t25.00\n"
@@ -175,11 +175,11 @@ static void limits_say_how_near_they_are(void)
 		"MQ_QUEUES_MAX\t0\t3\t-\n");
 }
 
-static bool is_namespace(const char *name, enum namespace_type type, uint64_t id)
+static bool is_namespace(const char *name, enum realm_type type, uint64_t id)
 {
-	struct namespace ns;
+	struct foreign_realm ns;
 
-	return namespaces_parse_name(name, &ns) && ns.type == type && ns.id == id;
+	return realms_parse_name(name, &ns) && ns.type == type && ns.id == id;
 }
 
 static void a_namespace_has_one_name(void)
@@ -187,12 +187,12 @@ static void a_namespace_has_one_name(void)
 	static const char *const wrong[] = { "", "ipc", "ipc-", "ipc-x", "ipc-01", "ipc-1 ",
 		"ipc-+1", "ipc-4294967296", "ipc--1", "shm-1", "shm-0:", "shm-0:01", "shm-0:1/",
 		"mnt-1", ".." };
-	struct namespace ns;
+	struct foreign_realm ns;
 
-	CU_ASSERT(is_namespace("ipc-4026532177", NAMESPACE_IPC, 4026532177u));
-	CU_ASSERT(is_namespace("shm-0:27", NAMESPACE_SHM, makedev(0, 27)));
+	CU_ASSERT(is_namespace("ipc-4026532177", REALM_IPC, 4026532177u));
+	CU_ASSERT(is_namespace("shm-0:27", REALM_SHM, makedev(0, 27)));
 	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
-		CU_ASSERT(!namespaces_parse_name(wrong[i], &ns));
+		CU_ASSERT(!realms_parse_name(wrong[i], &ns));
 }
 
 static void the_topmost_mount_on_dev_shm_counts(void)
@@ -206,25 +206,25 @@ static void the_topmost_mount_on_dev_shm_counts(void)
 		g_strconcat(under, "30 25 0:40 / /dev/shm rw - fuse.x - tmpfs rw\n", NULL);
 	uint64_t dev;
 
-	CU_ASSERT(namespaces_parse_mountinfo(under, &dev) && dev == makedev(0, 23));
-	CU_ASSERT(namespaces_parse_mountinfo(over, &dev) && dev == makedev(0, 27));
-	CU_ASSERT(!namespaces_parse_mountinfo(hidden, &dev));
-	CU_ASSERT(!namespaces_parse_mountinfo("", &dev));
-	CU_ASSERT(!namespaces_parse_mountinfo("25 24 0:23 / /dev/shm rw\n\nx - tmpfs \n", &dev));
+	CU_ASSERT(realms_parse_mountinfo(under, &dev) && dev == makedev(0, 23));
+	CU_ASSERT(realms_parse_mountinfo(over, &dev) && dev == makedev(0, 27));
+	CU_ASSERT(!realms_parse_mountinfo(hidden, &dev));
+	CU_ASSERT(!realms_parse_mountinfo("", &dev));
+	CU_ASSERT(!realms_parse_mountinfo("25 24 0:23 / /dev/shm rw\n\nx - tmpfs \n", &dev));
 }
 
 static void a_pid_used_anew_is_not_the_process_that_was_meant(void)
 {
 	static const struct realm realm = { .proc = "/proc" };
-	struct process us = process_of(&realm, getpid(), time(NULL));
-	struct process earlier = process_of(&realm, getpid(), time(NULL) - 100000);
-	struct process nobody = process_of(&realm, 0, time(NULL));
+	struct past_process us = past_process_find(&realm, getpid(), time(NULL));
+	struct past_process earlier = past_process_find(&realm, getpid(), time(NULL) - 100000);
+	struct past_process nobody = past_process_find(&realm, 0, time(NULL));
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	CU_ASSERT(us.alive && *us.command);
 	CU_ASSERT(!earlier.alive);
 	ASSERT_STRING(earlier.command, "");
-	process_show(&nobody, text);
+	past_process_show(&nobody, text);
 	ASSERT_STRING(text->str, "pid\t0\ncommand\t\nstate\tnone\n");
 }
 

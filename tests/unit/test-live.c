@@ -166,16 +166,16 @@ static void threads_count_once(void)
 	end_mapper();
 }
 
-static void assert_witness_leads_to_the_file(struct census *census)
+static void assert_user_leads_to_the_file(struct census *census)
 {
 	g_autofree char *path = NULL;
-	struct witness witness;
+	struct segment_user user;
 
 	ASSERT_INT(census_hold(census, BOTH), 0);
-	CU_ASSERT_FATAL(census_witness(census, &key, &witness));
-	path = witness.start ? g_strdup_printf("/proc/%d/map_files/%lx-%lx", witness.task,
-				       witness.start, witness.end) :
-			       g_strdup_printf("/proc/%d/fd/%d", witness.task, witness.fd);
+	CU_ASSERT_FATAL(census_segment_user(census, &key, &user));
+	path = user.start ?
+		g_strdup_printf("/proc/%d/map_files/%lx-%lx", user.task, user.start, user.end) :
+		g_strdup_printf("/proc/%d/fd/%d", user.task, user.fd);
 	ASSERT_STRING(census_name(census, &key), "memfd:census test");
 	census_release(census);
 
@@ -193,15 +193,15 @@ static void a_process_outlives_its_first_thread(void)
 	start_mapper();
 	mapper_order(&mapper, "map 2");
 	EACH_CENSUS(census)
-	assert_witness_leads_to_the_file(census);
+	assert_user_leads_to_the_file(census);
 	mapper_order(&mapper, "retire");
 	ASSERT_ALL(&key, 2, 1, 1);
 	EACH_CENSUS(census)
-	assert_witness_leads_to_the_file(census);
+	assert_user_leads_to_the_file(census);
 	mapper_order(&mapper, "unmap 2");
 	ASSERT_ALL(&key, 0, 0, 1);
 	EACH_CENSUS(census)
-	assert_witness_leads_to_the_file(census);
+	assert_user_leads_to_the_file(census);
 	end_mapper();
 }
 

@@ -136,13 +136,13 @@ static void reads_namespaces(void)
 	ASSERT_INT(proc_namespace(dir, "pid"), 0);
 }
 
-static void says_when_it_may_be_blind(void)
+static void says_when_its_view_is_incomplete(void)
 {
-	CU_ASSERT_PTR_NULL(proc_blind(proc));
+	CU_ASSERT_PTR_NULL(proc_incomplete_view(proc));
 	recorded_task(&tree, "2", "sleep", 'S', 0, 5, 0);
-	CU_ASSERT_PTR_NOT_NULL(proc_blind(proc));
+	CU_ASSERT_PTR_NOT_NULL(proc_incomplete_view(proc));
 	recorded_drop(&tree, "2");
-	CU_ASSERT_PTR_NOT_NULL(proc_blind(proc));
+	CU_ASSERT_PTR_NOT_NULL(proc_incomplete_view(proc));
 }
 
 static void tells_our_procfs_from_others(void)
@@ -182,7 +182,7 @@ static CU_TestInfo tests[] = {
 	{ "lists what is a number", lists_what_is_a_number },
 	{ "shows the effective user", shows_the_effective_user },
 	{ "reads namespaces", reads_namespaces },
-	{ "says when it may be blind", says_when_it_may_be_blind },
+	{ "says when its view is incomplete", says_when_its_view_is_incomplete },
 	{ "tells our procfs from others", tells_our_procfs_from_others },
 	{ "a prefix must be a directory", a_prefix_must_be_a_directory },
 	{ "the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing },

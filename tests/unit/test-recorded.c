@@ -96,7 +96,7 @@ static void counts_mappings_and_processes(void)
 	ASSERT_INT(report.spaces, 3);
 	ASSERT_INT(report.reread, 3);
 	ASSERT_INT(report.unreadable, 0);
-	CU_ASSERT_PTR_NULL(report.blind);
+	CU_ASSERT_PTR_NULL(report.incomplete_view);
 	census_release(census);
 }
 
@@ -217,7 +217,7 @@ static void a_process_outlives_its_first_thread(void)
 {
 	g_autofree char *map = recorded_map(0x10000, "rw-s", SHM, 5, "/dev/shm/x");
 	struct segment_key key = file_key(5);
-	struct witness witness;
+	struct segment_user user;
 
 	recorded_task(&tree, "10", "dead leader", 'Z', 0, 100, 7);
 	recorded_file(&tree, "10/maps", "");
@@ -230,8 +230,8 @@ static void a_process_outlives_its_first_thread(void)
 	start(SHM, 0);
 	hold(CENSUS_MAPPINGS);
 	assert_usage(key, 1, 1, 0);
-	CU_ASSERT(census_witness(census, &key, &witness));
-	ASSERT_INT(witness.task, 12);
+	CU_ASSERT(census_segment_user(census, &key, &user));
+	ASSERT_INT(user.task, 12);
 	ASSERT_INT(census_report(census).spaces, 1);
 	ASSERT_INT(census_report(census).unreadable, 0);
 	census_release(census);
@@ -269,7 +269,7 @@ static void counts_and_shows_descriptors(void)
 {
 	g_autoptr(GString) rows = g_string_new(NULL);
 	struct segment_key key = object("object");
-	struct witness witness;
+	struct segment_user user;
 
 	process(10, NULL, NULL, NULL);
 	recorded_descriptor(&tree, 10, 0, "/dev/null", "0100002");
@@ -282,16 +282,16 @@ static void counts_and_shows_descriptors(void)
 	assert_usage(key, 0, 0, 2);
 	census_each_descriptor(census, &key, append_descriptor, rows);
 	ASSERT_STRING(rows->str, "10 5010 program 10 3 2\n10 5010 program 10 4 10000000\n");
-	CU_ASSERT(census_witness(census, &key, &witness));
-	ASSERT_INT(witness.task, 10);
-	ASSERT_INT(witness.start, 0);
-	ASSERT_INT(witness.fd, 3);
+	CU_ASSERT(census_segment_user(census, &key, &user));
+	ASSERT_INT(user.task, 10);
+	ASSERT_INT(user.start, 0);
+	ASSERT_INT(user.fd, 3);
 	census_release(census);
 
 	/* A pass that does not look at descriptors knows of none. */
 	hold(CENSUS_MAPPINGS);
 	assert_usage(key, 0, 0, 0);
-	CU_ASSERT_FALSE(census_witness(census, &key, &witness));
+	CU_ASSERT_FALSE(census_segment_user(census, &key, &user));
 	census_release(census);
 }
 
@@ -350,7 +350,7 @@ static void idle_is_said_only_when_all_could_be_read(void)
 	recorded_drop(&tree, "2");
 	hold(BOTH);
 	ASSERT_INT(census_report(census).unreadable, 0);
-	CU_ASSERT_PTR_NOT_NULL(census_report(census).blind);
+	CU_ASSERT_PTR_NOT_NULL(census_report(census).incomplete_view);
 	ASSERT_INT(state_of(idle), STATE_UNKNOWN);
 	census_release(census);
 	ASSERT_STRING(segment_state_name(STATE_UNKNOWN), "unknown");

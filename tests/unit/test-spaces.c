@@ -104,14 +104,14 @@ static void a_pid_used_anew_is_another_process(void)
 {
 	spaces_begin(spaces);
 	struct space *space = see(1, 1, (struct mapping[]){ mapping(&a, 1) });
-	space->stamp[0] = 7;
+	space->backend_data[0] = 7;
 	space_share_mappings(spaces, space, true);
 	spaces_end(spaces);
 
 	spaces_begin(spaces);
 	space = spaces_see(spaces, 1, 101);
 	ASSERT_INT(space->n_mappings, 0);
-	ASSERT_INT(space->stamp[0], 0);
+	ASSERT_INT(space->backend_data[0], 0);
 	CU_ASSERT_FALSE(space->shares_mappings);
 	spaces_end(spaces);
 	CU_ASSERT_PTR_NULL(spaces_find(spaces, &a));

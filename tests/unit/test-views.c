@@ -76,14 +76,14 @@ static void make_visible(pid_t pid)
 static char *metrics_text(void)
 {
 	GString *text = g_string_new(NULL);
-	struct metrics *metrics;
+	struct openmetrics *openmetrics;
 
 	ASSERT_INT(census_hold(census, BOTH), 0);
-	metrics = metrics_take(&realm);
+	openmetrics = openmetrics_take(&realm);
 	census_release(census);
-	for (size_t row = 0; row < metrics_rows(metrics); row++)
-		metrics_render(metrics, row, text);
-	metrics_free(metrics);
+	for (size_t row = 0; row < openmetrics_rows(openmetrics); row++)
+		openmetrics_format(openmetrics, row, text);
+	openmetrics_free(openmetrics);
 	return g_string_free(text, FALSE);
 }
 
@@ -148,7 +148,7 @@ static void sums_and_census_come_first(void)
 	assert_has(text, "# TYPE shmtree_census_passes counter\n");
 	assert_has(text, "\nshmtree_census_passes_total 1\n");
 	assert_has(text, "\nshmtree_census_unreadable_processes 1\n");
-	assert_has(text, "\nshmtree_census_blind 0\n");
+	assert_has(text, "\nshmtree_census_incomplete_view 0\n");
 	assert_has(text, "\nshmtree_limit{resource=\"TMPFS_BYTES\"} ");
 	assert_has(text, "state=\"unknown\"} 1\n");
 }
@@ -180,14 +180,14 @@ static char *graph_text(void)
 {
 	struct caller caller = { .uid = geteuid(), .gid = getegid() };
 	GString *text = g_string_new(NULL);
-	struct graph *graph;
+	struct dot *dot;
 
 	ASSERT_INT(census_hold(census, BOTH), 0);
-	graph = graph_take(&realm, &caller);
+	dot = dot_take(&realm, &caller);
 	census_release(census);
-	for (size_t row = 0; row < graph_rows(graph); row++)
-		graph_render(graph, row, text);
-	graph_free(graph);
+	for (size_t row = 0; row < dot_rows(dot); row++)
+		dot_format(dot, row, text);
+	dot_free(dot);
 	return g_string_free(text, FALSE);
 }
 

@@ -3,10 +3,10 @@
  * The census by BPF: only address spaces that have changed are read, and what comes of it was true
  * of all of them at one instant.
  *
- * The stamp of an address space is (process, start of the process, execve count, address of the
- * mm_struct, mm_lock_seq). A walk over all processes yields the stamps alone.
+ * The version of an address space is (process, start of the process, execve count, address of the
+ * mm_struct, mm_lock_seq). A walk over all processes yields the versions alone.
  *
- * 1. An unchanged stamp proves unchanged mappings.
+ * 1. An unchanged version proves unchanged mappings.
  *
  * The set of mappings of an mm_struct, and each mapping's addresses, offset, file and permissions,
  * change only under its mmap_lock held for writing: mmap, munmap, mremap, mprotect (which splits
@@ -33,9 +33,9 @@
  *   count has moved, once for each. It moves a little later than the mm_struct changes, which does
  *   no harm: (count, address) is a new pair before and after.
  * - vfork, CLONE_VM: several processes with one mm_struct. The eldest stands for all; when it
- *   leaves, by exit or execve, another process's stamp takes its place.
+ *   leaves, by exit or execve, another process's version takes its place.
  * - A pid used anew, or an mm_struct allocated where another one was: start times differ, in ns.
- * - A process whose first thread has exited: the stamp is of a thread that lives. All threads have
+ * - A process whose first thread has exited: the version is of a thread that lives. All threads have
  *   the execve count of the one that began the program. Where threads follow one another, none may
  *   live long enough to be met, or to be read after; then the process is looked for in another
  *   round, and if it is never found, it is unreadable.
@@ -46,7 +46,7 @@
  * 2. Two walks that agree prove the instant.
  *
  * Read one after another, processes that hand a segment on (one maps it, another unmaps it) could
- * be counted twice, or not at all. So after all moved ones have been read, the stamps are walked
+ * be counted twice, or not at all. So after all moved ones have been read, the versions are walked
  * again, until a walk finds what the table has. Then no address space in the table has changed
  * between the walk or the reading before and its turn in this walk, and all was as the table says
  * when this walk began. A process that was born in between and died before its turn is in neither
@@ -103,10 +103,12 @@ struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file
 }
 
 /* Whether the walk found what the table has. */
-static bool agrees(const struct bpf_census *census, const struct stamps *stamps)
+static bool agrees(const struct bpf_census *census, const struct mm_versions *versions)
 {
-	return census->known->len == stamps->count && census->known_births == stamps->births &&
-		memcmp(census->known->data, stamps->at, stamps->count * sizeof *stamps->at) == 0;
+	return census->known->len == versions->count &&
+		census->known_pid_cursor == versions->pid_cursor &&
+		memcmp(census->known->data, versions->at, versions->count * sizeof *versions->at) ==
+		0;
 }
 
 /*
@@ -115,26 +117,26 @@ static bool agrees(const struct bpf_census *census, const struct stamps *stamps)
  */
 static int go_round(struct bpf_census *census, unsigned facets, struct round *round)
 {
-	struct stamps stamps;
+	struct mm_versions versions;
 	int err;
 
 	*round = (struct round){ 0 };
 	census->round++;
 	if (facets & CENSUS_DESCRIPTORS) {
-		err = bpf_settle_descriptors(census, round);
+		err = bpf_update_descriptors(census, round);
 		if (err != 0)
 			return err;
 	}
-	err = bpf_walk(census, false, &stamps);
+	err = bpf_walk(census, false, &versions);
 	if (err != 0)
 		return err;
-	round->uncertain = stamps.uncertain;
-	if (agrees(census, &stamps))
+	round->uncertain = versions.uncertain;
+	if (agrees(census, &versions))
 		return !round->changed && !round->uncertain;
 	g_array_set_size(census->known, 0);
-	g_array_append_vals(census->known, stamps.at, stamps.count);
-	census->known_births = stamps.births;
-	bpf_settle_mappings(census, round);
+	g_array_append_vals(census->known, versions.at, versions.count);
+	census->known_pid_cursor = versions.pid_cursor;
+	bpf_update_mappings(census, round);
 	return 0;
 }
 
@@ -155,7 +157,7 @@ static void nap(void)
 static void forget(struct space *space, void *data)
 {
 	(void)data;
-	space->stamp[STAMP_MM] = 0;
+	space->backend_data[BPF_DATA_MM] = 0;
 }
 
 static void bpf_begin(struct bpf_census *census, struct spaces *spaces)
@@ -170,7 +172,7 @@ static void bpf_begin(struct bpf_census *census, struct spaces *spaces)
 }
 
 /*
- * One more round? Not when the last found the same rows as the one before, although stamps moved;
+ * One more round? Not when the last found the same rows as the one before, although versions moved;
  * but a process that others keep locked gets some time.
  */
 static bool worth_a_round(const struct round *round, unsigned rounds, uint64_t deadline)
@@ -194,7 +196,7 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets, struct 
 		tally->reread += round.reread;
 		if (agreed < 0)
 			return agreed;
-		/* Descriptors have no stamp: that they are as in the last pass proves little. */
+		/* Descriptors have no version: that they are as in the last pass proves little. */
 		if (agreed == 1 && (rounds > 1 || !(facets & CENSUS_DESCRIPTORS)))
 			break;
 		if (!worth_a_round(&round, rounds, deadline))
@@ -205,27 +207,27 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets, struct 
 	tally->spaces = census->spaces_found;
 	tally->unreadable = round.unreadable + round.gone + round.uncertain + bpf_hidden(census);
 	/* Without two walks that agree the instant is not proven, even if nothing was read again. */
-	tally->restless = agreed ? 0 : MAX(1, round.reread);
+	tally->inconsistent = agreed ? 0 : MAX(1, round.reread);
 	return 0;
 }
 
 static bool bpf_unchanged(void *state, unsigned facets, struct census_tally *tally)
 {
 	struct bpf_census *census = state;
-	struct stamps stamps;
+	struct mm_versions versions;
 
-	/* Descriptors have no stamp. */
+	/* Descriptors have no version. */
 	if (facets != CENSUS_MAPPINGS || census->known->len > GLANCE_MAX ||
 		census->generation != census->source->devices->generation ||
-		bpf_walk(census, true, &stamps) != 0 || !census->counted || !census->checked ||
-		stamps.uncertain || !agrees(census, &stamps))
+		bpf_walk(census, true, &versions) != 0 || !census->counted || !census->checked ||
+		versions.uncertain || !agrees(census, &versions))
 		return false;
 	tally->spaces = census->spaces_found;
 	tally->unreadable = census->hidden;
 	return true;
 }
 
-static const char *bpf_blind(void *state)
+static const char *bpf_incomplete_view(void *state)
 {
 	const struct bpf_census *census = state;
 
@@ -268,7 +270,7 @@ static int bpf_open(const struct census_source *source, void **out, const char *
 	census->programs = programs;
 	census->source = source;
 	census->own_ipc = own_ipc_namespace();
-	census->known = g_array_new(FALSE, FALSE, sizeof(struct stamp));
+	census->known = g_array_new(FALSE, FALSE, sizeof(struct mm_version));
 	bpf_read_begin(census);
 	census->found = bpf_found_new();
 	census->tables = g_hash_table_new(NULL, NULL);
@@ -281,6 +283,6 @@ const struct census_backend census_backend_bpf = {
 	.open = bpf_open,
 	.pass = bpf_pass,
 	.unchanged = bpf_unchanged,
-	.blind = bpf_blind,
+	.incomplete_view = bpf_incomplete_view,
 	.free = bpf_free,
 };

@@ -26,8 +26,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct stamp);
-} stamps SEC(".maps");
+	__type(value, struct mm_version);
+} versions SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -141,7 +141,7 @@ static bool write_locked(struct mm_struct *mm)
 	case SEQ_PLAIN:
 		return ((struct mm_struct___plain *)mm)->mmap_lock.count.counter &
 			RWSEM_WRITER_LOCKED;
-	default: /* no stamp will ever move, and so the back end is not used */
+	default: /* no version will ever move, and so the back end is not used */
 		return false;
 	}
 }
@@ -173,25 +173,25 @@ __attribute__((noinline)) int live_thread(int pid)
 }
 
 /* False if the process has given up its address space this very moment. */
-static bool write_stamp(const struct viewer *viewer, struct task_struct *leader,
+static bool write_version(const struct viewer *viewer, struct task_struct *leader,
 	struct task_struct *task, int pid, __u32 at)
 {
-	struct stamp *stamp = bpf_map_lookup_elem(&stamps, &at);
+	struct mm_version *version = bpf_map_lookup_elem(&versions, &at);
 	struct mm_struct *mm = plain_task(task)->mm;
 
 	if (!mm)
 		return false;
-	if (!stamp)
+	if (!version)
 		return true;
-	stamp->mm = (__u64)mm;
-	stamp->start_time = leader->start_time;
-	stamp->exec_id = task->self_exec_id;
-	stamp->seq = lock_seq(mm);
-	stamp->pid = pid;
-	stamp->thread = leader == task ? pid : viewer_pid(viewer, task);
-	stamp->task = task->pid;
-	stamp->uid = plain_task(leader)->real_cred->euid.val;
-	bpf_probe_read_kernel(stamp->command, STAMP_COMM, leader->comm);
+	version->mm = (__u64)mm;
+	version->start_time = leader->start_time;
+	version->exec_id = task->self_exec_id;
+	version->seq = lock_seq(mm);
+	version->pid = pid;
+	version->thread = leader == task ? pid : viewer_pid(viewer, task);
+	version->task = task->pid;
+	version->uid = plain_task(leader)->real_cred->euid.val;
+	bpf_probe_read_kernel(version->command, COMMAND_SIZE, leader->comm);
 	return true;
 }
 
@@ -207,7 +207,7 @@ __attribute__((noinline)) int write_headless(int leader_pid, __u32 at)
 	task = bpf_task_from_pid(live_thread(leader_pid));
 	if (task) {
 		viewer_init(&viewer);
-		written = write_stamp(&viewer, leader, task, viewer_pid(&viewer, leader), at);
+		written = write_version(&viewer, leader, task, viewer_pid(&viewer, leader), at);
 		bpf_task_release(task);
 	}
 	bpf_task_release(leader);
@@ -236,7 +236,7 @@ int walk(struct walk *walk)
 	viewer_init(&viewer);
 	ns = viewer.ns;
 	walk->level = viewer.level;
-	walk->births = BPF_CORE_READ(ns, idr.idr_next);
+	walk->pid_cursor = BPF_CORE_READ(ns, idr.idr_next);
 	bpf_rcu_read_lock();
 	bpf_iter_task_new(&it, NULL, TASK_ITER_ALL_PROCS);
 	while ((leader = bpf_iter_task_next(&it))) {
@@ -250,7 +250,7 @@ int walk(struct walk *walk)
 		if (!pid || pid == self)
 			continue;
 		if (plain_task(leader)->mm)
-			written = write_stamp(&viewer, leader, leader, pid, count);
+			written = write_version(&viewer, leader, leader, pid, count);
 		else
 			written = write_headless(leader->pid, count);
 		count += written;
@@ -258,7 +258,7 @@ int walk(struct walk *walk)
 	}
 	bpf_iter_task_destroy(&it);
 	bpf_rcu_read_unlock();
-	walk->births_after = BPF_CORE_READ(ns, idr.idr_next);
+	walk->pid_cursor_after = BPF_CORE_READ(ns, idr.idr_next);
 	walk->met = met;
 	walk->count = count;
 	walk->uncertain = uncertain;
@@ -424,7 +424,7 @@ int read_descriptors(struct bpf_iter__task_file *ctx)
 	seen->uid = leader->real_cred->euid.val;
 	seen->fd = ctx->fd;
 	seen->flags = file->f_flags;
-	bpf_probe_read_kernel(seen->command, STAMP_COMM, leader->comm);
+	bpf_probe_read_kernel(seen->command, COMMAND_SIZE, leader->comm);
 	write_file(&seen->file, file);
 	bpf_seq_write(ctx->meta->seq, seen, sizeof(*seen));
 	return 0;

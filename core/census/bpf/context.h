@@ -7,7 +7,7 @@
 
 #include <glib.h>
 
-struct team;
+struct read_pool;
 
 /*
  * How long a pass waits for processes whose lock is taken whenever we try. On a busy machine that may
@@ -15,8 +15,8 @@ struct team;
  */
 #define BUSY_WAIT_MAX_NS (40 * 1000 * 1000)
 
-/* How the back end uses the stamps of a space. */
-enum { STAMP_MM, STAMP_SEQ, STAMP_ROUND, STAMP_FILES_ROUND, STAMP_BUSY };
+/* What the back end keeps in the backend_data of a space. */
+enum { BPF_DATA_MM, BPF_DATA_VERSION, BPF_DATA_ROUND, BPF_DATA_FILES_ROUND, BPF_DATA_BUSY };
 
 struct bpf_census {
 	struct programs *programs;
@@ -33,24 +33,24 @@ struct bpf_census {
 	uint64_t balance; /* the kernel's number of processes less those that a walk met */
 	uint64_t hidden;  /* processes */
 
-	/* The last walk, each stamp as of when its mappings were read: what the table stands for. */
+	/* The last walk, each version as of when its mappings were read: what the table stands for. */
 	GArray *known;
-	uint32_t known_births;
+	uint32_t known_pid_cursor;
 
 	/* While a pass runs. */
 	struct spaces *spaces;
-	struct team *team;  /* who read side by side */
-	GArray *found;      /* descriptors on their way into the table */
+	struct read_pool *pool; /* of threads that read at the same time */
+	GArray *found;          /* descriptors on their way into the table */
 	GHashTable *tables; /* descriptor table: index in `found` of who stands for it, plus 1 */
 };
 
 /* An address space whose mappings are to be read. */
 struct reading {
 	struct space *space;
-	struct stamp *stamp; /* of the walk, and then as of the reading */
-	int pin;             /* used meanwhile */
-	int status;          /* READ_*, or a negative errno */
-	bool changed;        /* the table was, with READ_DONE */
+	struct mm_version *version; /* of the walk, and then as of the reading */
+	int pin;                    /* used meanwhile */
+	int status;                 /* READ_*, or a negative errno */
+	bool changed;               /* the table was, with READ_DONE */
 };
 
 /* What a round came to. */
@@ -81,11 +81,11 @@ void bpf_read_end(struct bpf_census *census);
 /* Monotonic. */
 uint64_t bpf_now_ns(void);
 
-/* Brings the table to what the stamps in `known` say, or those to what was found. */
-void bpf_settle_mappings(struct bpf_census *census, struct round *round);
+/* Brings the table to what the versions in `known` say, or those to what was found. */
+void bpf_update_mappings(struct bpf_census *census, struct round *round);
 
 /* Reads all descriptors anew. A negative errno if the kernel refused. */
-int bpf_settle_descriptors(struct bpf_census *census, struct round *round);
+int bpf_update_descriptors(struct bpf_census *census, struct round *round);
 
 GArray *bpf_found_new(void);
 
@@ -93,7 +93,7 @@ GArray *bpf_found_new(void);
  * programs_walk(), or programs_walk_at_once(), for the table: takes note of what it says of the
  * machine as a whole.
  */
-int bpf_walk(struct bpf_census *census, bool at_once, struct stamps *stamps);
+int bpf_walk(struct bpf_census *census, bool at_once, struct mm_versions *versions);
 
 /* Processes with an address space that no walk meets; looks for them if there may be others now. */
 uint64_t bpf_hidden(struct bpf_census *census);

@@ -12,7 +12,7 @@ struct found {
 	uint64_t start_time;
 	uint64_t table; /* 0: its thread turned out not to stand for the descriptor table */
 	uid_t uid;
-	char command[STAMP_COMM];
+	char command[COMMAND_SIZE];
 	struct descriptor row;
 };
 
@@ -88,14 +88,14 @@ static void drop_closed(struct space *space, void *data)
 	const struct vanishing *vanishing = data;
 	struct bpf_census *census = vanishing->census;
 
-	if (space->stamp[STAMP_FILES_ROUND] == census->round)
+	if (space->backend_data[BPF_DATA_FILES_ROUND] == census->round)
 		return;
 	vanishing->round->changed |= space_set_descriptors(census->spaces, space, NULL, 0);
-	if (space->stamp[STAMP_ROUND] == 0)
+	if (space->backend_data[BPF_DATA_ROUND] == 0)
 		space_unsee(space);
 }
 
-int bpf_settle_descriptors(struct bpf_census *census, struct round *round)
+int bpf_update_descriptors(struct bpf_census *census, struct round *round)
 {
 	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(struct descriptor));
 	struct vanishing vanishing = { census, round };
@@ -120,7 +120,7 @@ int bpf_settle_descriptors(struct bpf_census *census, struct round *round)
 			if (found[end].table != 0)
 				g_array_append_val(rows, found[end].row);
 		space_describe(space, found[i].uid, found[i].command);
-		space->stamp[STAMP_FILES_ROUND] = census->round;
+		space->backend_data[BPF_DATA_FILES_ROUND] = census->round;
 		round->changed |=
 			space_set_descriptors(census->spaces, space, (void *)rows->data, rows->len);
 	}

@@ -12,30 +12,30 @@
 /* How often to try for a walk during which no process is made or gone. */
 #define TRIES_MAX 16
 
-int bpf_walk(struct bpf_census *census, bool at_once, struct stamps *stamps)
+int bpf_walk(struct bpf_census *census, bool at_once, struct mm_versions *versions)
 {
 	uint64_t links = proc_links(census->source->proc);
-	int err = at_once ? programs_walk_at_once(census->programs, stamps) :
-			    programs_walk(census->programs, stamps);
+	int err = at_once ? programs_walk_at_once(census->programs, versions) :
+			    programs_walk(census->programs, versions);
 
 	if (err != 0)
 		return err;
-	census->partial = stamps->partial;
-	stamps->quiet &= links == proc_links(census->source->proc);
-	census->checked = stamps->quiet;
-	if (stamps->quiet && links - stamps->met != census->balance) {
-		census->balance = links - stamps->met;
+	census->partial = versions->partial;
+	versions->quiet &= links == proc_links(census->source->proc);
+	census->checked = versions->quiet;
+	if (versions->quiet && links - versions->met != census->balance) {
+		census->balance = links - versions->met;
 		census->counted = false;
 	}
 	return 0;
 }
 
-static GHashTable *pids_of(const struct stamps *stamps)
+static GHashTable *pids_of(const struct mm_versions *versions)
 {
 	GHashTable *pids = g_hash_table_new(NULL, NULL);
 
-	for (size_t i = 0; i < stamps->count; i++)
-		g_hash_table_add(pids, GINT_TO_POINTER(stamps->at[i].pid));
+	for (size_t i = 0; i < versions->count; i++)
+		g_hash_table_add(pids, GINT_TO_POINTER(versions->at[i].pid));
 	return pids;
 }
 
@@ -48,10 +48,10 @@ static bool has_space(const struct bpf_census *census, pid_t pid)
 
 	if (dir < 0)
 		return dir != -ENOENT && dir != -ESRCH;
-	if (!patience_begin(pid, 0))
+	if (!stall_enter(pid, 0))
 		return true;
 	err = proc_read_stat(dir, &stat);
-	patience_end();
+	stall_leave();
 	if (err != 0)
 		return err != -ESRCH;
 	/* Of one whose first thread has ended, others may go on. */
@@ -60,9 +60,9 @@ static bool has_space(const struct bpf_census *census, pid_t pid)
 
 /* Those listed before the walk began that it did not meet, and that are still there. */
 static uint64_t count_missing(const struct bpf_census *census, const GArray *listed,
-	const struct stamps *stamps)
+	const struct mm_versions *versions)
 {
-	g_autoptr(GHashTable) met = pids_of(stamps);
+	g_autoptr(GHashTable) met = pids_of(versions);
 	uint64_t missing = 0;
 
 	for (guint i = 0; i < listed->len; i++) {
@@ -80,19 +80,19 @@ uint64_t bpf_hidden(struct bpf_census *census)
 	for (unsigned tries = 0; tries < TRIES_MAX && !(census->counted && census->checked);
 		tries++) {
 		g_autoptr(GArray) listed = g_array_new(FALSE, FALSE, sizeof(pid_t));
-		struct stamps stamps;
+		struct mm_versions versions;
 
 		/* Often it is only that somebody was made or went during the walk, and all is as it was. */
 		if (census->counted) {
-			if (bpf_walk(census, false, &stamps) != 0)
+			if (bpf_walk(census, false, &versions) != 0)
 				break;
 			continue;
 		}
 		if (proc_list(census->source->proc, listed) < 0 ||
-			bpf_walk(census, false, &stamps) != 0)
+			bpf_walk(census, false, &versions) != 0)
 			break;
-		census->hidden = count_missing(census, listed, &stamps);
-		census->counted = stamps.quiet;
+		census->hidden = count_missing(census, listed, &versions);
+		census->counted = versions.quiet;
 	}
 	return census->hidden;
 }

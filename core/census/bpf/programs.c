@@ -24,29 +24,29 @@
 /* As many as one run of the program may give; more make it run again. */
 #define MAPPINGS_MAX 1024
 /* Of processors beyond these little would come: what is read is put into the table by one at a time. */
-#define LANES_MAX 4
+#define SLOTS_MAX 4
 #define LOAD_TRIES 5
 /* To begin with; a machine with more processes gets more. */
-#define STAMPS_MIN 1024
+#define VERSIONS_MIN 1024
 #define DESCRIPTORS_MAX 256
 
 struct programs {
 	struct census_bpf *skeleton;
 	pid_t self;
-	unsigned lanes;
-	size_t stamps_max;
-	const struct stamp *stamps;
+	unsigned slots;
+	size_t versions_max;
+	const struct mm_version *versions;
 	const struct seen_mapping *mappings;
 };
 
-static size_t stamps_size(const struct programs *programs)
+static size_t versions_size(const struct programs *programs)
 {
-	return programs->stamps_max * sizeof(struct stamp);
+	return programs->versions_max * sizeof(struct mm_version);
 }
 
 static size_t mappings_size(const struct programs *programs)
 {
-	return programs->lanes * MAPPINGS_MAX * sizeof(struct seen_mapping);
+	return programs->slots * MAPPINGS_MAX * sizeof(struct seen_mapping);
 }
 
 static const void *map_elements(const struct bpf_map_desc *map, size_t size)
@@ -60,12 +60,12 @@ static void unload(struct programs *programs)
 {
 	if (programs->skeleton == NULL)
 		return;
-	if (programs->stamps != NULL)
-		munmap((void *)programs->stamps, stamps_size(programs));
+	if (programs->versions != NULL)
+		munmap((void *)programs->versions, versions_size(programs));
 	if (programs->mappings != NULL)
 		munmap((void *)programs->mappings, mappings_size(programs));
 	census_bpf__destroy(programs->skeleton);
-	programs->stamps = NULL;
+	programs->versions = NULL;
 	programs->mappings = NULL;
 	programs->skeleton = NULL;
 }
@@ -79,17 +79,17 @@ static int load_all(struct programs *programs)
 		return -ENOMEM;
 	programs->skeleton = skeleton;
 	skeleton->rodata->self = programs->self;
-	skeleton->maps.stamps.max_entries = programs->stamps_max;
-	skeleton->maps.mappings.max_entries = programs->lanes * MAPPINGS_MAX;
+	skeleton->maps.versions.max_entries = programs->versions_max;
+	skeleton->maps.mappings.max_entries = programs->slots * MAPPINGS_MAX;
 	r = census_bpf__load(skeleton);
 	if (r < 0)
 		return r;
 	r = census_bpf__read_descriptors__attach(skeleton);
 	if (r < 0)
 		return r;
-	programs->stamps = map_elements(&skeleton->maps.stamps, stamps_size(programs));
+	programs->versions = map_elements(&skeleton->maps.versions, versions_size(programs));
 	programs->mappings = map_elements(&skeleton->maps.mappings, mappings_size(programs));
-	return programs->stamps != NULL && programs->mappings != NULL ? 0 : -errno;
+	return programs->versions != NULL && programs->mappings != NULL ? 0 : -errno;
 }
 
 /* The verifier gives up, with EAGAIN, when a signal comes: those that can wait do. */
@@ -118,7 +118,7 @@ static int run(const struct bpf_prog_desc *program, void *context, size_t size)
 	return bpf_prog_test_run_opts(program->prog_fd, &options);
 }
 
-static int walk_once(struct programs *programs, struct walk *walk, struct stamps *stamps)
+static int walk_once(struct programs *programs, struct walk *walk, struct mm_versions *versions)
 {
 	int err;
 
@@ -126,28 +126,28 @@ static int walk_once(struct programs *programs, struct walk *walk, struct stamps
 	err = run(&programs->skeleton->progs.walk, walk, sizeof *walk);
 	if (err != 0)
 		return err == -ENOSPC ? -EIO : err;
-	if (walk->count > programs->stamps_max)
+	if (walk->count > programs->versions_max)
 		return -ENOSPC;
-	*stamps = (struct stamps){
-		.at = programs->stamps,
+	*versions = (struct mm_versions){
+		.at = programs->versions,
 		.count = walk->count,
-		.births = walk->births,
+		.pid_cursor = walk->pid_cursor,
 		.uncertain = walk->uncertain,
 		.met = walk->met,
 		.partial = walk->level != 0,
-		.quiet = walk->births == walk->births_after,
+		.quiet = walk->pid_cursor == walk->pid_cursor_after,
 	};
 	return 0;
 }
 
-int programs_walk_at_once(struct programs *programs, struct stamps *stamps)
+int programs_walk_at_once(struct programs *programs, struct mm_versions *versions)
 {
 	struct walk walk;
 
-	return programs->skeleton == NULL ? -ENOSPC : walk_once(programs, &walk, stamps);
+	return programs->skeleton == NULL ? -ENOSPC : walk_once(programs, &walk, versions);
 }
 
-int programs_walk(struct programs *programs, struct stamps *stamps)
+int programs_walk(struct programs *programs, struct mm_versions *versions)
 {
 	struct walk walk;
 	int err;
@@ -155,27 +155,27 @@ int programs_walk(struct programs *programs, struct stamps *stamps)
 	for (;;) {
 		if (programs->skeleton == NULL && (err = load(programs)) != 0)
 			return err;
-		err = walk_once(programs, &walk, stamps);
+		err = walk_once(programs, &walk, versions);
 		if (err != -ENOSPC)
 			return err;
 		/* The size of a map is fixed; loading again costs 15 ms, once a doubling. */
 		unload(programs);
-		programs->stamps_max = walk.count * 2;
+		programs->versions_max = walk.count * 2;
 	}
 }
 
-unsigned programs_lanes(const struct programs *programs)
+unsigned programs_slots(const struct programs *programs)
 {
-	return programs->lanes;
+	return programs->slots;
 }
 
-int programs_read(struct programs *programs, unsigned lane, struct stamp *stamp,
+int programs_read(struct programs *programs, unsigned slot, struct mm_version *version,
 	void (*visit)(const struct seen_mapping *seen, void *data), void *data)
 {
 	struct read_space ask = {
-		.mm = stamp->mm,
-		.task = stamp->task,
-		.first = lane * MAPPINGS_MAX,
+		.mm = version->mm,
+		.task = version->task,
+		.first = slot * MAPPINGS_MAX,
 		.room = MAPPINGS_MAX,
 	};
 
@@ -195,7 +195,7 @@ int programs_read(struct programs *programs, unsigned lane, struct stamp *stamp,
 			break;
 		ask.from = ask.next;
 	}
-	stamp->seq = ask.seq;
+	version->seq = ask.seq;
 	return READ_DONE;
 }
 
@@ -236,8 +236,8 @@ static int own_seq(struct programs *programs, uint32_t *seq)
 	return err;
 }
 
-/* All rests on stamps that move with their address space: see that our own does. */
-static int try_stamp(struct programs *programs)
+/* All rests on versions that move with their address space: see that our own does. */
+static int try_version(struct programs *programs)
 {
 	uint32_t before, after;
 	void *page;
@@ -257,7 +257,7 @@ static int try_stamp(struct programs *programs)
 int programs_load(pid_t self, struct programs **out, const char **why)
 {
 	struct programs *programs;
-	struct stamps stamps;
+	struct mm_versions versions;
 	int err;
 
 	*why = refusal_expected();
@@ -265,11 +265,11 @@ int programs_load(pid_t self, struct programs **out, const char **why)
 		return -EPERM;
 	programs = g_new0(struct programs, 1);
 	programs->self = self;
-	programs->lanes = CLAMP(g_get_num_processors(), 1, LANES_MAX);
-	programs->stamps_max = STAMPS_MIN;
-	err = programs_walk(programs, &stamps);
+	programs->slots = CLAMP(g_get_num_processors(), 1, SLOTS_MAX);
+	programs->versions_max = VERSIONS_MIN;
+	err = programs_walk(programs, &versions);
 	if (err == 0)
-		err = try_stamp(programs);
+		err = try_version(programs);
 	if (err != 0) {
 		*why = refusal_cause(err);
 		programs_free(programs);

@@ -23,32 +23,32 @@ int programs_load(pid_t self, struct programs **out, const char **why);
 void programs_free(struct programs *programs);
 
 /*
- * A stamp of every address space, and the count of births at the moment the walk began. The stamps
+ * A version of every address space, and the pid cursor at the moment the walk began. The versions
  * belong to the programs, valid until the next walk. A negative errno if the kernel refused.
  */
-struct stamps {
-	const struct stamp *at;
+struct mm_versions {
+	const struct mm_version *at;
 	size_t count;
-	uint32_t births;
-	uint32_t uncertain; /* processes that live and have no stamp: try again */
+	uint32_t pid_cursor;
+	uint32_t uncertain; /* processes that live and have no version: try again */
 	uint32_t met;       /* processes, those without an address space included */
 	bool partial;       /* there may be processes outside our pid namespace */
 	bool quiet;         /* no process or thread was made meanwhile */
 };
-int programs_walk(struct programs *programs, struct stamps *stamps);
+int programs_walk(struct programs *programs, struct mm_versions *versions);
 
 /* The same, but -ENOSPC rather than to make room for more processes than before, which takes long. */
-int programs_walk_at_once(struct programs *programs, struct stamps *stamps);
+int programs_walk_at_once(struct programs *programs, struct mm_versions *versions);
 
-/* How many threads may be in programs_read() at once, each in a lane of its own, from 0. */
-unsigned programs_lanes(const struct programs *programs);
+/* How many threads may be in programs_read() at once, each in a slot of its own, from 0. */
+unsigned programs_slots(const struct programs *programs);
 
 /*
- * Shows `visit` the mappings of the address space of a stamp, in ascending order; a mapping whose
- * `same_file` is set has the file of the one before. READ_DONE, with the stamp's `seq` as it was
+ * Shows `visit` the mappings of the address space of a version, in ascending order; a mapping whose
+ * `same_file` is set has the file of the one before. READ_DONE, with the version's `seq` as it was
  * then; or another status, and what was shown is void. A negative errno if the kernel refused.
  */
-int programs_read(struct programs *programs, unsigned lane, struct stamp *stamp,
+int programs_read(struct programs *programs, unsigned slot, struct mm_version *version,
 	void (*visit)(const struct seen_mapping *seen, void *data), void *data);
 
 /*

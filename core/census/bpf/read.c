@@ -17,24 +17,24 @@
 #define BATCH 64
 
 /* It does not pay to wake somebody up for fewer. */
-#define LONE_MAX 4
+#define ALONE_MAX 4
 
 /* As linux/mm.h has them. */
 enum { VM_READ = 1, VM_WRITE = 2, VM_EXEC = 4, VM_MAYSHARE = 0x80 };
 
-/* Who reads: the thread of the pass and, when called, helpers; each in a lane of its own. */
-struct lane {
-	struct team *team;
+/* One for each thread that reads: the pass thread and, when called, threads of the pool. */
+struct read_slot {
+	struct read_pool *pool;
 	unsigned number;
-	bool taken;              /* under the team's lock */
+	bool taken;              /* under the pool's lock */
 	GArray *rows;            /* struct mapping, of the space being read */
 	struct segment *segment; /* of the row before; NULL: it was of no segment */
 };
 
-struct team {
+struct read_pool {
 	struct bpf_census *census;
 	GMutex filling; /* of the table */
-	GThreadPool *helpers;
+	GThreadPool *threads;
 
 	/* A batch: fixed while it is being read. */
 	struct reading *readings;
@@ -43,23 +43,23 @@ struct team {
 	GMutex lock;
 	GCond left;
 	/* Under the lock. */
-	bool reading;     /* or a helper comes too late */
-	unsigned helping; /* helpers that have come */
-	unsigned n;       /* constant: lanes, of which the first is the pass's */
-	struct lane lanes[];
+	bool reading;        /* or a thread of the pool comes too late */
+	unsigned busy_slots; /* taken by threads of the pool */
+	unsigned n;          /* constant: slots, of which the first is the pass's */
+	struct read_slot slots[];
 };
 
-static void find_segment(struct lane *lane, const struct seen_mapping *seen)
+static void find_segment(struct read_slot *slot, const struct seen_mapping *seen)
 {
-	g_mutex_lock(&lane->team->filling);
-	lane->segment =
-		bpf_segment_of(lane->team->census, &seen->file, !(seen->flags & VM_MAYSHARE));
-	g_mutex_unlock(&lane->team->filling);
+	g_mutex_lock(&slot->pool->filling);
+	slot->segment =
+		bpf_segment_of(slot->pool->census, &seen->file, !(seen->flags & VM_MAYSHARE));
+	g_mutex_unlock(&slot->pool->filling);
 }
 
 static void add_mapping(const struct seen_mapping *seen, void *data)
 {
-	struct lane *lane = data;
+	struct read_slot *slot = data;
 	struct mapping row = {
 		.start = seen->start,
 		.end = seen->end,
@@ -73,10 +73,10 @@ static void add_mapping(const struct seen_mapping *seen, void *data)
 	};
 
 	if (!seen->same_file)
-		find_segment(lane, seen);
-	row.segment = lane->segment;
+		find_segment(slot, seen);
+	row.segment = slot->segment;
 	if (row.segment != NULL)
-		g_array_append_val(lane->rows, row);
+		g_array_append_val(slot->rows, row);
 }
 
 /*
@@ -89,99 +89,99 @@ static int open_pin(const struct bpf_census *census, pid_t thread)
 		g_strdup_printf("%s/%d/maps", proc_prefix(census->source->proc), (int)thread);
 	int fd;
 
-	if (!patience_begin(thread, 0))
+	if (!stall_enter(thread, 0))
 		return -EBUSY;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		fd = -errno;
-	patience_end();
+	stall_leave();
 	return fd;
 }
 
-static void read_one(struct lane *lane, struct reading *reading)
+static void read_one(struct read_slot *slot, struct reading *reading)
 {
-	struct bpf_census *census = lane->team->census;
+	struct bpf_census *census = slot->pool->census;
 
 	for (int tries = 0; tries < BUSY_TRIES; tries++) {
-		g_array_set_size(lane->rows, 0);
-		reading->status = programs_read(census->programs, lane->number, reading->stamp,
-			add_mapping, lane);
+		g_array_set_size(slot->rows, 0);
+		reading->status = programs_read(census->programs, slot->number, reading->version,
+			add_mapping, slot);
 		if (reading->status != READ_BUSY && reading->status != READ_TORN)
 			break;
 		sched_yield();
 	}
 	if (reading->status != READ_DONE)
 		return;
-	g_mutex_lock(&lane->team->filling);
+	g_mutex_lock(&slot->pool->filling);
 	reading->changed = space_set_mappings(census->spaces, reading->space,
-		(void *)lane->rows->data, lane->rows->len);
-	g_mutex_unlock(&lane->team->filling);
+		(void *)slot->rows->data, slot->rows->len);
+	g_mutex_unlock(&slot->pool->filling);
 }
 
 /* Until nothing is left that nobody has begun. */
-static void read_some(struct lane *lane)
+static void read_some(struct read_slot *slot)
 {
-	struct team *team = lane->team;
+	struct read_pool *pool = slot->pool;
 	gint i;
 
-	while ((i = g_atomic_int_add(&team->next, 1)) < team->count)
-		if (team->readings[i].pin >= 0)
-			read_one(lane, &team->readings[i]);
+	while ((i = g_atomic_int_add(&pool->next, 1)) < pool->count)
+		if (pool->readings[i].pin >= 0)
+			read_one(slot, &pool->readings[i]);
 }
 
-/* The lock is held. There are no more helpers at a time than lanes. */
-static struct lane *take_lane(struct team *team)
+/* The lock is held. The pool has one thread less than there are slots. */
+static struct read_slot *take_slot(struct read_pool *pool)
 {
-	struct lane *lane = &team->lanes[1];
+	struct read_slot *slot = &pool->slots[1];
 
-	while (lane->taken)
-		lane++;
-	g_assert(lane < team->lanes + team->n);
-	lane->taken = true;
-	team->helping++;
-	return lane;
+	while (slot->taken)
+		slot++;
+	g_assert(slot < pool->slots + pool->n);
+	slot->taken = true;
+	pool->busy_slots++;
+	return slot;
 }
 
 /* It may be called in one batch and come in another, or in none. */
-static void help(gpointer data, gpointer user)
+static void read_in_slot(gpointer data, gpointer user)
 {
-	struct team *team = user;
-	struct lane *lane;
+	struct read_pool *pool = user;
+	struct read_slot *slot;
 
 	(void)data;
-	g_mutex_lock(&team->lock);
-	if (team->reading) {
-		lane = take_lane(team);
-		g_mutex_unlock(&team->lock);
-		read_some(lane);
-		g_mutex_lock(&team->lock);
-		lane->taken = false;
-		team->helping--;
-		g_cond_signal(&team->left);
+	g_mutex_lock(&pool->lock);
+	if (pool->reading) {
+		slot = take_slot(pool);
+		g_mutex_unlock(&pool->lock);
+		read_some(slot);
+		g_mutex_lock(&pool->lock);
+		slot->taken = false;
+		pool->busy_slots--;
+		g_cond_signal(&pool->left);
 	}
-	g_mutex_unlock(&team->lock);
+	g_mutex_unlock(&pool->lock);
 }
 
-static void read_batch(struct team *team, struct reading *readings, size_t count)
+static void read_batch(struct read_pool *pool, struct reading *readings, size_t count)
 {
-	g_mutex_lock(&team->lock);
-	team->readings = readings;
-	team->count = count;
-	team->next = 0;
-	team->reading = true;
-	g_mutex_unlock(&team->lock);
-	for (unsigned i = g_thread_pool_unprocessed(team->helpers);
-		i + 1 < team->n && count > LONE_MAX; i++)
-		g_thread_pool_push(team->helpers, team, NULL);
-	read_some(&team->lanes[0]);
-	g_mutex_lock(&team->lock);
-	team->reading = false;
-	while (team->helping > 0)
-		g_cond_wait(&team->left, &team->lock);
-	g_mutex_unlock(&team->lock);
+	g_mutex_lock(&pool->lock);
+	pool->readings = readings;
+	pool->count = count;
+	pool->next = 0;
+	pool->reading = true;
+	g_mutex_unlock(&pool->lock);
+	for (unsigned i = g_thread_pool_unprocessed(pool->threads);
+		i + 1 < pool->n && count > ALONE_MAX; i++)
+		g_thread_pool_push(pool->threads, pool, NULL);
+	read_some(&pool->slots[0]);
+	g_mutex_lock(&pool->lock);
+	pool->reading = false;
+	while (pool->busy_slots > 0)
+		g_cond_wait(&pool->left, &pool->lock);
+	g_mutex_unlock(&pool->lock);
 }
 
-/* Only the thread of the pass asks processes, which may not answer; its helpers ask the programs. */
+/* Only the pass thread asks processes, which may not answer; threads of the pool ask the programs. */
 static void pin(const struct bpf_census *census, struct reading *reading)
 {
 	reading->pin = open_pin(census, reading->space->task);
@@ -196,7 +196,7 @@ void bpf_read(struct bpf_census *census, struct reading *readings, size_t count)
 
 		for (size_t i = from; i < to; i++)
 			pin(census, &readings[i]);
-		read_batch(census->team, &readings[from], to - from);
+		read_batch(census->pool, &readings[from], to - from);
 		for (size_t i = from; i < to; i++)
 			if (readings[i].pin >= 0)
 				close(readings[i].pin);
@@ -205,33 +205,33 @@ void bpf_read(struct bpf_census *census, struct reading *readings, size_t count)
 
 void bpf_read_begin(struct bpf_census *census)
 {
-	unsigned n = programs_lanes(census->programs);
-	struct team *team = g_malloc0(sizeof *team + n * sizeof(struct lane));
+	unsigned n = programs_slots(census->programs);
+	struct read_pool *pool = g_malloc0(sizeof *pool + n * sizeof(struct read_slot));
 
-	team->census = census;
-	team->n = n;
-	g_mutex_init(&team->filling);
-	g_mutex_init(&team->lock);
-	g_cond_init(&team->left);
+	pool->census = census;
+	pool->n = n;
+	g_mutex_init(&pool->filling);
+	g_mutex_init(&pool->lock);
+	g_cond_init(&pool->left);
 	for (unsigned i = 0; i < n; i++) {
-		team->lanes[i].team = team;
-		team->lanes[i].number = i;
-		team->lanes[i].rows = g_array_new(FALSE, FALSE, sizeof(struct mapping));
+		pool->slots[i].pool = pool;
+		pool->slots[i].number = i;
+		pool->slots[i].rows = g_array_new(FALSE, FALSE, sizeof(struct mapping));
 	}
-	team->helpers = g_thread_pool_new(help, team, MAX(n - 1, 1), FALSE, NULL);
-	census->team = team;
+	pool->threads = g_thread_pool_new(read_in_slot, pool, MAX(n - 1, 1), FALSE, NULL);
+	census->pool = pool;
 }
 
 void bpf_read_end(struct bpf_census *census)
 {
-	struct team *team = census->team;
+	struct read_pool *pool = census->pool;
 
 	/* A call that no thread could be had for is dropped: nobody waits for it. */
-	g_thread_pool_free(team->helpers, TRUE, TRUE);
-	for (unsigned i = 0; i < team->n; i++)
-		g_array_unref(team->lanes[i].rows);
-	g_cond_clear(&team->left);
-	g_mutex_clear(&team->lock);
-	g_mutex_clear(&team->filling);
-	g_free(team);
+	g_thread_pool_free(pool->threads, TRUE, TRUE);
+	for (unsigned i = 0; i < pool->n; i++)
+		g_array_unref(pool->slots[i].rows);
+	g_cond_clear(&pool->left);
+	g_mutex_clear(&pool->lock);
+	g_mutex_clear(&pool->filling);
+	g_free(pool);
 }

@@ -4,11 +4,11 @@
 
 #include <linux/types.h>
 
-#define STAMP_COMM 16
+#define COMMAND_SIZE 16
 #define SEEN_NAME 256
 
 /* One for each process that has an address space. */
-struct stamp {
+struct mm_version {
 	__u64 mm;         /* the address space: its address in the kernel */
 	__u64 start_time; /* of the process, ns */
 	__u64 exec_id;    /* moves at each execve(2) */
@@ -17,16 +17,16 @@ struct stamp {
 	__s32 pid;        /* these as the pid namespace of the one who asks does */
 	__s32 thread;     /* the live one */
 	__u32 uid;        /* effective */
-	char command[STAMP_COMM];
+	char command[COMMAND_SIZE];
 };
 
 /* Out of the program `walk`. */
 struct walk {
-	__u32 births;       /* moves with each process or thread made; read before the walk */
-	__u32 births_after; /* the same, read after it */
-	__u32 met;          /* processes that the walk came by, of any kind and namespace */
-	__u32 count;        /* of stamps; more than fit: too few were written */
-	__u32 uncertain;    /* processes that live, but of which no thread with the mm was met */
+	__u32 pid_cursor;       /* moves with each process or thread made; read before the walk */
+	__u32 pid_cursor_after; /* the same, read after it */
+	__u32 met;              /* processes that the walk came by, of any kind and namespace */
+	__u32 count;            /* of versions; more than fit: too few were written */
+	__u32 uncertain; /* processes that live, but of which no thread with the mm was met */
 	__u32 level; /* of the pid namespace: 0 is the initial one, in which all processes are */
 };
 
@@ -54,7 +54,7 @@ struct seen_descriptor {
 	__u32 uid;
 	__s32 fd;
 	__u64 flags; /* f_flags */
-	char command[STAMP_COMM];
+	char command[COMMAND_SIZE];
 	struct seen_file file;
 };
 
@@ -68,12 +68,12 @@ enum read_status {
 
 /* In and out of the program `read_space`. */
 struct read_space {
-	__u64 mm;    /* in: as in the stamp; 0: any */
+	__u64 mm;    /* in: as in the version; 0: any */
 	__u64 from;  /* in: address to begin with */
 	__u64 next;  /* out */
 	__u32 first; /* in: element of the map `mappings` to begin with */
 	__u32 room;  /* in: elements to be used at most */
-	__s32 task;  /* in: as in the stamp; 0: the one that asks */
+	__s32 task;  /* in: as in the version; 0: the one that asks */
 	__u32 seq;   /* out: at which it was as the mappings say */
 	__u32 status;
 	__u32 count;

@@ -39,7 +39,7 @@ const struct census_backend census_backend_query = {
 	.compares = true,
 	.open = open_query,
 	.pass = pass,
-	.blind = scan_blind,
+	.incomplete_view = scan_incomplete_view,
 	.free = scan_free,
 };
 
@@ -48,6 +48,6 @@ const struct census_backend census_backend_text = {
 	.compares = true,
 	.open = open_text,
 	.pass = pass,
-	.blind = scan_blind,
+	.incomplete_view = scan_incomplete_view,
 	.free = scan_free,
 };

@@ -15,10 +15,10 @@ static int compare(pid_t a, pid_t b, int type)
 	long order = -1;
 	int error = EBUSY;
 
-	if (patience_begin(a, b)) {
+	if (stall_enter(a, b)) {
 		order = syscall(SYS_kcmp, a, b, type, 0, 0);
 		error = errno;
-		patience_end();
+		stall_leave();
 	}
 	errno = error;
 	switch (order) {
@@ -33,12 +33,12 @@ static int compare(pid_t a, pid_t b, int type)
 	}
 }
 
-int share_order_files(pid_t a, pid_t b)
+int kcmp_order_files(pid_t a, pid_t b)
 {
 	return compare(a, b, KCMP_FILES);
 }
 
-bool share_can_tell(const struct proc *proc)
+bool kcmp_works(const struct proc *proc)
 {
 	return !proc_is_own(proc) || compare(getpid(), getpid(), KCMP_VM) == 0;
 }
@@ -64,7 +64,7 @@ static void collect(struct space *space, void *data)
 	if (resolve->type == KCMP_VM ? space->n_mappings : space->n_descriptors)
 		g_ptr_array_add(resolve->members, space);
 	else /* from those only that have rows now */
-		space->stamp[SHARE_DISTINCT] &= ~bit(resolve);
+		space->backend_data[SCAN_DATA_DISTINCT] &= ~bit(resolve);
 }
 
 /* Families together, and in each the eldest first, which is to be the one that counts. */
@@ -72,7 +72,7 @@ static int by_family(gconstpointer a, gconstpointer b)
 {
 	const struct space *x = *(const struct space *const *)a;
 	const struct space *y = *(const struct space *const *)b;
-	uint64_t of_x = x->stamp[SHARE_LAYOUT], of_y = y->stamp[SHARE_LAYOUT];
+	uint64_t of_x = x->backend_data[SCAN_DATA_LAYOUT], of_y = y->backend_data[SCAN_DATA_LAYOUT];
 
 	if (of_x != of_y)
 		return of_x < of_y ? -1 : 1;
@@ -84,7 +84,7 @@ static int by_family(gconstpointer a, gconstpointer b)
 static void set_shares(struct resolve *resolve, struct space *space, bool shares)
 {
 	if (shares)
-		space->stamp[SHARE_DISTINCT] &= ~bit(resolve);
+		space->backend_data[SCAN_DATA_DISTINCT] &= ~bit(resolve);
 	if (resolve->type == KCMP_VM)
 		space_share_mappings(resolve->spaces, space, shares);
 	else
@@ -97,10 +97,10 @@ static bool read_stat(const struct resolve *resolve, const struct space *space,
 	auto_fd dir = proc_open_pid(resolve->proc, space->task);
 	bool read;
 
-	if (dir < 0 || !patience_begin(space->task, 0))
+	if (dir < 0 || !stall_enter(space->task, 0))
 		return false;
 	read = proc_read_stat(dir, stat) == 0;
-	patience_end();
+	stall_leave();
 	return read;
 }
 
@@ -113,10 +113,11 @@ static void confirm(struct resolve *resolve, struct space *space)
 {
 	struct proc_stat stat;
 
-	if (space->stamp[SHARE_DISTINCT] & bit(resolve))
+	if (space->backend_data[SCAN_DATA_DISTINCT] & bit(resolve))
 		return;
-	space->stamp[SHARE_DISTINCT] |= bit(resolve);
-	if (!read_stat(resolve, space, &stat) || stat.layout != space->stamp[SHARE_LAYOUT])
+	space->backend_data[SCAN_DATA_DISTINCT] |= bit(resolve);
+	if (!read_stat(resolve, space, &stat) ||
+		stat.layout != space->backend_data[SCAN_DATA_LAYOUT])
 		g_array_append_val(resolve->stale, space->pid);
 }
 
@@ -204,21 +205,21 @@ static bool all_live(const struct resolve *resolve, const GPtrArray *distinct)
 }
 
 /* Nobody in the family is known to be distinct: all are to be placed anew. */
-static void unsettle(struct resolve *resolve, guint begin, guint end)
+static void forget_distinct(struct resolve *resolve, guint begin, guint end)
 {
 	for (guint i = begin; i < end; i++) {
 		struct space *space = resolve->members->pdata[i];
 
-		space->stamp[SHARE_DISTINCT] &= ~bit(resolve);
+		space->backend_data[SCAN_DATA_DISTINCT] &= ~bit(resolve);
 	}
 }
 
-static bool is_settled(const struct resolve *resolve, guint begin, guint end)
+static bool are_all_distinct(const struct resolve *resolve, guint begin, guint end)
 {
 	for (guint i = begin; i < end; i++) {
 		const struct space *space = resolve->members->pdata[i];
 
-		if (!(space->stamp[SHARE_DISTINCT] & bit(resolve)))
+		if (!(space->backend_data[SCAN_DATA_DISTINCT] & bit(resolve)))
 			return false;
 	}
 	return true;
@@ -228,7 +229,7 @@ static void resolve_family(struct resolve *resolve, guint begin, guint end)
 {
 	bool ordered = false;
 
-	if (is_settled(resolve, begin, end))
+	if (are_all_distinct(resolve, begin, end))
 		return;
 	for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && !ordered; attempt++) {
 		g_autoptr(GPtrArray) distinct = g_ptr_array_sized_new(end - begin);
@@ -238,7 +239,7 @@ static void resolve_family(struct resolve *resolve, guint begin, guint end)
 			place(resolve, distinct, resolve->members->pdata[i]);
 		ordered = in_order(resolve, distinct);
 		if (!ordered || resolve->lost || !all_live(resolve, distinct))
-			unsettle(resolve, begin, end);
+			forget_distinct(resolve, begin, end);
 	}
 }
 
@@ -260,8 +261,8 @@ static void resolve_type(const struct proc *proc, struct spaces *spaces, int typ
 
 		end = begin + 1;
 		while (end < members->len &&
-			((struct space *)members->pdata[end])->stamp[SHARE_LAYOUT] ==
-				first->stamp[SHARE_LAYOUT])
+			((struct space *)members->pdata[end])->backend_data[SCAN_DATA_LAYOUT] ==
+				first->backend_data[SCAN_DATA_LAYOUT])
 			end++;
 		if (end - begin > 1)
 			resolve_family(&resolve, begin, end);
@@ -271,7 +272,8 @@ static void resolve_type(const struct proc *proc, struct spaces *spaces, int typ
 	g_ptr_array_unref(members);
 }
 
-void share_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets, GArray *stale)
+void kcmp_sharing_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets,
+	GArray *stale)
 {
 	if (!proc_is_own(proc))
 		return;

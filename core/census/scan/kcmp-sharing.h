@@ -13,10 +13,10 @@
 #include "procfs/proc.h"
 #include "census/spaces.h"
 
-/* How a back end that calls share_resolve() uses the stamps of its spaces. */
-enum share_stamp {
-	SHARE_LAYOUT,   /* struct proc_stat's, from before the rows were read */
-	SHARE_DISTINCT, /* kcmp-sharing.c's own */
+/* How a back end that calls kcmp_sharing_resolve() keeps in the backend_data of its spaces. */
+enum scan_data {
+	SCAN_DATA_LAYOUT,   /* struct proc_stat's, from before the rows were read */
+	SCAN_DATA_DISTINCT, /* kcmp-sharing.c's own */
 };
 
 /*
@@ -24,13 +24,14 @@ enum share_stamp {
  * have loaded another program since their rows were read, which may be rows of what was shared
  * until then. Without a procfs whose pids are kcmp()'s, every process is taken for distinct.
  */
-void share_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets, GArray *stale);
+void kcmp_sharing_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets,
+	GArray *stale);
 
 /*
  * How kcmp(2) orders the descriptor tables of two threads: -1, 0 (they are one), 1; or 2 when it
  * cannot tell, as when one of the two is gone.
  */
-int share_order_files(pid_t a, pid_t b);
+int kcmp_order_files(pid_t a, pid_t b);
 
 /* False if kcmp(2) does not work here: the kernel lacks it, or a filter forbids it. */
-bool share_can_tell(const struct proc *proc);
+bool kcmp_works(const struct proc *proc);

@@ -11,29 +11,29 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-void rows_init(struct rows *rows, const struct proc *proc, const struct devices *devices,
-	struct spaces *spaces)
+void process_rows_init(struct process_rows *rows, const struct proc *proc,
+	const struct devices *devices, struct spaces *spaces)
 {
 	auto_fd self = proc_open_pid(proc, proc_pid_here(proc, getpid()));
 
-	*rows = (struct rows){
+	*rows = (struct process_rows){
 		.proc = proc,
 		.devices = devices,
 		.spaces = spaces,
 		.mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping)),
 		.descriptors = g_array_new(FALSE, FALSE, sizeof(struct descriptor)),
-		.can_compare = proc_is_own(proc) && share_can_tell(proc),
+		.can_compare = proc_is_own(proc) && kcmp_works(proc),
 		.own_ipc = self < 0 ? 0 : proc_namespace(self, "ipc"),
 	};
 }
 
-void rows_deinit(struct rows *rows)
+void process_rows_deinit(struct process_rows *rows)
 {
 	g_array_unref(rows->mappings);
 	g_array_unref(rows->descriptors);
 }
 
-static void enter(struct rows *rows, int dir)
+static void enter(struct process_rows *rows, int dir)
 {
 	rows->dir = dir;
 	rows->ipc = -1;
@@ -44,7 +44,7 @@ static void enter(struct rows *rows, int dir)
  * Only System V segments need it, and few processes have any. Without it a segment might be taken
  * for one of ours: then the process is one that could not be read.
  */
-static uint32_t ipc_namespace(struct rows *rows)
+static uint32_t ipc_namespace(struct process_rows *rows)
 {
 	if (rows->ipc < 0) {
 		uint32_t ns = proc_namespace(rows->dir, "ipc");
@@ -56,7 +56,7 @@ static uint32_t ipc_namespace(struct rows *rows)
 	return (uint32_t)rows->ipc;
 }
 
-static bool identify(struct rows *rows, struct file_seen *file, struct segment_key *key)
+static bool identify(struct process_rows *rows, struct file_seen *file, struct segment_key *key)
 {
 	if (file->name && segment_class_of_name(file->name) == SEGMENT_SYSV &&
 		devices_role(rows->devices, file->dev) == DEVICE_INTERNAL)
@@ -65,7 +65,7 @@ static bool identify(struct rows *rows, struct file_seen *file, struct segment_k
 }
 
 /* The name by which the mount shows a segment is not the segment's. */
-static char *own_name(const struct rows *rows, const struct file_seen *file,
+static char *own_name(const struct process_rows *rows, const struct file_seen *file,
 	const struct segment_key *key, char *shown)
 {
 	if (!shown || devices_role(rows->devices, file->dev) == DEVICE_MOUNT)
@@ -75,11 +75,11 @@ static char *own_name(const struct rows *rows, const struct file_seen *file,
 
 static enum vma_interest look(const struct vma *vma, void *data)
 {
-	const struct rows *rows = data;
+	const struct process_rows *rows = data;
 	struct segment_key key = { .dev = vma->dev, .ino = vma->ino, .class = SEGMENT_FILE };
 	const struct segment *known;
 
-	patience_go_on();
+	stall_progress();
 	switch (devices_role(rows->devices, vma->dev)) {
 	case DEVICE_INTERNAL:
 		return VMA_NAMED;
@@ -108,7 +108,7 @@ static void drop_overlapped(GArray *mappings, uint64_t start)
 
 static void add_mapping(struct vma *vma, void *data)
 {
-	struct rows *rows = data;
+	struct process_rows *rows = data;
 	struct file_seen file = {
 		.dev = vma->dev,
 		.ino = vma->ino,
@@ -132,7 +132,7 @@ static int gone(int error)
 	return error == -ENOENT ? -ESRCH : error;
 }
 
-int rows_read_mappings(struct rows *rows, int dir,
+int process_rows_read_mappings(struct process_rows *rows, int dir,
 	int (*read_maps)(int fd, const struct maps_sink *sink))
 {
 	struct maps_sink sink = { .look = look, .row = add_mapping, .data = rows };
@@ -169,8 +169,8 @@ static int descriptor_flags(int dir, int number)
  * anything: the device, inode number and type are known to the kernel. False in `segment` if it is
  * none, which includes files that fail in ways of which memory knows nothing.
  */
-static int identify_descriptor(struct rows *rows, int fds, const char *number, bool *segment,
-	struct file_seen *file, struct segment_key *key, char shown[PATH_MAX])
+static int identify_descriptor(struct process_rows *rows, int fds, const char *number,
+	bool *segment, struct file_seen *file, struct segment_key *key, char shown[PATH_MAX])
 {
 	struct statx stx;
 	ssize_t n;
@@ -191,7 +191,7 @@ static int identify_descriptor(struct rows *rows, int fds, const char *number, b
 	return 0;
 }
 
-static int add_descriptor(struct rows *rows, int fds, int number)
+static int add_descriptor(struct process_rows *rows, int fds, int number)
 {
 	char text[16], shown[PATH_MAX];
 	struct descriptor row = { .fd = number };
@@ -200,7 +200,7 @@ static int add_descriptor(struct rows *rows, int fds, int number)
 	bool segment;
 	int error;
 
-	patience_go_on();
+	stall_progress();
 	snprintf(text, sizeof(text), "%d", number);
 	error = identify_descriptor(rows, fds, text, &segment, &file, &key, shown);
 	if (error || !segment)
@@ -213,7 +213,7 @@ static int add_descriptor(struct rows *rows, int fds, int number)
 	return 0;
 }
 
-static int add_descriptors(struct rows *rows, int dir)
+static int add_descriptors(struct process_rows *rows, int dir)
 {
 	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(int));
 	int error = proc_list_descriptors(dir, numbers);
@@ -231,7 +231,7 @@ static int add_descriptors(struct rows *rows, int dir)
 	return error ? error : gone(rows->error);
 }
 
-int rows_read_descriptors(struct rows *rows, int dir)
+int process_rows_read_descriptors(struct process_rows *rows, int dir)
 {
 	g_array_set_size(rows->descriptors, 0);
 	return add_descriptors(rows, dir);
@@ -249,11 +249,11 @@ static int find_table(const GArray *tables, pid_t tid, bool *known)
 	*known = false;
 	while (low < high) {
 		guint middle = low + (high - low) / 2;
-		int order = share_order_files(tid, g_array_index(tables, pid_t, middle));
+		int order = kcmp_order_files(tid, g_array_index(tables, pid_t, middle));
 
 		if (order == 2) {
 			/* One that has gone itself has no table, and all is known of it. */
-			*known = share_order_files(tid, tid) != 0;
+			*known = kcmp_order_files(tid, tid) != 0;
 			return *known ? 0 : -ESRCH;
 		}
 		*known = order == 0;
@@ -268,7 +268,7 @@ static int find_table(const GArray *tables, pid_t tid, bool *known)
 }
 
 /* Reads what the thread has, if nobody in `tables` has it too, and puts it there. */
-static int add_table(struct rows *rows, int dir, GArray *tables, pid_t tid)
+static int add_table(struct process_rows *rows, int dir, GArray *tables, pid_t tid)
 {
 	struct proc_stat stat;
 	bool known;
@@ -285,7 +285,7 @@ static int add_table(struct rows *rows, int dir, GArray *tables, pid_t tid)
 	return error == -ENOENT || error == -ESRCH ? 0 : error;
 }
 
-int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task)
+int process_rows_read_unshared_descriptors(struct process_rows *rows, int dir, pid_t task)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(pid_t));

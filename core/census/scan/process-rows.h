@@ -10,7 +10,7 @@
 #include "procfs/proc.h"
 #include "census/spaces.h"
 
-struct rows {
+struct process_rows {
 	const struct proc *proc;
 	const struct devices *devices;
 	struct spaces *spaces;
@@ -24,20 +24,20 @@ struct rows {
 	int64_t ipc;      /* its IPC namespace, as keys have it; -1: not looked up yet */
 };
 
-void rows_init(struct rows *rows, const struct proc *proc, const struct devices *devices,
-	struct spaces *spaces);
-void rows_deinit(struct rows *rows);
+void process_rows_init(struct process_rows *rows, const struct proc *proc,
+	const struct devices *devices, struct spaces *spaces);
+void process_rows_deinit(struct process_rows *rows);
 
 /*
  * Read anew what the process or thread of this directory has; the rows of before are gone. 0,
  * -ESRCH if it has no address space or is gone, -EACCES or -EPERM if it may not be read, -EPROTO.
  */
-int rows_read_mappings(struct rows *rows, int dir,
+int process_rows_read_mappings(struct process_rows *rows, int dir,
 	int (*read_maps)(int fd, const struct maps_sink *sink));
-int rows_read_descriptors(struct rows *rows, int dir);
+int process_rows_read_descriptors(struct process_rows *rows, int dir);
 
 /*
  * Adds the descriptors of threads of this process whose table is not that of `task`, the one read
  * before (unshare(CLONE_FILES)). Sees none where kcmp(2) does not know the threads.
  */
-int rows_read_unshared_descriptors(struct rows *rows, int dir, pid_t task);
+int process_rows_read_unshared_descriptors(struct process_rows *rows, int dir, pid_t task);

@@ -11,13 +11,13 @@ static bool read_of_thread(int dir, pid_t tid, const char *file, char *text, siz
 {
 	char path[48];
 
-	patience_go_on(); /* there may be thousands */
+	stall_progress(); /* there may be thousands */
 	snprintf(path, sizeof(path), "task/%d/%s", (int)tid, file);
 	return proc_read_file(dir, path, text, size) > 0;
 }
 
 /* Adds how often the thread got onto a processor; false if it cannot be told. */
-static bool add_turns(int dir, pid_t tid, struct stillness *sum)
+static bool add_turns(int dir, pid_t tid, struct quiescence *sum)
 {
 	char text[128];
 	uint64_t turns;
@@ -32,9 +32,9 @@ static bool add_turns(int dir, pid_t tid, struct stillness *sum)
 	return true;
 }
 
-static struct stillness count_turns(int dir, const GArray *tids)
+static struct quiescence count_turns(int dir, const GArray *tids)
 {
-	struct stillness sum = { .known = tids->len > 0 };
+	struct quiescence sum = { .known = tids->len > 0 };
 
 	for (guint i = 0; i < tids->len && sum.known; i++)
 		sum.known = add_turns(dir, g_array_index(tids, pid_t, i), &sum);
@@ -57,10 +57,10 @@ static bool are_off_processor(int dir, const GArray *tids)
 }
 
 /* Counted first: a turn that ended before the thread was seen off the processor is a turn since. */
-struct stillness stillness_look(int dir)
+struct quiescence quiescence_observe(int dir)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	struct stillness look = { 0 };
+	struct quiescence look = { 0 };
 
 	if (proc_list_threads(dir, tids) == 0)
 		look = count_turns(dir, tids);
@@ -69,10 +69,10 @@ struct stillness stillness_look(int dir)
 }
 
 /* Counted last: a turn that began after that finds nothing left to disturb. */
-bool stillness_kept(int dir, const struct stillness *since)
+bool quiescence_held(int dir, const struct quiescence *since)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	struct stillness now;
+	struct quiescence now;
 
 	if (!since->known || proc_list_threads(dir, tids) < 0 || !are_off_processor(dir, tids))
 		return false;

@@ -19,14 +19,14 @@
 #include <stdint.h>
 
 /* How often the threads of a process got onto a processor, all of them being off it. */
-struct stillness {
+struct quiescence {
 	bool known;       /* false: one ran, the kernel does not tell us, or the process is gone */
 	uint64_t threads; /* which they are: a hash of their ids */
 	uint64_t turns;   /* of all together */
 };
 
 /* `dir` is of /proc/PID. */
-struct stillness stillness_look(int dir);
+struct quiescence quiescence_observe(int dir);
 
 /* Whether nobody has run since that look. */
-bool stillness_kept(int dir, const struct stillness *since);
+bool quiescence_held(int dir, const struct quiescence *since);

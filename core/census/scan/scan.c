@@ -12,7 +12,7 @@
  *
  * The kernel gives /proc/PID/maps piece by piece: a mapping that is moved meanwhile may be in no piece,
  * or in two. So a process must have stood still while it was read (quiescence.h). Of one that does not,
- * two readings that agree are taken, and it is counted as restless; if there are none, it is also one
+ * two readings that agree are taken, and it is counted as inconsistent; if there are none, it is also one
  * that could not be read.
  *
  * A process without mappings is a kernel thread, is exiting, or is just changing its program, which
@@ -52,21 +52,21 @@ struct reading {
 };
 
 /* How much it says. */
-enum repose {
-	STILL,    /* all is true of one instant */
-	RESTLESS, /* it ran meanwhile, but a second reading found the same */
-	UNSTEADY, /* no two readings agreed */
+enum consistency {
+	CONSISTENT, /* all is true of one instant */
+	REPEATED,   /* it ran meanwhile, but a second reading found the same */
+	UNSTABLE,   /* no two readings agreed */
 };
 
 /* A pass under way. */
 struct pass {
 	struct scan *scan;
 	struct spaces *spaces;
-	struct rows rows;
+	struct process_rows rows;
 	struct reading before; /* the reading before, of a process that ran meanwhile */
 	unsigned facets;
 	struct census_tally *tally;
-	GHashTable *restless,
+	GHashTable *inconsistent,
 		*unreadable; /* sets of pids: what came of each when it was last read */
 	GArray *known;       /* pids listed in the last round, ascending */
 };
@@ -80,9 +80,9 @@ struct scan *scan_new(const struct census_source *source, maps_reader read_maps)
 	return scan;
 }
 
-const char *scan_blind(void *scan)
+const char *scan_incomplete_view(void *scan)
 {
-	return proc_blind(((struct scan *)scan)->source.proc);
+	return proc_incomplete_view(((struct scan *)scan)->source.proc);
 }
 
 void scan_free(void *scan)
@@ -118,11 +118,11 @@ static int read_once(struct pass *pass, int dir, int thread, pid_t task)
 	int error = 0;
 
 	if (pass->facets & CENSUS_DESCRIPTORS)
-		error = rows_read_descriptors(&pass->rows, thread);
+		error = process_rows_read_descriptors(&pass->rows, thread);
 	if (!error && pass->facets & CENSUS_DESCRIPTORS)
-		error = rows_read_unshared_descriptors(&pass->rows, dir, task);
+		error = process_rows_read_unshared_descriptors(&pass->rows, dir, task);
 	if (!error)
-		error = rows_read_mappings(&pass->rows, thread, pass->scan->read_maps);
+		error = process_rows_read_mappings(&pass->rows, thread, pass->scan->read_maps);
 	return error;
 }
 
@@ -147,23 +147,24 @@ static bool agree(const struct pass *pass)
 		array_equal(pass->rows.descriptors, pass->before.descriptors);
 }
 
-static int read_rows(struct pass *pass, int dir, int thread, pid_t task, enum repose *repose)
+static int read_rows(struct pass *pass, int dir, int thread, pid_t task,
+	enum consistency *consistency)
 {
 	bool live = proc_is_live(pass->scan->source.proc);
 	int error = 0;
 
 	for (int readings = 1; !error; readings++) {
-		struct stillness since = live ? stillness_look(dir) : (struct stillness){ 0 };
+		struct quiescence since = live ? quiescence_observe(dir) : (struct quiescence){ 0 };
 
 		g_array_set_size(pass->rows.descriptors, 0);
 		error = read_once(pass, dir, thread, task);
-		*repose = STILL;
-		if (error || !live || stillness_kept(dir, &since))
+		*consistency = CONSISTENT;
+		if (error || !live || quiescence_held(dir, &since))
 			break;
-		*repose = RESTLESS;
+		*consistency = REPEATED;
 		if (readings > 1 && agree(pass))
 			break;
-		*repose = UNSTEADY;
+		*consistency = UNSTABLE;
 		if (readings == READINGS_MAX)
 			break;
 		swap(&pass->rows.mappings, &pass->before.mappings);
@@ -187,7 +188,7 @@ static void forget(struct pass *pass, pid_t pid)
 static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct proc_stat *stat,
 	uint64_t layout)
 {
-	const struct rows *rows = &pass->rows;
+	const struct process_rows *rows = &pass->rows;
 	struct space *space;
 	uid_t uid;
 	int error;
@@ -203,7 +204,7 @@ static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct
 	space = spaces_see(pass->spaces, pid, stat->start_time);
 	space_describe(space, uid, stat->command);
 	space->task = task;
-	space->stamp[SHARE_LAYOUT] = layout;
+	space->backend_data[SCAN_DATA_LAYOUT] = layout;
 	space_set_mappings(pass->spaces, space, (struct mapping *)rows->mappings->data,
 		rows->mappings->len);
 	space_set_descriptors(pass->spaces, space, (struct descriptor *)rows->descriptors->data,
@@ -213,7 +214,7 @@ static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct
 
 /* -ESRCH: it had no address space just now; -ENOENT: it has none, and nobody else has it. */
 static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc_stat *stat,
-	enum repose *repose)
+	enum consistency *consistency)
 {
 	struct proc_stat of_thread = *stat;
 	pid_t task = pid;
@@ -225,7 +226,7 @@ static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc
 		if (other < 0)
 			return other;
 	}
-	error = read_rows(pass, dir, other < 0 ? dir : other, task, repose);
+	error = read_rows(pass, dir, other < 0 ? dir : other, task, consistency);
 	if (error)
 		return error;
 	return store(pass, dir, pid, task, stat, of_thread.layout);
@@ -239,7 +240,7 @@ static bool is_denial(int error)
 static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 {
 	struct proc_stat stat;
-	enum repose repose = STILL;
+	enum consistency consistency = CONSISTENT;
 
 	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		int error = proc_read_stat(dir, &stat);
@@ -248,11 +249,11 @@ static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 			return error == -ESRCH ? GONE : UNREADABLE;
 		if (proc_is_kernel_thread(&stat))
 			return NONE;
-		error = read_process(pass, pid, dir, &stat, &repose);
+		error = read_process(pass, pid, dir, &stat, &consistency);
 		if (!error) {
-			if (repose != STILL)
-				g_hash_table_add(pass->restless, GINT_TO_POINTER(pid));
-			if (repose == UNSTEADY)
+			if (consistency != CONSISTENT)
+				g_hash_table_add(pass->inconsistent, GINT_TO_POINTER(pid));
+			if (consistency == UNSTABLE)
 				g_hash_table_add(pass->unreadable, GINT_TO_POINTER(pid));
 			return READ;
 		}
@@ -285,15 +286,15 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	auto_fd dir = proc_open_pid(pass->scan->source.proc, pid);
 	enum outcome outcome;
 
-	g_hash_table_remove(pass->restless, GINT_TO_POINTER(pid));
+	g_hash_table_remove(pass->inconsistent, GINT_TO_POINTER(pid));
 	g_hash_table_remove(pass->unreadable, GINT_TO_POINTER(pid));
 	if (dir < 0) {
 		outcome = is_denial(dir) ? UNREADABLE : GONE;
-	} else if (!patience_begin(pid, 0)) {
+	} else if (!stall_enter(pid, 0)) {
 		outcome = UNREADABLE;
 	} else {
 		outcome = try_process(pass, pid, dir);
-		patience_end();
+		stall_leave();
 	}
 	if (outcome == GONE)
 		strike_out(pass, pid);
@@ -356,7 +357,7 @@ static int scan_rounds(struct pass *pass)
 		for (guint i = 0; i < appeared->len; i++)
 			scan_new_process(pass, g_array_index(appeared, pid_t, i));
 		g_array_set_size(stale, 0);
-		share_resolve(pass->scan->source.proc, pass->spaces, pass->facets, stale);
+		kcmp_sharing_resolve(pass->scan->source.proc, pass->spaces, pass->facets, stale);
 	}
 	/* They have come faster than they could be read; say so. */
 	error = list_new(pass, appeared);
@@ -371,13 +372,13 @@ static void discount_shared(struct space *space, void *data)
 	pass->tally->spaces -= space->shares_mappings;
 	/* Whether the others ran was not looked at: quiescence.h. */
 	if (space->shares_mappings)
-		g_hash_table_add(pass->restless, GINT_TO_POINTER(space->pid));
+		g_hash_table_add(pass->inconsistent, GINT_TO_POINTER(space->pid));
 }
 
 static void tally_up(struct pass *pass)
 {
 	spaces_each(pass->spaces, discount_shared, pass);
-	pass->tally->restless = MIN(g_hash_table_size(pass->restless), pass->tally->spaces);
+	pass->tally->inconsistent = MIN(g_hash_table_size(pass->inconsistent), pass->tally->spaces);
 	pass->tally->unreadable += g_hash_table_size(pass->unreadable);
 }
 
@@ -389,7 +390,7 @@ int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct 
 		.facets = facets,
 		.tally = tally,
 		.known = g_array_new(FALSE, FALSE, sizeof(pid_t)),
-		.restless = g_hash_table_new(NULL, NULL),
+		.inconsistent = g_hash_table_new(NULL, NULL),
 		.unreadable = g_hash_table_new(NULL, NULL),
 		.before = {
 			.mappings = g_array_new(FALSE, FALSE, sizeof(struct mapping)),
@@ -398,14 +399,14 @@ int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct 
 	};
 	int error;
 
-	rows_init(&pass.rows, scan->source.proc, scan->source.devices, spaces);
+	process_rows_init(&pass.rows, scan->source.proc, scan->source.devices, spaces);
 	error = scan_rounds(&pass);
 	tally_up(&pass);
-	rows_deinit(&pass.rows);
+	process_rows_deinit(&pass.rows);
 	g_array_unref(pass.before.mappings);
 	g_array_unref(pass.before.descriptors);
 	g_array_unref(pass.known);
-	g_hash_table_unref(pass.restless);
+	g_hash_table_unref(pass.inconsistent);
 	g_hash_table_unref(pass.unreadable);
 	return error;
 }

@@ -13,7 +13,7 @@ struct scan;
 
 struct scan *scan_new(const struct census_source *source, maps_reader read_maps);
 void scan_free(void *scan);
-const char *scan_blind(void *scan);
+const char *scan_incomplete_view(void *scan);
 
 /* The `pass` of a back end: see struct census_backend. */
 int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets,

@@ -48,19 +48,19 @@ static int ask_both(void *state, struct spaces *spaces, unsigned facets, struct 
 	(void)spaces;
 	(void)facets;
 	for (pid_t pid = STUCK; pid <= WELL; pid++) {
-		if (!patience_begin(pid, 0)) {
+		if (!stall_enter(pid, 0)) {
 			tally->unreadable++;
 			continue;
 		}
 		if (pid == STUCK)
 			await_answer();
 		tally->spaces++;
-		patience_end();
+		stall_leave();
 	}
 	return 0;
 }
 
-static const char *not_blind(void *state)
+static const char *complete_view(void *state)
 {
 	(void)state;
 	return NULL;
@@ -70,41 +70,42 @@ static const struct census_backend backend = {
 	.name = "test",
 	.open = open_state,
 	.pass = ask_both,
-	.blind = not_blind,
+	.incomplete_view = complete_view,
 	.free = free_state,
 };
 
 static struct devices devices;
-static struct patience *patience;
+static struct stall_detector *stall_detector;
 
-static struct reader *new_reader(void)
+static struct pass_thread *new_pass_thread(void)
 {
-	struct reader *reader = NULL;
+	struct pass_thread *pass_thread = NULL;
 	const char *why;
 
-	g_assert(reader_new("/proc", 0, &devices, &backend, patience, &reader, &why) == 0);
-	return reader;
+	g_assert(pass_thread_new("/proc", 0, &devices, &backend, stall_detector, &pass_thread,
+			 &why) == 0);
+	return pass_thread;
 }
 
-static void assert_pass(struct reader *reader, uint64_t read, uint64_t unreadable)
+static void assert_pass(struct pass_thread *pass_thread, uint64_t read, uint64_t unreadable)
 {
-	struct reader_result result;
+	struct pass_result result;
 
-	ASSERT_INT(reader_run(reader, &devices, CENSUS_MAPPINGS, &result), 0);
+	ASSERT_INT(pass_thread_run(pass_thread, &devices, CENSUS_MAPPINGS, &result), 0);
 	ASSERT_INT(result.tally.spaces, read);
 	ASSERT_INT(result.tally.unreadable, unreadable);
 }
 
 static void who_gives_no_answer_is_not_waited_for(void)
 {
-	struct reader_result result;
-	struct reader *reader;
+	struct pass_result result;
+	struct pass_thread *pass_thread;
 
-	patience = patience_new();
-	ASSERT_INT(reader_run(new_reader(), &devices, CENSUS_MAPPINGS, &result), -EBUSY);
-	reader = new_reader();
-	assert_pass(reader, 1, 1);
-	assert_pass(reader, 1, 1);
+	stall_detector = stall_detector_new();
+	ASSERT_INT(pass_thread_run(new_pass_thread(), &devices, CENSUS_MAPPINGS, &result), -EBUSY);
+	pass_thread = new_pass_thread();
+	assert_pass(pass_thread, 1, 1);
+	assert_pass(pass_thread, 1, 1);
 	ASSERT_INT(asked, 1);
 
 	g_mutex_lock(&lock);
@@ -114,9 +115,9 @@ static void who_gives_no_answer_is_not_waited_for(void)
 	while (open_states > 1)
 		g_cond_wait(&changed, &lock);
 	g_mutex_unlock(&lock);
-	assert_pass(reader, 2, 0);
-	reader_free(reader);
-	patience_unref(patience);
+	assert_pass(pass_thread, 2, 0);
+	pass_thread_free(pass_thread);
+	stall_detector_unref(stall_detector);
 	ASSERT_INT(open_states, 0);
 }
 
@@ -125,4 +126,4 @@ static CU_TestInfo tests[] = {
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo reader_suite = { "reader", NULL, NULL, NULL, NULL, tests };
+const CU_SuiteInfo pass_thread_suite = { "pass_thread", NULL, NULL, NULL, NULL, tests };

@@ -9,7 +9,7 @@ static void assert_escaped(const char *value, const char *expected)
 {
 	GString *out = g_string_new("x\t");
 
-	render_escape(out, value);
+	format_escaped(out, value);
 	ASSERT_STRING(out->str + 2, expected);
 	g_string_free(out, TRUE);
 }
@@ -32,7 +32,7 @@ static void assert_label(const char *value, const char *expected)
 {
 	g_autoptr(GString) out = g_string_new("name=");
 
-	render_label(out, value);
+	format_label(out, value);
 	ASSERT_STRING(out->str + strlen("name="), expected);
 	CU_ASSERT(g_utf8_validate(out->str, out->len, NULL));
 }
@@ -64,7 +64,7 @@ static void assert_dot(const char *value, const char *expected)
 {
 	g_autoptr(GString) out = g_string_new(NULL);
 
-	render_dot(out, value);
+	format_dot(out, value);
 	ASSERT_STRING(out->str, expected);
 	CU_ASSERT(g_utf8_validate(out->str, out->len, NULL));
 }
@@ -85,7 +85,7 @@ static void assert_time(time_t seconds, long nanoseconds, const char *expected)
 {
 	GString *out = g_string_new(NULL);
 
-	render_time(out, &(struct timespec){ seconds, nanoseconds });
+	format_time(out, &(struct timespec){ seconds, nanoseconds });
 	ASSERT_STRING(out->str, expected);
 	g_string_free(out, TRUE);
 }
@@ -104,7 +104,7 @@ static void assert_perms(mode_t mode, const char *expected)
 {
 	GString *out = g_string_new(NULL);
 
-	render_perms(out, mode);
+	format_perms(out, mode);
 	ASSERT_STRING(out->str, expected);
 	g_string_free(out, TRUE);
 }
@@ -126,7 +126,7 @@ static char *json_of(const char *value)
 	char *text;
 
 	json_builder_begin_object(builder);
-	render_json_bytes(builder, "name", value);
+	format_json_bytes(builder, "name", value);
 	json_builder_end_object(builder);
 	root = json_builder_get_root(builder);
 	json_generator_set_root(generator, root);
@@ -178,4 +178,4 @@ static CU_TestInfo tests[] = {
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo render_suite = { "render", NULL, NULL, NULL, NULL, tests };
+const CU_SuiteInfo format_suite = { "format", NULL, NULL, NULL, NULL, tests };

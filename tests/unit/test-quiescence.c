@@ -86,9 +86,9 @@ static void spin_in_a_thread(void)
 static bool comes_to_rest(const struct child *child)
 {
 	for (int i = 0; i < 2000; i++) {
-		struct stillness since = stillness_look(child->dir);
+		struct quiescence since = quiescence_observe(child->dir);
 
-		if (stillness_kept(child->dir, &since))
+		if (quiescence_held(child->dir, &since))
 			return true;
 		g_usleep(1000);
 	}
@@ -98,9 +98,9 @@ static bool comes_to_rest(const struct child *child)
 static bool ever_rests(const struct child *child)
 {
 	for (int i = 0; i < 200; i++) {
-		struct stillness since = stillness_look(child->dir);
+		struct quiescence since = quiescence_observe(child->dir);
 
-		if (stillness_kept(child->dir, &since))
+		if (quiescence_held(child->dir, &since))
 			return true;
 	}
 	return false;
@@ -139,31 +139,31 @@ static void nor_does_who_has_a_thread_that_runs(void)
 static void nor_does_who_ran_and_waits_again(void)
 {
 	struct child child;
-	struct stillness since;
+	struct quiescence since;
 
 	start(&child, sleep_for_ever);
 	CU_ASSERT(comes_to_rest(&child));
-	since = stillness_look(child.dir);
+	since = quiescence_observe(child.dir);
 	CU_ASSERT(since.known);
 	kill(child.pid, SIGSTOP);
 	kill(child.pid, SIGCONT);
 	CU_ASSERT(comes_to_rest(&child));
-	CU_ASSERT(!stillness_kept(child.dir, &since));
+	CU_ASSERT(!quiescence_held(child.dir, &since));
 	end(&child);
 }
 
 static void of_who_is_gone_nothing_is_known(void)
 {
 	struct child child;
-	struct stillness since;
+	struct quiescence since;
 
 	start(&child, sleep_for_ever);
 	CU_ASSERT(comes_to_rest(&child));
-	since = stillness_look(child.dir);
+	since = quiescence_observe(child.dir);
 	kill(child.pid, SIGKILL);
 	waitpid(child.pid, NULL, 0);
-	CU_ASSERT(!stillness_kept(child.dir, &since));
-	CU_ASSERT(!stillness_look(child.dir).known);
+	CU_ASSERT(!quiescence_held(child.dir, &since));
+	CU_ASSERT(!quiescence_observe(child.dir).known);
 	end(&child);
 }
 
@@ -189,7 +189,7 @@ static uint64_t count_mappings(struct census *census, const struct segment_key *
 	uint64_t mappings;
 
 	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
-	*said = census_report(census).restless > 0;
+	*said = census_report(census).inconsistent > 0;
 	mappings = census_usage(census, key).mappings;
 	census_release(census);
 	return mappings;
@@ -218,7 +218,7 @@ static void a_mapping_that_moves_is_not_missed_in_silence(void)
 	struct child child;
 	struct stat st;
 
-	object = memfd_create("stillness", MFD_CLOEXEC);
+	object = memfd_create("quiescence", MFD_CLOEXEC);
 	CU_ASSERT_FATAL(object >= 0 && ftruncate(object, page) == 0 && fstat(object, &st) == 0);
 	struct segment_key key = { .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD };
 
@@ -240,4 +240,4 @@ static CU_TestInfo tests[] = {
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo stillness_suite = { "stillness", NULL, NULL, NULL, NULL, tests };
+const CU_SuiteInfo quiescence_suite = { "quiescence", NULL, NULL, NULL, NULL, tests };
