@@ -33,7 +33,7 @@ static void raise_limits(void)
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	/* The kernel applies the caller's own limit on file size; the daemon must not add its own. */
-	if (identity_privileged())
+	if (fsuid_privileged())
 		setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 	int status = EXIT_FAILURE;
 
 	log_init();
-	identity_init();
+	fsuid_init();
 	switch (options_parse(argc, argv, &fs.options)) {
 	case OPTIONS_DONE:
 		status = EXIT_SUCCESS;

@@ -51,10 +51,10 @@ static int clear_dead_mount(const char *path)
 	struct mount mount;
 
 	if (mountinfo_find(path, &mount) == 1 && strcmp(mount.fstype, "fuse.shmtree") == 0 &&
-		(identity_privileged() ? umount2(path, MNT_DETACH) == 0 :
-					 g_spawn_sync(NULL, (char **)helper, NULL,
-						 G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL,
-						 NULL, NULL, NULL, NULL, NULL, NULL)))
+		(fsuid_privileged() ? umount2(path, MNT_DETACH) == 0 :
+				      g_spawn_sync(NULL, (char **)helper, NULL,
+					      G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL,
+					      NULL, NULL, NULL, NULL, NULL, NULL)))
 		return 0;
 	log_line("%s: the file system mounted there is dead; clear it with umount -l %s", path,
 		path);
@@ -81,7 +81,7 @@ static int check_mountpoint(struct options *options)
 		log_line("%s is not a directory; name an empty directory to mount on", real);
 		return -1;
 	}
-	if (!identity_privileged() && access(real, W_OK) < 0) {
+	if (!fsuid_privileged() && access(real, W_OK) < 0) {
 		log_line("%s: no permission to mount there; a normal user mounts on a directory of "
 			 "their own",
 			real);
@@ -119,7 +119,7 @@ static int check_helper(void)
 {
 	g_autofree char *helper = NULL;
 
-	if (identity_privileged())
+	if (fsuid_privileged())
 		return 0;
 	helper = g_find_program_in_path("fusermount3");
 	if (helper)
@@ -158,7 +158,7 @@ static void add_mount_options(struct fs *fs)
 	struct statvfs st;
 
 	fuse_opt_insert_arg(args, 1, "-odefault_permissions");
-	if (identity_privileged())
+	if (fsuid_privileged())
 		fuse_opt_insert_arg(args, 1, "-oallow_other");
 	if (fs->options.io_uring)
 		fuse_opt_insert_arg(args, 1, "-oio_uring,io_uring_q_depth=" RING_PLACES);

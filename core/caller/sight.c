@@ -98,7 +98,7 @@ void caller_sight_begin(struct caller_sight *sight, const char *proc, const stru
 	sight->confined = sight->sandboxed || sight->pid_ns || sight->user_ns;
 	if (sight->proc < 0 || sight->confined)
 		return;
-	if (caller_wear(caller, &sight->worn) < 0) {
+	if (effective_begin(&sight->ids, caller) < 0) {
 		closep(&sight->proc);
 		sight->proc = -1;
 		return;
@@ -108,7 +108,7 @@ void caller_sight_begin(struct caller_sight *sight, const char *proc, const stru
 
 void caller_sight_end(struct caller_sight *sight)
 {
-	caller_shed(&sight->worn);
+	effective_end(&sight->ids);
 	closep(&sight->proc);
 }
 
@@ -200,13 +200,13 @@ static bool may_follow_exe(const struct caller_sight *sight, pid_t pid)
 static bool as_caller(const struct caller_sight *sight,
 	bool (*ask)(const struct caller_sight *sight, pid_t pid), pid_t pid)
 {
-	struct caller_worn worn;
+	struct effective ids;
 	bool answer;
 
-	if (caller_wear(&sight->caller, &worn) < 0)
+	if (effective_begin(&ids, &sight->caller) < 0)
 		return false;
 	answer = ask(sight, pid);
-	caller_shed(&worn);
+	effective_end(&ids);
 	return answer;
 }
 

@@ -23,13 +23,13 @@
  */
 #pragma once
 
-#include "caller/caller.h"
+#include "caller/effective.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct caller_sight {
-	struct caller_worn worn; /* while the caller is not confined */
+	struct effective ids; /* while the caller is not confined */
 	struct caller caller;
 	const char *path; /* of the procfs */
 	int proc;         /* the same, opened; -1: nothing is seen */
@@ -45,7 +45,7 @@ struct caller_sight {
 };
 
 /*
- * Between begin and end the thread may wear the caller (caller.h), and must do nothing else that
+ * Between begin and end the thread may act as the caller (effective.h), and must do nothing else that
  * needs rights. `proc` is the path of the procfs of the processes asked about, and stays the caller's.
  */
 void caller_sight_begin(struct caller_sight *sight, const char *proc, const struct caller *caller);

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "caller/caller.h"
 #include "census/census.h"
 
 #include <glib.h>
@@ -50,13 +51,6 @@ static inline bool realm_is_own(const struct realm *realm)
 {
 	return realm->ipc_ns != 0 && realm->ipc_ns_fd < 0;
 }
-
-/* On whose behalf: the request's user and group, and the process that made it. */
-struct caller {
-	uid_t uid;
-	gid_t gid;
-	pid_t pid;
-};
 
 /* A number of bytes that the kernel does not tell. */
 #define BYTES_UNKNOWN UINT64_MAX
@@ -147,7 +141,7 @@ enum item_data { DATA_NONE, DATA_FILE, DATA_LINK /* to the object of that name i
 
 /*
  * The operations. A NULL one is not permitted (-EPERM). `create` and `change` are called while the
- * thread wears the caller's fsuid and fsgid, `remove` as the daemon itself; all make whatever
+ * thread acts with the caller's fsuid and fsgid, `remove` as the daemon itself; all make whatever
  * checks their object has, as the caller. The directory that holds the items is therefore writable
  * for everyone.
  */

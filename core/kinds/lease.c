@@ -11,13 +11,13 @@
 /* On what is no directory, rmdir(2) checks the permissions as unlink(2) does, and then gives up. */
 int lease_may_unlink(int dir, const char *name, const struct caller *caller)
 {
-	struct caller_worn worn;
-	int r = caller_wear(caller, &worn);
+	struct effective ids;
+	int r = effective_begin(&ids, caller);
 
 	if (r < 0)
 		return r;
 	r = unlinkat(dir, name, AT_REMOVEDIR) < 0 ? -errno : -ENOENT;
-	caller_shed(&worn);
+	effective_end(&ids);
 	return r == -ENOTDIR ? 0 : r;
 }
 

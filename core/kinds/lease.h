@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "caller/caller.h"
+#include "caller/effective.h"
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -2,7 +2,7 @@
 #include "kinds/posix-mqueue.h"
 
 #include "kinds/attribute.h"
-#include "caller/caller.h"
+#include "caller/effective.h"
 #include "kinds/lease.h"
 #include "procfs/mountinfo.h"
 #include "kinds/sysvipc.h"
@@ -240,13 +240,13 @@ static int check_empty(int fd)
 
 static int unlink_as(const struct caller *caller, int dir, const char *name)
 {
-	struct caller_worn worn;
-	int r = caller_wear(caller, &worn);
+	struct effective ids;
+	int r = effective_begin(&ids, caller);
 
 	if (r < 0)
 		return r;
 	r = unlinkat(dir, name, 0) < 0 ? -errno : 0;
-	caller_shed(&worn);
+	effective_end(&ids);
 	return r;
 }
 

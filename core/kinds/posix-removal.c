@@ -85,14 +85,14 @@ static bool rename_and_unlink(const struct target *target, int *result)
 
 static int remove_leased(const struct target *target, const struct caller *caller)
 {
-	struct caller_worn worn;
+	struct effective ids;
 	bool back;
-	int result = caller_wear(caller, &worn);
+	int result = effective_begin(&ids, caller);
 
 	if (result < 0)
 		return result;
 	back = rename_and_unlink(target, &result);
-	caller_shed(&worn);
+	effective_end(&ids);
 	/*
 	 * By the daemon's own right. If another object has taken the name in between, neither may be
 	 * harmed: this one stays where it is, and is shown there.

@@ -16,7 +16,7 @@
  */
 #pragma once
 
-#include "caller/caller.h"
+#include "caller/effective.h"
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/posix-semaphore.h"
 
-#include "caller/caller.h"
+#include "caller/effective.h"
 #include "base/util.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #include "kinds/sysv.h"
 
 #include "kinds/attribute.h"
-#include "caller/caller.h"
+#include "caller/effective.h"
 #include "kinds/inode-generation.h"
 #include "kinds/past-process.h"
 #include "base/util.h"
@@ -290,7 +290,7 @@ static int change_segment(void *data)
 {
 	struct act *act = data;
 	const struct item_change *change = act->change;
-	struct caller_worn worn;
+	struct effective ids;
 	int r;
 
 	if (shmctl(act->shmid, IPC_STAT, &act->ds) < 0)
@@ -301,11 +301,11 @@ static int change_segment(void *data)
 		act->ds.shm_perm.uid = change->uid;
 	if (change->mask & CHANGE_GID)
 		act->ds.shm_perm.gid = change->gid;
-	r = caller_wear(act->caller, &worn);
+	r = effective_begin(&ids, act->caller);
 	if (r < 0)
 		return r;
 	r = shmctl(act->shmid, IPC_SET, &act->ds) < 0 ? sysvipc_error(errno) : 0;
-	caller_shed(&worn);
+	effective_end(&ids);
 	return r;
 }
 
@@ -379,14 +379,14 @@ bool sysv_parse_spec(const char *spec, key_t *key, size_t *size)
 static int create_segment(void *data)
 {
 	struct act *act = data;
-	struct caller_worn worn;
-	int r = caller_wear(act->caller, &worn);
+	struct effective ids;
+	int r = effective_begin(&ids, act->caller);
 
 	if (r < 0)
 		return r;
 	act->shmid = shmget(act->key, act->size, IPC_CREAT | IPC_EXCL | act->mode);
 	r = act->shmid < 0 ? -errno : 0;
-	caller_shed(&worn);
+	effective_end(&ids);
 	if (r == 0 && shmctl(act->shmid, IPC_STAT, &act->ds) < 0)
 		r = sysvipc_error(errno);
 	return r;

@@ -2,7 +2,8 @@
 #include "kinds/sysvipc.h"
 
 #include "kinds/attribute.h"
-#include "caller/caller.h"
+#include "caller/effective.h"
+#include "caller/rights.h"
 #include "base/util.h"
 
 #include <linux/capability.h>
@@ -187,7 +188,7 @@ int sysvipc_check_owner(const struct caller *caller, const struct item *item)
 
 	if (!may) {
 		caller_rights_read(caller, &rights);
-		may = rights.effective & 1u << CAP_SYS_ADMIN;
+		may = rights.effective & CAPABILITY(CAP_SYS_ADMIN);
 		caller_rights_clear(&rights);
 	}
 	return may ? 0 : -EPERM;
@@ -202,13 +203,13 @@ struct ending {
 static int end_object(void *data)
 {
 	const struct ending *ending = data;
-	struct caller_worn worn;
-	int r = caller_wear(ending->caller, &worn);
+	struct effective ids;
+	int r = effective_begin(&ids, ending->caller);
 
 	if (r < 0)
 		return r;
 	r = ending->end(ending->id) < 0 ? sysvipc_error(errno) : 0;
-	caller_shed(&worn);
+	effective_end(&ids);
 	return r;
 }
 

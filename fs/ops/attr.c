@@ -229,33 +229,33 @@ static bool is_before_write(struct fs *fs, const struct node *node, const struct
 
 static int clear_set_ids(fuse_req_t req, const struct change *change)
 {
-	struct identity id;
+	struct fsuid id;
 	int r;
 
 	identity_begin_by_descriptor(&id, req, true);
 	r = change_owner(change);
-	identity_end(&id);
+	fsuid_end(&id);
 	return r;
 }
 
 static int change_as_caller(fuse_req_t req, const struct change *change)
 {
-	struct identity id;
+	struct fsuid id;
 	int r;
 
 	identity_begin(&id, req);
 	/* With a chown the kernel sends it whoever the caller is; chown(2) knows by itself. */
 	if (change->to_set & FUSE_SET_ATTR_KILL_SUID &&
 		!(change->to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
-		identity_without_fsetid(&id);
+		fsuid_without_fsetid(&id);
 	/* Set-group-ID is dropped in silence where the caller is not in the group. */
 	if ((change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID) ||
 		has_set_ids(change->path_fd))
-		identity_groups(&id);
+		fsuid_take_groups(&id);
 	do
 		r = change_all(change);
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	return r;
 }
 

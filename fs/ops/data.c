@@ -100,7 +100,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	struct fuse_file_info *fi)
 {
 	struct handle *handle = handle_of(fi);
-	struct identity id;
+	struct fsuid id;
 	bool append = fi->flags & O_APPEND; /* it can change after open(2) */
 	ssize_t r = append && handle->file->fixed_size ? -EPERM : within_size(handle, size, off);
 
@@ -113,7 +113,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		r = pwritev2(handle->fd, &vector, 1, off, append ? RWF_APPEND : 0);
 		if (r < 0)
 			r = -errno;
-		identity_end(&id);
+		fsuid_end(&id);
 	}
 	reply_count(req, r);
 }
@@ -203,7 +203,7 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		struct fsxattr attr;
 	} value = { 0 };
 	struct node *node = node_of(req, ino);
-	struct identity id;
+	struct fsuid id;
 	int r, fd;
 
 	(void)arg, (void)flags;
@@ -219,8 +219,8 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 	identity_begin(&id, req);
 	do
 		r = ioctl(fd, cmd, &value) < 0 ? -errno : 0;
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	if (r < 0)
 		reply_result(req, r);
 	else

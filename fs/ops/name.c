@@ -63,7 +63,7 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	struct fs *fs = fs_of(req);
-	struct identity id;
+	struct fsuid id;
 	struct stat st;
 	int r = S_ISREG(mode) ? may_name(req, parent, name) : -EPERM;
 
@@ -72,13 +72,13 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		return;
 	}
 	identity_begin(&id, req);
-	identity_umask(fuse_req_ctx(req)->umask);
+	fsuid_umask(fuse_req_ctx(req)->umask);
 	if (mode & S_ISGID)
-		identity_groups(&id);
+		fsuid_take_groups(&id);
 	do
 		r = mknodat(fs->shm_fd, name, mode, rdev) < 0 ? -errno : 0;
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	if (r == 0)
 		r = stat_name(fs, name, &st);
 	if (r < 0)
@@ -105,7 +105,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 {
 	struct fs *fs = fs_of(req);
 	struct node *node = node_of(req, ino);
-	struct identity id;
+	struct fsuid id;
 	struct stat st;
 	struct file_ref ref;
 	int r = may_name(req, parent, name);
@@ -124,8 +124,8 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 				0 ?
 			-errno :
 			0;
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	if (r == 0 && fstat(ref.fd, &st) < 0)
 		r = -errno;
 	file_ref_put(fs, node, &ref);
@@ -160,7 +160,7 @@ static void keep_object(struct fs *fs, fuse_req_t req, int fd)
 
 static void unlink_now(struct fs *fs, struct deferred *d)
 {
-	struct identity id;
+	struct fsuid id;
 	int r, fd = hold_object(fs, d->name);
 
 	if (fd < 0) {
@@ -170,8 +170,8 @@ static void unlink_now(struct fs *fs, struct deferred *d)
 	identity_begin(&id, d->req);
 	do
 		r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	keep_object(fs, d->req, fd);
 	reply_result(d->req, r);
 }
@@ -209,15 +209,15 @@ static void follow_rename(struct fs *fs, const char *name)
 
 static void rename_now(struct fs *fs, struct deferred *d)
 {
-	struct identity id;
+	struct fsuid id;
 	int r, replaced = hold_object(fs, d->new_name);
 
 	identity_begin(&id, d->req);
 	do
 		r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ? -errno :
 											    0;
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	if (replaced >= 0)
 		keep_object(fs, d->req, replaced);
 	if (r == 0) {

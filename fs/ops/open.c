@@ -55,23 +55,23 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 	struct charge *charge)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct identity id;
+	struct fsuid id;
 	bool retried = false;
 	int fd = charge_take(fs->charges, ctx->uid, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;
 	identity_begin(&id, req);
-	identity_umask(ctx->umask);
+	fsuid_umask(ctx->umask);
 	if (mode & S_ISGID)
-		identity_groups(&id);
+		fsuid_take_groups(&id);
 	do {
 		fd = openat(fs->shm_fd, name,
 			flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
 		if (fd < 0)
 			fd = -errno;
-	} while (identity_retry(&id, fd) || retry_after_removal(fd, &retried));
-	identity_end(&id);
+	} while (fsuid_retry(&id, fd) || retry_after_removal(fd, &retried));
+	fsuid_end(&id);
 	return fd;
 }
 
@@ -113,7 +113,7 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi,
 	struct charge *charge)
 {
-	struct identity id;
+	struct fsuid id;
 	bool retried = false;
 	int fd = charge_take(fs->charges, fuse_req_ctx(req)->uid, CHARGE_DESCRIPTORS, 1, charge);
 
@@ -126,7 +126,7 @@ static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 	/* An append-only object wants it; for others each write says whether it appends. */
 	if (fd == -EPERM && fi->flags & O_APPEND)
 		fd = fs_reopen(fs, path_fd, fi->flags & (OPEN_FLAGS | O_APPEND));
-	identity_end(&id);
+	fsuid_end(&id);
 	return fd;
 }
 

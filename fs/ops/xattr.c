@@ -2,7 +2,7 @@
 /* Extended attributes and, as such, ACLs: those of the object, whatever the kernel's tmpfs allows. */
 #include "ops/ops.h"
 
-#include "caller/caller.h"
+#include "caller/effective.h"
 #include "identity.h"
 #include "node/handle.h"
 #include "reply.h"
@@ -34,7 +34,7 @@ static int ref_to_change_xattr(fuse_req_t req, fuse_ino_t ino, struct node **nod
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 	int flags)
 {
-	struct identity id;
+	struct fsuid id;
 	struct node *node;
 	struct file_ref ref;
 	int r = ref_to_change_xattr(req, ino, &node, &ref);
@@ -44,16 +44,16 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 		return;
 	}
 	identity_begin(&id, req);
-	identity_groups(&id); /* an ACL drops set-group-ID where the caller is not in the group */
+	fsuid_take_groups(&id); /* an ACL drops set-group-ID where the caller is not in the group */
 	r = setxattr(fd_path(ref.fd).text, name, value, size, flags) < 0 ? -errno : 0;
-	identity_end(&id);
+	fsuid_end(&id);
 	file_ref_put(fs_of(req), node, &ref);
 	reply_result(req, r);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	struct identity id;
+	struct fsuid id;
 	struct node *node;
 	struct file_ref ref;
 	int r = ref_to_change_xattr(req, ino, &node, &ref);
@@ -63,9 +63,9 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		return;
 	}
 	identity_begin(&id, req);
-	identity_groups(&id); /* and so does an ACL that goes */
+	fsuid_take_groups(&id); /* and so does an ACL that goes */
 	r = removexattr(fd_path(ref.fd).text, name) < 0 ? -errno : 0;
-	identity_end(&id);
+	fsuid_end(&id);
 	file_ref_put(fs_of(req), node, &ref);
 	reply_result(req, r);
 }
@@ -119,15 +119,15 @@ static bool has_trusted(const char *names, ssize_t length)
 static ssize_t list_as_caller(fuse_req_t req, int fd, char *names, size_t size)
 {
 	const struct caller caller = identity_caller(req);
-	struct caller_worn worn;
-	ssize_t length = caller_wear(&caller, &worn);
+	struct effective ids;
+	ssize_t length = effective_begin(&ids, &caller);
 
 	if (length < 0)
 		return length;
 	length = listxattr(fd_path(fd).text, names, size);
 	if (length < 0)
 		length = -errno;
-	caller_shed(&worn);
+	effective_end(&ids);
 	return length;
 }
 

@@ -193,7 +193,7 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 		.uid = attr->st_uid,
 		.gid = attr->st_gid };
 	struct visit visit;
-	struct identity id;
+	struct fsuid id;
 	int r;
 
 	if (*to_set & FUSE_SET_ATTR_SIZE && data->item.fixed_size)
@@ -212,8 +212,8 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 	identity_begin(&id, req);
 	do
 		r = data->kind->change(&visit.realm, data->item.id, &change, &caller);
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	visit_leave(fs, &visit);
 	return r;
 }

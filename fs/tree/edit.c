@@ -13,14 +13,14 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
 	mode_t mode = d->mode & ~fuse_req_ctx(d->req)->umask & 0777;
-	struct identity id;
+	struct fsuid id;
 	int r;
 
 	identity_begin(&id, d->req);
 	do
 		r = kind->create(&fs->realm, d->name, mode, &caller, out);
-	while (identity_retry(&id, r));
-	identity_end(&id);
+	while (fsuid_retry(&id, r));
+	fsuid_end(&id);
 	return r;
 }
 

@@ -5,6 +5,8 @@
 #include "base/util.h"
 
 #include <fcntl.h>
+#include <glib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -35,14 +37,14 @@ static char *own_credentials(void)
 static void assert_there_and_back(const struct caller *caller, const char *effective)
 {
 	g_autofree char *before = own_credentials();
-	struct caller_worn worn;
+	struct effective ids;
 
-	ASSERT_INT(caller_wear(caller, &worn), 0);
+	ASSERT_INT(effective_begin(&ids, caller), 0);
 	g_autofree char *meanwhile = own_credentials();
 	ASSERT_INT(geteuid(), caller->uid);
 	ASSERT_INT(getegid(), caller->gid);
 	CU_ASSERT_PTR_NOT_NULL(strstr(meanwhile, effective));
-	caller_shed(&worn);
+	effective_end(&ids);
 	g_autofree char *after = own_credentials();
 	ASSERT_STRING(after, before);
 }

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "caller/effective.h"
+
+#include "base/util.h"
+#include "caller/rights.h"
+
+#include <fcntl.h>
+#include <sys/fsuid.h>
+#include <sys/syscall.h>
+
+static void remember(struct effective *out)
+{
+	*out = (struct effective){
+		.changed = true,
+		.fsuid = setfsuid(-1),
+		.fsgid = setfsgid(-1),
+		.egid = getegid(),
+		.capabilities = thread_capabilities(),
+		.n_groups = MAX(getgroups(0, NULL), 0),
+	};
+	out->groups = g_new(gid_t, out->n_groups);
+	out->n_groups = MAX(getgroups(out->n_groups, out->groups), 0);
+}
+
+static bool take_on(const struct caller *caller, const struct caller_rights *rights)
+{
+	bool other = caller->uid != 0 || caller->gid != getegid();
+
+	/* A user namespace may forbid it; then only its own root user is served. */
+	if (thread_set_groups((const gid_t *)rights->groups->data, rights->groups->len) < 0 &&
+		other)
+		return false;
+	if (syscall(SYS_setresgid, -1, caller->gid, -1) < 0 ||
+		syscall(SYS_setresuid, -1, caller->uid, -1) < 0)
+		return false;
+	thread_set_capabilities(rights->effective);
+	return true;
+}
+
+int effective_begin(struct effective *ids, const struct caller *caller)
+{
+	struct caller_rights rights;
+	bool taken;
+
+	*ids = (struct effective){ 0 };
+	if (geteuid() != 0)
+		return caller->uid == geteuid() && caller->gid == getegid() ? 0 : -EPERM;
+	remember(ids);
+	caller_rights_read(caller, &rights);
+	taken = take_on(caller, &rights);
+	caller_rights_clear(&rights);
+	if (taken)
+		return 0;
+	effective_end(ids);
+	return -EPERM;
+}
+
+void effective_end(struct effective *ids)
+{
+	int saved = errno;
+
+	if (!ids->changed)
+		return;
+	thread_set_capabilities(UINT64_MAX);
+	/* A thread that stayed another user's would do harm: better none at all. */
+	if (syscall(SYS_setresuid, -1, 0, -1) < 0 ||
+		(getegid() != ids->egid && syscall(SYS_setresgid, -1, ids->egid, -1) < 0))
+		g_error("cannot become root again");
+	/* Fails where they could not be changed in the first place. */
+	thread_set_groups(ids->groups, ids->n_groups);
+	/* The effective ids took those of the file system along, and these some capabilities. */
+	setfsgid(ids->fsgid);
+	setfsuid(ids->fsuid);
+	thread_set_capabilities(ids->capabilities);
+	g_free(ids->groups);
+	*ids = (struct effective){ 0 };
+	errno = saved;
+}
+
+int caller_may_read(const struct caller *caller, int fd)
+{
+	struct effective ids;
+	int r = effective_begin(&ids, caller);
+
+	if (r < 0)
+		return r;
+	r = faccessat(fd, "", R_OK, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
+	effective_end(&ids);
+	return r;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "caller/fsuid.h"
+
+#include "base/util.h"
+#include "caller/rights.h"
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+
+/* The capabilities that setfsuid(2) takes and gives back: those that decide on files. */
+#define FILE_CAPABILITIES                                                                          \
+	(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) |  \
+		CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_FSETID) | CAPABILITY(CAP_LINUX_IMMUTABLE))
+
+static bool privileged;
+
+static void set_groups(const gid_t *groups, size_t n)
+{
+	int r = thread_set_groups(groups, n);
+
+	if (r < 0)
+		g_error("setgroups: %s", g_strerror(-r));
+}
+
+/* Of the capabilities that decide on files the thread gets these and no others. */
+static void set_file_capabilities(uint64_t wanted)
+{
+	thread_set_capabilities(
+		(thread_capabilities() & ~FILE_CAPABILITIES) | (wanted & FILE_CAPABILITIES));
+}
+
+/* setfsuid() reports failure only by not having happened. */
+static void set_ids(uid_t uid, gid_t gid)
+{
+	setfsgid(gid);
+	setfsuid(uid);
+	if ((uid_t)setfsuid(-1) != uid || (gid_t)setfsgid(-1) != gid)
+		g_error("cannot take on user %u, group %u", uid, gid);
+}
+
+void fsuid_init(void)
+{
+	privileged = geteuid() == 0 && thread_set_groups(NULL, 0) == 0;
+}
+
+bool fsuid_privileged(void)
+{
+	return privileged;
+}
+
+static void take_groups(struct fsuid *id, struct caller_rights *out)
+{
+	caller_rights_read(&id->caller, out);
+	set_groups((const gid_t *)out->groups->data, out->groups->len);
+	id->groups = true;
+}
+
+void fsuid_begin(struct fsuid *id, const struct caller *caller)
+{
+	*id = (struct fsuid){ .caller = *caller };
+	if (!privileged || (caller->uid == 0 && caller->gid == 0))
+		return;
+	set_ids(caller->uid, caller->gid);
+	id->ids = true;
+}
+
+void fsuid_take_groups(struct fsuid *id)
+{
+	struct caller_rights rights;
+
+	if (!privileged || id->groups)
+		return;
+	take_groups(id, &rights);
+	/* Of a root user elsewhere nothing may be known here: then the kernel's check is what there is. */
+	if (id->ids || rights.known) {
+		set_file_capabilities(rights.effective);
+		id->capabilities = true;
+	}
+	caller_rights_clear(&rights);
+}
+
+void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bool clears)
+{
+	struct caller_rights rights;
+
+	*id = (struct fsuid){ .caller = *caller };
+	if (!privileged || !clears)
+		return;
+	set_ids(0, caller->gid);
+	id->ids = true;
+	take_groups(id, &rights);
+	caller_rights_clear(&rights);
+	fsuid_without_fsetid(id);
+}
+
+bool fsuid_retry(struct fsuid *id, int result)
+{
+	if (!id->ids || id->groups || (result != -EPERM && result != -EACCES))
+		return false;
+	fsuid_take_groups(id);
+	return true;
+}
+
+void fsuid_without_fsetid(struct fsuid *id)
+{
+	if (!privileged)
+		return;
+	set_file_capabilities(thread_capabilities() & ~CAPABILITY(CAP_FSETID));
+	id->capabilities = true;
+}
+
+void fsuid_end(struct fsuid *id)
+{
+	int saved = errno;
+
+	if (id->groups)
+		set_groups(NULL, 0);
+	/* Going from another fsuid to 0 gives the file capabilities back, whatever was on. */
+	if (id->ids)
+		set_ids(0, 0);
+	if (id->capabilities)
+		set_file_capabilities(FILE_CAPABILITIES);
+	id->ids = id->groups = id->capabilities = false;
+	errno = saved;
+}
+
+bool fsuid_permits(const struct caller *caller, const struct ownership *file, int want)
+{
+	struct caller_rights rights;
+	bool member, permitted;
+
+	if (!privileged)
+		return true;
+	if (caller->uid == file->uid && (file->mode >> 6 & want) == (mode_t)want)
+		return true;
+	caller_rights_read(caller, &rights);
+	member = caller->gid == file->gid || caller_rights_in_group(&rights, file->gid);
+	permitted =
+		caller->uid != file->uid && (file->mode >> (member ? 3 : 0) & want) == (mode_t)want;
+	permitted |= rights.effective & CAPABILITY(CAP_DAC_OVERRIDE) ||
+		(want == R_OK && rights.effective & CAPABILITY(CAP_DAC_READ_SEARCH));
+	caller_rights_clear(&rights);
+	return permitted;
+}
+
+void fsuid_umask(mode_t mask)
+{
+	static _Thread_local bool own;
+
+	/* Threads of a process share one umask (and working directory) until told otherwise. */
+	if (!own && unshare(CLONE_FS) < 0)
+		g_error("unshare: %s", g_strerror(errno));
+	own = true;
+	umask(mask);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Acting with the caller's file system ids.
+ *
+ * The kernel has checked a request against the attributes that it last saw; by the time the daemon
+ * acts, the name may mean another user's object. So whatever changes a name or an attribute is done
+ * with the caller's own file system ids, and tmpfs itself has the last word.
+ *
+ *	struct fsuid id;
+ *
+ *	fsuid_begin(&id, caller);
+ *	do
+ *		r = unlinkat(dir, name, 0) < 0 ? -errno : 0;
+ *	while (fsuid_retry(&id, r));
+ *	fsuid_end(&id);
+ *
+ * The caller's supplementary groups and capabilities cost a look into procfs, and hardly any
+ * request needs them: they are taken on only when the first try was refused (fsuid_retry()), or at
+ * once where their lack would not be refused but change the result (fsuid_take_groups()). For root
+ * likewise the daemon acts with its own capabilities, unless the result depends on which ones root
+ * has: whether root may act at all, the kernel has checked.
+ *
+ * Between begin and end the thread must not reply, nor register a backing file: the kernel would
+ * keep the caller's credentials for every later opener.
+ *
+ * A daemon without privilege serves its own user alone and acts as itself; all this is then nothing.
+ */
+#pragma once
+
+#include "caller/caller.h"
+
+#include <stdbool.h>
+
+/* All members are private. */
+struct fsuid {
+	struct caller caller;
+	bool ids;          /* fsuid and fsgid are not the daemon's */
+	bool groups;       /* nor are the groups */
+	bool capabilities; /* nor the capabilities, beyond what setfsuid(2) changes */
+};
+
+/* Once, before any thread starts: drops the daemon's own supplementary groups, learns its rights. */
+void fsuid_init(void);
+
+/* Whether the daemon can act for other users at all. */
+bool fsuid_privileged(void);
+
+/* Takes on the caller's fsuid and fsgid, and with them the loss of capabilities that goes along. */
+void fsuid_begin(struct fsuid *id, const struct caller *caller);
+
+/* Takes on the caller's groups and capabilities now, be they fewer or more. */
+void fsuid_take_groups(struct fsuid *id);
+
+/* Whether `result` (0 or a negative errno) calls for another try, now with groups. */
+bool fsuid_retry(struct fsuid *id, int result);
+
+/* Goes back to the daemon's own; errno is kept. */
+void fsuid_end(struct fsuid *id);
+
+/*
+ * In place of fsuid_begin(), to do what the caller may do by virtue of an open descriptor: with
+ * the daemon's own right to any file, but if `clears` with what decides whether set-user-ID and
+ * set-group-ID go: the caller's groups, and no CAP_FSETID.
+ */
+void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bool clears);
+
+/* Takes CAP_FSETID away, after fsuid_begin(). */
+void fsuid_without_fsetid(struct fsuid *id);
+
+/*
+ * Whether the caller may open a file of that owner and mode for `want` (R_OK, W_OK), as the kernel
+ * decides it where there is no ACL. For files that the kernel cannot be asked about: a daemon
+ * without privilege leaves it to the kernel, which lets it open its own user's alone.
+ */
+struct ownership {
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+};
+bool fsuid_permits(const struct caller *caller, const struct ownership *file, int want);
+
+/* Sets the umask of this thread alone, for the creation that follows. */
+void fsuid_umask(mode_t umask);

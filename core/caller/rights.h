@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What decides besides user and group: supplementary groups and capabilities, those of a caller and
+ * those of the calling thread. Nothing else in the program reads or changes them.
+ *
+ * Changes are made by raw system calls, for they are to change the calling thread alone: glibc's
+ * setgroups() changes every thread of the process.
+ */
+#pragma once
+
+#include "caller/caller.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A bit for each capability. */
+#define CAPABILITY(number) (UINT64_C(1) << (number))
+
+struct caller_rights {
+	GArray *groups;     /* supplementary, of gid_t; owned */
+	uint64_t effective; /* capabilities */
+	bool known;         /* false: there are none because nothing could be read */
+};
+
+/*
+ * Reads the caller's rights from procfs, while the caller waits for us inside its system call, so
+ * that they do not change. If the caller was killed and its number is another process's by now, one
+ * of another user is told apart; to one of the same user the answer does not go. A caller of whom
+ * nothing can be read has no groups and no capabilities, and one in another user namespace has no
+ * capabilities: there they are about other things.
+ */
+void caller_rights_read(const struct caller *caller, struct caller_rights *out);
+void caller_rights_clear(struct caller_rights *rights);
+
+/* Whether the group is one of the supplementary groups. */
+bool caller_rights_in_group(const struct caller_rights *rights, gid_t gid);
+
+/* The effective capabilities of the calling thread. */
+uint64_t thread_capabilities(void);
+
+/* Makes effective those of `wanted` that the thread is permitted, and no others. Cannot fail. */
+void thread_set_capabilities(uint64_t wanted);
+
+/* Sets the thread's supplementary groups. 0 or a negative errno: a user namespace may forbid it. */
+int thread_set_groups(const gid_t *groups, size_t n);
