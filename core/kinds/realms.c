@@ -177,12 +177,56 @@ static int open_shm(const struct realm *own, const struct foreign_realm *ns, str
 	return 0;
 }
 
-int realms_open(const struct realm *own, const char *name, struct realm *out)
+/*
+ * A process that was in each realm when it was looked for last. A look at all processes takes
+ * long, and one at this process tells whether it is still there.
+ */
+static struct {
+	GMutex lock;
+	struct foreign_realm seen[64];
+	unsigned next; /* the place that is taken over next */
+} hints;
+
+static void remember_realm(const struct foreign_realm *ns)
+{
+	unsigned place = hints.next;
+
+	g_mutex_lock(&hints.lock);
+	for (unsigned i = 0; i < G_N_ELEMENTS(hints.seen); i++)
+		if (hints.seen[i].type == ns->type && hints.seen[i].id == ns->id)
+			place = i;
+	if (place == hints.next)
+		hints.next = (hints.next + 1) % G_N_ELEMENTS(hints.seen);
+	hints.seen[place] = *ns;
+	g_mutex_unlock(&hints.lock);
+}
+
+/* Fills in the pid; false if none was seen. */
+static bool recall_realm(struct foreign_realm *ns)
+{
+	g_mutex_lock(&hints.lock);
+	for (unsigned i = 0; i < G_N_ELEMENTS(hints.seen); i++)
+		if (hints.seen[i].type == ns->type && hints.seen[i].id == ns->id)
+			ns->pid = hints.seen[i].pid;
+	g_mutex_unlock(&hints.lock);
+	return ns->pid != 0;
+}
+
+static int open_realm(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
+{
+	*out = *own;
+	out->shm_fd = out->ipc_ns_fd = -1;
+	out->shm_dev = out->ipc_ns = 0;
+	return ns->type == REALM_IPC ? open_ipc(own, ns, out) : open_shm(own, ns, out);
+}
+
+/* By a look at all processes. */
+static int search_realm(const struct realm *own, const struct foreign_realm *wanted,
+	struct realm *out)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
-	struct foreign_realm wanted;
 	unsigned unreadable;
-	int r = realms_parse_name(name, &wanted) ? realms_find(own, all, &unreadable) : -ENOENT;
+	int r = realms_find(own, all, &unreadable);
 
 	if (r < 0)
 		return r;
@@ -190,13 +234,29 @@ int realms_open(const struct realm *own, const char *name, struct realm *out)
 	for (guint i = 0; i < all->len && r < 0; i++) {
 		const struct foreign_realm *ns = &g_array_index(all, struct foreign_realm, i);
 
-		if (ns->type != wanted.type || ns->id != wanted.id)
+		if (ns->type != wanted->type || ns->id != wanted->id)
 			continue;
-		*out = *own;
-		out->shm_fd = out->ipc_ns_fd = -1;
-		out->shm_dev = out->ipc_ns = 0;
-		r = ns->type == REALM_IPC ? open_ipc(own, ns, out) : open_shm(own, ns, out);
+		r = open_realm(own, ns, out);
+		if (r == 0)
+			remember_realm(ns);
 	}
+	return r;
+}
+
+int realms_open(const struct realm *own, const char *name, struct realm *out)
+{
+	struct foreign_realm wanted;
+	int r = -ENOENT;
+
+	if (!realms_parse_name(name, &wanted))
+		return r;
+	/* Our own are no other's. */
+	if (wanted.type == REALM_IPC ? wanted.id == own->ipc_ns : wanted.id == own->shm_dev)
+		return r;
+	if (recall_realm(&wanted))
+		r = open_realm(own, &wanted, out);
+	if (r < 0)
+		r = search_realm(own, &wanted, out);
 	/* So that the census counts its files, from the next pass on. */
 	if (r == 0 && wanted.type == REALM_SHM)
 		census_add_device(own->census, wanted.id);
