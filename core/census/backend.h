@@ -7,10 +7,9 @@
  */
 #pragma once
 
-#include "census/census.h"
 #include "census/devices.h"
-#include "procfs/proc.h"
 #include "census/spaces.h"
+#include "procfs/proc.h"
 
 /* What a back end works with; it outlives the back end. */
 struct census_source {
@@ -29,7 +28,6 @@ struct census_tally {
 
 struct census_backend {
 	const char *name; /* as in the option `census=` and in `status` */
-	bool compares;    /* needs kcmp(2) to tell which processes share what they have */
 
 	/*
 	 * 0, with the back end's state in `out`; or a negative errno if it cannot work here, with
@@ -51,6 +49,12 @@ struct census_backend {
 	 * NULL: the back end cannot tell.
 	 */
 	bool (*unchanged)(void *state, unsigned facets, struct census_tally *tally);
+
+	/*
+	 * What makes the counts wrong on this machine although everything can be read, in one line
+	 * (a static string), or NULL. Asked once, after open(). NULL: there is nothing.
+	 */
+	const char *(*caveat)(void *state);
 
 	/* Why whole processes may be invisible, in one line (a static string), or NULL. */
 	const char *(*incomplete_view)(void *state);

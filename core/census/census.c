@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whose pass is whose: a caller of census_hold() takes a ticket for the next pass to begin and
- * waits for that one. Who finds none running, and nobody looking at the result of the last, runs
- * it, for all that have a ticket for it. When it ends, all of them hold the table at once, before
- * anyone can begin another; the next begins when the last has let go. So there is one pass running
- * or being looked at, and one awaited, however many ask.
+ * Pass sharing: census_hold() takes a ticket for the next pass to begin, and waits for that one. The
+ * first waiter that finds no pass running, and no holder of the previous result, runs it for all
+ * ticket holders. When it ends, all of them hold the table at once, before another pass can begin;
+ * the next one begins when the last holder has released it. So at most one pass is running or held,
+ * and one is awaited, however many threads ask.
  */
 #include "census/census-private.h"
-
-#include "census/scan/kcmp-sharing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,21 +43,19 @@ static int open_pass_thread(struct census *census, const struct census_backend *
 	return error;
 }
 
-/* Then it overcounts, which nothing but this line tells. */
-static void note_sharing(const struct census *census, const struct proc *proc, GString *missing)
+static void note_caveat(const struct census *census, GString *missing)
 {
-	if (census->backend->compares && !kcmp_works(proc))
-		g_string_append_printf(missing,
-			"%skcmp(2) does not work here: what processes share counts for each",
-			missing->len ? "; " : "");
+	const char *caveat = pass_thread_caveat(census->pass_thread);
+
+	if (caveat)
+		g_string_append_printf(missing, "%s%s", missing->len ? "; " : "", caveat);
 }
 
 /*
  * Opens the first back end that works, or the one that was chosen. `why` is what the last one that
  * was tried says of its failure.
  */
-static int open_backend(struct census *census, const struct proc *proc,
-	const struct devices *devices, const char **why)
+static int open_backend(struct census *census, const struct devices *devices, const char **why)
 {
 	const char *chosen =
 		census->choice == CENSUS_AUTO ? NULL : census_choice_name(census->choice);
@@ -78,7 +74,7 @@ static int open_backend(struct census *census, const struct proc *proc,
 	if (chosen)
 		g_string_assign(missing, "chosen by option");
 	if (!error)
-		note_sharing(census, proc, missing);
+		note_caveat(census, missing);
 	if (missing->len && !error)
 		census->why_not_better = g_string_free(g_steal_pointer(&missing), FALSE);
 	return error;
@@ -109,7 +105,7 @@ int census_new(const struct census_config *config, struct census **out)
 	census->choice = config->backend;
 	census->report.backend = "auto";
 	if (!error && census->choice != CENSUS_AUTO)
-		error = open_backend(census, proc, &census->next_devices, &why);
+		error = open_backend(census, &census->next_devices, &why);
 	if (config->why)
 		*config->why = why;
 	if (!error && census->backend)
@@ -188,17 +184,9 @@ static uint64_t now_ns(void)
 /* With the first pass, for it takes long: BPF is to be loaded. */
 static int ensure_backend(struct census *census, const struct devices *devices)
 {
-	struct proc *proc = NULL;
 	const char *why;
-	int error;
 
-	if (census->backend)
-		return 0;
-	error = proc_open(census->proc, &proc);
-	if (!error)
-		error = open_backend(census, proc, devices, &why);
-	proc_close(proc);
-	return error;
+	return census->backend ? 0 : open_backend(census, devices, &why);
 }
 
 /* A process that does not answer costs a second once, and is one that could not be read. */

@@ -19,18 +19,13 @@
 #pragma once
 
 #include "census/segment.h"
+#include "census/usage.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct census;
-
-/* What a pass has to look at. Descriptors cost a walk of every descriptor table. */
-enum census_facet {
-	CENSUS_MAPPINGS = 1 << 0,
-	CENSUS_DESCRIPTORS = 1 << 1,
-};
 
 enum census_backend_choice {
 	CENSUS_AUTO, /* the best that works here */
@@ -51,13 +46,6 @@ struct census_config {
 
 /* "auto", "bpf", "query" or "text", as the option and `status` have it. */
 const char *census_choice_name(enum census_backend_choice choice);
-
-/* Counts of one segment. */
-struct usage {
-	uint64_t mappings;  /* VMAs, over all address spaces */
-	uint64_t processes; /* address spaces with at least one */
-	uint64_t openers;   /* descriptors (only after CENSUS_DESCRIPTORS) */
-};
 
 enum segment_state { STATE_MAPPED, STATE_OPEN, STATE_IDLE, STATE_UNKNOWN };
 

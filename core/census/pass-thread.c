@@ -176,3 +176,10 @@ const char *pass_thread_incomplete_view(const struct pass_thread *pass_thread)
 {
 	return pass_thread->backend->incomplete_view(pass_thread->state);
 }
+
+const char *pass_thread_caveat(const struct pass_thread *pass_thread)
+{
+	const struct census_backend *backend = pass_thread->backend;
+
+	return backend->caveat ? backend->caveat(pass_thread->state) : NULL;
+}

@@ -44,5 +44,8 @@ bool pass_thread_is_unchanged(struct pass_thread *pass_thread, const struct devi
 /* Between passes: the table that they fill, which belongs to the pass thread. */
 struct spaces *pass_thread_spaces(const struct pass_thread *pass_thread);
 
+/* What makes the counts wrong on this machine, in one line (a static string), or NULL. */
+const char *pass_thread_caveat(const struct pass_thread *pass_thread);
+
 /* Why whole processes may be invisible, in one line (a static string), or NULL. */
 const char *pass_thread_incomplete_view(const struct pass_thread *pass_thread);

@@ -25,9 +25,12 @@
  */
 #pragma once
 
-#include "census/census.h"
+#include "census/segment.h"
+#include "census/usage.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* A segment that some space uses. */
 struct segment {

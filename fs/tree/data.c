@@ -186,8 +186,7 @@ int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
 	int *to_set)
 {
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	const struct caller caller = { .uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid };
+	const struct caller caller = identity_caller(req);
 	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	struct item_change change = { .mode = attr->st_mode & 07777,
 		.uid = attr->st_uid,

@@ -36,18 +36,18 @@ static int open_query(const struct census_source *source, void **out, const char
 
 const struct census_backend census_backend_query = {
 	.name = "query",
-	.compares = true,
 	.open = open_query,
 	.pass = pass,
+	.caveat = scan_caveat,
 	.incomplete_view = scan_incomplete_view,
 	.free = scan_free,
 };
 
 const struct census_backend census_backend_text = {
 	.name = "text",
-	.compares = true,
 	.open = open_text,
 	.pass = pass,
+	.caveat = scan_caveat,
 	.incomplete_view = scan_incomplete_view,
 	.free = scan_free,
 };

@@ -80,6 +80,14 @@ struct scan *scan_new(const struct census_source *source, maps_reader read_maps)
 	return scan;
 }
 
+/* Then the pass overcounts, which nothing but this line tells. */
+const char *scan_caveat(void *scan)
+{
+	return kcmp_works(((struct scan *)scan)->source.proc) ?
+		NULL :
+		"kcmp(2) does not work here: what processes share counts for each";
+}
+
 const char *scan_incomplete_view(void *scan)
 {
 	return proc_incomplete_view(((struct scan *)scan)->source.proc);

@@ -13,6 +13,7 @@ struct scan;
 
 struct scan *scan_new(const struct census_source *source, maps_reader read_maps);
 void scan_free(void *scan);
+const char *scan_caveat(void *scan);
 const char *scan_incomplete_view(void *scan);
 
 /* The `pass` of a back end: see struct census_backend. */

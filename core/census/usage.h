@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a census counts. */
+#pragma once
+
+#include <stdint.h>
+
+/* What a pass looks at. Descriptors cost a walk of every descriptor table. */
+enum census_facet {
+	CENSUS_MAPPINGS = 1 << 0,
+	CENSUS_DESCRIPTORS = 1 << 1,
+};
+
+/* Counts of one segment. */
+struct usage {
+	uint64_t mappings;  /* VMAs, over all address spaces */
+	uint64_t processes; /* address spaces with at least one */
+	uint64_t openers;   /* descriptors (only after CENSUS_DESCRIPTORS) */
+};
