@@ -5,14 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-struct fd_path fd_path(int fd)
-{
-	struct fd_path path;
-
-	snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fd);
-	return path;
-}
-
 int fs_reopen(const struct fs *fs, int file, int flags)
 {
 	char name[16];

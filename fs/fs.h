@@ -43,12 +43,6 @@ static inline struct fs *fs_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-/* "/proc/self/fd/N", for the calls that take only a path. */
-struct fd_path {
-	char text[32];
-};
-struct fd_path fd_path(int fd);
-
 /* Whether there is a set-user-ID or set-group-ID bit that a change may have to clear. */
 static inline bool has_set_ids(int fd)
 {

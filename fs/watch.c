@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "watch.h"
 
+#include "base/fdpath.h"
 #include "log.h"
 #include "shutdown.h"
 #include "base/util.h"

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/segment.h"
 
+#include "base/hash.h"
+
 #include <string.h>
 
 guint segment_key_hash(gconstpointer key)
 {
 	const struct segment_key *k = key;
-	uint64_t h = k->ino * 0x9e3779b97f4a7c15u;
+	uint64_t h = hash_multiply(k->ino);
 
 	h ^= (k->dev << 8) ^ k->class ^ ((uint64_t)k->ns << 32);
 	return (guint)(h ^ (h >> 32));

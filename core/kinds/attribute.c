@@ -2,6 +2,7 @@
 #include "kinds/attribute.h"
 
 #include "base/format.h"
+#include "kinds/kind.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -98,12 +99,4 @@ void item_each_attribute(const struct item *item,
 		for (const struct attribute *a = *table; a->name; a++)
 			if (!a->exists || a->exists(item))
 				visit(a, data);
-}
-
-enum segment_state item_state(const struct realm *realm, const struct item *item,
-	const struct usage *usage)
-{
-	enum segment_state state = census_state(realm->census, usage);
-
-	return state == STATE_IDLE && item->in_use ? STATE_UNKNOWN : state;
 }

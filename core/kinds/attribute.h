@@ -1,12 +1,61 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attributes: what an item shows, each as a file of its directory and as a member of info.json. */
+#pragma once
+
+#include "caller/caller.h"
+#include "kinds/item.h"
+#include "kinds/realm.h"
+
+#include <json-glib/json-glib.h>
+#include <stddef.h>
+
+/* What a metadata file is shown from. */
+struct view {
+	const struct realm *realm;
+	const struct item *item; /* an attribute's; NULL for a file about the whole realm */
+	struct caller caller;    /* rows of tables are for whom may see them */
+	bool filled;             /* the item has been through kind->residency() */
+};
+
+/* How an attribute's text becomes a member of info.json. */
+enum attribute_form {
+	FORM_NUMBER, /* a decimal number and a newline; "unknown" is null */
+	FORM_TEXT,   /* a value and a newline */
+	FORM_OTHER,  /* by json(), or not at all */
+};
+
+struct attribute {
+	const char *name;
+	enum attribute_form form;
+	unsigned needs; /* enum census_facet: what the census must be held with */
+	/* Appends the content. 0 or a negative errno: what the open(2) of the file gives. */
+	int (*show)(const struct view *view, const struct attribute *self, GString *out);
+	size_t offset; /* for show(): where in the item the value is */
+	/*
+	 * FORM_OTHER: adds the members, names and all, to the object that is begun. A negative errno
+	 * if nothing was added.
+	 */
+	int (*json)(const struct view *view, const struct attribute *self, JsonBuilder *builder);
+	bool (*exists)(const struct item *item); /* NULL: every item of the kind has it */
+	bool slow; /* may wait for more than the census: the user database */
+};
+
+/* The attribute of that name, or NULL where this item has none. */
+const struct attribute *item_attribute(const struct item *item, const char *name);
+
+/* Calls `visit` with each attribute that this item has. */
+void item_each_attribute(const struct item *item,
+	void (*visit)(const struct attribute *attribute, void *data), void *data);
+
+/* Attributes of every segment: mappings, processes, openers, resident … info.json. */
+extern const struct attribute segment_attributes[];
+/* Of what is no memory: info.json alone. */
+extern const struct attribute plain_attributes[];
+
 /*
  * show() functions for attributes that are one field of the item, `self->offset` bytes into it.
  * All append the value and a newline, and never fail.
  */
-#pragma once
-
-#include "kinds/kind.h"
-
 int show_u32(const struct view *view, const struct attribute *self, GString *out);
 int show_i64(const struct view *view, const struct attribute *self, GString *out);
 /* BYTES_UNKNOWN is shown as "unknown". */

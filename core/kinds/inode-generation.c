@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/inode-generation.h"
 
+#include "base/fdpath.h"
 #include "base/util.h"
 
 #include <fcntl.h>
@@ -55,11 +56,8 @@ int file_identify(int fd, struct item_file *out)
 
 bool file_is_sealable(int fd)
 {
-	char path[32];
-	int seals;
+	auto_fd file = fd_reopen(fd);
+	int seals = file < 0 ? -1 : fcntl(file, F_GET_SEALS);
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	auto_fd file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	seals = file < 0 ? -1 : fcntl(file, F_GET_SEALS);
 	return seals < 0 || !(seals & F_SEAL_SEAL) || seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/nameless.h"
 
+#include "base/fdpath.h"
 #include "base/util.h"
 
 #include <dirent.h>
@@ -36,11 +37,8 @@ static bool identify(int fd, uint64_t *dev, uint64_t *ino)
 
 static bool file_name(int fd, char name[FILE_NAME_SIZE])
 {
-	char link[32];
-	ssize_t length;
+	ssize_t length = readlink(fd_path(fd).text, name, FILE_NAME_SIZE - 1);
 
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	length = readlink(link, name, FILE_NAME_SIZE - 1);
 	if (length < 0)
 		return false;
 	name[length] = 0;

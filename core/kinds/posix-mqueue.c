@@ -2,6 +2,7 @@
 #include "kinds/posix-mqueue.h"
 
 #include "kinds/attribute.h"
+#include "base/fdpath.h"
 #include "caller/effective.h"
 #include "kinds/lease.h"
 #include "procfs/mountinfo.h"
@@ -130,9 +131,8 @@ static int with_root(void *data)
 /* The queue's file, opened if the caller may read it. */
 static int open_queue(const struct view *view, int dir)
 {
-	char path[32];
 	struct stat st;
-	int fd, r;
+	int r;
 
 	auto_fd place = openat(dir, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (place < 0 || fstat(place, &st) < 0)
@@ -142,9 +142,7 @@ static int open_queue(const struct view *view, int dir)
 	r = caller_may_read(&view->caller, place);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", place);
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd_reopen(place);
 }
 
 static int read_queue(const struct work *work, int dir)
@@ -183,14 +181,9 @@ static int fill_queue(int dir, const char *name, struct queue *out)
 			.kind = &kind_mqueue,
 			.label = "mqueue",
 			.identity = st.st_ino,
-			.mode = st.st_mode & 07777,
-			.uid = st.st_uid,
-			.gid = st.st_gid,
-			.atime = st.st_atim,
-			.mtime = st.st_mtim,
-			.ctime = st.st_ctim,
 		},
 	};
+	item_set_stat(&out->item, &st);
 	g_strlcpy(out->item.id, name, sizeof out->item.id);
 	g_strlcpy(out->item.name, name, sizeof out->item.name);
 	return 0;

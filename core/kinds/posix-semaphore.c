@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/posix-semaphore.h"
 
+#include "base/fdpath.h"
 #include "caller/effective.h"
 #include "base/util.h"
 
@@ -48,8 +49,7 @@ bool semaphore_parse(const void *bytes, size_t size, struct semaphore *out)
 static int open_object(const struct view *view)
 {
 	struct stat st;
-	char path[32];
-	int fd, r;
+	int r;
 
 	/* Not what a fifo of that name by now would do to who opens it. */
 	auto_fd place =
@@ -62,9 +62,7 @@ static int open_object(const struct view *view)
 	r = caller_may_read(&view->caller, place);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", place);
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd_reopen(place);
 }
 
 /* 1: read; 0: not a semaphore; or a negative errno. */

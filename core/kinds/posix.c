@@ -25,17 +25,8 @@ static void make_item(const char *name, const struct stat *st, struct item *out)
 		.label = segment_class_name(SEGMENT_FILE),
 		.segment = true,
 		.key = { .dev = st->st_dev, .ino = st->st_ino, .class = SEGMENT_FILE },
-		.mode = st->st_mode & 07777,
-		.uid = st->st_uid,
-		.gid = st->st_gid,
-		.size = st->st_size,
-		.allocated = (uint64_t)st->st_blocks * 512,
-		.resident = BYTES_UNKNOWN,
-		.swapped = BYTES_UNKNOWN,
-		.atime = st->st_atim,
-		.mtime = st->st_mtim,
-		.ctime = st->st_ctim,
 	};
+	item_set_stat(out, st);
 	g_strlcpy(out->id, name, sizeof out->id);
 	g_strlcpy(out->name, name, sizeof out->name);
 }

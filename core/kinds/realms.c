@@ -3,6 +3,7 @@
 
 #include "procfs/mountinfo.h"
 #include "procfs/proc.h"
+#include "base/fdpath.h"
 #include "base/util.h"
 
 #include <fcntl.h>
@@ -62,7 +63,7 @@ bool realms_parse_mountinfo(const char *text, uint64_t *dev)
  */
 static bool read_shm_dev(int dir, uint64_t *dev)
 {
-	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d/mountinfo", dir);
+	g_autofree char *path = g_strconcat(fd_path(dir).text, "/mountinfo", NULL);
 	g_autofree char *text = NULL;
 
 	return g_file_get_contents(path, &text, NULL, NULL) && realms_parse_mountinfo(text, dev);

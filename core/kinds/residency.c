@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/residency.h"
 
+#include "base/fdpath.h"
 #include "base/util.h"
 
 #include <fcntl.h>
@@ -44,19 +45,17 @@ int residency_of(int fd, uint64_t *resident, uint64_t *swapped)
 	struct cachestat_range all = { 0, 0 };
 	uint64_t page = sysconf(_SC_PAGESIZE);
 	struct cachestat counts;
-	char path[32];
 	auto_fd file = -1;
 
 	if (swap_is_empty())
 		return whole_is_resident(fd, resident, swapped);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	/*
 	 * Opening a file for reading breaks no read lease, but asks the holder of a write lease to
 	 * let go: there is no cachestat(2) without. Never wait for that.
 	 */
-	file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	file = fd_reopen(fd);
 	if (file < 0)
-		return errno == EAGAIN ? 0 : -errno;
+		return file == -EAGAIN ? 0 : file;
 	if (syscall(SYS_cachestat, file, &all, &counts, 0) == 0) {
 		/* What tmpfs evicts, it puts into swap. */
 		*resident = counts.nr_cache * page;

@@ -2,6 +2,7 @@
 #include "kinds/sysv.h"
 
 #include "kinds/attribute.h"
+#include "base/hash.h"
 #include "caller/effective.h"
 #include "kinds/inode-generation.h"
 #include "kinds/past-process.h"
@@ -67,9 +68,9 @@ static uint64_t identity_of(const struct sysv_segment *s)
 {
 	uint64_t identity = s->ipc.item.size;
 
-	identity = identity * 0x9e3779b97f4a7c15u + (uint32_t)s->creator;
-	identity = identity * 0x9e3779b97f4a7c15u + s->ipc.cuid;
-	return identity * 0x9e3779b97f4a7c15u + s->ipc.cgid;
+	identity = hash_multiply(identity) + (uint32_t)s->creator;
+	identity = hash_multiply(identity) + s->ipc.cuid;
+	return hash_multiply(identity) + s->ipc.cgid;
 }
 
 /* What follows from the fields that both sources gave. */

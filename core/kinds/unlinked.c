@@ -110,17 +110,9 @@ static void fill_item(const struct segment_key *key, const struct stat *st,
 		.fixed_size = key->class == SEGMENT_ANON || key->class == SEGMENT_OTHER,
 		.key = *key,
 		.identity = file->generation,
-		.mode = mode_of(key->class, st->st_mode),
-		.uid = st->st_uid,
-		.gid = st->st_gid,
-		.size = st->st_size,
-		.allocated = (uint64_t)st->st_blocks * 512,
-		.resident = BYTES_UNKNOWN,
-		.swapped = BYTES_UNKNOWN,
-		.atime = st->st_atim,
-		.mtime = st->st_mtim,
-		.ctime = st->st_ctim,
 	};
+	item_set_stat(out, st);
+	out->mode = mode_of(key->class, st->st_mode);
 	unlinked_name(key->class, shown, out->name);
 	unlinked_format_id(key, !file->passthrough, out->name, out->id);
 }

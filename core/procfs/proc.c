@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "procfs/proc.h"
 
+#include "base/hash.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -218,7 +220,7 @@ bool proc_parse_stat(const char *text, struct proc_stat *stat)
 		if (field == START_TIME)
 			stat->start_time = value;
 		if ((field >= CODE && field <= STACK) || field >= DATA)
-			stat->layout = (stat->layout ^ value) * 0x9e3779b97f4a7c15u;
+			stat->layout = hash_multiply(stat->layout ^ value);
 	}
 	return true;
 }

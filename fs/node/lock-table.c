@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/lock-table.h"
 
+#include "base/hash.h"
 #include "base/util.h"
 
 /* Owners that F_GETLK asks for whose lock it has met: each costs a system call. */
@@ -34,7 +35,7 @@ static guint owner_hash(gconstpointer p)
 {
 	const struct lock_owner *owner = p;
 
-	return (owner->id * UINT64_C(0x9e3779b97f4a7c15) >> 32) + owner->flock;
+	return (hash_multiply(owner->id) >> 32) + owner->flock;
 }
 
 static gboolean owner_equal(gconstpointer a, gconstpointer b)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/node.h"
 
+#include "base/hash.h"
 #include "node/data-node.h"
 #include "node/id-table.h"
 #include "node/unlinked-grace.h"
@@ -35,7 +36,7 @@ struct node_table {
 static guint node_hash(gconstpointer p)
 {
 	const struct node *n = p;
-	uint64_t h = n->ino * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h = hash_multiply(n->ino);
 
 	return (guint)(h >> 32);
 }
@@ -247,7 +248,7 @@ struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct dat
 /* Every bit of the state bears on those that the next byte meets. */
 static uint64_t mix(uint64_t h)
 {
-	h *= UINT64_C(0x9e3779b97f4a7c15);
+	h = hash_multiply(h);
 	return h ^ h >> 32;
 }
 

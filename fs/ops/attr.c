@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/ops.h"
 
+#include "base/fdpath.h"
 #include "defer.h"
 #include "identity.h"
 #include "node/handle.h"

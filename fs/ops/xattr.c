@@ -2,6 +2,7 @@
 /* Extended attributes and, as such, ACLs: those of the object, whatever the kernel's tmpfs allows. */
 #include "ops/ops.h"
 
+#include "base/fdpath.h"
 #include "caller/effective.h"
 #include "identity.h"
 #include "node/handle.h"

@@ -2,6 +2,7 @@
 /* The files directly under .shmtree. */
 #include "tree/top-files.h"
 
+#include "base/fdpath.h"
 #include "views/dot.h"
 #include "views/limits.h"
 #include "views/segments.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/scan/quiescence.h"
 
+#include "base/hash.h"
 #include "census/stall.h"
 #include "procfs/proc.h"
 
@@ -28,7 +29,7 @@ static bool add_turns(int dir, pid_t tid, struct quiescence *sum)
 	if (sscanf(text, "%*u %*u %" SCNu64, &turns) != 1 || turns == 0)
 		return false;
 	sum->turns += turns;
-	sum->threads += ((uint64_t)tid + 1) * UINT64_C(0x9e3779b97f4a7c15);
+	sum->threads += hash_multiply((uint64_t)tid + 1);
 	return true;
 }
 
