@@ -7,9 +7,12 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BOTH (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
@@ -175,19 +178,48 @@ static void without_segments_there_are_families(void)
 	CU_ASSERT(g_str_has_suffix(text, "\n# EOF\n"));
 }
 
-/* Without a pid to look up the rights of, the caller has none but those of an owner. */
+/* A process of this user without capabilities, which ends when `*keep` is closed. */
+static pid_t start_caller(int *keep)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	int ready[2], wait[2];
+	char byte;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(pipe2(ready, O_CLOEXEC) == 0 && pipe2(wait, O_CLOEXEC) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(wait[1]);
+		if (syscall(SYS_capset, &header, none) < 0 || write(ready[1], "!", 1) != 1)
+			_exit(1);
+		_exit(read(wait[0], &byte, 1) != 0);
+	}
+	close(ready[1]);
+	close(wait[0]);
+	*keep = wait[1];
+	CU_ASSERT_FATAL(pid > 0 && read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	return pid;
+}
+
+/* As a caller sees it that has no rights but those of an owner. */
 static char *graph_text(void)
 {
 	struct caller caller = { .uid = geteuid(), .gid = getegid() };
 	GString *text = g_string_new(NULL);
 	struct dot *dot;
+	int keep;
 
+	caller.pid = start_caller(&keep);
 	ASSERT_INT(census_hold(census, BOTH), 0);
 	dot = dot_take(&realm, &caller);
 	census_release(census);
 	for (size_t row = 0; row < dot_rows(dot); row++)
 		dot_format(dot, row, text);
 	dot_free(dot);
+	close(keep);
+	ASSERT_INT(waitpid(caller.pid, NULL, 0), caller.pid);
 	return g_string_free(text, FALSE);
 }
 
