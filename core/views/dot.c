@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/dot.h"
 
+#include "views/segments.h"
 #include "caller/sight.h"
 #include "base/format.h"
 
@@ -140,45 +141,6 @@ static void merge_hidden(struct dot *dot)
 	g_array_set_size(dot->edges, kept);
 }
 
-struct dot *dot_take(const struct realm *realm, const struct caller *caller)
-{
-	g_autoptr(GHashTable) indices = g_hash_table_new(NULL, NULL);
-	struct dot *dot = g_new0(struct dot, 1);
-	struct taking taking = { realm, dot, indices, 0 };
-	struct dot_process hidden = { 0 };
-
-	dot->processes = g_array_new(FALSE, FALSE, sizeof(struct dot_process));
-	dot->edges = g_array_new(FALSE, FALSE, sizeof(struct edge));
-	dot->commands = g_string_chunk_new(1024);
-	dot->report = census_report(realm->census);
-	g_array_append_val(dot->processes, hidden);
-	dot->segments = segments_take_with(realm, add_segment, &taking);
-	look_as(dot, realm->proc, caller);
-	merge_hidden(dot);
-	return dot;
-}
-
-void dot_free(struct dot *dot)
-{
-	segments_free(dot->segments);
-	g_array_unref(dot->processes);
-	g_array_unref(dot->edges);
-	g_string_chunk_free(dot->commands);
-	g_free(dot);
-}
-
-/* The head, the nodes (the first process is all that are hidden), the edges, and the end. */
-size_t dot_rows(const struct dot *dot)
-{
-	return 1 + segments_count(dot->segments) + dot->processes->len + dot->edges->len + 1;
-}
-
-size_t dot_bytes(const struct dot *dot)
-{
-	return segments_bytes(dot->segments) + dot->processes->len * sizeof(struct dot_process) +
-		dot->edges->len * sizeof(struct edge) + dot->command_bytes;
-}
-
 static void render_head(const struct dot *dot, GString *out)
 {
 	g_string_append(out, "// Solid: mappings; dashed: descriptors; with their number.\n");
@@ -242,8 +204,9 @@ static void render_edge(const struct dot *dot, const struct edge *edge, GString 
 		edge->count, edge->descriptor ? ",style=dashed" : "");
 }
 
-void dot_format(const struct dot *dot, size_t row, GString *out)
+static void format_row(const void *snapshot, size_t row, GString *out)
 {
+	const struct dot *dot = snapshot;
 	size_t segments = segments_count(dot->segments);
 	const struct dot_process *process;
 
@@ -270,4 +233,47 @@ void dot_format(const struct dot *dot, size_t row, GString *out)
 		render_edge(dot, edge_at(dot->edges, row), out);
 	else
 		g_string_append(out, "}\n");
+}
+
+static void free_snapshot(void *snapshot)
+{
+	struct dot *dot = snapshot;
+
+	segments_free(dot->segments);
+	g_array_unref(dot->processes);
+	g_array_unref(dot->edges);
+	g_string_chunk_free(dot->commands);
+	g_free(dot);
+}
+
+/* The head, the nodes (the first process is all that are hidden), the edges, and the end. */
+static size_t count_rows(const struct dot *dot)
+{
+	return 1 + segments_count(dot->segments) + dot->processes->len + dot->edges->len + 1;
+}
+
+struct view_rows dot_take(const struct realm *realm, const struct caller *caller)
+{
+	g_autoptr(GHashTable) indices = g_hash_table_new(NULL, NULL);
+	struct dot *dot = g_new0(struct dot, 1);
+	struct taking taking = { realm, dot, indices, 0 };
+	struct dot_process hidden = { 0 };
+
+	dot->processes = g_array_new(FALSE, FALSE, sizeof(struct dot_process));
+	dot->edges = g_array_new(FALSE, FALSE, sizeof(struct edge));
+	dot->commands = g_string_chunk_new(1024);
+	dot->report = census_report(realm->census);
+	g_array_append_val(dot->processes, hidden);
+	dot->segments = segments_take_with(realm, add_segment, &taking);
+	look_as(dot, realm->proc, caller);
+	merge_hidden(dot);
+	return (struct view_rows){
+		.n = count_rows(dot),
+		.bytes = segments_bytes(dot->segments) +
+			dot->processes->len * sizeof(struct dot_process) +
+			dot->edges->len * sizeof(struct edge) + dot->command_bytes,
+		.snapshot = dot,
+		.format = format_row,
+		.free = free_snapshot,
+	};
 }

@@ -9,17 +9,9 @@
  */
 #pragma once
 
-#include "views/segments.h"
+#include "caller/caller.h"
+#include "kinds/realm.h"
+#include "views/view-rows.h"
 
-struct dot;
-
-/* As the caller may see it. Call it with the census held for both facets. Never NULL. */
-struct dot *dot_take(const struct realm *realm, const struct caller *caller);
-void dot_free(struct dot *dot);
-
-/* Rows of the text, and the memory that they are rendered from. */
-size_t dot_rows(const struct dot *dot);
-size_t dot_bytes(const struct dot *dot);
-
-/* Append row number `row`; the same text each time. */
-void dot_format(const struct dot *dot, size_t row, GString *out);
+/* Takes the snapshot, as the caller may see it. Call it with the census held for both facets. */
+struct view_rows dot_take(const struct realm *realm, const struct caller *caller);

@@ -2,6 +2,7 @@
 #include "views/openmetrics.h"
 
 #include "views/limits.h"
+#include "views/segments.h"
 #include "base/format.h"
 
 #include <inttypes.h>
@@ -223,7 +224,45 @@ static GPtrArray *distinct_segments(const struct segments *segments)
 
 /* The whole */
 
-struct openmetrics *openmetrics_take(const struct realm *realm)
+static void free_snapshot(void *snapshot)
+{
+	struct openmetrics *openmetrics = snapshot;
+
+	g_string_free(openmetrics->head, TRUE);
+	g_ptr_array_unref(openmetrics->distinct);
+	segments_free(openmetrics->segments);
+	g_free(openmetrics);
+}
+
+/* The head, each family with a row for its metadata, and the end. */
+static size_t count_rows(const struct openmetrics *openmetrics)
+{
+	return 1 + G_N_ELEMENTS(families) * (1 + openmetrics->distinct->len) + 1;
+}
+
+static void format_row(const void *snapshot, size_t row, GString *out)
+{
+	const struct openmetrics *openmetrics = snapshot;
+	size_t each = 1 + openmetrics->distinct->len;
+	const struct family *family;
+
+	if (row == 0) {
+		g_string_append_len(out, openmetrics->head->str, openmetrics->head->len);
+		return;
+	}
+	if (row == count_rows(openmetrics) - 1) {
+		g_string_append(out, "# EOF\n");
+		return;
+	}
+	family = &families[(row - 1) / each];
+	row = (row - 1) % each;
+	if (row == 0)
+		append_family(out, family->name, "gauge", family->unit, family->help);
+	else
+		family->sample(family, openmetrics->distinct->pdata[row - 1], out);
+}
+
+struct view_rows openmetrics_take(const struct realm *realm)
 {
 	struct openmetrics *openmetrics = g_new0(struct openmetrics, 1);
 	struct census_report report = census_report(realm->census);
@@ -234,46 +273,12 @@ struct openmetrics *openmetrics_take(const struct realm *realm)
 	add_totals(openmetrics->head, openmetrics->segments);
 	add_limits(openmetrics->head, realm);
 	add_census(openmetrics->head, &report);
-	return openmetrics;
-}
-
-void openmetrics_free(struct openmetrics *openmetrics)
-{
-	g_string_free(openmetrics->head, TRUE);
-	g_ptr_array_unref(openmetrics->distinct);
-	segments_free(openmetrics->segments);
-	g_free(openmetrics);
-}
-
-/* The head, each family with a row for its metadata, and the end. */
-size_t openmetrics_rows(const struct openmetrics *openmetrics)
-{
-	return 1 + G_N_ELEMENTS(families) * (1 + openmetrics->distinct->len) + 1;
-}
-
-size_t openmetrics_bytes(const struct openmetrics *openmetrics)
-{
-	return segments_bytes(openmetrics->segments) +
-		openmetrics->distinct->len * sizeof(gpointer) + openmetrics->head->len;
-}
-
-void openmetrics_format(const struct openmetrics *openmetrics, size_t row, GString *out)
-{
-	size_t each = 1 + openmetrics->distinct->len;
-	const struct family *family;
-
-	if (row == 0) {
-		g_string_append_len(out, openmetrics->head->str, openmetrics->head->len);
-		return;
-	}
-	if (row == openmetrics_rows(openmetrics) - 1) {
-		g_string_append(out, "# EOF\n");
-		return;
-	}
-	family = &families[(row - 1) / each];
-	row = (row - 1) % each;
-	if (row == 0)
-		append_family(out, family->name, "gauge", family->unit, family->help);
-	else
-		family->sample(family, openmetrics->distinct->pdata[row - 1], out);
+	return (struct view_rows){
+		.n = count_rows(openmetrics),
+		.bytes = segments_bytes(openmetrics->segments) +
+			openmetrics->distinct->len * sizeof(gpointer) + openmetrics->head->len,
+		.snapshot = openmetrics,
+		.format = format_row,
+		.free = free_snapshot,
+	};
 }

@@ -10,17 +10,8 @@
  */
 #pragma once
 
-#include "views/segments.h"
+#include "kinds/realm.h"
+#include "views/view-rows.h"
 
-struct openmetrics;
-
-/* Call it with the census held for both facets. Never NULL. */
-struct openmetrics *openmetrics_take(const struct realm *realm);
-void openmetrics_free(struct openmetrics *openmetrics);
-
-/* Rows of the text, of one line or a few or none, and the memory that they are rendered from. */
-size_t openmetrics_rows(const struct openmetrics *openmetrics);
-size_t openmetrics_bytes(const struct openmetrics *openmetrics);
-
-/* Append row number `row`; the same text each time. */
-void openmetrics_format(const struct openmetrics *openmetrics, size_t row, GString *out);
+/* Takes the snapshot. Call it with the census held for both facets. */
+struct view_rows openmetrics_take(const struct realm *realm);

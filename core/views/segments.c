@@ -120,11 +120,6 @@ const struct segments_row *segments_at(const struct segments *segments, size_t i
 	return &g_array_index(segments->rows, struct segments_row, index);
 }
 
-size_t segments_rows(const struct segments *segments)
-{
-	return segments->rows->len + 2;
-}
-
 size_t segments_bytes(const struct segments *segments)
 {
 	return segments->rows->len * sizeof(struct segments_row) + segments->string_bytes;
@@ -156,8 +151,10 @@ static void table_row(const struct segments_row *row, GString *out)
 	g_string_append_c(out, '\n');
 }
 
-void segments_format_table(const struct segments *segments, size_t row, GString *out)
+static void format_table(const void *snapshot, size_t row, GString *out)
 {
+	const struct segments *segments = snapshot;
+
 	if (row == 0)
 		g_string_append(out,
 			"KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
@@ -197,8 +194,9 @@ static JsonNode *json_row(const struct segments_row *row)
 	return json_builder_get_root(builder);
 }
 
-void segments_format_json(const struct segments *segments, size_t row, GString *out)
+static void format_json(const void *snapshot, size_t row, GString *out)
 {
+	const struct segments *segments = snapshot;
 	g_autofree char *text = NULL;
 	JsonNode *node;
 
@@ -212,6 +210,36 @@ void segments_format_json(const struct segments *segments, size_t row, GString *
 	} else {
 		g_string_append(out, "\n]}\n");
 	}
+}
+
+static void free_snapshot(void *snapshot)
+{
+	segments_free(snapshot);
+}
+
+/* A header, the segments, and an end. */
+static struct view_rows take_rows(const struct realm *realm,
+	void (*format)(const void *snapshot, size_t row, GString *out))
+{
+	struct segments *segments = segments_take(realm);
+
+	return (struct view_rows){
+		.n = segments->rows->len + 2,
+		.bytes = segments_bytes(segments),
+		.snapshot = segments,
+		.format = format,
+		.free = free_snapshot,
+	};
+}
+
+struct view_rows segments_table(const struct realm *realm)
+{
+	return take_rows(realm, format_table);
+}
+
+struct view_rows segments_json(const struct realm *realm)
+{
+	return take_rows(realm, format_json);
 }
 
 void segments_each_total(const struct segments *segments,

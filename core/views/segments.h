@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kinds/kind.h"
+#include "views/view-rows.h"
 
 struct segments;
 
@@ -41,15 +42,12 @@ unsigned segments_failures(const struct segments *segments);
 size_t segments_count(const struct segments *segments);
 const struct segments_row *segments_at(const struct segments *segments, size_t index);
 
-/* Lines of the table, and elements of the JSON document: a header, the segments, and an end. */
-size_t segments_rows(const struct segments *segments);
-
 /* Memory that it takes. */
 size_t segments_bytes(const struct segments *segments);
 
-/* Append row number `row`; the same text each time. */
-void segments_format_table(const struct segments *segments, size_t row, GString *out);
-void segments_format_json(const struct segments *segments, size_t row, GString *out);
+/* The table, and the JSON document, of a realm's segments. Call them as segments_take(). */
+struct view_rows segments_table(const struct realm *realm);
+struct view_rows segments_json(const struct realm *realm);
 
 /* Sums over the segments of one label ("posix", "memfd" …). */
 struct segments_total {

@@ -23,7 +23,7 @@ struct content *content_new(void)
 void content_free(struct content *content)
 {
 	if (content->rows.free)
-		content->rows.free(content->rows.data);
+		content->rows.free(content->rows.snapshot);
 	g_string_free(content->text, TRUE);
 	g_array_unref(content->starts);
 	g_mutex_clear(&content->lock);
@@ -50,7 +50,7 @@ static void render_piece(struct content *content, gsize piece)
 
 	g_string_truncate(content->text, 0);
 	for (gsize row = piece * PIECE; row < end; row++)
-		content->rows.render(content->rows.data, row, content->text);
+		content->rows.format(content->rows.snapshot, row, content->text);
 	content->piece = piece;
 	next = start_of(content, piece) + content->text->len;
 	if (piece + 1 == content->starts->len)

@@ -7,24 +7,18 @@
  */
 #pragma once
 
+#include "views/view-rows.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct content_rows {
-	size_t n;
-	void (*render)(const void *data, size_t row, GString *out); /* the same each time */
-	void *data;
-	size_t bytes; /* that `data` takes */
-	GDestroyNotify free;
-};
-
 struct content {
-	GString *text;            /* the whole, or the piece rendered last */
-	struct content_rows rows; /* n > 0: `text` is a piece of these */
-	GMutex lock;              /* readers of one open file may be many */
-	GArray *starts;           /* of goffset: where each piece begins, as far as rendered */
-	gsize piece;              /* which piece `text` is; G_MAXSIZE: none yet */
+	GString *text;         /* the whole, or the piece rendered last */
+	struct view_rows rows; /* n > 0: `text` is a piece of these */
+	GMutex lock;           /* readers of one open file may be many */
+	GArray *starts;        /* of goffset: where each piece begins, as far as rendered */
+	gsize piece;           /* which piece `text` is; G_MAXSIZE: none yet */
 };
 
 struct content *content_new(void);

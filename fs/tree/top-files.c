@@ -7,6 +7,7 @@
 #include "views/limits.h"
 #include "views/segments.h"
 #include "views/openmetrics.h"
+#include "views/segments.h"
 #include "kinds/realms.h"
 #include "watch.h"
 
@@ -185,63 +186,31 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	return 0;
 }
 
-typedef void (*row_renderer)(const void *data, size_t row, GString *out);
-
-static void show_segment_rows(const struct realm *realm, struct content *out,
-	void (*render)(const struct segments *, size_t, GString *))
-{
-	struct segments *segments = segments_take(realm);
-
-	out->rows = (struct content_rows){
-		.n = segments_rows(segments),
-		.render = (row_renderer)render,
-		.data = segments,
-		.bytes = segments_bytes(segments),
-		.free = (GDestroyNotify)segments_free,
-	};
-}
-
 static int show_segments(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	show_segment_rows(view->realm, out, segments_format_table);
+	out->rows = segments_table(view->realm);
 	return 0;
 }
 
 static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	show_segment_rows(view->realm, out, segments_format_json);
+	out->rows = segments_json(view->realm);
 	return 0;
 }
 
 static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
 {
-	struct openmetrics *openmetrics = openmetrics_take(view->realm);
-
 	(void)fs;
-	out->rows = (struct content_rows){
-		.n = openmetrics_rows(openmetrics),
-		.render = (row_renderer)openmetrics_format,
-		.data = openmetrics,
-		.bytes = openmetrics_bytes(openmetrics),
-		.free = (GDestroyNotify)openmetrics_free,
-	};
+	out->rows = openmetrics_take(view->realm);
 	return 0;
 }
 
 static int show_graph(struct fs *fs, const struct view *view, struct content *out)
 {
-	struct dot *dot = dot_take(view->realm, &view->caller);
-
 	(void)fs;
-	out->rows = (struct content_rows){
-		.n = dot_rows(dot),
-		.render = (row_renderer)dot_format,
-		.data = dot,
-		.bytes = dot_bytes(dot),
-		.free = (GDestroyNotify)dot_free,
-	};
+	out->rows = dot_take(view->realm, &view->caller);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The views of all segments for other programs, of a machine of which everything is known. */
+#include "census/census.h"
 #include "views/dot.h"
 #include "views/openmetrics.h"
 
@@ -79,14 +80,14 @@ static void make_visible(pid_t pid)
 static char *metrics_text(void)
 {
 	GString *text = g_string_new(NULL);
-	struct openmetrics *openmetrics;
+	struct view_rows rows;
 
 	ASSERT_INT(census_hold(census, BOTH), 0);
-	openmetrics = openmetrics_take(&realm);
+	rows = openmetrics_take(&realm);
 	census_release(census);
-	for (size_t row = 0; row < openmetrics_rows(openmetrics); row++)
-		openmetrics_format(openmetrics, row, text);
-	openmetrics_free(openmetrics);
+	for (size_t row = 0; row < rows.n; row++)
+		rows.format(rows.snapshot, row, text);
+	rows.free(rows.snapshot);
 	return g_string_free(text, FALSE);
 }
 
@@ -208,16 +209,16 @@ static char *graph_text(void)
 {
 	struct caller caller = { .uid = geteuid(), .gid = getegid() };
 	GString *text = g_string_new(NULL);
-	struct dot *dot;
+	struct view_rows rows;
 	int keep;
 
 	caller.pid = start_caller(&keep);
 	ASSERT_INT(census_hold(census, BOTH), 0);
-	dot = dot_take(&realm, &caller);
+	rows = dot_take(&realm, &caller);
 	census_release(census);
-	for (size_t row = 0; row < dot_rows(dot); row++)
-		dot_format(dot, row, text);
-	dot_free(dot);
+	for (size_t row = 0; row < rows.n; row++)
+		rows.format(rows.snapshot, row, text);
+	rows.free(rows.snapshot);
 	close(keep);
 	ASSERT_INT(waitpid(caller.pid, NULL, 0), caller.pid);
 	return g_string_free(text, FALSE);

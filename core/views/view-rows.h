@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a view is to its reader: rows of text, made one by one from a snapshot that is more compact
+ * than the text. Each view has a function that takes the snapshot and returns this.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stddef.h>
+
+struct view_rows {
+	size_t n;       /* rows; each one is some lines of text, or none */
+	size_t bytes;   /* memory that the snapshot takes */
+	void *snapshot; /* owned: ended with free() */
+	/* Appends a row, 0 to n - 1: the same text each time. */
+	void (*format)(const void *snapshot, size_t row, GString *out);
+	void (*free)(void *snapshot);
+};
