@@ -145,7 +145,9 @@ static void nor_does_who_ran_and_waits_again(void)
 	CU_ASSERT(comes_to_rest(&child));
 	since = quiescence_observe(child.dir);
 	CU_ASSERT(since.known);
+	/* Woken is not yet run: not before it has stopped. */
 	kill(child.pid, SIGSTOP);
+	ASSERT_INT(waitpid(child.pid, NULL, WUNTRACED), child.pid);
 	kill(child.pid, SIGCONT);
 	CU_ASSERT(comes_to_rest(&child));
 	CU_ASSERT(!quiescence_held(child.dir, &since));
