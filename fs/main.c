@@ -160,6 +160,7 @@ int main(int argc, char **argv)
 		break;
 	case OPTIONS_MOUNT:
 		raise_limits();
+		fsuid_settle();
 		if (session_check(&fs.options) == 0)
 			status = run(&fs);
 		break;

@@ -77,14 +77,14 @@ void effective_end(struct effective *ids)
 	errno = saved;
 }
 
-int caller_may_read(const struct caller *caller, int fd)
+int caller_may_access(const struct caller *caller, int fd, int want)
 {
 	struct effective ids;
 	int r = effective_begin(&ids, caller);
 
 	if (r < 0)
 		return r;
-	r = faccessat(fd, "", R_OK, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
+	r = faccessat(fd, "", want, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
 	effective_end(&ids);
 	return r;
 }

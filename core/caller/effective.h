@@ -46,5 +46,8 @@ int effective_begin(struct effective *ids, const struct caller *caller);
 /* Makes the thread what it was before effective_begin(); errno is kept. */
 void effective_end(struct effective *ids);
 
-/* Whether the caller may read the file behind `fd` (O_PATH will do): 0, -EACCES or -EPERM. */
-int caller_may_read(const struct caller *caller, int fd);
+/*
+ * Whether the caller may open the file behind `fd` (O_PATH will do) for `want` (R_OK, W_OK): 0, -EACCES
+ * or -EPERM. The kernel decides, by mode, ACL and capabilities.
+ */
+int caller_may_access(const struct caller *caller, int fd, int want);

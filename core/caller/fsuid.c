@@ -45,6 +45,12 @@ void fsuid_init(void)
 	privileged = geteuid() == 0 && thread_set_groups(NULL, 0) == 0;
 }
 
+void fsuid_settle(void)
+{
+	/* Limits, and the quotas of a tmpfs, hold for what is done for callers. */
+	process_give_up_capability(CAP_SYS_RESOURCE);
+}
+
 bool fsuid_privileged(void)
 {
 	return privileged;
@@ -60,8 +66,13 @@ static void take_groups(struct fsuid *id, struct caller_rights *out)
 void fsuid_begin(struct fsuid *id, const struct caller *caller)
 {
 	*id = (struct fsuid){ .caller = *caller };
-	if (!privileged || (caller->uid == 0 && caller->gid == 0))
+	if (!privileged)
 		return;
+	/* For user 0 setfsuid(2) takes no capability away: it may be a root that has none. */
+	if (caller->uid == 0) {
+		set_file_capabilities(0);
+		id->capabilities = true;
+	}
 	set_ids(caller->uid, caller->gid);
 	id->ids = true;
 }
@@ -73,11 +84,8 @@ void fsuid_take_groups(struct fsuid *id)
 	if (!privileged || id->groups)
 		return;
 	take_groups(id, &rights);
-	/* Of a root user elsewhere nothing may be known here: then the kernel's check is what there is. */
-	if (id->ids || rights.known) {
-		set_file_capabilities(rights.effective);
-		id->capabilities = true;
-	}
+	set_file_capabilities(rights.effective);
+	id->capabilities = true;
 	caller_rights_clear(&rights);
 }
 

@@ -16,9 +16,8 @@
  *
  * The caller's supplementary groups and capabilities cost a look into procfs, and hardly any
  * request needs them: they are taken on only when the first try was refused (fsuid_retry()), or at
- * once where their lack would not be refused but change the result (fsuid_take_groups()). For root
- * likewise the daemon acts with its own capabilities, unless the result depends on which ones root
- * has: whether root may act at all, the kernel has checked.
+ * once where their lack would not be refused but change the result (fsuid_take_groups()). So it is
+ * for user 0 as well, which may be a root without capabilities, or of a user namespace.
  *
  * Between begin and end the thread must not reply, nor register a backing file: the kernel would
  * keep the caller's credentials for every later opener.
@@ -41,6 +40,9 @@ struct fsuid {
 
 /* Once, before any thread starts: drops the daemon's own supplementary groups, learns its rights. */
 void fsuid_init(void);
+
+/* Once the daemon's own limits are set, before any thread starts: gives up what no request may use. */
+void fsuid_settle(void);
 
 /* Whether the daemon can act for other users at all. */
 bool fsuid_privileged(void);

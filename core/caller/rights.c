@@ -103,6 +103,17 @@ void thread_set_capabilities(uint64_t wanted)
 		g_error("capset: %s", g_strerror(errno));
 }
 
+void process_give_up_capability(unsigned capability)
+{
+	capability_sets sets;
+
+	get_capabilities(sets);
+	sets[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+	sets[CAP_TO_INDEX(capability)].permitted &= ~CAP_TO_MASK(capability);
+	if (syscall(SYS_capset, &header, sets) < 0)
+		g_error("capset: %s", g_strerror(errno));
+}
+
 int thread_set_groups(const gid_t *groups, size_t n)
 {
 	return syscall(SYS_setgroups, n, groups) < 0 ? -errno : 0;

@@ -42,5 +42,8 @@ uint64_t thread_capabilities(void);
 /* Makes effective those of `wanted` that the thread is permitted, and no others. Cannot fail. */
 void thread_set_capabilities(uint64_t wanted);
 
+/* For good, of the calling thread and of those that it starts. */
+void process_give_up_capability(unsigned capability);
+
 /* Sets the thread's supplementary groups. 0 or a negative errno: a user namespace may forbid it. */
 int thread_set_groups(const gid_t *groups, size_t n);

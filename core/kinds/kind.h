@@ -49,11 +49,12 @@ struct kind {
 	int (*open)(const struct realm *realm, const struct item *seen, struct item_file *out);
 
 	/*
-	 * Whether the caller may have the item's bytes at all, besides what owner and mode say: 0 or
-	 * -EACCES. NULL: these decide alone.
+	 * Whether the caller may have to do with the kind's items at all (`item` NULL, before one is
+	 * made, changed or removed), or with the item's bytes for `want` (R_OK, W_OK), besides what
+	 * owner and mode say: 0 or -EACCES. NULL: these decide alone.
 	 */
 	int (*permit)(const struct realm *realm, const struct item *item,
-		const struct caller *caller);
+		const struct caller *caller, int want);
 
 	/*
 	 * Fills in what is BYTES_UNKNOWN, because stat() would be too costly with it: allocated,

@@ -139,7 +139,7 @@ static int open_queue(const struct view *view, int dir)
 		return -errno;
 	if (st.st_ino != view->item->identity)
 		return -ESTALE;
-	r = caller_may_read(&view->caller, place);
+	r = caller_may_access(&view->caller, place, R_OK);
 	if (r < 0)
 		return r;
 	return fd_reopen(place);
@@ -364,5 +364,6 @@ const struct kind kind_mqueue = {
 	.present = mqueue_present,
 	.each = mqueue_each,
 	.stat = mqueue_stat,
+	.permit = sysvipc_permit,
 	.remove = mqueue_remove,
 };

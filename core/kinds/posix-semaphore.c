@@ -59,7 +59,7 @@ static int open_object(const struct view *view)
 	if (!S_ISREG(st.st_mode) || st.st_dev != view->item->key.dev ||
 		st.st_ino != view->item->key.ino)
 		return -ESTALE;
-	r = caller_may_read(&view->caller, place);
+	r = caller_may_access(&view->caller, place, R_OK);
 	if (r < 0)
 		return r;
 	return fd_reopen(place);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/realms.h"
 
+#include "caller/rights.h"
+#include "caller/sight.h"
 #include "procfs/mountinfo.h"
 #include "procfs/proc.h"
 #include "base/fdpath.h"
 #include "base/util.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -262,6 +265,54 @@ int realms_open(const struct realm *own, const char *name, struct realm *out)
 	if (r == 0 && wanted.type == REALM_SHM)
 		census_add_device(own->census, wanted.id);
 	return r;
+}
+
+/*
+ * By /proc/PID/root one gets at another mount namespace's files, and by /proc/PID/ns/ipc, with
+ * CAP_SYS_ADMIN, into another IPC namespace: of processes whose memory is open to one.
+ */
+static bool may_enter(const struct realm *own, const struct foreign_realm *ns,
+	const struct caller *caller)
+{
+	struct caller_rights rights;
+	struct caller_sight sight;
+	bool may;
+
+	caller_rights_read(caller, &rights);
+	may = ns->type == REALM_SHM || rights.effective & CAPABILITY(CAP_SYS_ADMIN);
+	caller_rights_clear(&rights);
+	if (!may)
+		return false;
+	caller_sight_begin(&sight, own->proc, caller);
+	may = caller_sees_memory(&sight, ns->pid);
+	caller_sight_end(&sight);
+	return may;
+}
+
+int realms_permit(const struct realm *own, const char *name, const struct caller *caller)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
+	struct foreign_realm wanted;
+	struct realm realm;
+	unsigned unreadable;
+	int r;
+
+	if (!realms_parse_name(name, &wanted))
+		return -ENOENT;
+	/* Opened last, which shows that the process that was asked about is still in the realm. */
+	if (recall_realm(&wanted) && may_enter(own, &wanted, caller) &&
+		open_realm(own, &wanted, &realm) == 0) {
+		realms_close(&realm);
+		return 0;
+	}
+	r = realms_find(own, all, &unreadable);
+	for (guint i = 0; i < all->len && r == 0; i++) {
+		const struct foreign_realm *ns = &g_array_index(all, struct foreign_realm, i);
+
+		if (ns->type == wanted.type && ns->id == wanted.id)
+			return may_enter(own, ns, caller) ? 0 : -EACCES;
+	}
+	return r < 0 ? r : -ENOENT;
 }
 
 void realms_close(struct realm *realm)

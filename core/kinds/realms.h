@@ -33,6 +33,12 @@ int realms_find(const struct realm *own, GArray *out, unsigned *unreadable);
 int realms_open(const struct realm *own, const char *name, struct realm *out);
 void realms_close(struct realm *realm);
 
+/*
+ * Whether the caller could get at the files or segments of the realm of that name without the daemon:
+ * 0, -EACCES, or -ENOENT if no process is in it.
+ */
+int realms_permit(const struct realm *own, const char *name, const struct caller *caller);
+
 /* What a name says. False if it is none. Pure. */
 bool realms_parse_name(const char *name, struct foreign_realm *out);
 

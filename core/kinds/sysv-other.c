@@ -330,6 +330,7 @@ const struct kind kind_msg = {
 	.present = sysvipc_present,
 	.each = msg_each,
 	.stat = msg_stat,
+	.permit = sysvipc_permit,
 	.remove = msg_remove,
 };
 
@@ -340,5 +341,6 @@ const struct kind kind_sem = {
 	.present = sysvipc_present,
 	.each = sem_each,
 	.stat = sem_stat,
+	.permit = sysvipc_permit,
 	.remove = sem_remove,
 };

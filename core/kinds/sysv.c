@@ -514,6 +514,7 @@ const struct kind kind_sysv = {
 	.each = sysv_each,
 	.stat = sysv_stat,
 	.open = sysv_open,
+	.permit = sysv_permit,
 	.residency = sysv_residency,
 	.remove = sysv_remove,
 	.create = sysv_create,

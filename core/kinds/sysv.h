@@ -37,6 +37,10 @@ int sysv_parse(const struct realm *realm, const char *text, item_visitor visit, 
  */
 bool sysv_parse_spec(const char *spec, key_t *key, size_t *size);
 
+/* kind_sysv.permit: what shmat(2) would say. */
+int sysv_permit(const struct realm *realm, const struct item *item, const struct caller *caller,
+	int want);
+
 /* kind_sysv.open */
 int sysv_open(const struct realm *realm, const struct item *seen, struct item_file *out);
 

@@ -21,6 +21,13 @@ struct sysvipc_item {
 /* Fills in ID, name and creator, and from these what else is the same for the three. */
 void sysvipc_complete(struct sysvipc_item *s, int id);
 
+/*
+ * The `permit` of kinds whose items are an IPC namespace's: for callers that are in the namespace, and
+ * those that could enter it (CAP_SYS_ADMIN about the daemon's user namespace, and a look at its processes).
+ */
+int sysvipc_permit(const struct realm *realm, const struct item *item, const struct caller *caller,
+	int want);
+
 /* Attributes that the three have: key, perms, uid, user … ctime. */
 extern const struct attribute sysvipc_attributes[];
 

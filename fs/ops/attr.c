@@ -293,7 +293,7 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 		done = change.to_set == 0 && d->to_set != 0;
 	}
 	if (r == 0 && !done && is_data(node) && change.size_fd < 0)
-		r = tree_data_may_change(fs, d->req, node);
+		r = tree_data_permit(fs, d->req, node, W_OK);
 	if (r == 0 && !done)
 		r = set_segment(fs, d->req, node, &change);
 	if (r == 0)

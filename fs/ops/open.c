@@ -135,8 +135,12 @@ static void open_now(struct fs *fs, struct deferred *d)
 	auto_charge charge = { 0 };
 	struct handle *handle;
 	struct file_ref ref;
-	int fd, r = file_ref_get(fs, d->node, &ref);
+	int fd, r = 0;
 
+	if (is_data(d->node))
+		r = tree_data_permit(fs, d->req, d->node, tree_data_wanted(d->fi.flags));
+	if (r == 0)
+		r = file_ref_get(fs, d->node, &ref);
 	if (r < 0) {
 		reply_result(d->req, r);
 		return;

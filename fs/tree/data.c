@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tree/data.h"
 
+#include "caller/effective.h"
 #include "identity.h"
 #include "visit.h"
 
@@ -71,8 +72,16 @@ static int check_joined(struct fs *fs, struct node *node, const struct file_ref 
 	return -ESTALE;
 }
 
-/* What the kind itself has to say of who may have the bytes. */
-static int ask_kind(struct fs *fs, fuse_req_t req, const struct data_node *data)
+int tree_data_wanted(int flags)
+{
+	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
+
+	return (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE];
+}
+
+/* What the kind itself has to say of who may have the bytes; with `item` NULL, who may change it. */
+static int ask_kind(struct fs *fs, fuse_req_t req, const struct data_node *data,
+	const struct item *item, int want)
 {
 	const struct caller caller = identity_caller(req);
 	struct visit visit;
@@ -83,17 +92,29 @@ static int ask_kind(struct fs *fs, fuse_req_t req, const struct data_node *data)
 	r = visit_enter(fs, data->realm, data->kind->needs, &visit);
 	if (r < 0)
 		return r;
-	r = data->kind->permit(&visit.realm, &data->item, &caller);
+	r = data->kind->permit(&visit.realm, item, &caller, want);
 	visit_leave(fs, &visit);
 	return r;
+}
+
+int tree_data_permit(struct fs *fs, fuse_req_t req, struct node *node, int want)
+{
+	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
+	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
+
+	/* A file of a tmpfs may have an ACL: the kernel is asked once it is at hand. */
+	if (data->has_xattrs)
+		return 0;
+	return identity_permits(req, &owner, want) ? ask_kind(fs, req, data, &data->item, want) :
+						     -EACCES;
 }
 
 int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct file_ref *ref,
 	int flags)
 {
-	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
 	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
+	const struct caller caller = identity_caller(req);
 	int r;
 
 	if (!ref->file)
@@ -107,19 +128,9 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 		if (r < 0)
 			return r;
 	}
-	/* The fourth access mode, for ioctl(2) alone, wants both as well. */
-	if (!identity_permits(req, &owner,
-		    (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE]))
-		return -EACCES;
-	return ask_kind(fs, req, data);
-}
-
-int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node)
-{
-	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
-	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
-
-	return identity_permits(req, &owner, W_OK) ? ask_kind(fs, req, data) : -EACCES;
+	if (data->has_xattrs)
+		return caller_may_access(&caller, ref->fd, tree_data_wanted(flags));
+	return identity_permits(req, &owner, tree_data_wanted(flags)) ? 0 : -EACCES;
 }
 
 /*
@@ -205,7 +216,9 @@ int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const str
 		return 0;
 	if (!data->kind->change)
 		return -EPERM;
-	r = visit_enter(fs, data->realm, 0, &visit);
+	r = ask_kind(fs, req, data, NULL, W_OK);
+	if (r == 0)
+		r = visit_enter(fs, data->realm, 0, &visit);
 	if (r < 0)
 		return r;
 	identity_begin(&id, req);

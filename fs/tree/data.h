@@ -15,6 +15,17 @@ bool tree_data_waits(const struct node *node);
 struct node *tree_data_lookup(struct fs *fs, const char *namespace, const struct item *item,
 	struct stat *st);
 
+/* R_OK and W_OK as the flags of open(2) have them; the fourth mode, for ioctl(2) alone, wants both. */
+int tree_data_wanted(int flags);
+
+/*
+ * Whether the caller may have the bytes of a `data` file for `want` (R_OK, W_OK), or change its size or
+ * times by its path: 0 or a negative errno. Asked before the file is looked for, which for a System V
+ * segment means to attach it: the kernel opens files for some calls, file_getattr(2) for one, without
+ * checking any permission. The file behind it may be less strict than the segment is (a memfd is 0777).
+ */
+int tree_data_permit(struct fs *fs, fuse_req_t req, struct node *node, int want);
+
 /*
  * Whether an open(2) may go on with this file_ref: 0, or a negative errno.
  *
@@ -34,9 +45,3 @@ int tree_data_stat(struct fs *fs, struct node *node, struct stat *out);
  */
 int tree_data_change(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *attr,
 	int *to_set);
-
-/*
- * Whether the caller may change the bytes or times of a `data` file by its path. The file behind it
- * may be less strict than the segment is (a memfd is 0777): its own word is not enough.
- */
-int tree_data_may_change(struct fs *fs, fuse_req_t req, struct node *node);

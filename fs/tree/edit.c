@@ -14,8 +14,10 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 	const struct caller caller = identity_caller(d->req);
 	mode_t mode = d->mode & ~fuse_req_ctx(d->req)->umask & 0777;
 	struct fsuid id;
-	int r;
+	int r = kind->permit ? kind->permit(&fs->realm, NULL, &caller, W_OK) : 0;
 
+	if (r < 0)
+		return r;
 	identity_begin(&id, d->req);
 	do
 		r = kind->create(&fs->realm, d->name, mode, &caller, out);
@@ -29,8 +31,10 @@ static int remove_item(struct fs *fs, struct deferred *d)
 {
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
-	int r = kind->remove(&fs->realm, d->name, &caller);
+	int r = kind->permit ? kind->permit(&fs->realm, NULL, &caller, W_OK) : 0;
 
+	if (r == 0)
+		r = kind->remove(&fs->realm, d->name, &caller);
 	if (r > 0) {
 		g_autofree char *name = g_strescape(d->name, NULL);
 

@@ -2,6 +2,8 @@
 #include "tree/tree.h"
 
 #include "defer.h"
+#include "identity.h"
+#include "kinds/realms.h"
 #include "reply.h"
 #include "reply-node.h"
 #include "tree/data.h"
@@ -95,12 +97,18 @@ static void reply_found(struct fs *fs, const struct deferred *d, const struct tr
 
 static void lookup_realm(struct fs *fs, struct deferred *d)
 {
+	const struct caller caller = identity_caller(d->req);
 	struct visit visit;
-	int r = visit_enter(fs, d->name, 0, &visit);
+	int r = realms_permit(&fs->realm, d->name, &caller);
 
 	if (r == 0)
-		visit_leave(fs, &visit);
-	reply_found(fs, d, r == 0 ? &tree_other_realm : NULL);
+		r = visit_enter(fs, d->name, 0, &visit);
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	visit_leave(fs, &visit);
+	reply_found(fs, d, &tree_other_realm);
 }
 
 static void lookup_in_realm(struct fs *fs, struct deferred *d)

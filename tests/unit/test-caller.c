@@ -82,7 +82,7 @@ static int may_read(const struct caller *caller, mode_t mode)
 
 	g_assert(fd >= 0 && fchown(fd, 1, 12) == 0 && fchmod(fd, mode) == 0);
 	unlink(path);
-	r = caller_may_read(caller, fd);
+	r = caller_may_access(caller, fd, R_OK);
 	close(fd);
 	return r;
 }

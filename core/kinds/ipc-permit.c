@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Who may have to do with the objects of an IPC namespace, where the daemon acts for the caller. */
+#include "base/util.h"
+#include "caller/rights.h"
+#include "caller/sight.h"
+#include "kinds/sysv.h"
+
+#include <linux/capability.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static bool is_in_namespace(const struct caller *caller, uint32_t ipc_ns)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d/ns/ipc", caller->pid);
+	return caller->pid != 0 && stat(path, &st) == 0 && st.st_ino == ipc_ns;
+}
+
+/* setns(2) into the daemon's namespace takes this capability, and a process in it that one can see. */
+static bool may_enter(const struct realm *realm, const struct caller *caller)
+{
+	struct caller_rights rights;
+	struct caller_sight sight;
+	bool may;
+
+	caller_rights_read(caller, &rights);
+	may = rights.effective & CAPABILITY(CAP_SYS_ADMIN);
+	caller_rights_clear(&rights);
+	if (!may)
+		return false;
+	caller_sight_begin(&sight, realm->proc, caller);
+	may = caller_sees_memory(&sight, getpid());
+	caller_sight_end(&sight);
+	return may;
+}
+
+int sysvipc_permit(const struct realm *realm, const struct item *item, const struct caller *caller,
+	int want)
+{
+	(void)item, (void)want;
+	return is_in_namespace(caller, realm->ipc_ns) || may_enter(realm, caller) ? 0 : -EACCES;
+}
+
+static bool is_member(const struct caller *caller, const struct caller_rights *rights, gid_t gid)
+{
+	return caller->gid == gid || caller_rights_in_group(rights, gid);
+}
+
+/*
+ * ipcperms() of the kernel, which shmat(2) asks: the creator counts as owner and the creator's group as
+ * group, and no capability about files helps.
+ */
+static bool permits(const struct sysv_segment *s, const struct caller *caller, int want)
+{
+	const struct item *item = &s->ipc.item;
+	struct caller_rights rights;
+	mode_t granted = item->mode;
+	bool permitted;
+
+	caller_rights_read(caller, &rights);
+	if (caller->uid == item->uid || caller->uid == s->ipc.cuid)
+		granted >>= 6;
+	else if (is_member(caller, &rights, item->gid) || is_member(caller, &rights, s->ipc.cgid))
+		granted >>= 3;
+	permitted = (want & ~(int)granted) == 0 || rights.effective & CAPABILITY(CAP_IPC_OWNER);
+	caller_rights_clear(&rights);
+	return permitted;
+}
+
+int sysv_permit(const struct realm *realm, const struct item *item, const struct caller *caller,
+	int want)
+{
+	g_autofree struct item *now = NULL;
+	int r = sysvipc_permit(realm, item, caller, want);
+
+	if (r < 0 || !item)
+		return r;
+	r = kind_sysv.stat(realm, item->id, &now);
+	if (r < 0)
+		return r;
+	if (!item_same(now, item) || !item_same_access(now, item))
+		return -ESTALE;
+	/* Who attaches it for writing reads it as well. */
+	want = want & W_OK ? want | R_OK : want;
+	return permits((const struct sysv_segment *)now, caller, want) ? 0 : -EACCES;
+}

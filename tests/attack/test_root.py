@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Root is not always root: without capabilities, in a container, user 0 gets what the kernel gives it."""
+import ctypes
+import errno
+import os
+import subprocess
+
+from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check, equal,
+                     fails, opened, read, write)
+from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, new_segment, shm_remove
+from strangers import ATTACKER, GROUP, VICTIM, drop_capabilities, in_child, in_pid_namespace
+
+IPC_SET = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def bare(function):
+    """In a root that has no capability."""
+    def child():
+        drop_capabilities()
+        function()
+    in_child(child)
+
+
+def private_object(t, name='o'):
+    write(t.shm / name, b'secret')
+    os.chmod(t.shm / name, 0o600)
+    os.chown(t.shm / name, VICTIM, VICTIM)
+
+
+@ipc_test
+def objects_of_others_are_closed_to_a_bare_root(t):
+    private_object(t)
+    for root in (t.shm, t.root):
+        def attempts():
+            fails(errno.EACCES, os.open, root / 'o', os.O_RDONLY)
+            fails(errno.EACCES, os.open, root / 'o', os.O_CREAT | os.O_RDWR, 0o600)
+            fails(errno.EACCES, os.truncate, root / 'o', 0)
+            fails(errno.EPERM, os.chmod, root / 'o', 0o666)
+            fails(errno.EPERM, os.chown, root / 'o', 0, 0)
+            fails(errno.EPERM, os.utime, root / 'o', (1, 1))
+        bare(attempts)
+    equal(read(t.shm / 'o'), b'secret')
+
+
+@ipc_test
+def an_object_that_comes_into_being_is_closed_to_a_bare_root(t):
+    """O_CREAT of a name that another process makes and removes all the while."""
+    def victim():
+        os.setresgid(VICTIM, VICTIM, VICTIM)
+        os.setresuid(VICTIM, VICTIM, VICTIM)
+        while True:
+            try:
+                os.close(os.open(t.shm / 'key', os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+                os.unlink(t.shm / 'key')
+            except OSError:
+                pass
+
+    def attempts():
+        met = 0
+        for _ in range(800):
+            try:
+                fd = os.open(t.root / 'key', os.O_CREAT | os.O_RDWR, 0o600)
+            except OSError as error:
+                check(error.errno in (errno.EACCES, errno.ENOENT, errno.ESTALE, errno.EEXIST),
+                      f'refused: {error}')
+                met += 1
+                continue
+            check(os.fstat(fd).st_uid == 0, 'it is none but our own')
+            os.close(fd)
+            os.unlink(t.root / 'key')
+        check(met, 'the victim was met')
+
+    pid = os.fork()
+    if pid == 0:
+        victim()
+    try:
+        bare(attempts)
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+
+
+@ipc_test
+def what_changed_hands_is_closed_to_a_bare_root(t):
+    write(t.shm / 'o', b'x')
+    os.chmod(t.shm / 'o', 0o644)
+    turn, go = os.pipe()
+    ready, tell = os.pipe()
+
+    def attempts():
+        drop_capabilities()
+        with opened(t.root / 'o', os.O_RDONLY) as fd:
+            os.write(tell, b'!')
+            os.read(turn, 1)
+            fails(errno.EPERM, os.fchmod, fd, 0o666)
+            fails(errno.EPERM, os.fchown, fd, 0, 0)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            attempts()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.read(ready, 1)
+    os.chown(t.shm / 'o', VICTIM, VICTIM)
+    os.chmod(t.shm / 'o', 0o600)
+    os.write(go, b'!')
+    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+    equal(os.stat(t.shm / 'o').st_mode & 0o777, 0o600)
+
+
+@ipc_test
+def removal_by_rmdir_is_removal(t):
+    """In a directory that is another user's, as SOURCE may be: only its owner may remove."""
+    private_object(t)
+    os.chown(t.shm, VICTIM, VICTIM)
+    os.chmod(t.shm, 0o755)
+
+    def attempts():
+        fails(errno.EACCES, os.unlink, t.root / 'o')
+        fails(errno.EACCES, os.rmdir, t.meta / 'posix/o')
+    bare(attempts)
+    in_child(attempts, ATTACKER)
+    check((t.shm / 'o').exists(), 'it is still there')
+
+
+def container():
+    """Another container: a root with namespaces of its own, an object and a System V segment."""
+    call('unshare', CLONE_NEWNS | CLONE_NEWIPC)
+    call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+    call('mount', 'shm', '/dev/shm', b'tmpfs', MS_NOSUID | MS_NODEV, b'size=1m,mode=1777')
+    write('/dev/shm/secret', b'secret')
+    os.chmod('/dev/shm/secret', 0o600)
+    return Attached(new_segment(4096, b'secret')), os.open('/dev/shm/secret', os.O_RDWR)
+
+
+@ipc_test
+def other_containers_are_closed(t):
+    """For a root without capabilities, and for one with all of them whose procfs shows nobody."""
+    with Child(container) as other:
+        ipc = os.stat(f'/proc/{other.pid}/ns/ipc').st_ino
+        dev = os.stat(f'/proc/{other.pid}/root/dev/shm').st_dev
+        places = [t.meta / 'namespaces' / f'ipc-{ipc}',
+                  t.meta / 'namespaces' / f'shm-{os.major(dev)}:{os.minor(dev)}']
+
+        def attempts():
+            for place in places:
+                fails(errno.EACCES, os.listdir, place)
+                fails(errno.EACCES, os.open, place / 'segments', os.O_RDONLY)
+            fails(errno.EACCES, os.open, places[1] / 'posix/secret/data', os.O_RDONLY)
+
+        bare(attempts)
+        in_child(lambda: in_pid_namespace(attempts))
+        equal(read(places[1] / 'posix/secret/data'), b'secret')
+        check('sysv' in os.listdir(places[0]), 'root itself may')
+
+
+@ipc_test
+def segments_of_another_ipc_namespace_are_not_made_nor_removed(t):
+    """Of a container that shares the mount: it could not touch the host's segments without it."""
+    mode = 0o666
+    shmid = new_segment(4096, b'secret', mode=mode)
+    here = t.meta / 'sysv' / str(shmid)
+
+    def attempts():
+        fails(errno.EACCES, os.mkdir, t.meta / 'sysv/private:4K')
+        fails(errno.EACCES, os.rmdir, here)
+        fails(errno.EACCES, os.chmod, here / 'data', 0o600)
+        for flags in (os.O_RDONLY, os.O_RDWR):
+            fails(errno.EACCES, os.open, here / 'data', flags)
+
+    def elsewhere():
+        call('unshare', CLONE_NEWIPC)
+        drop_capabilities()
+        attempts()
+
+    def privileged_elsewhere():
+        call('unshare', CLONE_NEWIPC)
+        in_pid_namespace(attempts)
+
+    in_child(elsewhere)
+    in_child(privileged_elsewhere)
+    in_child(lambda: equal(read(here / 'data')[:6], b'secret'), ATTACKER)
+    shm_remove(shmid)
+
+
+@ipc_test
+def data_is_open_to_whom_shmat_lets(t):
+    """Owner and creator, group and creator's group: shmat(2) and the file agree for all of them."""
+    shmid = None
+    turn, tell = os.pipe()
+
+    def create():
+        os.setgroups([])
+        os.setresgid(GROUP, GROUP, GROUP)
+        os.setresuid(VICTIM, VICTIM, VICTIM)
+        os.write(tell, b'%d\n' % new_segment(4096, b'secret'))
+    in_child(create)
+    shmid = int(os.read(turn, 20))
+    data = t.meta / 'sysv' / str(shmid) / 'data'
+    callers = [(ATTACKER, GROUP), (ATTACKER, 4304), (VICTIM, VICTIM), (4305, 4306)]
+
+    def attach(flags):
+        with Attached(shmid, flags):
+            pass
+
+    for mode in (0o606, 0o660):
+        ds = ShmidDs()
+        _libc.shmctl(shmid, 2, ctypes.byref(ds))
+        ds.uid, ds.gid, ds.mode = 4305, 4304, mode
+        equal(_libc.shmctl(shmid, IPC_SET, ctypes.byref(ds)), 0)
+        for uid, gid in callers:
+            for shm_flags, flags in ((0o10000, os.O_RDONLY), (0, os.O_RDWR)):
+                native = as_user(uid, gid, lambda: attach(shm_flags))
+                mount = as_user(uid, gid, lambda: os.close(os.open(data, flags)))
+                # The mount shows one owner and one group; what they are refused, it refuses.
+                check(mount == native or (mount == errno.EACCES and uid == VICTIM) or
+                      (mount == errno.EACCES and gid == GROUP),
+                      f'mode {mode:o}, uid {uid}, gid {gid}: shmat {native}, data {mount}')
+    shm_remove(shmid)
+
+
+@ipc_test
+def looking_at_attributes_attaches_nothing(t):
+    """file_getattr(2) opens a file without a check of its permissions."""
+    shmid = new_segment(4096, b'secret')
+    here = t.meta / 'sysv' / str(shmid)
+    before = read(here / 'atime'), read(here / 'last')
+    buffer = ctypes.create_string_buffer(24)
+
+    def look():
+        try:
+            call('syscall', 468, -100, os.fspath(here / 'data').encode(), buffer,
+                 ctypes.c_size_t(24), ctypes.c_uint(0))
+        except OSError as error:
+            check(error.errno in (errno.ENOSYS, errno.EACCES, errno.ENOTTY, errno.EOPNOTSUPP),
+                  f'{error}')
+    in_child(look, ATTACKER)
+    equal((read(here / 'atime'), read(here / 'last')), before)
+    shm_remove(shmid)
+
+
+@ipc_test
+def an_acl_decides_after_the_name_has_gone(t):
+    private_object(t)
+    try:
+        subprocess.run(['setfacl', '-m', f'u:{ATTACKER}:r', t.shm / 'o'], check=True)
+    except FileNotFoundError:
+        return
+    with Child(lambda: os.open(t.shm / 'o', os.O_RDWR)):
+        os.unlink(t.shm / 'o')
+        name, = [n for n in os.listdir(t.meta / 'unlinked') if n.startswith('posix-o-')]
+        data = t.meta / 'unlinked' / name / 'data'
+        in_child(lambda: equal(read(data), b'secret'), ATTACKER)
+        equal(as_user(ATTACKER, ATTACKER, lambda: os.open(data, os.O_RDWR)), errno.EACCES)
+        equal(as_user(4307, 4307, lambda: os.open(data, os.O_RDONLY)), errno.EACCES)
