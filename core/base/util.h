@@ -9,7 +9,9 @@
 #pragma once
 
 #include <errno.h>
+#ifdef HAVE_MALLOC_TRIM
 #include <malloc.h>
+#endif
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +36,14 @@ static inline int steal_fd(int *fd)
 	return taken;
 }
 
+/* Gives freed memory back to the kernel, as C libraries other than glibc do by themselves. */
+static inline void memory_trim(void)
+{
+#ifdef HAVE_MALLOC_TRIM
+	malloc_trim(0);
+#endif
+}
+
 /*
  * So many bytes have been freed, in small pieces, and will not be wanted again soon: the C library
  * would keep them for the next time, which may never come.
@@ -41,5 +51,5 @@ static inline int steal_fd(int *fd)
 static inline void memory_freed(size_t bytes)
 {
 	if (bytes > 1 << 20)
-		malloc_trim(0);
+		memory_trim();
 }

@@ -7,6 +7,7 @@
 #include "kinds/lease.h"
 #include "procfs/mountinfo.h"
 #include "kinds/sysvipc.h"
+#include "base/libc.h"
 #include "base/util.h"
 
 #include <dirent.h>

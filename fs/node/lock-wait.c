@@ -4,6 +4,7 @@
 #include "defer.h"
 #include "reply.h"
 #include "shutdown.h"
+#include "base/libc.h"
 #include "base/util.h"
 
 #include <pthread.h>
@@ -103,7 +104,7 @@ static bool start_looking(timer_t *timer)
 	struct sigevent event = {
 		.sigev_notify = SIGEV_THREAD_ID,
 		.sigev_signo = INTERRUPT_SIGNAL,
-		._sigev_un._tid = syscall(SYS_gettid),
+		.sigev_notify_thread_id = syscall(SYS_gettid),
 	};
 	struct itimerspec every = { { 0, LOOK_EVERY_NS }, { 0, LOOK_EVERY_NS } };
 

@@ -5,11 +5,11 @@
 #include "node/data-node.h"
 #include "node/id-table.h"
 #include "node/unlinked-grace.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <malloc.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -29,7 +29,7 @@ struct node_table {
 	GMutex lock;
 	GHashTable *nodes;            /* a set of struct node *: see node_equal() */
 	struct id_table *ids;         /* the table's lock is held to add and to remove */
-	guint forgotten;              /* since the last malloc_trim() */
+	guint forgotten;              /* since the last memory_trim() */
 	struct unlinked_grace *grace; /* constant */
 };
 
@@ -187,7 +187,7 @@ static void trim(struct node_table *table)
 		table->forgotten = 0;
 	g_mutex_unlock(&table->lock);
 	if (due)
-		malloc_trim(0);
+		memory_trim();
 }
 
 /* Whether it had another one. */

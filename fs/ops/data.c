@@ -12,6 +12,7 @@
 #include "node/handle.h"
 #include "reply.h"
 #include "tree/tree.h"
+#include "base/libc.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>

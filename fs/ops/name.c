@@ -8,6 +8,7 @@
 #include "reply.h"
 #include "reply-node.h"
 #include "tree/tree.h"
+#include "base/libc.h"
 #include "base/util.h"
 
 #include <fcntl.h>
