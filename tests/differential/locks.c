@@ -377,8 +377,8 @@ static void name_file(struct stage *s)
 
 	if (stat(s->outside, &st) < 0)
 		err(2, "%s", s->outside);
-	snprintf(s->file, sizeof(s->file), " %02x:%02x:%lu ", major(st.st_dev), minor(st.st_dev),
-		st.st_ino);
+	snprintf(s->file, sizeof(s->file), " %02x:%02x:%ju ", major(st.st_dev), minor(st.st_dev),
+		(uintmax_t)st.st_ino);
 }
 
 static bool play(struct stage *s, const struct scenario *scenario)

@@ -11,6 +11,7 @@
 #include "procfs/maps.h"
 
 #include <glib.h>
+#include <inttypes.h>
 #include <string.h>
 
 static enum vma_interest look(const struct vma *vma, void *data)
@@ -23,8 +24,9 @@ static enum vma_interest look(const struct vma *vma, void *data)
 static void row(struct vma *vma, void *data)
 {
 	g_assert(vma->ino % 3 != 0 && (vma->name != NULL) == (vma->ino % 3 == 2));
-	g_string_append_printf(data, "%lx-%lx %s %lx %lx %lu %s\n", vma->start, vma->end,
-		vma->perms, vma->offset, vma->dev, vma->ino, vma->name ? vma->name : "");
+	g_string_append_printf(data,
+		"%" PRIx64 "-%" PRIx64 " %s %" PRIx64 " %" PRIx64 " %" PRIu64 " %s\n", vma->start,
+		vma->end, vma->perms, vma->offset, vma->dev, vma->ino, vma->name ? vma->name : "");
 }
 
 /* Reads as maps_text_read() does, `cut` bytes at a time. True if all lines were understood. */

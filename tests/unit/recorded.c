@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -77,7 +78,7 @@ void recorded_task(const struct recorded *recorded, const char *path, const char
 	g_autofree char *status_path = g_build_filename(path, "status", NULL);
 	g_autofree char *stat = g_strdup_printf(
 		"%s (%s) %c 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 1 0 "
-		"%lu 0 0 0 1 1 1 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
+		"%" PRIu64 " 0 0 0 1 1 1 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
 		number, command, state, flags, start_time);
 	g_autofree char *status = g_strdup_printf("Name:\t%s\nUmask:\t0022\nState:\t%c\n"
 						  "Uid:\t%u\t%u\t%u\t%u\n",
@@ -103,8 +104,9 @@ void recorded_process(const struct recorded *recorded, pid_t pid, const char *ma
 
 char *recorded_map(uint64_t start, const char *perms, uint64_t dev, uint64_t ino, const char *name)
 {
-	return g_strdup_printf("%08lx-%08lx %s 00003000 %02x:%02x %lu    %s\n", start,
-		start + 0x1000, perms, major(dev), minor(dev), ino, name);
+	return g_strdup_printf("%08" PRIx64 "-%08" PRIx64 " %s 00003000 %02x:%02x %" PRIu64
+			       "    %s\n",
+		start, start + 0x1000, perms, major(dev), minor(dev), ino, name);
 }
 
 void recorded_descriptor(const struct recorded *recorded, pid_t pid, int fd, const char *target,

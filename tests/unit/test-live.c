@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -69,7 +70,8 @@ static void assert_all(unsigned line, const struct segment_key *key, struct usag
 	EACH_CENSUS(census)
 	{
 		struct usage usage = ask(census, key);
-		g_autofree char *message = g_strdup_printf("%s: %lu %lu %lu, not %lu %lu %lu",
+		g_autofree char *message = g_strdup_printf("%s: %" PRIu64 " %" PRIu64 " %" PRIu64
+							   ", not %" PRIu64 " %" PRIu64 " %" PRIu64,
 			census_report(census).backend, usage.mappings, usage.processes,
 			usage.openers, expected.mappings, expected.processes, expected.openers);
 
@@ -173,9 +175,9 @@ static void assert_user_leads_to_the_file(struct census *census)
 
 	ASSERT_INT(census_hold(census, BOTH), 0);
 	CU_ASSERT_FATAL(census_segment_user(census, &key, &user));
-	path = user.start ?
-		g_strdup_printf("/proc/%d/map_files/%lx-%lx", user.task, user.start, user.end) :
-		g_strdup_printf("/proc/%d/fd/%d", user.task, user.fd);
+	path = user.start ? g_strdup_printf("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, user.task,
+				    user.start, user.end) :
+			    g_strdup_printf("/proc/%d/fd/%d", user.task, user.fd);
 	ASSERT_STRING(census_name(census, &key), "memfd:census test");
 	census_release(census);
 
@@ -260,7 +262,7 @@ static void mappings_made_and_undone_meanwhile_harm_no_others(void)
 
 static void append_row(const struct mapping_row *row, void *data)
 {
-	g_string_append_printf(data, "%d %u %s %s %lx\n", row->pid, row->uid, row->command,
+	g_string_append_printf(data, "%d %u %s %s %" PRIx64 "\n", row->pid, row->uid, row->command,
 		row->perms, row->offset);
 }
 

@@ -8,6 +8,7 @@
 #include "base/util.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -102,8 +103,8 @@ static void counts_mappings_and_processes(void)
 
 static void append_row(const struct mapping_row *row, void *data)
 {
-	g_string_append_printf(data, "%d %u %s %lx-%lx %s %lx\n", row->pid, row->uid, row->command,
-		row->start, row->end, row->perms, row->offset);
+	g_string_append_printf(data, "%d %u %s %" PRIx64 "-%" PRIx64 " %s %" PRIx64 "\n", row->pid,
+		row->uid, row->command, row->start, row->end, row->perms, row->offset);
 }
 
 static void shows_who_maps(void)
@@ -267,6 +268,7 @@ static void append_descriptor(const struct descriptor_row *row, void *data)
 
 static void counts_and_shows_descriptors(void)
 {
+	const char *three = "10 5010 program 10 3 2\n", *four = "10 5010 program 10 4 10000000\n";
 	g_autoptr(GString) rows = g_string_new(NULL);
 	struct segment_key key = object("object");
 	struct segment_user user;
@@ -281,11 +283,14 @@ static void counts_and_shows_descriptors(void)
 	hold(BOTH);
 	assert_usage(key, 0, 0, 2);
 	census_each_descriptor(census, &key, append_descriptor, rows);
-	ASSERT_STRING(rows->str, "10 5010 program 10 3 2\n10 5010 program 10 4 10000000\n");
+	/* In whichever order the directory has them; that of a real procfs is ascending. */
+	CU_ASSERT_PTR_NOT_NULL(strstr(rows->str, three));
+	CU_ASSERT_PTR_NOT_NULL(strstr(rows->str, four));
+	ASSERT_INT(rows->len, strlen(three) + strlen(four));
 	CU_ASSERT(census_segment_user(census, &key, &user));
 	ASSERT_INT(user.task, 10);
 	ASSERT_INT(user.start, 0);
-	ASSERT_INT(user.fd, 3);
+	CU_ASSERT(user.fd == 3 || user.fd == 4);
 	census_release(census);
 
 	/* A pass that does not look at descriptors knows of none. */

@@ -3,6 +3,7 @@
 
 #include "unit.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static struct spaces *spaces;
@@ -160,7 +161,7 @@ static bool note(const struct space *space, const struct mapping *row, void *dat
 {
 	struct seen *seen = data;
 
-	g_string_append_printf(seen->text, "%d:%lu ", space->pid, row->start);
+	g_string_append_printf(seen->text, "%d:%" PRIu64 " ", space->pid, row->start);
 	return --seen->limit != 0;
 }
 
