@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The machines, and what is tried in each. A step is a function that raises Failed, or Skipped."""
+import dataclasses
+import re
+
+import readme
+
+MOUNTED = ('coherence.', 'command.', 'census.', 'tools.')  # about a minute
+NOT_WRITABLE = r'(run|build): \w+ cannot write to '
+
+
+class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """steps: the first prepares the machine; where it fails, the others are not tried."""
+    name: str
+    suite: str
+    steps: tuple
+    at: str = '/src'
+    way: str = 'pivot'  # how boot goes in
+    often: bool = False  # in every run, not only with --all
+
+
+def succeed(machine, script, **keywords):
+    """Runs the script in the machine; what it printed."""
+    status, output = machine.run(script, **keywords)
+    if status != 0:
+        raise Failed(f'$ {script}\n{output}exit status {status}')
+    return output
+
+
+def refuse(machine, script, pattern, **keywords):
+    """The script fails, and says why in one line, before it installs or builds."""
+    status, output = machine.run(script, **keywords)
+    if status == 0 or not re.fullmatch(f'{pattern}.*\n', output):
+        raise Failed(f'$ {script}\n{output}exit status {status}; wanted one line: {pattern}')
+
+
+def unmount(machine, mountpoint='/mnt/shm'):
+    succeed(machine, f'umount {mountpoint}')
+
+
+def try_readme(machine, user, sudo='', heading=None):
+    text = (machine.root / machine.at.lstrip('/') / 'README.md').read_text()
+    for command, wanted in readme.console(text, heading):
+        output = succeed(machine, f'{sudo}\n{command}', user=user)
+        if complaint := readme.difference(wanted, output):
+            raise Failed(f'$ {command}\n{complaint}')
+
+
+# --- README, as root and as a user
+
+def first_screen_as_root(machine):
+    """sudo(8) is not there, and root has no use for it."""
+    try_readme(machine, 'root', sudo='sudo() { "$@"; }')
+
+
+def first_screen_as_user(machine):
+    succeed(machine, 'apt-get -q update && apt-get -q -y --no-install-recommends install sudo && '
+            'useradd -m you && echo "you ALL=NOPASSWD: ALL" >/etc/sudoers.d/you && chown -R you: /home/you')
+    try_readme(machine, 'you')
+
+
+def nothing_of_root_left(machine):
+    """What `sudo scripts/run` built belongs to whose tree it is."""
+    if found := succeed(machine, 'find . -user root'):
+        raise Failed(f'in the tree of a user, root owns:\n{found}')
+
+
+def everything_optional_is_built(machine):
+    """The census by BPF, and io_uring."""
+    succeed(machine, 'find build -name census.lskel.h | grep .')
+    linked = succeed(machine, 'ldd build/fs/shmtree')
+    for library in ('liburing.so', 'libnuma.so'):
+        if library not in linked:
+            raise Failed(f'no {library} among\n{linked}')
+
+
+# --- scripts/run
+
+def run_without_optional_packages(machine):
+    succeed(machine, 'printf "Package: %s\\nPin: version *\\nPin-Priority: -1\\n" '
+            '"clang libbpf-dev bpftool fuse3 bsdextrautils liburing-dev libnuma-dev" '
+            '>/etc/apt/preferences.d/poor')
+    succeed(machine, 'scripts/run /mnt/shm')
+    status = succeed(machine, 'cat /mnt/shm/.shmtree/status')
+    unmount(machine)
+    if not re.search(r'^census\t(query|text)$', status, re.MULTILINE):
+        raise Failed(f'a census by /proc was wanted:\n{status}')
+
+
+def run_twice(machine):
+    for wanted in ('is mounted on /mnt/shm.\n', 'is mounted on /mnt/shm already.\n'):
+        output = succeed(machine, 'scripts/run /mnt/shm', timeout=60)
+        if wanted not in output or 'setup:' in output or 'build:' in output:
+            raise Failed(f'wanted "{wanted.strip()}", and nothing installed or built:\n{output}')
+    unmount(machine)
+
+
+def run_at_once(machine):
+    """Two calls for one mount point: the second finds it mounted."""
+    output = succeed(machine, 'scripts/run /mnt/shm & one=$!; scripts/run /mnt/shm; two=$?; wait $one && [ $two -eq 0 ]')
+    said = sorted(re.findall(r'is mounted on /mnt/shm( already)?\.', output))
+    mounts = succeed(machine, 'grep -c " /mnt/shm " /proc/self/mountinfo')
+    unmount(machine)
+    if said != ['', ' already'] or mounts != '1\n':
+        raise Failed(f'{mounts.strip()} mounts, after\n{output}')
+
+
+def run_as_user(machine):
+    """A user's own mount, of what root has set up."""
+    output = succeed(machine, 'scripts/run ~/shm && echo hello >~/shm/mine && cat /dev/shm/mine && '
+                     'rm ~/shm/mine && fusermount3 -u ~/shm', user='you')
+    if '\nhello\n' not in output:
+        raise Failed(output)
+
+
+def run_in_read_only_tree(machine):
+    """One that is built works as it is, and one that is not says so."""
+    succeed(machine, 'mkdir -p /ro && mount --bind . /ro && mount -o remount,bind,ro /ro')
+    succeed(machine, 'scripts/run /mnt/shm', directory='/ro', timeout=60)
+    unmount(machine)
+    succeed(machine, 'mount -t tmpfs none /ro/build')
+    refuse(machine, 'scripts/run /mnt/shm', NOT_WRITABLE, directory='/ro')
+    refuse(machine, 'scripts/build build', NOT_WRITABLE, directory='/ro')
+    succeed(machine, 'umount /ro/build && umount /ro')
+
+
+def run_in_tree_of_another(machine):
+    """As a read-only tree; and once its owner changes it, it is to be built again."""
+    succeed(machine, 'useradd -m guest')
+    succeed(machine, 'scripts/run ~/shm && fusermount3 -u ~/shm', user='guest', timeout=60)
+    succeed(machine, 'touch fs/main.c')
+    refuse(machine, 'scripts/run ~/shm', NOT_WRITABLE, user='guest')
+    succeed(machine, 'scripts/build build')
+
+
+def refuse_unbuilt_read_only_tree(machine):
+    """Nothing is installed for it first."""
+    succeed(machine, 'mkdir -p /ro && mount --bind . /ro && mount -o remount,bind,ro /ro')
+    refuse(machine, 'scripts/run /mnt/shm', NOT_WRITABLE, directory='/ro')
+    succeed(machine, 'umount /ro')
+
+
+def refuse_user_without_packages(machine):
+    succeed(machine, 'useradd -m you && chown -R you: .')
+    refuse(machine, 'scripts/run ~/shm', 'setup: run this as root once, or install: ', user='you')
+
+
+def refuse_old_system(machine):
+    refuse(machine, 'scripts/run /mnt/shm', r'setup: .* is too old: ')
+
+
+# --- by hand, and the tests
+
+def install_by_hand(machine):
+    """README's commands, after scripts/run as on a new machine; mount(8) then has its helper."""
+    try_readme(machine, 'root', heading='## Building and testing')
+    output = succeed(machine, 'mkdir -p /mnt/fstab && mount -t fuse.shmtree shmtree /mnt/fstab && '
+                     'cat /mnt/fstab/.shmtree/status && umount /mnt/fstab && test -e /usr/share/man/man8/shmtree.8*')
+    if '\ndata_path\t' not in output:
+        raise Failed(output)
+
+
+def tests(machine, arguments):
+    status, output = machine.run(f'scripts/test {arguments}')
+    if status != 0:
+        passed = re.compile(r'^ *ok .*\n', re.MULTILINE)
+        raise Failed(f'$ scripts/test {arguments}\n{passed.sub("", output)}exit status {status}')
+    counts = re.fullmatch(r'(\d+) passed, 0 failed, (\d+) skipped', output.splitlines()[-1])
+    if not counts or counts[1] == '0':
+        raise Failed(output)
+    return output
+
+
+def peers_are_there(machine):
+    """What scripts/bench measures shmtree beside, and with."""
+    succeed(machine, 'scripts/setup --bench')
+    for program in ('g++', 'fio', 'hyperfine', 'bindfs', 'lsof', 'fuser', 'lsfd'):
+        succeed(machine, f'command -v {program}')
+
+
+def unit_tests(machine):
+    tests(machine, '--unit')
+
+
+def mounted_tests(machine):
+    tests(machine, ' '.join(MOUNTED))
+
+
+SCENARIOS = (
+    Scenario('README as root', 'bookworm', often=True, steps=(
+        first_screen_as_root, everything_optional_is_built, run_twice, run_at_once,
+        run_in_read_only_tree, run_in_tree_of_another, install_by_hand)),
+    Scenario('README as a user, with spaces in the path', 'trixie', often=True,
+             at='/home/you/my own tree', steps=(
+                 first_screen_as_user, nothing_of_root_left, everything_optional_is_built, run_as_user)),
+    Scenario('the tests', 'trixie', often=True, steps=(unit_tests, mounted_tests)),
+    Scenario('nothing optional', 'bookworm', often=True, steps=(
+        refuse_user_without_packages, refuse_unbuilt_read_only_tree, run_without_optional_packages)),
+    Scenario('README as root', 'trixie', steps=(
+        first_screen_as_root, everything_optional_is_built, run_twice, install_by_hand)),
+    Scenario('README as a user', 'bookworm', at='/home/you/src', steps=(
+        first_screen_as_user, nothing_of_root_left, run_as_user)),
+    Scenario('the tests', 'bookworm', steps=(unit_tests, mounted_tests)),
+    Scenario('the tests in a chroot', 'bookworm', way='chroot', steps=(unit_tests, mounted_tests)),
+    Scenario('the benchmarks', 'trixie', steps=(peers_are_there,)),
+    Scenario('an old system', 'bullseye', steps=(refuse_old_system,)),
+)
