@@ -10,6 +10,7 @@
 #include "tree/tree.h"
 #include "tree/data.h"
 
+#include <linux/limits.h>
 #include <string.h>
 #include <sys/xattr.h>
 
