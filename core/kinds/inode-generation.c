@@ -50,7 +50,7 @@ int file_identify(int fd, struct item_file *out)
 	 * The kernel maps a backing file wherever the mount's file was put, but huge pages want an
 	 * aligned place, and hugetlbfs relies on having been asked for one.
 	 */
-	out->passthrough = fs.f_type != HUGETLBFS_MAGIC;
+	out->passthrough = (unsigned)fs.f_type != HUGETLBFS_MAGIC;
 	return read_generation(fd, &out->generation);
 }
 

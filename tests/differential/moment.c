@@ -19,7 +19,7 @@ static int compare(int64_t sec, uint32_t nsec, const struct timespec *b)
 {
 	if (sec != b->tv_sec)
 		return sec < b->tv_sec ? -1 : 1;
-	return nsec < b->tv_nsec ? -1 : nsec > b->tv_nsec;
+	return nsec < (uint32_t)b->tv_nsec ? -1 : nsec > (uint32_t)b->tv_nsec;
 }
 
 static struct timespec touch(int fd)
