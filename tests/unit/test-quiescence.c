@@ -63,8 +63,10 @@ static void sleep_for_ever(void)
 
 static void spin(void)
 {
-	for (volatile unsigned i = 0;; i++)
-		;
+	static volatile unsigned turns;
+
+	for (;;)
+		turns = turns + 1;
 }
 
 static void *spinning_thread(void *data)
