@@ -25,7 +25,7 @@ struct watch {
 	int events;      /* of inotify; non-blocking */
 	int wake;        /* an eventfd: the end */
 	gint works;      /* atomic */
-	gint losses;     /* atomic */
+	gint overflows;  /* atomic */
 	gint done;       /* the thread is about to return; atomic */
 };
 
@@ -34,9 +34,9 @@ bool watch_works(const struct fs *fs)
 	return fs->watch && g_atomic_int_get(&fs->watch->works);
 }
 
-unsigned watch_losses(const struct fs *fs)
+unsigned watch_overflows(const struct fs *fs)
 {
-	return fs->watch ? g_atomic_int_get(&fs->watch->losses) : 0;
+	return fs->watch ? g_atomic_int_get(&fs->watch->overflows) : 0;
 }
 
 /* Notifications */
@@ -86,7 +86,7 @@ static void notify_name(struct watch *watch, const struct inotify_event *event)
 
 static void lost(struct watch *watch)
 {
-	g_atomic_int_inc(&watch->losses);
+	g_atomic_int_inc(&watch->overflows);
 	notify_all(watch);
 	notify_root(watch);
 }

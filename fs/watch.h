@@ -58,7 +58,7 @@ void watch_start(struct fs *fs);
 bool watch_works(const struct fs *fs);
 
 /* How often events were lost so far. */
-unsigned watch_losses(const struct fs *fs);
+unsigned watch_overflows(const struct fs *fs);
 
 /* Ends the thread, if there is one; false if it has not ended after a while. */
 bool watch_stop(struct fs *fs);

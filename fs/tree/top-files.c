@@ -104,7 +104,7 @@ static void show_watch(struct fs *fs, GString *out)
 	if (!works && fs->watch_missing)
 		g_string_append_printf(out, "watch_reason\t%s\n", fs->watch_missing);
 	if (fs->watch)
-		g_string_append_printf(out, "watch_losses\t%u\n", watch_losses(fs));
+		g_string_append_printf(out, "watch_overflows\t%u\n", watch_overflows(fs));
 }
 
 static void show_census(const struct census_report *report, GString *out)

@@ -101,7 +101,7 @@ def names_are_kept_with_it_alone(t):
     check(not any(looked_up(t, 'x') for _ in range(3)), 'without it nothing is kept')
     t.stop()
     t.start(*WATCH)
-    equal((t.status()['watch'], t.status()['watch_losses']), ('on', '0'))
+    equal((t.status()['watch'], t.status()['watch_overflows']), ('on', '0'))
     eventually(lambda: looked_up(t, 'x'), 'the name is kept')
     os.link(t.shm / 'x', t.shm / 'y')
     eventually(lambda: not looked_up(t, 'x'), 'a name of several is not')
@@ -242,7 +242,7 @@ def lost_events(t):
                 os.unlink(t.shm / f'many{i % 2}')
             os.unlink(t.shm / 'x')
         gone(t.root / 'x')
-    eventually(lambda: t.status()['watch_losses'] == '1', 'it says so')
+    eventually(lambda: t.status()['watch_overflows'] == '1', 'it says so')
     for name in NAMES:
         write(t.shm / name, b'')
     same_names(t)
