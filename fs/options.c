@@ -4,7 +4,9 @@
 #include "log.h"
 
 #include <fuse_opt.h>
+#include <errno.h>
 #include <glib.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +16,17 @@
 #define DEFAULT_SOURCE "/dev/shm"
 #define DEFAULT_LABEL "shmtree"
 
+/* Each costs a stack, and more than there are processors are of no use. */
+#define MAX_THREADS 256
+
 /* What fuse_opt_parse() fills; strings are malloc'ed by libfuse. */
 struct raw {
 	char *census;
 	char *passthrough;
 	char *proc;
-	double attr_timeout;
-	double entry_timeout;
+	char *attr_timeout;
+	char *entry_timeout;
+	char *max_threads;
 	int watch;
 	int io_uring;     /* asked for */
 	GPtrArray *paths; /* of char *: SOURCE and MOUNTPOINT */
@@ -38,15 +44,16 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("census=%s", census),
 	OPTION("passthrough=%s", passthrough),
 	OPTION("proc=%s", proc),
-	OPTION("attr_timeout=%lf", attr_timeout),
-	OPTION("entry_timeout=%lf", entry_timeout),
+	OPTION("attr_timeout=%s", attr_timeout),
+	OPTION("entry_timeout=%s", entry_timeout),
+	OPTION("max_threads=%s", max_threads),
 	{ "watch", offsetof(struct raw, watch), 1 },
 	{ "io_uring", offsetof(struct raw, io_uring), 1 },
 	{ "no_io_uring", offsetof(struct raw, io_uring), 0 },
 	FUSE_OPT_END,
 };
 
-/* What fstab(5) may hold for mount(8) and systemd, none of it for us. */
+/* What fstab(5) may hold for mount(8) and systemd, none of it for the daemon. */
 static const struct fuse_opt helper_spec[] = {
 	FUSE_OPT_KEY("-s", KEY_IGNORE),
 	FUSE_OPT_KEY("-n", KEY_IGNORE),
@@ -116,55 +123,129 @@ static void print_help(void)
 	fuse_lowlevel_help();
 }
 
+/* Says which option is wrong and what it takes. */
+static int invalid(const char *option, const char *value, const char *allowed)
+{
+	log_line("invalid option %s=%s: %s", option, value, allowed);
+	return -EINVAL;
+}
+
 static int choose_census(const char *value, enum census_backend_choice *out)
 {
-	for (enum census_backend_choice i = CENSUS_AUTO; i <= CENSUS_TEXT; i++) {
+	for (enum census_backend_choice i = CENSUS_AUTO; value && i <= CENSUS_TEXT; i++) {
 		if (strcmp(value, census_choice_name(i)) == 0) {
 			*out = i;
 			return 0;
 		}
 	}
-	log_line("unknown census '%s'; use -o census=auto, bpf, query or text", value);
-	return -EINVAL;
+	return value ? invalid("census", value, "use auto, bpf, query or text") : 0;
+}
+
+static int choose_passthrough(const char *value, bool *out)
+{
+	*out = !value || strcmp(value, "auto") == 0;
+	return *out || strcmp(value, "off") == 0 ? 0 :
+						   invalid("passthrough", value, "use auto or off");
+}
+
+static int choose_timeout(const char *option, const char *value, double *out)
+{
+	char *end;
+
+	*out = 0;
+	if (!value)
+		return 0;
+	*out = g_ascii_strtod(value, &end);
+	if (end == value || *end || !isfinite(*out) || *out < 0)
+		return invalid(option, value, "use a number of seconds, 0 or more");
+	return 0;
+}
+
+static int choose_threads(const char *value, unsigned *out)
+{
+	guint64 threads = 0;
+
+	if (value && !g_ascii_string_to_unsigned(value, 10, 1, MAX_THREADS, &threads, NULL))
+		return invalid("max_threads", value,
+			"use a number from 1 to " G_STRINGIFY(MAX_THREADS));
+	*out = threads;
+	return 0;
+}
+
+/* Whether the directory lists any process. */
+static bool is_procfs(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		if (strspn(name, "0123456789") == strlen(name))
+			return true;
+	return false;
+}
+
+static int choose_proc(const char *value, char **out)
+{
+	*out = g_strdup(value ? value : "/proc");
+	return !value || is_procfs(value) ?
+		0 :
+		invalid("proc", value, "it is no procfs; name a directory where one is mounted");
+}
+
+static int choose_io_uring(bool wanted, bool *out)
+{
+#ifdef LIBFUSE_RINGS_ARE_SOUND
+	*out = wanted;
+#else
+	*out = false;
+	if (wanted) {
+		log_line("invalid option io_uring: this libfuse may lose requests over it; build "
+			 "with "
+			 "the bundled one, or leave the option out");
+		return -EINVAL;
+	}
+#endif
+	return 0;
 }
 
 static int choose_values(const struct raw *raw, struct options *out)
 {
-	if (raw->census && choose_census(raw->census, &out->census) < 0)
+	if (choose_census(raw->census, &out->census) < 0 ||
+		choose_passthrough(raw->passthrough, &out->passthrough) < 0 ||
+		choose_timeout("attr_timeout", raw->attr_timeout, &out->attr_timeout) < 0 ||
+		choose_timeout("entry_timeout", raw->entry_timeout, &out->entry_timeout) < 0 ||
+		choose_threads(raw->max_threads, &out->max_threads) < 0 ||
+		choose_io_uring(raw->io_uring, &out->io_uring) < 0 ||
+		choose_proc(raw->proc, &out->proc) < 0)
 		return -EINVAL;
-	if (raw->passthrough && strcmp(raw->passthrough, "auto") != 0) {
-		if (strcmp(raw->passthrough, "off") != 0) {
-			log_line("unknown value '%s'; use -o passthrough=auto or off",
-				raw->passthrough);
-			return -EINVAL;
-		}
-		out->passthrough = false;
-	}
-	if (!(raw->attr_timeout >= 0) || !(raw->entry_timeout >= 0)) {
-		log_line("a timeout is a number of seconds, 0 or more");
-		return -EINVAL;
-	}
-	/* What is kept by time alone nobody takes back. */
-	if (raw->watch && (raw->attr_timeout > 0 || raw->entry_timeout > 0)) {
-		log_line("watch keeps what it can take back, a timeout the rest as well; use -o "
-			 "watch or "
-			 "timeouts, not both");
-		return -EINVAL;
-	}
-#ifdef LIBFUSE_RINGS_ARE_SOUND
-	out->io_uring = raw->io_uring;
-#else
-	if (raw->io_uring) {
-		log_line("this libfuse may lose requests over io_uring; build with the bundled "
-			 "one, or leave "
-			 "the option out");
-		return -EINVAL;
-	}
-#endif
-	out->attr_timeout = raw->attr_timeout;
-	out->entry_timeout = raw->entry_timeout;
 	out->watch = raw->watch;
-	out->proc = g_strdup(raw->proc ? raw->proc : "/proc");
+	/* What the kernel keeps by time alone, the watch does not take back. */
+	if (out->watch && (out->attr_timeout > 0 || out->entry_timeout > 0)) {
+		log_line(
+			"invalid options watch and a timeout: watch keeps what it can take back, a "
+			"timeout the rest as well; use the one or the other");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/*
+ * What is left after ours must be libfuse's or the kernel's: a session that is made for nothing else
+ * tells, before anything else can fail.
+ */
+static int check_others(const struct fuse_args *args)
+{
+	static const struct fuse_lowlevel_ops no_ops;
+	struct fuse_args copy = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *session;
+
+	for (int i = 0; i < args->argc; i++)
+		fuse_opt_add_arg(&copy, args->argv[i]);
+	session = fuse_session_new(&copy, &no_ops, sizeof no_ops, NULL);
+	fuse_opt_free_args(&copy);
+	if (!session)
+		return -EINVAL;
+	fuse_session_destroy(session);
 	return 0;
 }
 
@@ -207,7 +288,7 @@ static enum options_result parse_all(struct raw *raw, struct options *out)
 		return OPTIONS_WRONG;
 	if (fuse_opt_parse(args, raw, option_spec, process_option) < 0 ||
 		fuse_parse_cmdline(args, &out->cmdline) < 0) {
-		log_failure("the options make no sense", "see shmtree --help");
+		log_failure("invalid options", "see shmtree --help");
 		return OPTIONS_WRONG;
 	}
 	if (out->cmdline.show_help) {
@@ -219,6 +300,10 @@ static enum options_result parse_all(struct raw *raw, struct options *out)
 		fflush(stdout); /* libfuse has fusermount3 tell its own version */
 		fuse_lowlevel_version();
 		return OPTIONS_DONE;
+	}
+	if (check_others(args) < 0) {
+		log_failure("invalid options", "see shmtree --help");
+		return OPTIONS_WRONG;
 	}
 	if (choose_values(raw, out) < 0 || choose_paths(raw, out) < 0)
 		return OPTIONS_WRONG;
@@ -235,14 +320,16 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 	enum options_result result;
 
 	memset(out, 0, sizeof *out);
-	out->passthrough = true;
 	for (int i = 0; i < argc; i++)
 		fuse_opt_add_arg(&out->fuse, argv[i]);
 	if (argc == 0)
 		fuse_opt_add_arg(&out->fuse, "shmtree");
 	result = parse_all(&raw, out);
 	g_ptr_array_unref(raw.paths);
+	free(raw.attr_timeout);
 	free(raw.census);
+	free(raw.entry_timeout);
+	free(raw.max_threads);
 	free(raw.passthrough);
 	free(raw.proc);
 	return result;

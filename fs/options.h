@@ -18,7 +18,8 @@ struct options {
 	bool io_uring;                      /* asked for */
 	double attr_timeout, entry_timeout; /* seconds */
 	bool watch;                         /* keep names, and take back what changes (watch.h) */
-	struct fuse_cmdline_opts cmdline;   /* -f -d -s, threads */
+	unsigned max_threads;               /* 0: not given, for the daemon to choose */
+	struct fuse_cmdline_opts cmdline;   /* -f -d -s */
 	struct fuse_args fuse;              /* what is left for libfuse and the kernel */
 };
 

@@ -19,9 +19,6 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
-/* What fuse_parse_cmdline() sets where the caller has not said how many threads. */
-#define DEFAULT_MAX_THREADS 10
-
 /*
  * Requests that one processor's ring takes before it takes no more until one is answered, which may
  * be one that waits for a lock. libfuse's 8 are soon full of those.
@@ -237,8 +234,8 @@ static unsigned serving_threads(const struct fs *fs)
 {
 	if (fs->options.cmdline.singlethread)
 		return 1;
-	if (fs->options.cmdline.max_threads != DEFAULT_MAX_THREADS)
-		return fs->options.cmdline.max_threads;
+	if (fs->options.max_threads > 0)
+		return fs->options.max_threads;
 	return fs->passthrough ? 1 : CLAMP(g_get_num_processors(), 1, 4);
 }
 

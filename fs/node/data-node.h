@@ -7,7 +7,6 @@
 #pragma once
 
 #include "kinds/kind.h"
-#include "node/node.h"
 
 /* All but `item` is constant. */
 struct data_node {
@@ -20,12 +19,6 @@ struct data_node {
 	 */
 	struct item item;
 };
-
-/* Whether it belongs to the realm of others, and so is read-only. */
-static inline bool is_foreign_data(const struct node *node)
-{
-	return is_data(node) && *node->data->realm;
-}
 
 /* The node table's lock is held. */
 static inline void data_node_update(struct data_node *data, const struct data_node *newer)

@@ -8,6 +8,12 @@
 #include "node/data-node.h"
 #include "node/handle.h"
 
+/* Whether it belongs to the realm of others, and so is read-only. */
+static inline bool is_foreign_data(const struct node *node)
+{
+	return is_data(node) && *node->data->realm;
+}
+
 /* Whether a request on this node may have to wait for other processes. */
 bool tree_data_waits(const struct node *node);
 
