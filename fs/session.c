@@ -193,10 +193,8 @@ int session_mount(struct fs *fs)
 		log_failure("the mount was refused", "see mount.fuse3(8)");
 		return -1;
 	}
-	if (device_use(fs->session) < 0)
-		log_line("libfuse was built without custom I/O: an answer for which the kernel has "
-			 "no "
-			 "memory is lost");
+	/* A distribution's libfuse may be without custom I/O: then it reads and writes by itself. */
+	(void)device_use(fs->session);
 	if (mountinfo_find(fs->options.mountpoint, &mount) == 1) {
 		fs->realm.mount_dev = mount.dev;
 		return census_set_mount(fs->census, mount.dev);
