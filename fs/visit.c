@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "visit.h"
 
+#include "base/util.h"
 #include "kinds/realms.h"
 
 int visit_enter(struct fs *fs, const char *realm, unsigned needs, struct visit *out)
@@ -13,6 +14,9 @@ int visit_enter(struct fs *fs, const char *realm, unsigned needs, struct visit *
 	if (r < 0 || !needs)
 		return r;
 	r = census_hold(fs->census, needs);
+	/* That the daemon lacks descriptors must not look as if the caller did. */
+	if (is_shortage(r))
+		r = -EIO;
 	if (r < 0) {
 		out->needs = 0;
 		visit_leave(fs, out);

@@ -5,16 +5,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-void format_escaped(GString *out, const char *value)
-{
-	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
-		if (*p < ' ' || *p == '\\' || *p == 0x7f)
-			g_string_append_printf(out, "\\%03o", *p);
-		else
-			g_string_append_c(out, (char)*p);
-	}
-}
-
 /* The character that the text begins with, and its length in bytes; false, and 1, if it is none. */
 static bool next_character(const char *text, gunichar *character, size_t *length)
 {
@@ -24,6 +14,38 @@ static bool next_character(const char *text, gunichar *character, size_t *length
 		return false;
 	*length = g_utf8_next_char(text) - text;
 	return true;
+}
+
+/*
+ * What a terminal may take for a command or for a change of direction, so that a line reads as another:
+ * control characters, those of C1 included, separators of lines, and all that show nothing themselves
+ * but turn the text around them.
+ */
+static bool is_treacherous(gunichar character)
+{
+	return character < ' ' || (character >= 0x7f && character <= 0x9f) || character == 0x061c ||
+		(character >= 0x200e && character <= 0x200f) ||
+		(character >= 0x2028 && character <= 0x202e) ||
+		(character >= 0x2066 && character <= 0x2069);
+}
+
+/* What is no UTF-8 stands as it is, but for what a terminal of another encoding takes for C1. */
+void format_escaped(GString *out, const char *value)
+{
+	gunichar character;
+	size_t length;
+
+	for (; *value; value += length) {
+		bool escape = next_character(value, &character, &length) ?
+			is_treacherous(character) || character == '\\' :
+			(unsigned char)*value >= 0x80 && (unsigned char)*value <= 0x9f;
+
+		for (size_t i = 0; i < length; i++)
+			if (escape)
+				g_string_append_printf(out, "\\%03o", (unsigned char)value[i]);
+			else
+				g_string_append_c(out, value[i]);
+	}
 }
 
 #define REPLACEMENT 0xfffd
@@ -54,8 +76,7 @@ void format_label(GString *out, const char *value)
 /* Control characters, and code points that are no characters, are not allowed in XML. */
 static bool is_drawable(gunichar character)
 {
-	return character >= ' ' && (character < 0x7f || character > 0x9f) &&
-		(character & 0xfffe) != 0xfffe;
+	return !is_treacherous(character) && (character & 0xfffe) != 0xfffe;
 }
 
 void format_dot(GString *out, const char *value)

@@ -12,9 +12,10 @@
 #include <time.h>
 
 /*
- * Appends a value to a table: backslash, tab, newline and every other control character become a
- * backslash and three octal digits, as /proc/PID/maps does; all other bytes stand as they are,
- * UTF-8 or not. `printf %b` undoes it.
+ * Appends a value to a table: each byte of a backslash, tab, newline and every other control character,
+ * of C1 too (as UTF-8 or as a byte alone), and of the characters that separate lines or change the
+ * direction of the text, becomes a backslash and three octal digits, as in /proc/PID/maps; all other
+ * bytes stand as they are, UTF-8 or not. `printf %b` undoes it.
  */
 void format_escaped(GString *out, const char *value);
 

@@ -45,6 +45,16 @@ static inline void memory_trim(void)
 }
 
 /*
+ * Whether a call failed (negative errno) for a reason that has to do with the moment, not with what it was
+ * about: a lack of descriptors or memory, or a signal. It says nothing, and may go well if tried again.
+ */
+static inline bool is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN ||
+		error == -EINTR;
+}
+
+/*
  * So many bytes have been freed, in small pieces, and will not be wanted again soon: the C library
  * would keep them for the next time, which may never come.
  */

@@ -24,6 +24,7 @@ struct census_tally {
 	uint64_t reread;       /* of these, read anew */
 	uint64_t unreadable;   /* processes with an address space that could not be read */
 	uint64_t inconsistent; /* see struct census_report */
+	int shortage; /* 0, or why something was not read (is_shortage()): the pass is worth nothing */
 };
 
 struct census_backend {

@@ -12,6 +12,10 @@
 #include <string.h>
 #include <time.h>
 
+/* How often a pass is tried that lacks descriptors or memory, and how long it waits in between. */
+#define SHORTAGE_TRIES 3
+#define SHORTAGE_WAIT_US 2000
+
 static const struct census_backend *const backends[] = {
 	&census_backend_bpf,
 	&census_backend_query,
@@ -126,6 +130,7 @@ void census_free(struct census *census)
 	g_assert(!census->holders && !census->awaiting);
 	pass_thread_free(census->pass_thread);
 	stall_detector_unref(census->stall_detector);
+	devices_clear(&census->next_devices);
 	g_free(census->proc);
 	g_free(census->why_not_better);
 	g_cond_clear(&census->changed);
@@ -133,24 +138,21 @@ void census_free(struct census *census)
 	g_free(census);
 }
 
-static int add_device(struct census *census, uint64_t dev, enum device_role role)
+static void add_device(struct census *census, uint64_t dev, enum device_role role)
 {
-	int error;
-
 	g_mutex_lock(&census->lock);
-	error = devices_add(&census->next_devices, dev, role);
+	devices_add(&census->next_devices, dev, role);
 	g_mutex_unlock(&census->lock);
-	return error;
 }
 
-int census_set_mount(struct census *census, uint64_t dev)
+void census_set_mount(struct census *census, uint64_t dev)
 {
-	return add_device(census, dev, DEVICE_MOUNT);
+	add_device(census, dev, DEVICE_MOUNT);
 }
 
-int census_add_device(struct census *census, uint64_t dev)
+void census_add_device(struct census *census, uint64_t dev)
 {
-	return add_device(census, dev, DEVICE_SHM);
+	add_device(census, dev, DEVICE_SHM);
 }
 
 uint64_t census_mount_ino(struct census *census, const struct segment_key *key)
@@ -228,6 +230,20 @@ static void end_pass(struct census *census, int result, unsigned facets, uint64_
 	g_cond_broadcast(&census->changed);
 }
 
+/* Descriptors and memory that others have now may be free a moment later. */
+static int read_all_patiently(struct census *census, const struct devices *devices, unsigned facets,
+	struct pass_result *result)
+{
+	int error;
+
+	for (unsigned tries = 1;; tries++) {
+		error = read_all(census, devices, facets, result);
+		if (!is_shortage(error) || tries == SHORTAGE_TRIES)
+			return error;
+		g_usleep(SHORTAGE_WAIT_US);
+	}
+}
+
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
 static void run_pass(struct census *census)
 {
@@ -240,12 +256,13 @@ static void run_pass(struct census *census)
 	census->begun++;
 	census->awaiting = 0;
 	census->awaited_facets = 0;
-	devices = census->next_devices;
+	devices = devices_copy(&census->next_devices);
 	g_mutex_unlock(&census->lock);
 
 	result = ensure_backend(census, &devices);
 	if (!result)
-		result = read_all(census, &devices, facets, &found);
+		result = read_all_patiently(census, &devices, facets, &found);
+	devices_clear(&devices);
 
 	g_mutex_lock(&census->lock);
 	if (census->backend)
@@ -288,10 +305,11 @@ void census_prepare(struct census *census)
 		return;
 	}
 	census->begun++;
-	devices = census->next_devices;
+	devices = devices_copy(&census->next_devices);
 	g_mutex_unlock(&census->lock);
 
 	remembers = ensure_backend(census, &devices) == 0 && census->backend->unchanged;
+	devices_clear(&devices);
 
 	g_mutex_lock(&census->lock);
 	if (census->backend)
@@ -323,10 +341,11 @@ bool census_hold_at_once(struct census *census, unsigned facets)
 		return false;
 	}
 	census->begun++;
-	devices = census->next_devices;
+	devices = devices_copy(&census->next_devices);
 	g_mutex_unlock(&census->lock);
 
 	unchanged = pass_thread_is_unchanged(census->pass_thread, &devices, facets, &found);
+	devices_clear(&devices);
 
 	g_mutex_lock(&census->lock);
 	if (unchanged) {

@@ -96,14 +96,14 @@ void census_free(struct census *census);
  * known by the inode number that the mount reports for it: a file of the tmpfs has its own; all
  * others have one with a mark in the top four bits, which no tmpfs inode number reaches.
  */
-int census_set_mount(struct census *census, uint64_t dev);
+void census_set_mount(struct census *census, uint64_t dev);
 uint64_t census_mount_ino(struct census *census, const struct segment_key *key);
 
 /*
  * Another tmpfs whose files are POSIX objects (the /dev/shm of another mount namespace): the next
- * pass sees them. -ENOSPC when there are too many.
+ * pass sees them.
  */
-int census_add_device(struct census *census, uint64_t dev);
+void census_add_device(struct census *census, uint64_t dev);
 
 /* The kernel's own device, of which memfds, anonymous and System V segments are. */
 uint64_t census_internal_device(struct census *census);

@@ -55,17 +55,18 @@ static int internal_device(unsigned page_shift, uint64_t *dev)
 
 int devices_init(struct devices *devices, uint64_t shm_dev)
 {
-	uint64_t dev = 0;
-	int error;
+	uint64_t dev = 0, internal;
+	int error = internal_device(0, &internal);
 
-	memset(devices, 0, sizeof(*devices));
-	devices->shm = shm_dev;
-	devices_add(devices, shm_dev, DEVICE_SHM);
-
-	error = internal_device(0, &devices->internal);
 	if (error)
 		return error;
-	devices_add(devices, devices->internal, DEVICE_INTERNAL);
+	*devices = (struct devices){
+		.set = g_array_new(FALSE, FALSE, sizeof(struct device)),
+		.shm = shm_dev,
+		.internal = internal,
+	};
+	devices_add(devices, shm_dev, DEVICE_SHM);
+	devices_add(devices, internal, DEVICE_INTERNAL);
 	/* Every size of huge page has a mount of its own; from 16 KiB to 16 GiB there are some. */
 	for (unsigned shift = 14; shift <= 34; shift++)
 		if (internal_device(shift, &dev) == 0)
@@ -73,17 +74,55 @@ int devices_init(struct devices *devices, uint64_t shm_dev)
 	return 0;
 }
 
-int devices_add(struct devices *devices, uint64_t dev, enum device_role role)
+struct devices devices_copy(const struct devices *devices)
 {
+	struct devices copy = *devices;
+
+	g_array_ref(copy.set);
+	return copy;
+}
+
+void devices_clear(struct devices *devices)
+{
+	g_clear_pointer(&devices->set, g_array_unref);
+}
+
+/* The index of the first device that is not below that number. */
+static guint find(const struct devices *devices, uint64_t dev)
+{
+	guint low = 0, high = devices->set->len;
+
+	while (low < high) {
+		guint middle = (low + high) / 2;
+
+		if (g_array_index(devices->set, struct device, middle).dev < dev)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+enum device_role devices_role(const struct devices *devices, uint64_t dev)
+{
+	guint at = find(devices, dev);
+	const struct device *device = &g_array_index(devices->set, struct device, at);
+
+	return at < devices->set->len && device->dev == dev ? device->role : DEVICE_NONE;
+}
+
+void devices_add(struct devices *devices, uint64_t dev, enum device_role role)
+{
+	struct device device = { .dev = dev, .role = role };
+	GArray *set;
+
 	if (devices_role(devices, dev) != DEVICE_NONE)
-		return 0;
-	if (devices->count == DEVICES_MAX)
-		return -ENOSPC;
-	devices->set[devices->count].dev = dev;
-	devices->set[devices->count].role = role;
-	devices->count++;
+		return;
+	set = g_array_copy(devices->set);
+	g_array_insert_val(set, find(devices, dev), device);
+	g_array_unref(devices->set);
+	devices->set = set;
 	devices->generation++;
-	return 0;
 }
 
 static bool identify_internal(const struct devices *devices, const struct file_seen *file,

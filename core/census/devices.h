@@ -12,9 +12,8 @@
 
 #include "census/segment.h"
 
+#include <glib.h>
 #include <stdbool.h>
-
-#define DEVICES_MAX 32
 
 enum device_role {
 	DEVICE_NONE,     /* not shared memory */
@@ -23,12 +22,13 @@ enum device_role {
 	DEVICE_MOUNT,    /* the daemon's: the inode number says which segment */
 };
 
+struct device {
+	uint64_t dev;
+	enum device_role role;
+};
+
 struct devices {
-	struct {
-		uint64_t dev;
-		enum device_role role;
-	} set[DEVICES_MAX];
-	unsigned count;
+	GArray *set; /* of struct device, ascending; copies share it, so that it is never changed */
 	unsigned generation; /* moves whenever the set does: rows read before may lack some */
 	uint64_t shm;        /* the tmpfs of the mount's root */
 	uint64_t internal;   /* the main one: what small pages come from */
@@ -42,19 +42,17 @@ struct file_seen {
 	uint32_t ipc_ns;  /* of the process; 0: the daemon's own. Matters for System V only */
 };
 
-/* 0, or a negative errno: the kernel gave no memfd to learn its device from. */
+/* 0, or a negative errno: the kernel gave no memfd to learn its device from; nothing is to be cleared. */
 int devices_init(struct devices *devices, uint64_t shm_dev);
 
-/* -ENOSPC when DEVICES_MAX are known. Adding one that is known changes nothing. */
-int devices_add(struct devices *devices, uint64_t dev, enum device_role role);
+/* Another owner of the same set; each ends with devices_clear(). */
+struct devices devices_copy(const struct devices *devices);
+void devices_clear(struct devices *devices);
 
-static inline enum device_role devices_role(const struct devices *devices, uint64_t dev)
-{
-	for (unsigned i = 0; i < devices->count; i++)
-		if (devices->set[i].dev == dev)
-			return devices->set[i].role;
-	return DEVICE_NONE;
-}
+/* Adding one that is known changes nothing. */
+void devices_add(struct devices *devices, uint64_t dev, enum device_role role);
+
+enum device_role devices_role(const struct devices *devices, uint64_t dev);
 
 /* False if the file is no segment: on another device, or private memory in all but the name. */
 bool devices_identify(const struct devices *devices, const struct file_seen *file,

@@ -32,6 +32,7 @@ static void dispose(struct pass_thread *pass_thread)
 		pass_thread->backend->free(pass_thread->state);
 	spaces_free(pass_thread->spaces);
 	proc_close(pass_thread->proc);
+	devices_clear(&pass_thread->devices);
 	watched_thread_free(pass_thread->watched);
 	g_cond_clear(&pass_thread->changed);
 	g_mutex_clear(&pass_thread->lock);
@@ -47,7 +48,7 @@ int pass_thread_new(const char *proc, pid_t self, const struct devices *devices,
 
 	*why = NULL;
 	pass_thread->backend = backend;
-	pass_thread->devices = *devices;
+	pass_thread->devices = devices_copy(devices);
 	pass_thread->spaces = spaces_new();
 	pass_thread->watched = watched_thread_new(stall_detector);
 	g_mutex_init(&pass_thread->lock);
@@ -90,6 +91,8 @@ static void pass(struct pass_thread *pass_thread)
 	pass_thread->status = pass_thread->backend->pass(pass_thread->state, pass_thread->spaces,
 		pass_thread->facets, &pass_thread->tally);
 	spaces_end(pass_thread->spaces);
+	if (pass_thread->status == 0)
+		pass_thread->status = pass_thread->tally.shortage;
 }
 
 static void *run(void *data)
@@ -138,7 +141,8 @@ int pass_thread_run(struct pass_thread *pass_thread, const struct devices *devic
 {
 	bool done;
 
-	pass_thread->devices = *devices;
+	devices_clear(&pass_thread->devices);
+	pass_thread->devices = devices_copy(devices);
 	pass_thread->facets = facets;
 	if (!pass_thread->gthread)
 		pass_thread->gthread = g_thread_new("census", run, pass_thread);

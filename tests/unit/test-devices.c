@@ -18,8 +18,19 @@ static struct devices devices;
 
 static int setup(void)
 {
-	return devices_init(&devices, SHM_DEV) || devices_add(&devices, MOUNT_DEV, DEVICE_MOUNT) ||
-		devices_add(&devices, ELSEWHERE, DEVICE_SHM);
+	int error = devices_init(&devices, SHM_DEV);
+
+	if (error)
+		return error;
+	devices_add(&devices, MOUNT_DEV, DEVICE_MOUNT);
+	devices_add(&devices, ELSEWHERE, DEVICE_SHM);
+	return 0;
+}
+
+static int teardown(void)
+{
+	devices_clear(&devices);
+	return 0;
 }
 
 static struct segment_key identified(uint64_t dev, uint64_t ino, const char *name)
@@ -50,13 +61,27 @@ static void adds_a_device_once(void)
 {
 	unsigned generation = devices.generation;
 
-	ASSERT_INT(devices_add(&devices, ELSEWHERE, DEVICE_SHM), 0);
+	devices_add(&devices, ELSEWHERE, DEVICE_SHM);
 	ASSERT_INT(devices.generation, generation);
-	ASSERT_INT(devices_add(&devices, makedev(0, 77), DEVICE_SHM), 0);
+	devices_add(&devices, makedev(0, 77), DEVICE_SHM);
 	ASSERT_INT(devices.generation, generation + 1);
-	for (unsigned minor = 200; devices.count < DEVICES_MAX; minor++)
-		ASSERT_INT(devices_add(&devices, makedev(0, minor), DEVICE_SHM), 0);
-	ASSERT_INT(devices_add(&devices, makedev(0, 78), DEVICE_SHM), -ENOSPC);
+}
+
+/* As many as there are containers; and a pass goes on with those that there were when it began. */
+static void knows_any_number_of_devices(void)
+{
+	struct devices before = devices_copy(&devices);
+
+	for (unsigned minor = 10000; minor > 200; minor--)
+		devices_add(&devices, makedev(0, minor), DEVICE_SHM);
+	for (unsigned minor = 10000; minor > 200; minor--) {
+		ASSERT_INT(devices_role(&devices, makedev(0, minor)), DEVICE_SHM);
+		if (minor > 1000)
+			ASSERT_INT(devices_role(&before, makedev(0, minor)), DEVICE_NONE);
+	}
+	ASSERT_INT(devices_role(&devices, makedev(0, 10001)), DEVICE_NONE);
+	ASSERT_INT(devices_role(&devices, MOUNT_DEV), DEVICE_MOUNT);
+	devices_clear(&before);
 }
 
 static void tells_classes_apart_by_name(void)
@@ -164,9 +189,10 @@ static CU_TestInfo tests[] = {
 	{ "other inode numbers of the mount are nobody's",
 		other_inode_numbers_of_the_mount_are_nobodys },
 	{ "adds a device once", adds_a_device_once },
+	{ "knows any number of devices", knows_any_number_of_devices },
 	{ "keys differ in every part", keys_differ_in_every_part },
 	{ "names are cut to the file", names_are_cut_to_the_file },
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo devices_suite = { "devices", setup, NULL, NULL, NULL, tests };
+const CU_SuiteInfo devices_suite = { "devices", setup, teardown, NULL, NULL, tests };

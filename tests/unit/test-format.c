@@ -25,7 +25,17 @@ static void escapes_what_would_break_a_table(void)
 static void leaves_bytes_above_ascii(void)
 {
 	assert_escaped("gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f");
-	assert_escaped("\xff\xfe\x80", "\xff\xfe\x80");
+	/* C1 (CSI, as UTF-8 and as a byte), a change of direction, and a separator of lines. */
+	assert_escaped("\xc2\x9b"
+		       "2J",
+		"\\302\\2332J");
+	assert_escaped("\x9b"
+		       "2J",
+		"\\2332J");
+	assert_escaped("a\xe2\x80\xaetxt", "a\\342\\200\\256txt");
+	assert_escaped("a\xe2\x81\xa6", "a\\342\\201\\246");
+	assert_escaped("\xe2\x80\xa8", "\\342\\200\\250");
+	assert_escaped("\xff\xfe\xa0", "\xff\xfe\xa0");
 }
 
 static void assert_label(const char *value, const char *expected)

@@ -178,7 +178,7 @@ static void what_the_mount_shows_is_the_segment(void)
 	assert_usage(file, 1, 1, 0);
 	census_release(census);
 
-	ASSERT_INT(census_set_mount(census, MOUNT), 0);
+	census_set_mount(census, MOUNT);
 	hold(CENSUS_MAPPINGS);
 	assert_usage(file, 2, 1, 0);
 	assert_usage(memfd, 1, 1, 0);
@@ -196,7 +196,7 @@ static void another_tmpfs_counts_once_it_is_known(void)
 	hold(CENSUS_MAPPINGS);
 	assert_usage(key, 0, 0, 0);
 	census_release(census);
-	ASSERT_INT(census_add_device(census, dev), 0);
+	census_add_device(census, dev);
 	hold(CENSUS_MAPPINGS);
 	assert_usage(key, 1, 1, 0);
 	assert_usage(file_key(5), 0, 0, 0);

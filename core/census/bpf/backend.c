@@ -206,6 +206,7 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets, struct 
 	}
 	tally->spaces = census->spaces_found;
 	tally->unreadable = round.unreadable + round.gone + round.uncertain + bpf_hidden(census);
+	tally->shortage = round.shortage ? round.shortage : census->shortage;
 	/* Without two walks that agree the instant is not proven, even if nothing was read again. */
 	tally->inconsistent = agreed ? 0 : MAX(1, round.reread);
 	return 0;

@@ -32,6 +32,7 @@ struct bpf_census {
 	bool checked;     /* the last walk found the balance to be that still */
 	uint64_t balance; /* the kernel's number of processes less those that a walk met */
 	uint64_t hidden;  /* processes */
+	int shortage;     /* why they could not be counted; see struct census_tally */
 
 	/* The last walk, each version as of when its mappings were read: what the table stands for. */
 	GArray *known;
@@ -59,6 +60,7 @@ struct round {
 	uint64_t unreadable;
 	uint64_t gone;      /* what the walk met was not there to be read: the process may be */
 	uint64_t uncertain; /* processes that the walk could not get hold of */
+	int shortage;       /* see struct census_tally */
 	bool busy;          /* others had a lock all the time we tried, and it is worth waiting */
 	bool changed;       /* rows did */
 };

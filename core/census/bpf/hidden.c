@@ -77,6 +77,7 @@ static uint64_t count_missing(const struct bpf_census *census, const GArray *lis
 
 uint64_t bpf_hidden(struct bpf_census *census)
 {
+	census->shortage = 0;
 	for (unsigned tries = 0; tries < TRIES_MAX && !(census->counted && census->checked);
 		tries++) {
 		g_autoptr(GArray) listed = g_array_new(FALSE, FALSE, sizeof(pid_t));
@@ -88,8 +89,8 @@ uint64_t bpf_hidden(struct bpf_census *census)
 				break;
 			continue;
 		}
-		if (proc_list(census->source->proc, listed) < 0 ||
-			bpf_walk(census, false, &versions) != 0)
+		census->shortage = proc_list(census->source->proc, listed);
+		if (census->shortage != 0 || bpf_walk(census, false, &versions) != 0)
 			break;
 		census->hidden = count_missing(census, listed, &versions);
 		census->counted = versions.quiet;

@@ -56,6 +56,8 @@ static void apply_reading(struct bpf_census *census, const struct reading *readi
 		round->busy |= worth_waiting(reading->space);
 		/* fall through */
 	default:
+		if (is_shortage(reading->status))
+			round->shortage = reading->status;
 		round->unreadable++;
 		invalidate(census, reading->space, reading->version, round);
 	}

@@ -277,8 +277,11 @@ static int add_table(struct process_rows *rows, int dir, GArray *tables, pid_t t
 	if (at < 0 || known)
 		return known ? 0 : at;
 	auto_fd thread = proc_open_thread(dir, tid);
+	error = thread < 0 ? thread : proc_read_stat(thread, &stat);
+	if (error)
+		return error == -ENOENT || error == -ESRCH ? 0 : error;
 	/* One that ends has no table, which denies itself to all but root. */
-	if (thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_has_no_mm(&stat))
+	if (proc_has_no_mm(&stat))
 		return 0;
 	error = add_descriptors(rows, thread);
 	g_array_insert_val(tables, (guint)at, tid);
@@ -293,7 +296,11 @@ int process_rows_read_unshared_descriptors(struct process_rows *rows, int dir, p
 	int error;
 
 	/* A directory for each thread, "." and "..". */
-	if (!rows->can_compare || fstatat(dir, "task", &st, 0) < 0 || st.st_nlink <= 3)
+	if (!rows->can_compare)
+		return 0;
+	if (fstatat(dir, "task", &st, 0) < 0)
+		return gone(-errno);
+	if (st.st_nlink <= 3)
 		return 0;
 	error = proc_list_threads(dir, tids);
 	g_array_append_val(tables, task);

@@ -98,6 +98,12 @@ void scan_free(void *scan)
 	g_free(scan);
 }
 
+/* Not so if we lack descriptors or memory to look: then nothing is known of it. */
+static bool is_gone(int error)
+{
+	return error == -ENOENT || error == -ESRCH;
+}
+
 /*
  * A thread of the process that has its address space: its directory, to be closed by the caller,
  * and what it says of itself. -ENOENT if there is none, -ESRCH if none was met.
@@ -111,10 +117,13 @@ static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 		pid_t tid = g_array_index(tids, pid_t, i);
 		auto_fd thread = proc_open_thread(dir, tid);
 
-		if (thread < 0 || proc_read_stat(thread, stat) < 0 || proc_has_no_mm(stat))
-			continue;
-		*task = tid;
-		return steal_fd(&thread);
+		error = thread < 0 ? thread : proc_read_stat(thread, stat);
+		if (is_gone(error))
+			error = 0;
+		else if (!error && !proc_has_no_mm(stat)) {
+			*task = tid;
+			return steal_fd(&thread);
+		}
 	}
 	if (error)
 		return error;
@@ -240,9 +249,11 @@ static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc
 	return store(pass, dir, pid, task, stat, of_thread.layout);
 }
 
-static bool is_denial(int error)
+static enum outcome unreadable(struct pass *pass, int error)
 {
-	return error == -EACCES || error == -EPERM;
+	if (is_shortage(error))
+		pass->tally->shortage = error;
+	return UNREADABLE;
 }
 
 static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
@@ -254,7 +265,7 @@ static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 		int error = proc_read_stat(dir, &stat);
 
 		if (error)
-			return error == -ESRCH ? GONE : UNREADABLE;
+			return error == -ESRCH ? GONE : unreadable(pass, error);
 		if (proc_is_kernel_thread(&stat))
 			return NONE;
 		error = read_process(pass, pid, dir, &stat, &consistency);
@@ -268,7 +279,7 @@ static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 		if (error == -ENOENT)
 			return NONE;
 		if (error != -ESRCH)
-			return UNREADABLE;
+			return unreadable(pass, error);
 	}
 	return UNREADABLE;
 }
@@ -297,7 +308,7 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	g_hash_table_remove(pass->inconsistent, GINT_TO_POINTER(pid));
 	g_hash_table_remove(pass->unreadable, GINT_TO_POINTER(pid));
 	if (dir < 0) {
-		outcome = is_denial(dir) ? UNREADABLE : GONE;
+		outcome = is_gone(dir) ? GONE : unreadable(pass, dir);
 	} else if (!stall_enter(pid, 0)) {
 		outcome = UNREADABLE;
 	} else {
