@@ -89,6 +89,7 @@ static int start_census(struct fs *fs)
 		.shm_dev = fs->shm_dev,
 		.self = getpid(),
 		.why = &why,
+		.no_objects = !fs->options.object_census,
 	};
 	int r = census_new(&config, &fs->census);
 	struct stat ns;

@@ -22,6 +22,7 @@
 /* What fuse_opt_parse() fills; strings are malloc'ed by libfuse. */
 struct raw {
 	char *census;
+	char *object_census;
 	char *passthrough;
 	char *proc;
 	char *attr_timeout;
@@ -42,6 +43,7 @@ enum { KEY_IGNORE, KEY_SLOPPY, KEY_FAKE };
 
 static const struct fuse_opt option_spec[] = {
 	OPTION("census=%s", census),
+	OPTION("object_census=%s", object_census),
 	OPTION("passthrough=%s", passthrough),
 	OPTION("proc=%s", proc),
 	OPTION("attr_timeout=%s", attr_timeout),
@@ -111,6 +113,8 @@ static void print_help(void)
 	       "directory that holds the POSIX objects (" DEFAULT_SOURCE ").\n"
 	       "\n"
 	       "    -o census=auto|bpf|query|text  how mappings are counted (auto)\n"
+	       "    -o object_census=auto|off      ask the kernel what it counts on each object "
+	       "(auto)\n"
 	       "    -o passthrough=auto|off        let the kernel serve data (auto)\n"
 	       "    -o proc=DIR                    the procfs to read (/proc)\n"
 	       "    -o attr_timeout=SECONDS        cache attributes that long (0)\n"
@@ -141,11 +145,11 @@ static int choose_census(const char *value, enum census_backend_choice *out)
 	return value ? invalid("census", value, "use auto, bpf, query or text") : 0;
 }
 
-static int choose_passthrough(const char *value, bool *out)
+/* "auto" leaves it on. */
+static int choose_switch(const char *option, const char *value, bool *out)
 {
 	*out = !value || strcmp(value, "auto") == 0;
-	return *out || strcmp(value, "off") == 0 ? 0 :
-						   invalid("passthrough", value, "use auto or off");
+	return *out || strcmp(value, "off") == 0 ? 0 : invalid(option, value, "use auto or off");
 }
 
 static int choose_timeout(const char *option, const char *value, double *out)
@@ -211,7 +215,8 @@ static int choose_io_uring(bool wanted, bool *out)
 static int choose_values(const struct raw *raw, struct options *out)
 {
 	if (choose_census(raw->census, &out->census) < 0 ||
-		choose_passthrough(raw->passthrough, &out->passthrough) < 0 ||
+		choose_switch("passthrough", raw->passthrough, &out->passthrough) < 0 ||
+		choose_switch("object_census", raw->object_census, &out->object_census) < 0 ||
 		choose_timeout("attr_timeout", raw->attr_timeout, &out->attr_timeout) < 0 ||
 		choose_timeout("entry_timeout", raw->entry_timeout, &out->entry_timeout) < 0 ||
 		choose_threads(raw->max_threads, &out->max_threads) < 0 ||
@@ -330,6 +335,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 	free(raw.census);
 	free(raw.entry_timeout);
 	free(raw.max_threads);
+	free(raw.object_census);
 	free(raw.passthrough);
 	free(raw.proc);
 	return result;

@@ -14,7 +14,8 @@ struct options {
 	char *label;      /* what the list of mounts shows as the source; owned */
 	char *proc;       /* the procfs to read; owned */
 	enum census_backend_choice census;
-	bool passthrough;                   /* wanted */
+	bool object_census;                 /* wanted */
+	bool passthrough;                   /* likewise */
 	bool io_uring;                      /* asked for */
 	double attr_timeout, entry_timeout; /* seconds */
 	bool watch;                         /* keep names, and take back what changes (watch.h) */

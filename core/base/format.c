@@ -169,3 +169,11 @@ void format_json_time(JsonBuilder *builder, const char *key, const struct timesp
 	json_builder_set_member_name(builder, key);
 	json_builder_add_double_value(builder, time->tv_sec + time->tv_nsec / 1e9);
 }
+
+void format_count(GString *out, uint64_t count)
+{
+	if (count == UINT64_MAX)
+		g_string_append(out, "unknown");
+	else
+		g_string_append_printf(out, "%" G_GUINT64_FORMAT, count);
+}

@@ -36,6 +36,9 @@ void format_dot(GString *out, const char *value);
 /* Appends seconds and nine decimals since 1970, as `stat -c %.9Y` does; negative before. */
 void format_time(GString *out, const struct timespec *time);
 
+/* Appends a decimal number; UINT64_MAX, which stands for what is not known, is "unknown". */
+void format_count(GString *out, uint64_t count);
+
 /* Appends nine letters, as in the output of ls(1) after the type: "rw-r--r--", "rwsr-xr-t". */
 void format_perms(GString *out, mode_t mode);
 

@@ -29,6 +29,7 @@ struct census_tally {
 
 struct census_backend {
 	const char *name; /* as in the option `census=` and in `status` */
+	bool knows_files; /* its rows say which open file they come of */
 
 	/*
 	 * 0, with the back end's state in `out`; or a negative errno if it cannot work here, with

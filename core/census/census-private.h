@@ -5,6 +5,7 @@
 #include "census/census.h"
 
 #include "census/pass-thread.h"
+#include "census/references.h"
 
 #include <glib.h>
 
@@ -18,6 +19,7 @@ struct census {
 	struct pass_thread
 		*pass_thread;  /* NULL: it has been left behind, the next pass makes another */
 	struct spaces *spaces; /* the pass thread's */
+	struct object_side *object_side;
 	char *why_not_better;
 
 	GMutex lock;

@@ -91,6 +91,21 @@ static void report_backend(struct census *census)
 	census->report.why_not_better = census->why_not_better;
 }
 
+/* It reads this machine's kernel, and goes with the back end that does. */
+static struct object_side *make_object_side(const struct census_config *config,
+	const struct proc *proc)
+{
+	const char *why_not = NULL;
+
+	if (config->no_objects)
+		why_not = "chosen by option";
+	else if (config->backend != CENSUS_AUTO && config->backend != CENSUS_BPF)
+		why_not = "goes with census=bpf";
+	else if (!proc || !proc_is_own(proc))
+		why_not = "knows the objects of this machine, not those of another procfs";
+	return object_side_new(!why_not, config->self != 0, why_not);
+}
+
 int census_new(const struct census_config *config, struct census **out)
 {
 	struct census *census = g_new0(struct census, 1);
@@ -105,6 +120,7 @@ int census_new(const struct census_config *config, struct census **out)
 	census->stall_detector = stall_detector_new();
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
+	census->object_side = make_object_side(config, proc);
 	/* The best that works is found by the first pass: to load BPF takes some 15 ms. */
 	census->choice = config->backend;
 	census->report.backend = "auto";
@@ -129,6 +145,7 @@ void census_free(struct census *census)
 		return;
 	g_assert(!census->holders && !census->awaiting);
 	pass_thread_free(census->pass_thread);
+	object_side_free(census->object_side);
 	stall_detector_unref(census->stall_detector);
 	devices_clear(&census->next_devices);
 	g_free(census->proc);
@@ -215,6 +232,8 @@ static int read_all(struct census *census, const struct devices *devices, unsign
 static void end_pass(struct census *census, int result, unsigned facets, uint64_t start,
 	const struct pass_result *found, unsigned holders)
 {
+	if (!(facets & CENSUS_OBJECTS) || result)
+		object_side_skip(census->object_side);
 	census->result = result;
 	census->facets = facets;
 	census->report.passes++;
@@ -244,6 +263,21 @@ static int read_all_patiently(struct census *census, const struct devices *devic
 	}
 }
 
+/* What the kernel counts on the objects is looked at before and after the processes. */
+static int read_with_objects(struct census *census, const struct devices *devices, unsigned facets,
+	struct pass_result *result)
+{
+	int error;
+
+	if (!(facets & CENSUS_OBJECTS))
+		return read_all_patiently(census, devices, facets, result);
+	object_side_begin(census->object_side, devices);
+	do
+		error = read_all_patiently(census, devices, facets, result);
+	while (!error && object_side_end(census->object_side, devices, census->spaces));
+	return error;
+}
+
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
 static void run_pass(struct census *census)
 {
@@ -261,7 +295,7 @@ static void run_pass(struct census *census)
 
 	result = ensure_backend(census, &devices);
 	if (!result)
-		result = read_all_patiently(census, &devices, facets, &found);
+		result = read_with_objects(census, &devices, facets, &found);
 	devices_clear(&devices);
 
 	g_mutex_lock(&census->lock);
@@ -298,6 +332,8 @@ void census_prepare(struct census *census)
 	struct devices devices;
 	bool remembers;
 
+	/* First of all: it alone answers some questions. */
+	object_side_get(census->object_side, true);
 	g_mutex_lock(&census->lock);
 	/* Whoever is at it already does the same. */
 	if (census->begun != census->ended) {
@@ -371,9 +407,12 @@ void census_release(struct census *census)
 struct census_report census_report(struct census *census)
 {
 	struct census_report report;
+	bool tried;
 
 	g_mutex_lock(&census->lock);
 	report = census->report;
 	g_mutex_unlock(&census->lock);
+	report.why_no_objects = object_side_why_not(census->object_side, &tried);
+	report.objects = tried && !report.why_no_objects;
 	return report;
 }

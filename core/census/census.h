@@ -7,8 +7,9 @@
  * share one. Between census_hold() and census_release() the counts stand still, and describe the
  * machine at an instant after census_hold() was entered.
  *
- * What procfs does not show, no census of it counts: a descriptor on its way through a socket or
- * registered with io_uring, memory pinned by a device. And a System V segment is taken to be of the
+ * What procfs does not show, such as a descriptor on its way through a socket or registered with
+ * io_uring, is found by what the kernel counts on the object itself, where BPF programs can read
+ * that: census_references(), census_look(). And a System V segment is taken to be of the
  * IPC namespace that its process is in, which one that has moved since may no longer be.
  *
  * Errors are data: a process that could not be read makes the census incomplete, never wrong.
@@ -23,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct census;
@@ -42,12 +44,43 @@ struct census_config {
 	/* NULL, or where census_new() writes what keeps the chosen back end from working: one line,
 	   a static string; NULL if it is not the back end that failed. */
 	const char **why;
+	bool no_objects; /* do without what the kernel counts on the objects themselves */
 };
 
 /* "auto", "bpf", "query" or "text", as the option and `status` have it. */
 const char *census_choice_name(enum census_backend_choice choice);
 
-enum segment_state { STATE_MAPPED, STATE_OPEN, STATE_IDLE, STATE_UNKNOWN };
+enum segment_state {
+	STATE_MAPPED,
+	STATE_OPEN,    /* no mapping, but a descriptor */
+	STATE_HELD,    /* neither, but something has it that no process shows */
+	STATE_IDLE,    /* proven: nothing has it */
+	STATE_UNKNOWN, /* none was seen, and no proof was to be had */
+};
+const char *segment_state_name(enum segment_state state);
+
+#define REFERENCES_UNKNOWN UINT64_MAX
+
+/* What the kernel counts on an object, the daemon's own descriptors left out. */
+struct references {
+	bool known;      /* or the rest says nothing */
+	bool moved;      /* it changed while the pass was made: `count` is the smallest found */
+	bool mapped;     /* some address space maps it */
+	bool served;     /* the daemon has it open to read or write, for a user of the mount */
+	uint64_t count;  /* open files (file descriptions) that refer to it */
+	uint64_t hidden; /* of these, those that no row accounts for; REFERENCES_UNKNOWN */
+};
+
+/* One object as it is now. */
+struct object_now {
+	uint64_t inode; /* its address in the kernel: for census_references(), never to be shown */
+	uint64_t ino;
+	uint32_t generation;
+	uint64_t references; /* the daemon's own included, but for the question's */
+	bool mapped;         /* by another process than the daemon */
+	bool huge;           /* of huge pages */
+	uint64_t allocated;  /* bytes */
+};
 
 /* A mapping as a row of `mappers`. Strings belong to the census, valid while it is held. */
 struct mapping_row {
@@ -82,6 +115,8 @@ struct census_report {
 				      while: what is said of each was true at an instant of the
 				      pass, but not at one for all; for query and text it may lack
 				      a mapping that was moved, or have it twice */
+	bool objects;           /* the object side is on */
+	const char *why_no_objects; /* one line; NULL if it is on, or was not asked for yet */
 	const char *
 		incomplete_view; /* why whole processes may be invisible (pid namespace, hidepid), or NULL */
 };
@@ -114,6 +149,16 @@ uint64_t census_internal_device(struct census *census);
  */
 void census_prepare(struct census *census);
 
+/*
+ * What the kernel counts on one object, without a pass, from any thread: of the file that `fd` (an
+ * O_PATH descriptor of the caller's) is open on, and of a System V segment of the namespace that
+ * the thread is in. `wait`: opens the object side first where nobody has. A zero was found twice.
+ * -ENOTSUP without the object side; -EAGAIN where it changed meanwhile, and a pass has to tell;
+ * -ENOENT.
+ */
+int census_look(struct census *census, int fd, bool wait, struct object_now *out);
+int census_look_sysv(struct census *census, int shmid, bool wait, struct object_now *out);
+
 /* 0, or a negative errno when procfs itself cannot be read; then nothing is held. */
 int census_hold(struct census *census, unsigned facets);
 
@@ -129,9 +174,12 @@ void census_release(struct census *census);
 /* All zero for a segment that nobody uses. */
 struct usage census_usage(struct census *census, const struct segment_key *key);
 
-/* `idle` only where every process could be read, `unknown` otherwise. Needs both facets. */
-enum segment_state census_state(struct census *census, const struct usage *usage);
-const char *segment_state_name(enum segment_state state);
+/*
+ * What the kernel counts on a segment's object; of a System V segment by `inode`, as
+ * census_look_sysv() told it, 0 for the others. Needs all facets.
+ */
+struct references census_references(struct census *census, const struct segment_key *key,
+	uint64_t inode);
 
 void census_each_segment(struct census *census,
 	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data),
@@ -140,6 +188,24 @@ void census_each_mapping(struct census *census, const struct segment_key *key,
 	void (*visit)(const struct mapping_row *row, void *data), void *data);
 void census_each_descriptor(struct census *census, const struct segment_key *key,
 	void (*visit)(const struct descriptor_row *row, void *data), void *data);
+
+/*
+ * A segment as the kernel's own list of inodes has it, whether any process has it or not. Not of
+ * those that have a name in the root directory of their file system.
+ */
+struct object_row {
+	struct segment_key key; /* System V: without the namespace */
+	const char *name;       /* as census_name(); valid while the census is held */
+	struct stat st; /* st_mode, st_uid, st_gid, st_size, st_blocks, st_nlink and times */
+	uint64_t generation;
+	uint64_t references; /* as in struct references */
+	uint64_t swapped;    /* bytes */
+	bool huge;           /* of huge pages */
+};
+void census_each_object(struct census *census,
+	void (*visit)(const struct object_row *row, void *data), void *data);
+/* False if there is none, or it cannot be known. */
+bool census_object(struct census *census, const struct segment_key *key, struct object_row *out);
 
 /*
  * The last name that the kernel showed for the file behind the segment: without directories and

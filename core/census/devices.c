@@ -13,6 +13,7 @@
  */
 #include "census/devices.h"
 
+#include "base/memfd.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -21,10 +22,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
 
 #define CLASS_SHIFT 60
 #define CLASS_ELSEWHERE 5 /* SEGMENT_FILE on another tmpfs */
@@ -43,11 +40,10 @@ static int internal_device(unsigned page_shift, uint64_t *dev)
 	unsigned huge = page_shift ? MFD_HUGETLB | page_shift << MFD_HUGE_SHIFT : 0;
 	struct stat st;
 
-	/* Where vm.memfd_noexec demands it; kernels before 6.3 do not know the flag. */
-	auto_fd fd = memfd_create("shmtree", MFD_CLOEXEC | MFD_NOEXEC_SEAL | huge);
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("shmtree", MFD_CLOEXEC | huge);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	auto_fd fd = memfd_new(huge);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	*dev = st.st_dev;
 	return 0;

@@ -23,23 +23,12 @@ struct usage census_usage(struct census *census, const struct segment_key *key)
 	return segment ? looked_at(census, segment) : (struct usage){ 0 };
 }
 
-enum segment_state census_state(struct census *census, const struct usage *usage)
-{
-	if (usage->mappings)
-		return STATE_MAPPED;
-	if (usage->openers)
-		return STATE_OPEN;
-	if (census->report.unreadable || census->report.incomplete_view ||
-		census->facets != (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS))
-		return STATE_UNKNOWN;
-	return STATE_IDLE;
-}
-
 const char *segment_state_name(enum segment_state state)
 {
 	static const char *const names[] = {
 		[STATE_MAPPED] = "mapped",
 		[STATE_OPEN] = "open",
+		[STATE_HELD] = "held",
 		[STATE_IDLE] = "idle",
 		[STATE_UNKNOWN] = "unknown",
 	};

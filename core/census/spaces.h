@@ -53,12 +53,14 @@ struct mapping {
 	uint64_t start, end; /* addresses */
 	uint64_t offset;     /* bytes into the segment */
 	char perms[8];       /* "rw-s" as in /proc/PID/maps, zero to the end */
+	uint64_t file; /* stands for the open file: equal where it is the same; 0: not known */
 };
 
 struct descriptor {
 	struct segment *segment;
 	int32_t fd;
 	int32_t flags; /* O_ACCMODE and O_PATH */
+	uint64_t file; /* as in a mapping */
 };
 
 struct space {
@@ -137,6 +139,12 @@ void spaces_each(struct spaces *spaces, void (*visit)(struct space *space, void 
 const struct segment *spaces_find(const struct spaces *spaces, const struct segment_key *key);
 void spaces_each_segment(const struct spaces *spaces,
 	void (*visit)(const struct segment *segment, void *data), void *data);
+
+/*
+ * How many open files the rows of one segment stand for: descriptors and mappings that come of one
+ * open(2) count once. Rows whose file is not known do not count.
+ */
+uint64_t spaces_count_files(struct spaces *spaces, const struct segment *segment);
 
 /*
  * The rows of one segment that its sums count; ends early when `visit` returns false. The first

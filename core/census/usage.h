@@ -8,6 +8,8 @@
 enum census_facet {
 	CENSUS_MAPPINGS = 1 << 0,
 	CENSUS_DESCRIPTORS = 1 << 1,
+	CENSUS_OBJECTS = 1 << 2, /* what the kernel counts on the objects themselves, if it tells */
+	CENSUS_ALL = CENSUS_MAPPINGS | CENSUS_DESCRIPTORS | CENSUS_OBJECTS,
 };
 
 /* Counts of one segment. */

@@ -29,10 +29,8 @@ int show_u64(const struct view *view, const struct attribute *self, GString *out
 {
 	uint64_t value = *(const uint64_t *)field(view, self);
 
-	if (value == BYTES_UNKNOWN)
-		g_string_append(out, "unknown\n");
-	else
-		g_string_append_printf(out, "%" G_GUINT64_FORMAT "\n", value);
+	format_count(out, value);
+	g_string_append_c(out, '\n');
 	return 0;
 }
 

@@ -32,6 +32,11 @@ struct attribute {
 	int (*show)(const struct view *view, const struct attribute *self, GString *out);
 	size_t offset; /* for show(): where in the item the value is */
 	/*
+	 * True if the content was appended without the census, whatever `needs` says. `wait`: it may
+	 * take long. NULL: never.
+	 */
+	bool (*quick)(const struct view *view, bool wait, GString *out);
+	/*
 	 * FORM_OTHER: adds the members, names and all, to the object that is begun. A negative errno
 	 * if nothing was added.
 	 */

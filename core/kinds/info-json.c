@@ -106,7 +106,7 @@ static int add_all_held(struct making *making)
 	struct census *census = making->view->realm->census;
 	const struct item *item = making->view->item;
 	bool holds = item->segment && !item->kind->needs;
-	int r = holds ? census_hold(census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS) : 0;
+	int r = holds ? census_hold(census, CENSUS_ALL) : 0;
 
 	if (r < 0)
 		return r;

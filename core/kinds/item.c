@@ -8,6 +8,7 @@ void item_set_stat(struct item *item, const struct stat *st)
 	item->mode = st->st_mode & 07777;
 	item->uid = st->st_uid;
 	item->gid = st->st_gid;
+	item->links = st->st_nlink;
 	item->atime = st->st_atim;
 	item->mtime = st->st_mtim;
 	item->ctime = st->st_ctim;
@@ -16,12 +17,4 @@ void item_set_stat(struct item *item, const struct stat *st)
 	item->size = st->st_size;
 	item->allocated = (uint64_t)st->st_blocks * 512;
 	item->resident = item->swapped = BYTES_UNKNOWN;
-}
-
-enum segment_state item_state(const struct realm *realm, const struct item *item,
-	const struct usage *usage)
-{
-	enum segment_state state = census_state(realm->census, usage);
-
-	return state == STATE_IDLE && item->in_use ? STATE_UNKNOWN : state;
 }

@@ -36,6 +36,7 @@ struct item {
 	mode_t mode;       /* permission bits */
 	uid_t uid;
 	gid_t gid;
+	unsigned links;                        /* names of its file, where that is known */
 	uint64_t size;                         /* bytes */
 	uint64_t allocated, resident, swapped; /* bytes; BYTES_UNKNOWN until kind->residency() */
 	struct timespec atime, mtime, ctime;   /* zero: never, or there is none */
@@ -63,10 +64,6 @@ struct item_file {
  * memory (`segment` is set) the sizes too, with `resident` and `swapped` unknown.
  */
 void item_set_stat(struct item *item, const struct stat *st);
-
-/* census_state(), but never `idle` for what the kernel says is in use. */
-enum segment_state item_state(const struct realm *realm, const struct item *item,
-	const struct usage *usage);
 
 typedef void (*item_visitor)(const struct item *item, void *data);
 

@@ -63,6 +63,20 @@ struct kind {
 	int (*residency)(const struct realm *realm, struct item *item);
 
 	/*
+	 * What the kernel counts on the item's object now, as census_look(). NULL: that cannot be
+	 * asked of one item. -ESTALE if the ID means another one by now.
+	 */
+	int (*look)(const struct realm *realm, const struct item *item, bool wait,
+		struct object_now *out);
+
+	/*
+	 * Whether the kernel says by other means that nothing at all has the item: 1 or 0, or a
+	 * negative errno where it does not say. It may disturb others: asked only where nothing else
+	 * tells. NULL: there are no such means.
+	 */
+	int (*is_free)(const struct realm *realm, const struct item *item);
+
+	/*
 	 * Removes the item if nothing uses it at that very instant: -EBUSY otherwise, or what the call
 	 * that removes it elsewhere says to the caller. 1: it was removed, but a process came to use
 	 * it while it was. May wait for the census.

@@ -4,6 +4,7 @@
 #include "base/util.h"
 
 #include <fcntl.h>
+#include <glib.h>
 #include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
@@ -73,4 +74,31 @@ bool lease_holds(int fd)
 void lease_drop(int fd)
 {
 	fcntl(fd, F_SETLEASE, F_UNLCK);
+}
+
+/* What other threads of the daemon have open for a moment is in the way, and soon is not. */
+#define PROOF_TRIES 3
+
+static int try_proof(int dir, const char *name)
+{
+	auto_fd fd = lease_open(dir, name);
+	int r = fd < 0 ? fd : lease_take(fd);
+
+	if (r < 0)
+		return r == -EBUSY ? 0 : r;
+	lease_drop(fd);
+	return 1;
+}
+
+int lease_proves_free(int dir, const char *name)
+{
+	/* Of two threads that ask at once each would find the other's descriptor. */
+	static GMutex asking;
+	int r = 0;
+
+	g_mutex_lock(&asking);
+	for (int tries = 0; r == 0 && tries < PROOF_TRIES; tries++)
+		r = try_proof(dir, name);
+	g_mutex_unlock(&asking);
+	return r;
 }

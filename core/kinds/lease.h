@@ -7,7 +7,8 @@
  * io_uring, no mapping, no loop device. (On memfds and System V segments it always grants it, which
  * proves nothing.) Whoever opens the file afterwards waits and thereby breaks the lease, which its
  * holder can see; with O_NONBLOCK, open(2) fails with EWOULDBLOCK. So take one only on behalf of a
- * caller that could do as much without us (lease_may_unlink()), and for a few system calls.
+ * caller that could do as much without us (lease_may_unlink()) or where nothing else tells who uses the
+ * file (lease_proves_free()), and for a few system calls.
  */
 #pragma once
 
@@ -38,3 +39,9 @@ int lease_take(int fd);
 bool lease_holds(int fd);
 
 void lease_drop(int fd);
+
+/*
+ * 1 if nothing but O_PATH descriptors refers to the file of that name, 0 if something does; or a
+ * negative errno if that cannot be known. Never waits for another's lease.
+ */
+int lease_proves_free(int dir, const char *name);

@@ -2,12 +2,14 @@
 #include "kinds/nameless.h"
 
 #include "base/fdpath.h"
+#include "base/memfd.h"
 #include "base/util.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -140,4 +142,42 @@ int nameless_open(const struct realm *realm, const struct segment_key *key, name
 	if (!search.over)
 		try_own(&search);
 	return search.found >= 0 ? search.found : -ENOENT;
+}
+
+/* As mm/shmem.c has it: the generation, and the inode number in two halves. */
+#define SHMEM_HANDLE_TYPE 1
+struct shmem_handle {
+	uint32_t generation, ino_low, ino_high;
+};
+
+/* A descriptor on the file system of that segment: a directory, or a memfd. */
+static int open_same_mount(const struct realm *realm, const struct segment_key *key)
+{
+	int fd;
+
+	if (key->class == SEGMENT_FILE)
+		return fcntl(realm->shm_fd, F_DUPFD_CLOEXEC, 0);
+	fd = key->dev == realm->internal_dev ? memfd_new(0) : -1;
+	return fd;
+}
+
+int nameless_open_by_handle(const struct realm *realm, const struct segment_key *key,
+	uint64_t generation)
+{
+	union {
+		struct file_handle handle;
+		char space[sizeof(struct file_handle) + sizeof(struct shmem_handle)];
+	} u = { .handle = { sizeof(struct shmem_handle), SHMEM_HANDLE_TYPE } };
+	struct shmem_handle shmem = { generation, key->ino, key->ino >> 32 };
+	uint64_t dev, ino;
+
+	auto_fd mount = open_same_mount(realm, key);
+	if (mount < 0)
+		return -ENXIO;
+	memcpy(u.handle.f_handle, &shmem, sizeof shmem);
+	auto_fd fd = open_by_handle_at(mount, &u.handle, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return identify(fd, &dev, &ino) && dev == key->dev && ino == key->ino ? steal_fd(&fd) :
+										-ESTALE;
 }

@@ -28,3 +28,11 @@ typedef enum nameless_verdict (*nameless_judge)(int fd, const char *name, void *
  */
 int nameless_open(const struct realm *realm, const struct segment_key *key, nameless_judge judge,
 	void *data);
+
+/*
+ * Opens a file of a tmpfs (O_PATH) that no process has, by the handle that name_to_handle_at(2)
+ * gives: the kernel finds one only of a file of which it has given the handle before. A negative
+ * errno otherwise. The caller closes it. Needs CAP_DAC_READ_SEARCH.
+ */
+int nameless_open_by_handle(const struct realm *realm, const struct segment_key *key,
+	uint64_t generation);

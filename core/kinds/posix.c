@@ -2,6 +2,7 @@
 #include "kinds/posix.h"
 
 #include "kinds/inode-generation.h"
+#include "kinds/lease.h"
 #include "kinds/posix-removal.h"
 #include "kinds/posix-semaphore.h"
 #include "kinds/residency.h"
@@ -109,6 +110,23 @@ static int posix_residency(const struct realm *realm, struct item *item)
 	return residency_of(fd, &item->resident, &item->swapped);
 }
 
+static int posix_look(const struct realm *realm, const struct item *item, bool wait,
+	struct object_now *out)
+{
+	int r;
+
+	auto_fd fd = openat(realm->shm_fd, item->id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = census_look(realm->census, fd, wait, out);
+	return r == 0 && out->ino != item->key.ino ? -ESTALE : r;
+}
+
+static int posix_is_free(const struct realm *realm, const struct item *item)
+{
+	return lease_proves_free(realm->shm_fd, item->id);
+}
+
 static int posix_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {
 	struct item item;
@@ -134,5 +152,7 @@ const struct kind kind_posix = {
 	.stat = posix_stat,
 	.open = posix_open,
 	.residency = posix_residency,
+	.look = posix_look,
+	.is_free = posix_is_free,
 	.remove = posix_remove,
 };

@@ -2,6 +2,7 @@
 /* The attributes that every segment has: who uses it, and how much of it is in memory. */
 #include "caller/sight.h"
 #include "kinds/info-json.h"
+#include "kinds/item-use.h"
 #include "kinds/kind.h"
 #include "base/format.h"
 
@@ -29,20 +30,37 @@ static int show_residency(const struct view *view, const struct attribute *self,
 		if (r < 0)
 			return r;
 	}
-	if (*bytes == BYTES_UNKNOWN)
-		g_string_append(out, "unknown\n");
-	else
-		g_string_append_printf(out, "%" PRIu64 "\n", *bytes);
+	format_count(out, *bytes);
+	g_string_append_c(out, '\n');
 	return 0;
 }
 
 static int show_state(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct usage usage = census_usage(view->realm->census, &view->item->key);
-	enum segment_state state = item_state(view->realm, view->item, &usage);
+	struct item_use use;
 
 	(void)self;
+	item_use(view->realm, view->item, &use);
+	g_string_append_printf(out, "%s\n", segment_state_name(use.state));
+	return 0;
+}
+
+static bool show_state_of_object(const struct view *view, bool wait, GString *out)
+{
+	enum segment_state state;
+
+	if (!item_state_of_object(view->realm, view->item, wait, &state))
+		return false;
 	g_string_append_printf(out, "%s\n", segment_state_name(state));
+	return true;
+}
+
+static int show_references(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct references references = item_references(view->realm, view->item);
+
+	format_count(out, *(const uint64_t *)((const char *)&references + self->offset));
+	g_string_append_c(out, '\n');
 	return 0;
 }
 
@@ -212,16 +230,17 @@ static int json_holders(const struct view *view, const struct attribute *self, J
 	return 0;
 }
 
-#define BOTH (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
-
 const struct attribute segment_attributes[] = {
 	{ "mappings", FORM_NUMBER, CENSUS_MAPPINGS, show_usage, offsetof(struct usage, mappings) },
 	{ "processes", FORM_NUMBER, CENSUS_MAPPINGS, show_usage,
 		offsetof(struct usage, processes) },
 	{ "openers", FORM_NUMBER, CENSUS_DESCRIPTORS, show_usage, offsetof(struct usage, openers) },
+	{ "references", FORM_NUMBER, CENSUS_ALL, show_references,
+		offsetof(struct references, count) },
+	{ "hidden", FORM_NUMBER, CENSUS_ALL, show_references, offsetof(struct references, hidden) },
 	{ "resident", FORM_NUMBER, 0, show_residency, offsetof(struct item, resident) },
 	{ "swapped", FORM_NUMBER, 0, show_residency, offsetof(struct item, swapped) },
-	{ "state", FORM_TEXT, BOTH, show_state },
+	{ "state", FORM_TEXT, CENSUS_ALL, show_state, .quick = show_state_of_object },
 	{ "mappers", FORM_OTHER, CENSUS_MAPPINGS, show_mappers, .json = json_mappers },
 	{ "holders", FORM_OTHER, CENSUS_DESCRIPTORS, show_holders, .json = json_holders },
 	{ "info.json", FORM_OTHER, 0, info_show, .slow = true },

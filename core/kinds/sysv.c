@@ -126,6 +126,31 @@ struct parsing {
 	void *data;
 };
 
+/* Small pages in a huge one, of the size that is usual. */
+#define HUGE_PAGE_PAGES 512
+#define HUGE_PAGE_ALIGN (UINT64_C(2) << 20)
+
+/*
+ * Of huge pages the kernel, since Linux 6.7, tells as many times more as a huge page has small ones;
+ * and nowhere that they are huge, but in the inode. Without a look at that, what is more than all
+ * of the segment gives it away.
+ */
+static void correct_huge(const struct realm *realm, struct item *item)
+{
+	uint64_t size = (item->size + HUGE_PAGE_ALIGN - 1) / HUGE_PAGE_ALIGN * HUGE_PAGE_ALIGN;
+	struct object_now now;
+
+	if (item->resident == BYTES_UNKNOWN || item->resident == 0)
+		return;
+	if (realm_is_own(realm) && realm->census &&
+		census_look_sysv(realm->census, (int)item->key.ino, false, &now) == 0) {
+		if (now.huge)
+			item->resident = now.allocated;
+	} else if (item->resident > size) {
+		item->resident /= HUGE_PAGE_PAGES;
+	}
+}
+
 static void visit_row(const uint64_t *v, void *data)
 {
 	const struct parsing *parsing = data;
@@ -151,9 +176,10 @@ static void visit_row(const uint64_t *v, void *data)
 		.flags = v[COL_PERMS] & MODE_FLAGS,
 	};
 
-	if (v[COL_RSS] != BYTES_UNKNOWN && v[COL_SWAP] != BYTES_UNKNOWN)
-		s.ipc.item.allocated = v[COL_RSS] + v[COL_SWAP];
 	complete(parsing->realm, (int)v[COL_SHMID], &s);
+	correct_huge(parsing->realm, &s.ipc.item);
+	if (s.ipc.item.resident != BYTES_UNKNOWN && s.ipc.item.swapped != BYTES_UNKNOWN)
+		s.ipc.item.allocated = s.ipc.item.resident + s.ipc.item.swapped;
 	parsing->visit(&s.ipc.item, parsing->data);
 }
 
@@ -237,6 +263,35 @@ static int sysv_residency(const struct realm *realm, struct item *item)
 	item->swapped = search.found->ipc.item.swapped;
 	g_free(search.found);
 	return 0;
+}
+
+struct look_call {
+	struct census *census;
+	int shmid;
+	bool wait;
+	struct object_now *out;
+};
+
+static int look_at_segment(void *data)
+{
+	const struct look_call *call = data;
+
+	return census_look_sysv(call->census, call->shmid, call->wait, call->out);
+}
+
+static int sysv_look(const struct realm *realm, const struct item *item, bool wait,
+	struct object_now *out)
+{
+	struct look_call call = { realm->census, (int)item->key.ino, wait, out };
+
+	return sysvipc_enter(realm, look_at_segment, &call);
+}
+
+/* The kernel's own count of attachments. */
+static int sysv_is_free(const struct realm *realm, const struct item *item)
+{
+	(void)realm;
+	return ((const struct sysv_segment *)item)->nattch == 0;
 }
 
 struct act {
@@ -516,6 +571,8 @@ const struct kind kind_sysv = {
 	.open = sysv_open,
 	.permit = sysv_permit,
 	.residency = sysv_residency,
+	.look = sysv_look,
+	.is_free = sysv_is_free,
 	.remove = sysv_remove,
 	.create = sysv_create,
 	.change = sysv_change,

@@ -195,6 +195,26 @@ static void collect(const struct segment_key *key, const struct usage *usage, vo
 		g_array_append_val(collection->keys, *key);
 }
 
+/*
+ * What nothing but the daemon refers to is being taken down, or is its own. Huge pages that a process
+ * keeps to itself come of a file too: those that others share are known by a process's mapping.
+ */
+static bool is_listed(const struct realm *realm, const struct object_row *row)
+{
+	return row->st.st_nlink == 0 && row->references > 0 && in_realm(realm, &row->key) &&
+		(row->key.class != SEGMENT_ANON || !row->huge);
+}
+
+/* Those of which no process shows anything. */
+static void collect_object(const struct object_row *row, void *data)
+{
+	struct collection *collection = data;
+	struct usage usage = census_usage(collection->realm->census, &row->key);
+
+	if (!usage.mappings && !usage.openers && is_listed(collection->realm, row))
+		g_array_append_val(collection->keys, row->key);
+}
+
 /* Keys of all that may be without a name; the files among them still have to prove it. */
 static GArray *candidates(const struct realm *realm)
 {
@@ -202,8 +222,30 @@ static GArray *candidates(const struct realm *realm)
 		g_array_new(FALSE, FALSE, sizeof(struct segment_key)) };
 
 	census_each_segment(realm->census, collect, &collection);
+	census_each_object(realm->census, collect_object, &collection);
 	g_hash_table_unref(collection.named);
 	return collection.keys;
+}
+
+/* A file that cannot be opened, as the kernel's list of inodes shows it. */
+static bool choose_object(const struct realm *realm, struct choice *choice)
+{
+	struct item *item = &choice->item;
+	struct object_row row;
+
+	if (!census_object(realm->census, choice->key, &row) || !is_listed(realm, &row))
+		return false;
+	choice->file = (struct item_file){
+		.fd = -1,
+		/* hugetlbfs has no handles, and its files no time of birth: inode-generation.c. */
+		.generation = row.huge ? 0 : row.generation,
+		.passthrough = !row.huge,
+	};
+	fill_item(choice->key, &row.st, &choice->file, row.name, item);
+	item->swapped = MIN(row.swapped, item->allocated);
+	item->resident = item->allocated - item->swapped;
+	return (!choice->id || strcmp(choice->id, item->id) == 0) &&
+		(!choice->identity || choice->identity == item->identity);
 }
 
 static int unlinked_each(const struct realm *realm, item_visitor visit, void *data)
@@ -214,18 +256,29 @@ static int unlinked_each(const struct realm *realm, item_visitor visit, void *da
 		struct choice choice = { .key = &g_array_index(keys, struct segment_key, i) };
 		auto_fd fd = nameless_open(realm, choice.key, choose, &choice);
 
-		if (fd >= 0)
+		if (fd >= 0 || choose_object(realm, &choice))
 			visit(&choice.item, data);
 	}
 	return 0;
 }
 
-/* The choice's descriptor, or -ENOENT. */
+/*
+ * The choice's descriptor; -ENXIO, and the choice all the same, if there is such a segment but no
+ * way to it; or -ENOENT.
+ */
 static int find(const struct realm *realm, const struct segment_key *key, const char *id,
 	uint64_t identity, struct choice *out)
 {
+	int fd = -ENOENT;
+
 	*out = (struct choice){ .key = key, .id = id, .identity = identity };
-	return in_realm(realm, key) ? nameless_open(realm, key, choose, out) : -ENOENT;
+	if (!in_realm(realm, key))
+		return -ENOENT;
+	fd = nameless_open(realm, key, choose, out);
+	if (fd >= 0 || !choose_object(realm, out))
+		return fd;
+	fd = nameless_open_by_handle(realm, key, out->file.generation);
+	return fd >= 0 ? fd : -ENXIO;
 }
 
 struct same_number {
@@ -243,6 +296,11 @@ static void collect_same(const struct segment_key *key, const struct usage *usag
 		g_array_append_val(same->keys, *key);
 }
 
+static void collect_same_object(const struct object_row *row, void *data)
+{
+	collect_same(&row->key, NULL, data);
+}
+
 /* The devices of huge pages are several: ask all segments of that class and number. */
 static int find_elsewhere(const struct realm *realm, const struct segment_key *like, const char *id,
 	struct choice *choice)
@@ -252,7 +310,8 @@ static int find_elsewhere(const struct realm *realm, const struct segment_key *l
 	int fd = -ENOENT;
 
 	census_each_segment(realm->census, collect_same, &same);
-	for (guint i = 0; i < keys->len && fd < 0; i++)
+	census_each_object(realm->census, collect_same_object, &same);
+	for (guint i = 0; i < keys->len && fd < 0 && fd != -ENXIO; i++)
 		fd = find(realm, &g_array_index(keys, struct segment_key, i), id, 0, choice);
 	return fd;
 }
@@ -268,7 +327,7 @@ static int unlinked_stat(const struct realm *realm, const char *id, struct item 
 		return -ENOENT;
 	key.dev = key.class == SEGMENT_FILE ? realm->shm_dev : realm->internal_dev;
 	fd = huge ? find_elsewhere(realm, &key, id, &choice) : find(realm, &key, id, 0, &choice);
-	if (fd < 0)
+	if (fd < 0 && fd != -ENXIO)
 		return -ENOENT;
 	*out = g_memdup2(&choice.item, sizeof choice.item);
 	return 0;
@@ -332,8 +391,16 @@ static int unlinked_permit(const struct realm *realm, const struct item *item,
 static int unlinked_residency(const struct realm *realm, struct item *item)
 {
 	struct choice choice;
-	auto_fd fd = find(realm, &item->key, item->id, item->identity, &choice);
+	auto_fd fd = -1;
 
+	if (item->resident != BYTES_UNKNOWN)
+		return 0;
+	fd = find(realm, &item->key, item->id, item->identity, &choice);
+	if (fd == -ENXIO) {
+		item->resident = choice.item.resident;
+		item->swapped = choice.item.swapped;
+		return 0;
+	}
 	return fd < 0 ? fd : residency_of(fd, &item->resident, &item->swapped);
 }
 
@@ -348,7 +415,7 @@ const struct kind kind_unlinked = {
 	.directory = "unlinked",
 	.item_size = sizeof(struct item),
 	.data = DATA_FILE,
-	.needs = CENSUS_MAPPINGS | CENSUS_DESCRIPTORS,
+	.needs = CENSUS_ALL,
 	.attributes = tables,
 	.present = unlinked_present,
 	.each = unlinked_each,

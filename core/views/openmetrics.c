@@ -179,9 +179,14 @@ static const struct family families[] = {
 	{ "shmtree_segment_processes", NULL, "Address spaces that map it.",
 		NUMBER(usage.processes) },
 	{ "shmtree_segment_openers", NULL, "Descriptors that refer to it.", NUMBER(usage.openers) },
+	{ "shmtree_segment_references", NULL, "Open files that refer to it, wherever they are.",
+		NUMBER(references) },
+	{ "shmtree_segment_hidden", NULL, "Of these, those that no process shows.",
+		NUMBER(hidden) },
 	{ "shmtree_segment_state", NULL,
-		"Always 1; the label is mapped, open, idle, or unknown as some process is "
-		"unreadable.",
+		"Always 1; the label is mapped, open, held (by what no process shows), idle "
+		"(proven), "
+		"or unknown.",
 		sample_state },
 	{ "shmtree_segment_owner", NULL, "Always 1; the labels tell owner, group and permissions.",
 		sample_owner },

@@ -3,6 +3,7 @@
 
 #include "base/format.h"
 #include "base/util.h"
+#include "kinds/item-use.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct segments {
 struct taking {
 	const struct realm *realm;
 	struct segments *segments;
+	GHashTable *linked; /* keys of the objects with several names that have been counted */
 	item_visitor also;
 	void *also_data;
 };
@@ -45,9 +47,11 @@ static void take_item(const struct item *item, void *data)
 	struct segments *segments = taking->segments;
 	struct item full = *item;
 	struct segments_row row;
+	struct item_use use;
 
 	if (!item->segment)
 		return;
+	item_use(taking->realm, item, &use);
 	if (item->kind->residency)
 		item->kind->residency(taking->realm, &full);
 	row = (struct segments_row){
@@ -60,7 +64,10 @@ static void take_item(const struct item *item, void *data)
 		.allocated = full.allocated,
 		.resident = full.resident,
 		.swapped = full.swapped,
-		.usage = census_usage(taking->realm->census, &item->key),
+		.usage = use.usage,
+		.references = use.references.count,
+		.hidden = use.references.hidden,
+		.state = use.state,
 		.mtime = item->mtime,
 	};
 	row.name = strcmp(item->id, item->name) == 0 ?
@@ -68,9 +75,10 @@ static void take_item(const struct item *item, void *data)
 		g_string_chunk_insert(segments->strings, item->name);
 	segments->string_bytes +=
 		strlen(row.id) + 1 + (row.name == row.id ? 0 : strlen(row.name) + 1);
-	row.state = item_state(taking->realm, item, &row.usage);
 	g_array_append_val(segments->rows, row);
-	add_total(segments->totals, &row);
+	if (item->links < 2 ||
+		g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key)))
+		add_total(segments->totals, &row);
 	if (taking->also)
 		taking->also(item, taking->also_data);
 }
@@ -83,7 +91,9 @@ struct segments *segments_take(const struct realm *realm)
 struct segments *segments_take_with(const struct realm *realm, item_visitor also, void *data)
 {
 	struct segments *segments = g_new0(struct segments, 1);
-	struct taking taking = { realm, segments, also, data };
+	g_autoptr(GHashTable) linked =
+		g_hash_table_new_full(segment_key_hash, segment_key_equal, g_free, NULL);
+	struct taking taking = { realm, segments, linked, also, data };
 
 	segments->rows = g_array_new(FALSE, FALSE, sizeof(struct segments_row));
 	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
@@ -125,14 +135,6 @@ size_t segments_bytes(const struct segments *segments)
 	return segments->rows->len * sizeof(struct segments_row) + segments->string_bytes;
 }
 
-static void append_bytes(GString *out, uint64_t bytes)
-{
-	if (bytes == BYTES_UNKNOWN)
-		g_string_append(out, "unknown");
-	else
-		g_string_append_printf(out, "%" PRIu64, bytes);
-}
-
 static void table_row(const struct segments_row *row, GString *out)
 {
 	g_string_append_printf(out, "%s\t", row->label);
@@ -141,13 +143,19 @@ static void table_row(const struct segments_row *row, GString *out)
 	format_escaped(out, row->name);
 	g_string_append_printf(out, "\t%04o\t%u\t%u\t%" PRIu64 "\t", row->mode & 07777u, row->uid,
 		row->gid, row->size);
-	append_bytes(out, row->allocated);
+	format_count(out, row->allocated);
 	g_string_append_c(out, '\t');
-	append_bytes(out, row->resident);
+	format_count(out, row->resident);
 	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t",
 		row->usage.mappings, row->usage.processes, row->usage.openers,
 		segment_state_name(row->state));
 	format_time(out, &row->mtime);
+	g_string_append_c(out, '\t');
+	format_count(out, row->swapped);
+	g_string_append_c(out, '\t');
+	format_count(out, row->references);
+	g_string_append_c(out, '\t');
+	format_count(out, row->hidden);
 	g_string_append_c(out, '\n');
 }
 
@@ -158,7 +166,7 @@ static void format_table(const void *snapshot, size_t row, GString *out)
 	if (row == 0)
 		g_string_append(out,
 			"KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
-			"PROCESSES\tOPENERS\tSTATE\tMTIME\n");
+			"PROCESSES\tOPENERS\tSTATE\tMTIME\tSWAPPED\tREFERENCES\tHIDDEN\n");
 	else if (row <= segments->rows->len)
 		table_row(&g_array_index(segments->rows, struct segments_row, row - 1), out);
 }
@@ -188,6 +196,8 @@ static JsonNode *json_row(const struct segments_row *row)
 	format_json_number(builder, "mappings", row->usage.mappings);
 	format_json_number(builder, "processes", row->usage.processes);
 	format_json_number(builder, "openers", row->usage.openers);
+	format_json_number(builder, "references", row->references);
+	format_json_number(builder, "hidden", row->hidden);
 	json_text(builder, "state", segment_state_name(row->state));
 	format_json_time(builder, "mtime", &row->mtime);
 	json_builder_end_object(builder);

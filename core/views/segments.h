@@ -20,6 +20,7 @@ struct segments_row {
 	gid_t gid;
 	uint64_t size, allocated, resident, swapped; /* bytes; BYTES_UNKNOWN as in an item */
 	struct usage usage;
+	uint64_t references, hidden; /* REFERENCES_UNKNOWN */
 	enum segment_state state;
 	struct timespec mtime;
 };

@@ -41,14 +41,39 @@ static int show_attribute(const struct node *node, struct view view,
 	return attribute->show(&view, attribute, out->text);
 }
 
+/* Without the census, if the attribute can: -EAGAIN otherwise. */
+static int make_quickly(struct fs *fs, struct deferred *d, bool wait, struct content *out)
+{
+	const struct attribute *attribute = attribute_of(d->node);
+	g_autofree struct item *item = NULL;
+	struct visit visit;
+	struct view view = { .realm = &visit.realm, .caller = identity_caller(d->req) };
+	int r;
+
+	if (!attribute || !attribute->quick || d->node->entry->kind->needs)
+		return -EAGAIN;
+	r = visit_enter(fs, tree_realm(d->node), 0, &visit);
+	if (r < 0)
+		return r;
+	r = d->node->entry->kind->stat(view.realm, d->node->parent->name, &item);
+	view.item = item;
+	if (r == 0 && !attribute->quick(&view, wait, out->text))
+		r = -EAGAIN;
+	visit_leave(fs, &visit);
+	return r;
+}
+
 static int make(struct fs *fs, struct deferred *d, struct content *out)
 {
 	const struct attribute *attribute = attribute_of(d->node);
 	unsigned needs = d->held ? 0 : needs_of(d->node, attribute);
 	struct visit visit;
 	struct view view = { .realm = &visit.realm, .caller = identity_caller(d->req) };
-	int r = visit_enter(fs, tree_realm(d->node), needs, &visit);
+	int r = d->held ? -EAGAIN : make_quickly(fs, d, !d->at_once, out);
 
+	if (r != -EAGAIN || d->at_once)
+		return r;
+	r = visit_enter(fs, tree_realm(d->node), needs, &visit);
 	if (r < 0)
 		return r;
 	r = attribute ? show_attribute(d->node, view, attribute, out) :
@@ -99,6 +124,11 @@ static void open_now(struct fs *fs, struct deferred *d)
 	r = make_charged(fs, d, file);
 	if (d->held)
 		census_release(fs->census);
+	if (r == -EAGAIN && d->at_once) {
+		d->at_once = false;
+		defer_if(fs, true, d, open_now);
+		return;
+	}
 	if (r < 0) {
 		metadata_free(file);
 		reply_result(d->req, r);
@@ -117,6 +147,17 @@ static bool is_slow(const struct node *node)
 
 	return node->entry->type == TREE_FILE || tree_waits(node) ||
 		(attribute && (attribute->needs || attribute->slow));
+}
+
+/*
+ * Some attributes can often be told from the object alone, where they are asked for: a worker is
+ * for those that cannot.
+ */
+static bool may_be_quick(const struct node *node)
+{
+	const struct attribute *attribute = attribute_of(node);
+
+	return attribute && attribute->quick && !tree_waits(node);
 }
 
 /*
@@ -142,7 +183,8 @@ void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_fil
 		reply_result(req, -EACCES);
 	} else {
 		d.held = hold_at_once(fs, node);
-		defer_if(fs, !d.held && is_slow(node), &d, open_now);
+		d.at_once = !d.held && may_be_quick(node);
+		defer_if(fs, !d.held && !d.at_once && is_slow(node), &d, open_now);
 	}
 }
 

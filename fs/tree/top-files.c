@@ -31,8 +31,10 @@ static const char readme[] =
 	"    processes     how many address spaces map it\n"
 	"    openers       how many descriptors refer to it\n"
 	"    resident      bytes of it in memory; swapped: bytes in swap\n"
-	"    state         mapped; open (a descriptor only); idle (nobody uses it);\n"
-	"                  unknown (nobody seen, but some process could not be read)\n"
+	"    references    open files that the kernel counts for it; hidden: those of them that\n"
+	"                  no process shows: in a socket, io_uring, a loop device\n"
+	"    state         mapped; open (a descriptor only); held (by what no process shows);\n"
+	"                  idle (proven: nothing has it); unknown (no proof to be had)\n"
 	"    mappers       a row for each mapping: who, where\n"
 	"    holders       a row for each descriptor\n"
 	"    info.json     all of it\n"
@@ -121,6 +123,9 @@ static void show_census(const struct census_report *report, GString *out)
 		report->reread, report->inconsistent, report->unreadable);
 	if (report->incomplete_view)
 		g_string_append_printf(out, "invisible_processes\t%s\n", report->incomplete_view);
+	g_string_append_printf(out, "object_census\t%s\n", report->objects ? "on" : "off");
+	if (report->why_no_objects)
+		g_string_append_printf(out, "object_census_reason\t%s\n", report->why_no_objects);
 }
 
 /* What `segments` and the totals leave out, because it is others'. */
@@ -223,16 +228,14 @@ static int show_limits(struct fs *fs, const struct view *view, struct content *o
 	return 0;
 }
 
-#define ALL_FACETS (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
-
 const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "README", .show = show_readme },
-	{ TREE_FILE, "status", .needs = ALL_FACETS, .show = show_status },
-	{ TREE_FILE, "segments", .needs = ALL_FACETS, .each_realm = true, .show = show_segments },
-	{ TREE_FILE, "segments.json", .needs = ALL_FACETS, .each_realm = true,
+	{ TREE_FILE, "status", .needs = CENSUS_ALL, .show = show_status },
+	{ TREE_FILE, "segments", .needs = CENSUS_ALL, .each_realm = true, .show = show_segments },
+	{ TREE_FILE, "segments.json", .needs = CENSUS_ALL, .each_realm = true,
 		.show = show_segments_json },
-	{ TREE_FILE, "metrics", .needs = ALL_FACETS, .show = show_metrics },
-	{ TREE_FILE, "graph.dot", .needs = ALL_FACETS, .show = show_graph },
+	{ TREE_FILE, "metrics", .needs = CENSUS_ALL, .show = show_metrics },
+	{ TREE_FILE, "graph.dot", .needs = CENSUS_ALL, .show = show_graph },
 	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },
 	{ 0 },
 };

@@ -310,13 +310,8 @@ class Tree:
         return int(self.status()['unreadable_processes'])
 
     def becomes_idle(self, name):
-        """On a machine with a process that nobody can read, what is unused stays unknown; one of
-        somebody else's that is in between for a moment makes it so as long."""
-        def idle():
-            state = self.attribute(name, 'state')
-            check(state in ('idle', 'unknown'), state)
-            return state == 'idle' or self.unreadable() > 0
-        eventually(idle, f'{name} is idle')
+        """A process that has ended lets go of its files a moment later."""
+        eventually(lambda: self.attribute(name, 'state') == 'idle', f'{name} is idle')
 
     def rows(self, name, attribute):
         return table(read(self.meta / 'posix' / name / attribute))[0]

@@ -400,7 +400,8 @@ def a_normal_user(t):
         check(status['data_path_reason'], 'why')
         check(int(status['unreadable_processes']) > 0 or 'invisible_processes' in status,
               'the processes of others cannot be read')
-        equal(t.attribute('my', 'state'), 'unknown', 'not idle, for others may map it')
+        t.becomes_idle('my')
+        equal(t.attribute('public', 'state'), 'unknown', 'others may have it, and nothing tells')
         with Mapper(t.root / 'my') as mapper:
             mapper('private 2')
             equal(t.number('my', 'mappings'), 2)

@@ -11,7 +11,7 @@ from harness import (MOUNTED, Mapper, as_user, equal, check, fails, json_bytes, 
 
 PAGE = mmap.PAGESIZE
 SEGMENT_COLUMNS = ('KIND ID NAME PERMS UID GID SIZE ALLOCATED RESIDENT MAPPINGS PROCESSES OPENERS '
-                   'STATE MTIME').split()
+                   'STATE MTIME SWAPPED REFERENCES HIDDEN').split()
 ATTRIBUTES = {'mappings', 'processes', 'openers', 'resident', 'swapped', 'state', 'mappers',
               'holders', 'info.json', 'data'}
 
@@ -87,7 +87,7 @@ def segments_table(t):
                                         'PROCESSES', 'OPENERS')}
     equal(got, {'UID': '12', 'GID': '34', 'SIZE': '5000', 'ALLOCATED': str(2 * PAGE),
                 'RESIDENT': str(2 * PAGE), 'MAPPINGS': '0', 'PROCESSES': '0', 'OPENERS': '0'})
-    check(row['STATE'] in (b'idle', b'unknown'), row['STATE'])
+    equal(row['STATE'], b'idle')
     equal(int(row['PERMS'], 8), 0o640)
     check(row['MTIME'].startswith(b'1234567890'), row['MTIME'])
     lines = run('column', '-t', '-s', '\t', stdin=text).splitlines()
@@ -105,7 +105,7 @@ def segments_json(t):
     for i, name in enumerate(names):
         equal(rows[name]['size'], i)
         equal(rows[name]['mappings'], 0)
-        check(rows[name]['state'] in ('idle', 'unknown'), rows[name]['state'])
+        equal(rows[name]['state'], 'idle')
     check({c.lower() for c in SEGMENT_COLUMNS} <= set(rows[b'plain']), 'keys are the columns')
 
 
@@ -216,8 +216,8 @@ def an_object_that_vanishes_while_its_directory_is_open(t):
 
 
 @test(MOUNTED)
-def an_unreadable_process_makes_idle_unknown(t):
-    """A procfs in which one process has no maps that anyone could read."""
+def an_unreadable_process_takes_no_proof_away(t):
+    """A procfs in which one process has no maps that anyone could read: a lease tells all the same."""
     write(t.shm / 'x', b'')
     t.becomes_idle('x')
     t.stop()
@@ -230,5 +230,7 @@ def an_unreadable_process_makes_idle_unknown(t):
         write(directory / 'comm', b'odd\n')
         (directory / 'maps').mkdir()  # reading it fails, for root as well
     t.start('-o', f'proc={proc}', '-o', 'census=text')
-    equal(t.attribute('x', 'state'), 'unknown')
+    equal(t.attribute('x', 'state'), 'idle')
+    with opened(t.shm / 'x', os.O_RDONLY):
+        equal(t.attribute('x', 'state'), 'held', 'by a process that this procfs does not have')
     equal(t.status()['unreadable_processes'], '1')

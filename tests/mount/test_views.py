@@ -126,7 +126,7 @@ def metrics_have_every_segment(t):
     families = parse_metrics(read(t.meta / 'metrics'))
     for i, name in enumerate(NAMES):
         values, labels = of_segment(families, name)
-        equal((values['size_bytes'], labels['state'] in ('idle', 'unknown')), (i, True), name)
+        equal((values['size_bytes'], labels['state'] == 'idle'), (i, True), name)
         equal(exact(labels['id']), name)
     sizes = {labels['kind']: [] for labels, _ in families['shmtree_segments']}
     for labels, value in families['shmtree_segment_size_bytes']:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The census of a procfs of which everything is known. */
 #include "census/census.h"
+#include "kinds/item-use.h"
 #include "kinds/kind.h"
 
 #include "recorded.h"
@@ -300,33 +301,45 @@ static void counts_and_shows_descriptors(void)
 	census_release(census);
 }
 
-static enum segment_state state_of(struct segment_key key)
-{
-	struct usage usage = census_usage(census, &key);
+/* What the kernel would say where nothing else tells: kind->is_free(). */
+static int proof;
 
-	return census_state(census, &usage);
+static int prove(const struct realm *realm, const struct item *item)
+{
+	(void)realm, (void)item;
+	return proof;
+}
+
+static enum segment_state state_of(struct segment_key key, bool in_use)
+{
+	static const struct kind kind = { .is_free = prove };
+	const struct item item = { .kind = &kind, .key = key, .in_use = in_use };
+	const struct realm realm = { .census = census };
+	struct item_use use;
+
+	item_use(&realm, &item, &use);
+	CU_ASSERT_FALSE(use.references.known);
+	CU_ASSERT(use.references.count == REFERENCES_UNKNOWN);
+	CU_ASSERT(use.references.hidden == REFERENCES_UNKNOWN);
+	return use.state;
 }
 
 static void what_the_kernel_counts_is_never_idle(void)
 {
 	struct segment_key idle = object("idle"), held = object("held");
-	struct item item = { .in_use = true };
 
 	recorded_descriptor(&tree, 10, 3, "../../held", "02");
 	process(10, NULL, NULL, NULL);
 	start(tree.dev, 0);
-	struct realm realm = { .census = census };
+	proof = 1;
 	hold(BOTH);
-	struct usage none = census_usage(census, &idle), opened = census_usage(census, &held);
-
-	ASSERT_INT(item_state(&realm, &item, &none), STATE_UNKNOWN);
-	ASSERT_INT(item_state(&realm, &item, &opened), STATE_OPEN);
-	item.in_use = false;
-	ASSERT_INT(item_state(&realm, &item, &none), STATE_IDLE);
+	ASSERT_INT(state_of(idle, true), STATE_HELD);
+	ASSERT_INT(state_of(held, true), STATE_OPEN);
+	ASSERT_INT(state_of(idle, false), STATE_IDLE);
 	census_release(census);
 }
 
-static void idle_is_said_only_when_all_could_be_read(void)
+static void idle_is_said_only_with_a_proof(void)
 {
 	struct segment_key idle = object("idle"), held = object("held"), mapped = object("mapped");
 
@@ -335,20 +348,33 @@ static void idle_is_said_only_when_all_could_be_read(void)
 	recorded_descriptor(&tree, 10, 3, "../../held", "02");
 	start(tree.dev, 0);
 	hold(BOTH);
-	ASSERT_INT(state_of(idle), STATE_IDLE);
-	ASSERT_INT(state_of(held), STATE_OPEN);
-	ASSERT_INT(state_of(mapped), STATE_MAPPED);
+	ASSERT_INT(census_report(census).unreadable, 0);
+	/* That every process could be read is no proof: a socket may hold it. */
+	proof = -EACCES;
+	ASSERT_INT(state_of(idle, false), STATE_UNKNOWN);
+	ASSERT_INT(state_of(held, false), STATE_OPEN);
+	ASSERT_INT(state_of(mapped, false), STATE_MAPPED);
+	proof = 0;
+	ASSERT_INT(state_of(idle, false), STATE_HELD);
+	proof = 1;
+	ASSERT_INT(state_of(idle, false), STATE_IDLE);
+	ASSERT_INT(state_of(mapped, false), STATE_MAPPED);
 	census_release(census);
+	ASSERT_STRING(segment_state_name(STATE_HELD), "held");
+	ASSERT_STRING(segment_state_name(STATE_UNKNOWN), "unknown");
+}
 
-	hold(CENSUS_MAPPINGS);
-	ASSERT_INT(state_of(idle), STATE_UNKNOWN);
-	census_release(census);
+static void what_cannot_be_read_is_counted(void)
+{
+	struct segment_key mapped = object("mapped");
 
+	process(10, recorded_map(0x10000, "rw-s", tree.dev, mapped.ino, "/dev/shm/mapped"), NULL,
+		NULL);
+	start(tree.dev, 0);
 	recorded_process(&tree, 11, "this is no maps file\n");
 	hold(BOTH);
 	ASSERT_INT(census_report(census).unreadable, 1);
-	ASSERT_INT(state_of(idle), STATE_UNKNOWN);
-	ASSERT_INT(state_of(mapped), STATE_MAPPED);
+	ASSERT_INT(state_of(mapped, false), STATE_MAPPED);
 	census_release(census);
 
 	recorded_drop(&tree, "11");
@@ -356,9 +382,7 @@ static void idle_is_said_only_when_all_could_be_read(void)
 	hold(BOTH);
 	ASSERT_INT(census_report(census).unreadable, 0);
 	CU_ASSERT_PTR_NOT_NULL(census_report(census).incomplete_view);
-	ASSERT_INT(state_of(idle), STATE_UNKNOWN);
 	census_release(census);
-	ASSERT_STRING(segment_state_name(STATE_UNKNOWN), "unknown");
 }
 
 static void count_segment(const struct segment_key *key, const struct usage *usage, void *data)
@@ -424,7 +448,8 @@ static CU_TestInfo tests[] = {
 	{ "overlapping rows are one mapping that grew",
 		overlapping_rows_are_one_mapping_that_grew },
 	{ "counts and shows descriptors", counts_and_shows_descriptors },
-	{ "idle is said only when all could be read", idle_is_said_only_when_all_could_be_read },
+	{ "idle is said only with a proof", idle_is_said_only_with_a_proof },
+	{ "what cannot be read is counted", what_cannot_be_read_is_counted },
 	{ "what the kernel counts is never idle", what_the_kernel_counts_is_never_idle },
 	{ "lists segments in use", lists_segments_in_use },
 	{ "a chosen back end works or fails", a_chosen_back_end_works_or_fails },

@@ -154,7 +154,7 @@ static void sums_and_census_come_first(void)
 	assert_has(text, "\nshmtree_census_unreadable_processes 1\n");
 	assert_has(text, "\nshmtree_census_incomplete_view 0\n");
 	assert_has(text, "\nshmtree_limit{resource=\"TMPFS_BYTES\"} ");
-	assert_has(text, "state=\"unknown\"} 1\n");
+	assert_has(text, "state=\"idle\"} 1\n");
 }
 
 static void what_is_not_known_has_no_sample(void)

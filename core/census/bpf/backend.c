@@ -281,6 +281,7 @@ static int bpf_open(const struct census_source *source, void **out, const char *
 
 const struct census_backend census_backend_bpf = {
 	.name = "bpf",
+	.knows_files = true,
 	.open = bpf_open,
 	.pass = bpf_pass,
 	.unchanged = bpf_unchanged,

@@ -288,11 +288,23 @@ static __u32 sysv_namespace(struct file *file, struct inode *inode)
 	return BPF_CORE_READ(shm, ns, ns.inum);
 }
 
+static __u64 counted_file(struct file *file, struct super_block *sb)
+{
+	struct fuse_file *fuse = file->private_data;
+
+	if (sb->s_magic != FUSE_SUPER_MAGIC)
+		return (__u64)file;
+	if (!fuse || !bpf_core_field_exists(fuse->passthrough))
+		return 0;
+	return (__u64)BPF_CORE_READ(fuse, passthrough);
+}
+
 static void write_file(struct seen_file *seen, struct file *file)
 {
 	struct inode *inode = file->f_inode;
 	struct super_block *sb = inode->i_sb;
 
+	seen->file = counted_file(file, sb);
 	seen->ino = inode->i_ino;
 	seen->dev = sb->s_dev;
 	seen->ipc_ns = sb->s_flags & SB_KERNMOUNT ? sysv_namespace(file, inode) : 0;

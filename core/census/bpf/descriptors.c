@@ -44,7 +44,11 @@ static void find_descriptor(const struct seen_descriptor *seen, void *data)
 		.start_time = seen->start_time,
 		.table = seen->table,
 		.uid = seen->uid,
-		.row = { .fd = seen->fd, .flags = seen->flags & (O_ACCMODE | O_PATH) },
+		.row = {
+			.fd = seen->fd,
+			.flags = seen->flags & (O_ACCMODE | O_PATH),
+			.file = seen->file.file,
+		},
 	};
 	guint owner;
 

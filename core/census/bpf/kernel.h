@@ -14,7 +14,17 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct xarray {
+	void *xa_head;
+};
+
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+
 struct idr {
+	struct xarray idr_rt;
 	unsigned int idr_next;
 };
 
@@ -69,7 +79,21 @@ struct signal_struct {
 	struct atomic live; /* threads that have not begun to exit */
 };
 
-struct files_struct;
+struct file;
+struct ipc_namespace;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct nsproxy {
+	struct ipc_namespace *ipc_ns;
+};
 
 struct task_struct {
 	unsigned int flags;
@@ -81,25 +105,101 @@ struct task_struct {
 	const struct cred *real_cred;
 	char comm[16];
 	struct files_struct *files;
+	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+};
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct rb_node {
+	struct rb_node *rb_right, *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct rb_root_cached {
+	struct rb_root rb_root;
+};
+
+struct address_space {
+	struct rb_root_cached i_mmap;
+	unsigned long nrpages;
+};
+
+struct file_system_type {
+	struct hlist_head fs_supers;
 };
 
 struct super_block {
 	unsigned int s_dev;
 	unsigned long s_flags, s_magic;
+	struct file_system_type *s_type;
+	struct dentry *s_root;
+	struct hlist_node s_instances;
+	struct list_head s_inodes;
+};
+
+struct kgid {
+	unsigned int val;
 };
 
 struct inode {
+	unsigned short i_mode;
+	struct kuid i_uid;
+	struct kgid i_gid;
 	unsigned long i_ino;
+	unsigned int i_nlink, i_generation;
+	long long i_size;
+	__s64 i_atime_sec, i_mtime_sec, i_ctime_sec; /* since Linux 6.11 */
+	__u32 i_atime_nsec, i_mtime_nsec, i_ctime_nsec;
+	__u64 i_blocks;
 	struct super_block *i_sb;
+	struct address_space *i_mapping;
+	struct list_head i_sb_list;
+	struct hlist_head i_dentry;
+	struct atomic i_writecount, i_readcount;
+};
+
+struct shmem_inode_info {
+	unsigned long swapped;
+	struct inode vfs_inode;
 };
 
 struct qstr {
 	const unsigned char *name;
 };
 
+struct lockref {
+	int count;
+};
+
+union dentry_links {
+	struct hlist_node d_alias;
+};
+
 struct dentry {
 	struct qstr d_name;
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct inode *d_inode;
+	struct lockref d_lockref;
+	union dentry_links d_u;
 };
 
 struct path {
@@ -113,18 +213,40 @@ struct file {
 	void *private_data;
 };
 
+/* The private data of a file of FUSE. */
+struct fuse_file {
+	struct file *passthrough; /* since Linux 6.9, where it is built in */
+};
+
 struct vm_area_struct {
 	unsigned long vm_start, vm_end, vm_pgoff, vm_flags;
 	struct mm_struct *vm_mm;
 	struct file *vm_file;
+	struct {
+		struct rb_node rb;
+	} shared;
 };
 
 struct ns_common {
 	unsigned int inum;
 };
 
+struct ipc_ids {
+	struct idr ipcs_idr;
+};
+
 struct ipc_namespace {
+	struct ipc_ids ids[3]; /* semaphores, messages, memory */
 	struct ns_common ns;
+};
+
+struct kern_ipc_perm {
+	int id;
+};
+
+struct shmid_kernel {
+	struct kern_ipc_perm shm_perm;
+	struct file *shm_file;
 };
 
 /* What the file that shmat(2) maps has as its private data. */
@@ -150,6 +272,10 @@ struct bpf_iter__task_file {
 #pragma clang attribute pop
 
 /* Not in the headers of older systems; the sizes are the kernel's ABI. */
+struct bpf_iter_num {
+	__u64 opaque[1];
+} __attribute__((aligned(8)));
+
 struct bpf_iter_task {
 	__u64 opaque[3];
 } __attribute__((aligned(8)));
@@ -172,6 +298,10 @@ extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struc
 	__u64 address) __ksym;
 extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym;
 extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym;
+
+extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym;
+extern int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
+extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym;
 
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym;
 extern struct task_struct *bpf_task_acquire(struct task_struct *task) __ksym;

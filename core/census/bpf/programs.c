@@ -6,12 +6,12 @@
  */
 #include "census/bpf/programs.h"
 
+#include "census/bpf/loading.h"
 #include "base/util.h"
 #include "census/bpf/refusal.h"
 
 #include <errno.h>
 #include <glib.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +25,6 @@
 #define MAPPINGS_MAX 1024
 /* Of processors beyond these little would come: what is read is put into the table by one at a time. */
 #define SLOTS_MAX 4
-#define LOAD_TRIES 5
 /* To begin with; a machine with more processes gets more. */
 #define VERSIONS_MIN 1024
 #define DESCRIPTORS_MAX 256
@@ -49,15 +48,10 @@ static size_t mappings_size(const struct programs *programs)
 	return programs->slots * MAPPINGS_MAX * sizeof(struct seen_mapping);
 }
 
-static const void *map_elements(const struct bpf_map_desc *map, size_t size)
+static void unload(void *data)
 {
-	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, map->map_fd, 0);
+	struct programs *programs = data;
 
-	return at == MAP_FAILED ? NULL : at;
-}
-
-static void unload(struct programs *programs)
-{
 	if (programs->skeleton == NULL)
 		return;
 	if (programs->versions != NULL)
@@ -70,8 +64,9 @@ static void unload(struct programs *programs)
 	programs->skeleton = NULL;
 }
 
-static int load_all(struct programs *programs)
+static int load(void *data)
 {
+	struct programs *programs = data;
 	struct census_bpf *skeleton = census_bpf__open();
 	int r;
 
@@ -87,35 +82,9 @@ static int load_all(struct programs *programs)
 	r = census_bpf__read_descriptors__attach(skeleton);
 	if (r < 0)
 		return r;
-	programs->versions = map_elements(&skeleton->maps.versions, versions_size(programs));
-	programs->mappings = map_elements(&skeleton->maps.mappings, mappings_size(programs));
+	programs->versions = program_map(skeleton->maps.versions.map_fd, versions_size(programs));
+	programs->mappings = program_map(skeleton->maps.mappings.map_fd, mappings_size(programs));
 	return programs->versions != NULL && programs->mappings != NULL ? 0 : -errno;
-}
-
-/* The verifier gives up, with EAGAIN, when a signal comes: those that can wait do. */
-static int load(struct programs *programs)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	for (int tries = 0; tries < LOAD_TRIES; tries++) {
-		err = load_all(programs);
-		if (err != 0)
-			unload(programs);
-		if (err != -EAGAIN)
-			break;
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err;
-}
-
-static int run(const struct bpf_prog_desc *program, void *context, size_t size)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = context, .ctx_size_in = size);
-
-	return bpf_prog_test_run_opts(program->prog_fd, &options);
 }
 
 static int walk_once(struct programs *programs, struct walk *walk, struct mm_versions *versions)
@@ -123,7 +92,7 @@ static int walk_once(struct programs *programs, struct walk *walk, struct mm_ver
 	int err;
 
 	memset(walk, 0, sizeof *walk);
-	err = run(&programs->skeleton->progs.walk, walk, sizeof *walk);
+	err = program_run(programs->skeleton->progs.walk.prog_fd, walk, sizeof *walk);
 	if (err != 0)
 		return err == -ENOSPC ? -EIO : err;
 	if (walk->count > programs->versions_max)
@@ -153,7 +122,7 @@ int programs_walk(struct programs *programs, struct mm_versions *versions)
 	int err;
 
 	for (;;) {
-		if (programs->skeleton == NULL && (err = load(programs)) != 0)
+		if (programs->skeleton == NULL && (err = program_load(load, unload, programs)) != 0)
 			return err;
 		err = walk_once(programs, &walk, versions);
 		if (err != -ENOSPC)
@@ -181,7 +150,8 @@ int programs_read(struct programs *programs, unsigned slot, struct mm_version *v
 
 	for (bool first = true;; first = false) {
 		uint32_t seq = ask.seq;
-		int err = run(&programs->skeleton->progs.read_space, &ask, sizeof ask);
+		int err =
+			program_run(programs->skeleton->progs.read_space.prog_fd, &ask, sizeof ask);
 
 		if (err != 0)
 			return err;
@@ -228,7 +198,7 @@ static int own_seq(struct programs *programs, uint32_t *seq)
 
 	do { /* another thread of ours may have the lock */
 		ask = (struct read_space){ 0 };
-		err = run(&programs->skeleton->progs.read_space, &ask, sizeof ask);
+		err = program_run(programs->skeleton->progs.read_space.prog_fd, &ask, sizeof ask);
 	} while (err == 0 && (ask.status == READ_BUSY || ask.status == READ_TORN));
 	*seq = ask.seq;
 	if (err == 0 && ask.status == READ_GONE)

@@ -29,6 +29,7 @@ struct read_slot {
 	bool taken;              /* under the pool's lock */
 	GArray *rows;            /* struct mapping, of the space being read */
 	struct segment *segment; /* of the row before; NULL: it was of no segment */
+	uint64_t file;           /* likewise */
 };
 
 struct read_pool {
@@ -55,6 +56,7 @@ static void find_segment(struct read_slot *slot, const struct seen_mapping *seen
 	slot->segment =
 		bpf_segment_of(slot->pool->census, &seen->file, !(seen->flags & VM_MAYSHARE));
 	g_mutex_unlock(&slot->pool->filling);
+	slot->file = seen->file.file;
 }
 
 static void add_mapping(const struct seen_mapping *seen, void *data)
@@ -75,6 +77,7 @@ static void add_mapping(const struct seen_mapping *seen, void *data)
 	if (!seen->same_file)
 		find_segment(slot, seen);
 	row.segment = slot->segment;
+	row.file = slot->file;
 	if (row.segment != NULL)
 		g_array_append_val(slot->rows, row);
 }

@@ -32,6 +32,11 @@ struct walk {
 
 /* A file of a tmpfs, hugetlbfs or FUSE. */
 struct seen_file {
+	/*
+	 * The open file that the kernel counts as one reference on the segment: its address, never to
+	 * be shown. Of a file of FUSE the one that passthrough opened below it; 0: there is none.
+	 */
+	__u64 file;
 	__u64 ino;
 	__u32 dev;            /* as the kernel encodes it: major << 20 | minor */
 	__u32 ipc_ns;         /* inode number; 0: not known to be attached by shmat(2) */

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's side of the object census: programs that only read what the kernel keeps with each
+ * inode of a tmpfs or hugetlbfs.
+ *
+ * No lock can be taken here. Inodes and directory entries are freed after an RCU grace period, or
+ * read by probes that cannot fault; every list entry's back pointer is compared with where the
+ * program came from, and a directory entry counts only if it still belongs to the inode after it
+ * was read. What does not agree is said to be torn or uncertain, and asked for again.
+ */
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+
+#include "census/bpf/kernel.h"
+#include "census/object/records.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define ALIASES_MAX 1024   /* names of one file that are looked at */
+#define SUPERS_MAX 65536   /* file systems of one type */
+#define INODES_MAX 8388608 /* the most that one loop may do */
+#define OWN_FDS_MAX 1048576
+#define IPC_SHM_IDS 2
+#define IPC_INDEX_MASK 0x7fff /* of an ID: */
+#define IPC_INDEX_MASK_EXTENDED                                                                    \
+	0xffffff /* the same, where the kernel was booted with ipcmni_extend */
+#define XA_NODE 2
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+
+/* The numbers of elements are set before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct seen_object);
+} objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct seen_detail);
+} details SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct own_file);
+} own SEC(".maps");
+
+#define OFFSET(type, member)                                                                       \
+	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
+#define CONTAINER(address, type, member)                                                           \
+	plain((void *)((__u64)(address)-OFFSET(type, member)), type)
+/* The same address, with what is read by it a value that is not trusted: reads cannot fault. */
+#define plain(address, type) ((type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
+
+static __u64 read_pointer(const void *address)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof value, address);
+	return value;
+}
+
+static struct file *own_file(__u32 fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	return (struct file *)read_pointer(files + fd);
+}
+
+/* What the directory entries of an inode say. */
+struct names {
+	__u32 references;
+	__u32 count;
+	bool in_root, uncertain;
+	struct dentry *first;
+};
+
+/* A file that no directory has is its own parent, or hangs in no hash list. */
+static void add_alias(struct names *names, struct inode *inode, struct dentry *entry,
+	struct dentry *root)
+{
+	int count = entry->d_lockref.count;
+	struct dentry *parent = entry->d_parent;
+	bool named = entry->d_hash.pprev && parent != entry;
+
+	if (entry->d_inode != inode || count < 0) {
+		names->uncertain = true;
+		return;
+	}
+	if (!names->first)
+		names->first = entry;
+	names->references += count;
+	names->count += named;
+	names->in_root |= named && parent == root;
+}
+
+static void read_names(struct names *names, struct inode *inode)
+{
+	struct dentry *root = plain(inode->i_sb, struct super_block)->s_root;
+	struct hlist_node *link = inode->i_dentry.first;
+	struct bpf_iter_num it;
+
+	bpf_iter_num_new(&it, 0, ALIASES_MAX);
+	while (bpf_iter_num_next(&it)) {
+		struct dentry *entry;
+
+		if (!link)
+			break;
+		entry = CONTAINER(link, struct dentry, d_u.d_alias);
+		add_alias(names, inode, entry, root);
+		link = (struct hlist_node *)read_pointer(link);
+	}
+	bpf_iter_num_destroy(&it);
+	if (link || names->count != inode->i_nlink || names->count > names->references)
+		names->uncertain = true;
+	else
+		names->references -= names->count;
+}
+
+static void write_object(struct seen_object *seen, struct inode *inode, const struct names *names)
+{
+	struct super_block *sb = plain(inode->i_sb, struct super_block);
+	struct address_space *pages = plain(inode->i_mapping, struct address_space);
+
+	seen->inode = (__u64)inode;
+	seen->ino = inode->i_ino;
+	seen->dev = sb->s_dev;
+	seen->generation = inode->i_generation;
+	seen->references = names->references;
+	seen->flags = (pages->i_mmap.rb_root.rb_node ? OBJECT_MAPPED : 0) |
+		(names->in_root ? OBJECT_IN_ROOT : 0) | (names->uncertain ? OBJECT_UNCERTAIN : 0) |
+		((inode->i_mode & S_IFMT) == S_IFREG ? 0 : OBJECT_OTHER) |
+		(sb->s_magic == HUGETLBFS_MAGIC ? OBJECT_HUGE : 0);
+	seen->writers = inode->i_writecount.counter;
+	seen->readers = bpf_core_field_exists(inode->i_readcount) ? inode->i_readcount.counter : 0;
+	seen->nlink = inode->i_nlink;
+	seen->blocks = inode->i_blocks;
+	seen->swapped = sb->s_magic == TMPFS_MAGIC ?
+		CONTAINER(inode, struct shmem_inode_info, vfs_inode)->swapped :
+		0;
+	seen->detail = 0;
+}
+
+static void write_detail(struct seen_detail *detail, struct inode *inode, struct dentry *name)
+{
+	detail->size = inode->i_size;
+	detail->mode = inode->i_mode;
+	detail->uid = inode->i_uid.val;
+	detail->gid = inode->i_gid.val;
+	if (bpf_core_field_exists(inode->i_mtime_sec)) {
+		detail->atime = inode->i_atime_sec;
+		detail->mtime = inode->i_mtime_sec;
+		detail->ctime = inode->i_ctime_sec;
+		detail->atime_nsec = inode->i_atime_nsec;
+		detail->mtime_nsec = inode->i_mtime_nsec;
+		detail->ctime_nsec = inode->i_ctime_nsec;
+	}
+	if (bpf_probe_read_kernel_str(detail->name, OBJECT_NAME, name->d_name.name) < 0)
+		detail->name[0] = 0;
+}
+
+/* The list of file systems of one type; a file system is freed after a grace period too. */
+static struct super_block *find_super(struct super_block *like, __u32 dev)
+{
+	struct super_block *found = NULL;
+	struct hlist_node *link;
+	struct bpf_iter_num it;
+
+	if (!dev || like->s_dev == dev)
+		return like;
+	link = plain(like->s_type, struct file_system_type)->fs_supers.first;
+	bpf_iter_num_new(&it, 0, SUPERS_MAX);
+	while (bpf_iter_num_next(&it)) {
+		struct super_block *sb;
+
+		if (!link)
+			break;
+		sb = CONTAINER(link, struct super_block, s_instances);
+		if (sb->s_dev == dev) {
+			found = sb;
+			break;
+		}
+		link = (struct hlist_node *)read_pointer(link);
+	}
+	bpf_iter_num_destroy(&it);
+	return found;
+}
+
+/* One inode of the list. Not static, so that the verifier checks it on its own. */
+__attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 address)
+{
+	struct inode *inode = plain((void *)address, struct inode);
+	struct names names = { 0 };
+	__u32 at, detail_at;
+	struct seen_object *seen;
+	struct seen_detail *detail;
+
+	if (!walk)
+		return 0;
+	at = walk->count;
+	detail_at = walk->details;
+	read_names(&names, inode);
+	/* Without a directory entry it is being made or taken down. */
+	if (!names.first)
+		return 0;
+	walk->count = at + 1;
+	seen = bpf_map_lookup_elem(&objects, &at);
+	if (seen)
+		write_object(seen, inode, &names);
+	if (names.in_root || (inode->i_mode & S_IFMT) != S_IFREG)
+		return 0;
+	walk->details = detail_at + 1;
+	detail = bpf_map_lookup_elem(&details, &detail_at);
+	if (detail)
+		write_detail(detail, inode, names.first);
+	if (seen)
+		seen->detail = detail_at + 1;
+	return 0;
+}
+
+static void walk_list(struct object_walk *walk, struct super_block *sb)
+{
+	__u64 head = (__u64)sb + OFFSET(struct super_block, s_inodes);
+	__u64 last = head, at = read_pointer((void *)head);
+	struct bpf_iter_num it;
+
+	walk->status = WALK_TORN;
+	bpf_iter_num_new(&it, 0, INODES_MAX);
+	while (bpf_iter_num_next(&it)) {
+		__u64 next, back;
+
+		if (at == head) {
+			walk->status = WALK_DONE;
+			break;
+		}
+		next = read_pointer((void *)(at + OFFSET(struct list_head, next)));
+		back = read_pointer((void *)(at + OFFSET(struct list_head, prev)));
+		/* One that is taken off the list points at itself. */
+		if (back != last || next == at || !next)
+			break;
+		visit_inode(walk, at - OFFSET(struct inode, i_sb_list));
+		last = at;
+		at = next;
+	}
+	bpf_iter_num_destroy(&it);
+}
+
+SEC("syscall")
+int walk_inodes(struct object_walk *walk)
+{
+	struct file *file = own_file(walk->fd);
+	struct super_block *sb;
+
+	walk->count = 0;
+	walk->details = 0;
+	walk->status = WALK_NONE;
+	if (!file)
+		return 0;
+	bpf_rcu_read_lock();
+	sb = find_super(plain(BPF_CORE_READ(file, f_inode, i_sb), struct super_block), walk->dev);
+	if (sb)
+		walk_list(walk, sb);
+	bpf_rcu_read_unlock();
+	return 0;
+}
+
+/* The entry of an index in one of the kernel's trees (xarray), or 0. */
+static __u64 find_entry(__u64 head, __u32 index)
+{
+	__u64 entry = head;
+	__u32 bits = 32; /* of the index that are left */
+	struct bpf_iter_num it;
+
+	bpf_iter_num_new(&it, 0, 8);
+	while (bpf_iter_num_next(&it)) {
+		__u64 node = entry - XA_NODE;
+		__u32 shift;
+
+		if ((entry & 3) != XA_NODE)
+			break;
+		shift = plain((void *)node, struct xa_node)->shift & 31;
+		if (bits == 32 && shift < 26 && index >> (shift + 6)) {
+			entry = 0;
+			break;
+		}
+		bits = shift;
+		entry = read_pointer((void *)(node + OFFSET(struct xa_node, slots) +
+			8 * (__u64)(index >> shift & 63)));
+	}
+	bpf_iter_num_destroy(&it);
+	/* A tree of one entry, which is number 0, has no node. */
+	return bits == 32 && index ? 0 : entry;
+}
+
+static struct inode *segment_inode(__u64 head, __u32 shmid, __u32 mask)
+{
+	__u64 entry = find_entry(head, shmid & mask);
+	struct shmid_kernel *segment = plain((void *)entry, struct shmid_kernel);
+
+	if (!entry || entry & 3 || segment->shm_perm.id != (int)shmid)
+		return NULL;
+	return BPF_CORE_READ(segment, shm_file, f_inode);
+}
+
+/* A namespace keeps its segments by the lower bits of their IDs. */
+static struct inode *find_sysv(__u32 shmid)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct ipc_namespace *ns = BPF_CORE_READ(task, nsproxy, ipc_ns);
+	__u64 head = (__u64)BPF_CORE_READ(ns, ids[IPC_SHM_IDS].ipcs_idr.idr_rt.xa_head);
+	struct inode *inode = segment_inode(head, shmid, IPC_INDEX_MASK);
+
+	return inode ? inode : segment_inode(head, shmid, IPC_INDEX_MASK_EXTENDED);
+}
+
+/* Whether some address space other than the daemon's maps it: among the first few, unlocked. */
+static bool others_map(struct inode *inode)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct rb_node *node = BPF_CORE_READ(inode, i_mapping, i_mmap.rb_root.rb_node);
+	struct bpf_iter_num it;
+	bool found = false;
+
+	bpf_iter_num_new(&it, 0, 16);
+	while (bpf_iter_num_next(&it)) {
+		if (!node)
+			break;
+		if (CONTAINER(node, struct vm_area_struct, shared.rb)->vm_mm != mm) {
+			found = true;
+			break;
+		}
+		node = plain(node, struct rb_node)->rb_left;
+	}
+	bpf_iter_num_destroy(&it);
+	return found;
+}
+
+SEC("syscall")
+int look_at_inode(struct object_look *look)
+{
+	struct seen_object object;
+	struct names names = { 0 };
+	struct file *file;
+	struct inode *inode;
+
+	look->found = 0;
+	bpf_rcu_read_lock();
+	if (look->sysv) {
+		inode = find_sysv(look->shmid);
+	} else {
+		file = own_file(look->fd);
+		inode = file ? BPF_CORE_READ(file, f_inode) : NULL;
+	}
+	if (inode) {
+		inode = plain(inode, struct inode);
+		read_names(&names, inode);
+		write_object(&object, inode, &names);
+		if (object.flags & OBJECT_MAPPED && !others_map(inode))
+			object.flags &= ~OBJECT_MAPPED;
+		look->object = object;
+		look->found = 1;
+	}
+	bpf_rcu_read_unlock();
+	return 0;
+}
+
+SEC("syscall")
+int list_own_files(struct own_files *list)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct bpf_iter_num it;
+	__u32 count = list->count;
+	__u32 max;
+	int *fd;
+
+	bpf_rcu_read_lock();
+	max = BPF_CORE_READ(task, files, fdt, max_fds);
+	bpf_iter_num_new(&it, 0, OWN_FDS_MAX);
+	while ((fd = bpf_iter_num_next(&it))) {
+		struct file *file;
+		struct inode *inode;
+		unsigned long magic;
+		struct own_file *seen;
+
+		if ((__u32)*fd >= max)
+			break;
+		file = own_file(*fd);
+		if (!file)
+			continue;
+		inode = BPF_CORE_READ(file, f_inode);
+		magic = BPF_CORE_READ(inode, i_sb, s_magic);
+		if (magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC)
+			continue;
+		seen = bpf_map_lookup_elem(&own, &count);
+		if (seen) {
+			seen->file = (__u64)file;
+			seen->inode = (__u64)inode;
+			seen->flags = BPF_CORE_READ(file, f_flags);
+		}
+		count++;
+	}
+	bpf_iter_num_destroy(&it);
+	bpf_rcu_read_unlock();
+	list->count = count;
+	return 0;
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/object/objects.h"
+
+#include "base/memfd.h"
+#include "base/util.h"
+#include "census/object/programs.h"
+#include "census/object/self-test.h"
+
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* From which the kernel's lists of file systems of one type are reached. */
+enum anchor { ANCHOR_TMPFS, ANCHOR_HUGETLBFS, ANCHORS };
+
+struct objects {
+	struct object_programs *programs;
+	bool leave_out_self, sysv;
+	GArray *before, *table;  /* of struct object: the first look, and what a pass came to */
+	GArray *details;         /* of struct seen_detail */
+	GPtrArray *by_inode;     /* of the table's, by their addresses in the kernel */
+	GArray *own, *own_after; /* of struct own_file, while a look is taken */
+};
+
+static int compare(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* The inode's address stands last: two System V segments may have one number. */
+static int by_number(gconstpointer a, gconstpointer b)
+{
+	const struct object *x = a, *y = b;
+	int r = compare(x->key.dev, y->key.dev);
+
+	if (r == 0)
+		r = compare(x->key.ino, y->key.ino);
+	if (r == 0)
+		r = compare(x->key.class, y->key.class);
+	return r == 0 ? compare(x->inode, y->inode) : r;
+}
+
+static int by_address(gconstpointer a, gconstpointer b)
+{
+	const struct object *const *x = a, *const *y = b;
+
+	return compare((*x)->inode, (*y)->inode);
+}
+
+static int by_own_inode(gconstpointer a, gconstpointer b)
+{
+	const struct own_file *x = a, *y = b;
+	int r = compare(x->inode, y->inode);
+
+	return r == 0 ? compare(x->file, y->file) : r;
+}
+
+/*
+ * References on the names alone can be miscounted where a file that has several is opened by one
+ * and closed by another in between; the counts of readers and writers are the inode's.
+ */
+static uint32_t all_references(const struct seen_object *seen)
+{
+	uint32_t open = MAX(seen->readers, 0) + MAX(seen->writers, 0);
+
+	return MAX(seen->references, open);
+}
+
+/* Sorted, and one for each open file: descriptors that were duplicated share one. */
+static int list_own(struct objects *objects, GArray *list)
+{
+	const struct own_file *own, *last = NULL;
+	g_autofree struct own_file *sorted = NULL;
+	size_t count;
+	int r;
+
+	g_array_set_size(list, 0);
+	if (!objects->leave_out_self)
+		return 0;
+	r = object_programs_own_files(objects->programs, &own, &count);
+	if (r < 0 || count == 0)
+		return r;
+	sorted = g_memdup2(own, count * sizeof *own);
+	qsort(sorted, count, sizeof *sorted, by_own_inode);
+	for (size_t i = 0; i < count; last = &sorted[i++])
+		if (!last || last->file != sorted[i].file)
+			g_array_append_val(list, sorted[i]);
+	return 0;
+}
+
+/*
+ * Only what was open before the walk and still is after it was counted by it for certain: to leave
+ * out more would call an object idle that somebody else has.
+ */
+static void keep_lasting(GArray *own, const GArray *after)
+{
+	guint kept = 0, at = 0;
+
+	for (guint i = 0; i < own->len; i++) {
+		const struct own_file *file = &g_array_index(own, struct own_file, i);
+
+		while (at < after->len &&
+			by_own_inode(&g_array_index(after, struct own_file, at), file) < 0)
+			at++;
+		if (at < after->len &&
+			by_own_inode(&g_array_index(after, struct own_file, at), file) == 0)
+			g_array_index(own, struct own_file, kept++) = *file;
+	}
+	g_array_set_size(own, kept);
+}
+
+/* What this process has of an inode; in `served`, how much of it more than O_PATH. */
+static uint32_t own_references(const struct objects *objects, uint64_t inode, uint32_t *served)
+{
+	const struct own_file *own = (const void *)objects->own->data;
+	guint low = 0, high = objects->own->len;
+	uint32_t count = 0;
+
+	*served = 0;
+	while (low < high) {
+		guint middle = (low + high) / 2;
+
+		if (own[middle].inode < inode)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < objects->own->len && own[low].inode == inode; low++) {
+		*served += !(own[low].flags & O_PATH);
+		count++;
+	}
+	return count;
+}
+
+static void append(struct objects *objects, GArray *table, const struct object_list *list,
+	const struct seen_object *seen, enum device_role role)
+{
+	const struct seen_detail *detail = seen->detail ? &list->details[seen->detail - 1] : NULL;
+	uint32_t page = sysconf(_SC_PAGESIZE);
+	struct object object = {
+		.key = {
+			.dev = makedev(seen->dev >> 20, seen->dev & 0xfffff),
+			.ino = seen->ino,
+			.class = role == DEVICE_SHM ? SEGMENT_FILE :
+						      segment_class_of_name(detail ? detail->name : ""),
+		},
+		.inode = seen->inode,
+		.generation = seen->generation,
+		.references = all_references(seen),
+		.nlink = seen->nlink,
+		.allocated = seen->blocks * 512,
+		.swapped = seen->swapped * page,
+		.huge = seen->flags & OBJECT_HUGE,
+		.mapped = seen->flags & OBJECT_MAPPED,
+		.in_root = seen->flags & OBJECT_IN_ROOT,
+		.moved = seen->flags & OBJECT_UNCERTAIN,
+	};
+	if (detail && table == objects->table) {
+		g_array_append_val(objects->details, *detail);
+		object.detail = objects->details->len;
+	}
+	g_array_append_val(table, object);
+}
+
+static int look_at_device(struct objects *objects, GArray *table, const int anchors[ANCHORS],
+	dev_t dev, enum device_role role)
+{
+	struct object_list list;
+	int r = -ENODEV;
+
+	for (unsigned i = 0; i < ANCHORS && r == -ENODEV; i++)
+		if (anchors[i] >= 0)
+			r = object_programs_walk(objects->programs, anchors[i], dev, &list);
+	if (r < 0)
+		return r == -ENODEV ? 0 : r;
+	for (size_t i = 0; i < list.count; i++)
+		if (!(list.at[i].flags & OBJECT_OTHER))
+			append(objects, table, &list, &list.at[i], role);
+	return 0;
+}
+
+/* Made for each look, and gone with it: others, who look as well, shall not list them for ever. */
+static int look_at_devices(struct objects *objects, GArray *table, const struct devices *devices)
+{
+	auto_fd small = memfd_new(0), huge = memfd_new(MFD_HUGETLB);
+	const int anchors[ANCHORS] = { [ANCHOR_TMPFS] = small, [ANCHOR_HUGETLBFS] = huge };
+	int r = list_own(objects, objects->own);
+
+	for (guint i = 0; i < devices->set->len && r == 0; i++) {
+		const struct device *device = &g_array_index(devices->set, struct device, i);
+
+		if (device->role == DEVICE_SHM || device->role == DEVICE_INTERNAL)
+			r = look_at_device(objects, table, anchors, device->dev, device->role);
+	}
+	if (r == 0)
+		r = list_own(objects, objects->own_after);
+	keep_lasting(objects->own, objects->own_after);
+	return r;
+}
+
+/* A System V segment has one reference of its own. */
+static void leave_out_own(const struct objects *objects, GArray *table)
+{
+	for (guint i = 0; i < table->len; i++) {
+		struct object *object = &g_array_index(table, struct object, i);
+		uint32_t left_out = own_references(objects, object->inode, &object->served) +
+			(object->key.class == SEGMENT_SYSV);
+
+		object->references -= MIN(object->references, left_out);
+	}
+}
+
+static int look_at_all(struct objects *objects, GArray *table, const struct devices *devices)
+{
+	int r;
+
+	g_array_set_size(table, 0);
+	r = look_at_devices(objects, table, devices);
+	if (r < 0)
+		g_array_set_size(table, 0);
+	leave_out_own(objects, table);
+	g_array_sort(table, by_number);
+	return r;
+}
+
+int objects_begin(struct objects *objects, const struct devices *devices)
+{
+	g_ptr_array_set_size(objects->by_inode, 0);
+	g_array_set_size(objects->table, 0);
+	g_array_set_size(objects->details, 0);
+	return look_at_all(objects, objects->before, devices);
+}
+
+/* What the looks before and after say together; one that is new may have been made in between. */
+static void merge(struct object *object, const struct object *before)
+{
+	if (!before || before->generation != object->generation) {
+		object->moved = true;
+		return;
+	}
+	object->moved |= before->moved || before->references != object->references;
+	object->served = MAX(object->served, before->served);
+	object->references = MIN(object->references, before->references);
+}
+
+static void merge_all(struct objects *objects)
+{
+	const struct object *before = (const void *)objects->before->data;
+	guint at = 0;
+
+	for (guint i = 0; i < objects->table->len; i++) {
+		struct object *object = &g_array_index(objects->table, struct object, i);
+
+		while (at < objects->before->len && by_number(&before[at], object) < 0)
+			at++;
+		merge(object,
+			at < objects->before->len && by_number(&before[at], object) == 0 ?
+				&before[at] :
+				NULL);
+		g_ptr_array_add(objects->by_inode, object);
+	}
+	g_ptr_array_sort(objects->by_inode, by_address);
+}
+
+int objects_end(struct objects *objects, const struct devices *devices)
+{
+	int r = look_at_all(objects, objects->table, devices);
+
+	merge_all(objects);
+	g_array_set_size(objects->before, 0);
+	return r;
+}
+
+const struct object *objects_find(const struct objects *objects, const struct segment_key *key)
+{
+	const struct object *table = (const void *)objects->table->data;
+	struct object wanted = { .key = *key };
+	guint low = 0, high = objects->table->len;
+
+	while (low < high) {
+		guint middle = (low + high) / 2;
+
+		if (by_number(&table[middle], &wanted) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == objects->table->len || key->class == SEGMENT_SYSV)
+		return NULL;
+	return table[low].key.dev == key->dev && table[low].key.ino == key->ino &&
+			table[low].key.class == key->class ?
+		&table[low] :
+		NULL;
+}
+
+const struct object *objects_find_inode(const struct objects *objects, uint64_t inode)
+{
+	struct object like = { .inode = inode };
+	const struct object *wanted = &like;
+	const struct object *const *found = objects->by_inode->len == 0 ?
+		NULL :
+		bsearch(&wanted, objects->by_inode->pdata, objects->by_inode->len, sizeof wanted,
+			by_address);
+
+	return found ? *found : NULL;
+}
+
+size_t objects_count(const struct objects *objects)
+{
+	return objects->table->len;
+}
+
+const struct object *objects_at(const struct objects *objects, size_t index)
+{
+	return &g_array_index(objects->table, struct object, index);
+}
+
+const struct seen_detail *objects_detail(const struct objects *objects, const struct object *object)
+{
+	return object->detail ?
+		&g_array_index(objects->details, struct seen_detail, object->detail - 1) :
+		NULL;
+}
+
+int objects_look(struct objects *objects, int fd, struct seen_object *out)
+{
+	return object_programs_look(objects->programs, fd, out);
+}
+
+int objects_look_sysv(struct objects *objects, int shmid, struct seen_object *out)
+{
+	if (!objects->sysv)
+		return -ENOTSUP;
+	return object_programs_look_sysv(objects->programs, shmid, out);
+}
+
+int objects_open(bool leave_out_self, struct objects **out, const char **why)
+{
+	struct object_programs *programs;
+	struct objects *objects;
+	bool sysv = false;
+	int r = object_programs_load(&programs, why);
+
+	if (r < 0)
+		return r;
+	r = object_self_test(programs, CASE_NONE, &sysv, why);
+	if (r < 0) {
+		object_programs_free(programs);
+		return r;
+	}
+	objects = g_new0(struct objects, 1);
+	objects->programs = programs;
+	objects->leave_out_self = leave_out_self;
+	objects->sysv = sysv;
+	objects->before = g_array_new(FALSE, FALSE, sizeof(struct object));
+	objects->table = g_array_new(FALSE, FALSE, sizeof(struct object));
+	objects->details = g_array_new(FALSE, FALSE, sizeof(struct seen_detail));
+	objects->by_inode = g_ptr_array_new();
+	objects->own = g_array_new(FALSE, FALSE, sizeof(struct own_file));
+	objects->own_after = g_array_new(FALSE, FALSE, sizeof(struct own_file));
+	*out = objects;
+	return 0;
+}
+
+void objects_free(struct objects *objects)
+{
+	if (!objects)
+		return;
+	object_programs_free(objects->programs);
+	g_array_unref(objects->before);
+	g_array_unref(objects->table);
+	g_array_unref(objects->details);
+	g_ptr_array_unref(objects->by_inode);
+	g_array_unref(objects->own);
+	g_array_unref(objects->own_after);
+	g_free(objects);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/object/programs.h"
+
+#include "census/bpf/loading.h"
+#include "census/bpf/refusal.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "object.lskel.h" /* it needs those above */
+
+#include <bpf/bpf.h>
+
+/* To begin with; a machine with more gets more. */
+#define OBJECTS_MIN 4096
+#define DETAILS_MIN 1024
+#define OWN_MIN 4096
+#define TORN_TRIES 64
+
+struct object_programs {
+	GRWLock lock; /* a writer loads the programs anew, a reader runs one */
+	struct object_bpf *skeleton;
+	size_t objects_max, details_max, own_max;
+	const struct seen_object *objects;
+	const struct seen_detail *details;
+	const struct own_file *own;
+};
+
+static void unmap(const void *at, size_t size)
+{
+	if (at)
+		munmap((void *)at, size);
+}
+
+static void unload(void *data)
+{
+	struct object_programs *programs = data;
+
+	if (!programs->skeleton)
+		return;
+	unmap(programs->objects, programs->objects_max * sizeof *programs->objects);
+	unmap(programs->details, programs->details_max * sizeof *programs->details);
+	unmap(programs->own, programs->own_max * sizeof *programs->own);
+	object_bpf__destroy(programs->skeleton);
+	programs->objects = NULL;
+	programs->details = NULL;
+	programs->own = NULL;
+	programs->skeleton = NULL;
+}
+
+static int load(void *data)
+{
+	struct object_programs *programs = data;
+	struct object_bpf *skeleton = object_bpf__open();
+	int r;
+
+	if (!skeleton)
+		return -ENOMEM;
+	programs->skeleton = skeleton;
+	skeleton->maps.objects.max_entries = programs->objects_max;
+	skeleton->maps.details.max_entries = programs->details_max;
+	skeleton->maps.own.max_entries = programs->own_max;
+	r = object_bpf__load(skeleton);
+	if (r < 0)
+		return r;
+	programs->objects = program_map(skeleton->maps.objects.map_fd,
+		programs->objects_max * sizeof *programs->objects);
+	programs->details = program_map(skeleton->maps.details.map_fd,
+		programs->details_max * sizeof *programs->details);
+	programs->own =
+		program_map(skeleton->maps.own.map_fd, programs->own_max * sizeof *programs->own);
+	return programs->objects && programs->details && programs->own ? 0 : -errno;
+}
+
+/* The size of a map is fixed: the programs are loaded again, once a doubling. */
+static int grow(struct object_programs *programs, size_t *max, size_t wanted)
+{
+	int r;
+
+	g_rw_lock_writer_lock(&programs->lock);
+	unload(programs);
+	*max = MAX(*max, wanted + wanted / 2);
+	r = program_load(load, unload, programs);
+	g_rw_lock_writer_unlock(&programs->lock);
+	return r;
+}
+
+/* After grow() has failed there are no programs, until it succeeds. */
+#define RUN(programs, name, context)                                                               \
+	((programs)->skeleton ? program_run((programs)->skeleton->progs.name.prog_fd, context,     \
+					sizeof *(context)) :                                       \
+				-ENXIO)
+
+/* A thread that serves requests may ask: it does not wait while the programs are loaded anew. */
+static int look(struct object_programs *programs, struct object_look *look)
+{
+	int r;
+
+	if (!g_rw_lock_reader_trylock(&programs->lock))
+		return -EAGAIN;
+	r = RUN(programs, look_at_inode, look);
+	g_rw_lock_reader_unlock(&programs->lock);
+	return r;
+}
+
+static int walk_once(struct object_programs *programs, int fd, dev_t dev, struct object_walk *walk)
+{
+	*walk = (struct object_walk){ .fd = fd, .dev = dev ? major(dev) << 20 | minor(dev) : 0 };
+	return RUN(programs, walk_inodes, walk);
+}
+
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
+	struct object_list *out)
+{
+	struct object_walk walk;
+	int r;
+
+	for (unsigned torn = 0; torn < TORN_TRIES;) {
+		r = walk_once(programs, fd, dev, &walk);
+		if (r == 0 && walk.status == WALK_NONE)
+			r = -ENODEV;
+		else if (r == 0 && walk.status == WALK_TORN)
+			torn++;
+		else if (r == 0 && walk.count > programs->objects_max)
+			r = grow(programs, &programs->objects_max, walk.count);
+		else if (r == 0 && walk.details > programs->details_max)
+			r = grow(programs, &programs->details_max, walk.details);
+		else if (r == 0)
+			break;
+		if (r < 0)
+			return r;
+	}
+	if (walk.status != WALK_DONE)
+		return -EAGAIN;
+	*out = (struct object_list){ programs->objects, walk.count, programs->details };
+	return 0;
+}
+
+int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out)
+{
+	struct object_look ask = { .fd = fd };
+	int r = look(programs, &ask);
+
+	if (r == 0)
+		*out = ask.object;
+	return r == 0 && !ask.found ? -EBADF : r;
+}
+
+int object_programs_look_sysv(struct object_programs *programs, int shmid, struct seen_object *out)
+{
+	struct object_look ask = { .sysv = true, .shmid = shmid };
+	int r = look(programs, &ask);
+
+	if (r == 0)
+		*out = ask.object;
+	return r == 0 && !ask.found ? -ENOENT : r;
+}
+
+int object_programs_own_files(struct object_programs *programs, const struct own_file **out,
+	size_t *count)
+{
+	struct own_files list;
+	int r;
+
+	do {
+		list = (struct own_files){ 0 };
+		r = RUN(programs, list_own_files, &list);
+		if (r == 0 && list.count > programs->own_max)
+			r = grow(programs, &programs->own_max, list.count);
+		else
+			break;
+	} while (r == 0);
+	*out = programs->own;
+	*count = list.count;
+	return r;
+}
+
+int object_programs_load(struct object_programs **out, const char **why)
+{
+	struct object_programs *programs;
+	int r;
+
+	*why = refusal_expected();
+	if (*why)
+		return -EPERM;
+	programs = g_new0(struct object_programs, 1);
+	g_rw_lock_init(&programs->lock);
+	programs->objects_max = OBJECTS_MIN;
+	programs->details_max = DETAILS_MIN;
+	programs->own_max = OWN_MIN;
+	r = program_load(load, unload, programs);
+	if (r < 0) {
+		*why = refusal_cause(r);
+		object_programs_free(programs);
+		return r;
+	}
+	*out = programs;
+	return 0;
+}
+
+void object_programs_free(struct object_programs *programs)
+{
+	if (!programs)
+		return;
+	unload(programs);
+	g_rw_lock_clear(&programs->lock);
+	g_free(programs);
+}

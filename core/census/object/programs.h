@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The BPF programs that read inodes, as functions.
+ *
+ * Threads: object_programs_look() and object_programs_look_sysv() from any thread at any time; the
+ * others from one at a time.
+ */
+#pragma once
+
+#include "census/object/records.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct object_programs;
+
+/*
+ * Loads them. A negative errno if the kernel does not take them, with one line in `why` that lives
+ * for ever.
+ */
+int object_programs_load(struct object_programs **out, const char **why);
+void object_programs_free(struct object_programs *programs);
+
+/* What a walk found; it belongs to the programs, valid until the next walk. */
+struct object_list {
+	const struct seen_object *at;
+	size_t count;
+	const struct seen_detail *details; /* see seen_object.detail */
+};
+
+/*
+ * All inodes of the file system with that st_dev, or of the one that `fd` is on if `dev` is 0. `fd`
+ * is on a file system of the same type. -ENODEV if there is none; -EAGAIN if inodes were taken off
+ * the list during every try; another negative errno if the kernel refused.
+ */
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
+	struct object_list *out);
+
+/*
+ * One inode: of the file that `fd` is open on (O_PATH will do); -EBADF. -EAGAIN, here and below,
+ * while a walk of another thread loads the programs anew.
+ */
+int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out);
+
+/* The inode behind a System V segment of the calling thread's IPC namespace; -ENOENT. */
+int object_programs_look_sysv(struct object_programs *programs, int shmid, struct seen_object *out);
+
+/*
+ * The files of tmpfs and hugetlbfs that this process has open, one for each descriptor. They belong
+ * to the programs, valid until the next call.
+ */
+int object_programs_own_files(struct object_programs *programs, const struct own_file **out,
+	size_t *count);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the BPF programs that read the kernel's inodes, and the functions that run them, tell each
+ * other. Nothing here is padded.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define OBJECT_NAME 256
+
+enum object_flag {
+	OBJECT_MAPPED = 1 << 0,    /* some address space maps it */
+	OBJECT_IN_ROOT = 1 << 1,   /* has a name in the root directory of its file system */
+	OBJECT_UNCERTAIN = 1 << 2, /* its names changed while they were read: look again */
+	OBJECT_OTHER = 1 << 3,     /* not a regular file */
+	OBJECT_HUGE = 1 << 4,      /* of hugetlbfs */
+};
+
+/* An inode of a tmpfs or hugetlbfs. */
+struct seen_object {
+	__u64 inode; /* its address in the kernel: never to be shown */
+	__u64 ino;
+	__u64 blocks;  /* of 512 bytes */
+	__u64 swapped; /* pages; tmpfs only */
+	__u32 dev;     /* as the kernel encodes it: major << 20 | minor */
+	__u32 generation;
+	__u32 references; /* on its directory entries, less one for each name */
+	__u32 flags;      /* OBJECT_* */
+	__s32 writers;    /* open files with write access; 0 where the kernel does not count them */
+	__s32 readers;    /* open files with read access only; likewise */
+	__u32 nlink;
+	__u32 detail; /* index of its struct seen_detail, plus 1; 0: none was asked for */
+};
+
+/* The rest, of one without a name in the root directory. Times are 0 where they are not known. */
+struct seen_detail {
+	__u64 size;
+	__s64 atime, mtime, ctime; /* seconds */
+	__u32 atime_nsec, mtime_nsec, ctime_nsec;
+	__u32 mode;
+	__u32 uid, gid; /* as in the initial user namespace */
+	char name[OBJECT_NAME];
+};
+
+enum walk_status {
+	WALK_DONE,
+	WALK_TORN, /* an inode was taken off the list next to where the program was: walk again */
+	WALK_NONE, /* there is no such file system */
+};
+
+/* In and out of the program `walk_inodes`. */
+struct object_walk {
+	__u32 fd;  /* in: of a file system of the same type */
+	__u32 dev; /* in: which file system; 0: that one */
+	__u32 status;
+	__u32 count;   /* out: objects; more than fit: too few were written */
+	__u32 details; /* out: likewise */
+	__u32 unused;
+};
+
+/* In and out of the program `look_at_inode`. */
+struct object_look {
+	__u32 fd;    /* in: of the file, if `sysv` is not set */
+	__u32 shmid; /* in: of the System V segment in the namespace of the one who asks */
+	__u32 sysv;  /* in */
+	__u32 found; /* out */
+	struct seen_object object;
+};
+
+/* A file of a tmpfs or hugetlbfs that the asking process has open: addresses in the kernel. */
+struct own_file {
+	__u64 file, inode;
+	__u64 flags; /* f_flags */
+};
+
+/* Out of the program `list_own_files`. */
+struct own_files {
+	__u32 count; /* more than fit: too few were written */
+	__u32 unused;
+};

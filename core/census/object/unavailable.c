@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Built without BPF: there is no object side, and nobody gets one to ask. */
+#include "census/object/objects.h"
+
+#include <errno.h>
+
+int objects_open(bool leave_out_self, struct objects **out, const char **why)
+{
+	(void)leave_out_self, (void)out;
+	*why = "shmtree was built without BPF";
+	return -EOPNOTSUPP;
+}
+
+void objects_free(struct objects *objects)
+{
+	(void)objects;
+}
+
+int objects_begin(struct objects *objects, const struct devices *devices)
+{
+	(void)objects, (void)devices;
+	return -EOPNOTSUPP;
+}
+
+int objects_end(struct objects *objects, const struct devices *devices)
+{
+	(void)objects, (void)devices;
+	return -EOPNOTSUPP;
+}
+
+const struct object *objects_find(const struct objects *objects, const struct segment_key *key)
+{
+	(void)objects, (void)key;
+	return NULL;
+}
+
+const struct object *objects_find_inode(const struct objects *objects, uint64_t inode)
+{
+	(void)objects, (void)inode;
+	return NULL;
+}
+
+size_t objects_count(const struct objects *objects)
+{
+	(void)objects;
+	return 0;
+}
+
+const struct object *objects_at(const struct objects *objects, size_t index)
+{
+	(void)objects, (void)index;
+	return NULL;
+}
+
+const struct seen_detail *objects_detail(const struct objects *objects, const struct object *object)
+{
+	(void)objects, (void)object;
+	return NULL;
+}
+
+int objects_look(struct objects *objects, int fd, struct seen_object *out)
+{
+	(void)objects, (void)fd, (void)out;
+	return -EOPNOTSUPP;
+}
+
+int objects_look_sysv(struct objects *objects, int shmid, struct seen_object *out)
+{
+	(void)objects, (void)shmid, (void)out;
+	return -EOPNOTSUPP;
+}

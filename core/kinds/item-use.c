@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kinds/item-use.h"
+
+/* A System V segment is found by its inode: other namespaces have some of the same number. */
+struct references item_references(const struct realm *realm, const struct item *item)
+{
+	struct object_now now = { 0 };
+
+	if (item->key.class == SEGMENT_SYSV &&
+		(!item->kind->look || item->kind->look(realm, item, true, &now) < 0))
+		return (struct references){ .count = REFERENCES_UNKNOWN,
+			.hidden = REFERENCES_UNKNOWN };
+	return census_references(realm->census, &item->key, now.inode);
+}
+
+/*
+ * A file that the daemon has open for a user of the mount, whose own descriptor no process shows,
+ * is held: without passthrough the kernel counts that descriptor on the mount's file alone.
+ */
+static enum segment_state state_of(const struct realm *realm, const struct item *item,
+	const struct item_use *use)
+{
+	int is_free;
+
+	if (use->usage.mappings || use->references.mapped)
+		return STATE_MAPPED;
+	if (use->usage.openers)
+		return STATE_OPEN;
+	if (item->in_use)
+		return STATE_HELD;
+	if (use->references.known)
+		return use->references.count || use->references.served ? STATE_HELD : STATE_IDLE;
+	is_free = item->kind->is_free ? item->kind->is_free(realm, item) : -EOPNOTSUPP;
+	if (is_free < 0)
+		return STATE_UNKNOWN;
+	return is_free ? STATE_IDLE : STATE_HELD;
+}
+
+void item_use(const struct realm *realm, const struct item *item, struct item_use *out)
+{
+	out->usage = census_usage(realm->census, &item->key);
+	out->references = item_references(realm, item);
+	out->state = state_of(realm, item, out);
+}
+
+bool item_state_of_object(const struct realm *realm, const struct item *item, bool wait,
+	enum segment_state *out)
+{
+	struct object_now now;
+
+	if (!item->kind->look || item->kind->look(realm, item, wait, &now) < 0)
+		return false;
+	if (now.references == 0 && !item->in_use)
+		*out = STATE_IDLE;
+	else if (now.mapped)
+		*out = STATE_MAPPED;
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What uses an object, from the object's own side: what no process shows counts as well."""
+import array
+import contextlib
+import ctypes
+import errno
+import mmap
+import os
+import socket
+import struct
+import subprocess
+import sys
+
+from harness import (MOUNTED, Mapper, as_user, check, equal, eventually, fails, opened, read, skip,
+                     table, test, write)
+from ipc import Attached, Child, ipc_test, new_segment, shm_remove
+from test_command import HERE, USER, start_as_user
+
+PAGE = mmap.PAGESIZE
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def need_objects(t):
+    status = t.status()
+    if status['object_census'] != 'on':
+        skip(status.get('object_census_reason', 'the object census is off'))
+
+
+def facts(t, name):
+    return tuple(t.attribute(name, a) for a in ('references', 'hidden', 'state'))
+
+
+def rows(t):
+    return {(r['KIND'].decode(), r['NAME'].decode()): r for r in table(read(t.meta / 'segments'))[0]}
+
+
+@contextlib.contextmanager
+def in_flight(fd):
+    """The descriptor is closed, and a copy of it is in a socket's queue."""
+    one, two = socket.socketpair()
+    with one, two:
+        one.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))])
+        os.close(fd)
+        yield
+
+
+class Ring:
+    """An io_uring of this process in which one file is registered."""
+
+    def __init__(self, fd):
+        parameters = ctypes.create_string_buffer(120)
+        self.fd = _libc.syscall(425, 4, parameters)
+        if self.fd < 0:
+            skip(f'io_uring: {os.strerror(ctypes.get_errno())}')
+        files = struct.pack('i', fd)
+        equal(_libc.syscall(427, self.fd, 2, files, 1), 0, 'IORING_REGISTER_FILES')
+
+    def close(self):
+        os.close(self.fd)
+
+
+@test(MOUNTED)
+def references_are_open_files(t):
+    """One for each open(2), whatever was made of it since."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    equal(facts(t, 'x'), ('0', '0', 'idle'))
+    with opened(t.shm / 'x', os.O_RDWR) as fd:
+        equal(facts(t, 'x'), ('1', '0', 'open'))
+        copy = os.dup(fd)
+        equal(facts(t, 'x'), ('1', '0', 'open'))
+        os.close(copy)
+        with opened(t.shm / 'x', os.O_RDONLY):
+            equal(facts(t, 'x'), ('2', '0', 'open'))
+        memory = mmap.mmap(fd, PAGE)  # keeps a copy of the descriptor
+        equal(facts(t, 'x'), ('1', '0', 'mapped'))
+    equal(facts(t, 'x'), ('1', '0', 'mapped'))
+    memory.close()
+    equal(facts(t, 'x'), ('0', '0', 'idle'))
+    with Mapper(t.shm / 'x') as mapper:
+        mapper('map 3')
+        mapper('close')
+        equal(facts(t, 'x'), ('1', '0', 'mapped'))
+
+
+@test(MOUNTED)
+def references_through_the_mount(t):
+    """With passthrough the kernel opens the object once for each open(2); without, not at all."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    wanted = 1 if t.shared_mmap else 0
+    with opened(t.root / 'x', os.O_RDWR):
+        equal(facts(t, 'x'), (str(wanted), '0', 'open'))
+        with opened(t.root / 'x', os.O_RDONLY):
+            equal(facts(t, 'x'), (str(2 * wanted), '0', 'open'))
+    if t.shared_mmap:
+        with Mapper(t.root / 'x') as mapper:
+            mapper('map 2')
+            equal(facts(t, 'x'), ('1', '0', 'mapped'))
+            mapper('close')
+            equal(facts(t, 'x'), ('1', '0', 'mapped'))
+    t.settle()
+    eventually(lambda: facts(t, 'x') == ('0', '0', 'idle'), 'the daemon has closed it')
+    with in_flight(os.open(t.root / 'x', os.O_RDWR)):
+        equal(t.attribute('x', 'state'), 'held')
+
+
+@test(MOUNTED)
+def two_names_of_one_object(t):
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    os.link(t.shm / 'x', t.shm / 'y')
+    equal((facts(t, 'x'), facts(t, 'y')), ((('0', '0', 'idle')),) * 2)
+    with opened(t.shm / 'y', os.O_RDONLY):
+        equal((facts(t, 'x'), facts(t, 'y')), ((('1', '0', 'open')),) * 2)
+        os.unlink(t.shm / 'y')
+        equal(facts(t, 'x'), ('1', '0', 'open'))
+    equal(facts(t, 'x'), ('0', '0', 'idle'))
+    os.link(t.shm / 'x', t.shm / 'y')
+    status = t.status()
+    equal((status['posix_segments'], status['posix_allocated']), ('1', str(PAGE)))
+    equal({name for kind, name in rows(t) if kind == 'posix'}, {'x', 'y'})
+
+
+@test(MOUNTED)
+def what_a_socket_holds(t):
+    """Every segment is a row, and everything that takes space of the tmpfs is in one."""
+    need_objects(t)
+    guest = f'guest{os.getpid()}'  # other tests have memfds too
+    memfd = os.memfd_create(guest)
+    os.truncate(memfd, 3 * PAGE)
+    os.write(memfd, bytes(2 * PAGE))
+    write(t.shm / 'x', bytes(PAGE))
+    write(t.shm / 'gone', bytes(4 * PAGE))
+    with contextlib.ExitStack() as stack:
+        for fd in memfd, os.open(t.shm / 'x', os.O_RDWR), os.open(t.shm / 'gone', os.O_RDWR):
+            stack.enter_context(in_flight(fd))
+        os.unlink(t.shm / 'gone')
+        equal(facts(t, 'x'), ('1', '1', 'held'))
+        found = rows(t)
+        for key, size, allocated in ((('posix', 'x'), 1, 1), (('memfd', guest), 3, 2),
+                                     (('unlinked', 'gone'), 4, 4)):
+            row = found[key]
+            equal((row['STATE'], row['REFERENCES'], row['HIDDEN'], row['OPENERS']),
+                  (b'held', b'1', b'1', b'0'), key)
+            equal((int(row['SIZE']), int(row['ALLOCATED'])), (size * PAGE, allocated * PAGE), key)
+        used = os.statvfs(t.shm)
+        shown = sum(int(r['ALLOCATED']) for (kind, _), r in found.items()
+                    if kind in ('posix', 'unlinked'))
+        equal(shown, (used.f_blocks - used.f_bfree) * used.f_frsize, 'bytes of the tmpfs')
+        here = t.meta / 'unlinked' / found['unlinked', 'gone']['ID'].decode()
+        equal(read(here / 'state'), b'held\n')
+        equal(os.stat(here / 'data').st_size, 4 * PAGE)
+        fails(errno.ENXIO, read, here / 'data')
+    equal(set(rows(t)) & {('memfd', guest), ('unlinked', 'gone'), ('posix', 'x')},
+          {('posix', 'x')})
+    equal(facts(t, 'x'), ('0', '0', 'idle'))
+
+
+@test(MOUNTED)
+def data_that_was_reached_before(t):
+    """Once the mount has looked at a file, it finds it again when no process has it any more."""
+    need_objects(t)
+    write(t.shm / 'gone', b'precious')
+    fd = os.open(t.shm / 'gone', os.O_RDWR)
+    os.unlink(t.shm / 'gone')
+    here = t.meta / 'unlinked' / f'posix-gone-{os.fstat(fd).st_ino}'
+    equal(read(here / 'data'), b'precious')
+    t.settle()
+    with in_flight(fd):
+        equal(read(here / 'state'), b'held\n')
+        equal(read(here / 'data'), b'precious')
+
+
+@test(MOUNTED)
+def what_a_ring_holds(t):
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    with opened(t.shm / 'x', os.O_RDWR) as fd:
+        ring = Ring(fd)
+        equal(facts(t, 'x'), ('1', '0', 'open'))
+    equal(facts(t, 'x'), ('1', '1', 'held'))
+    ring.close()
+    eventually(lambda: facts(t, 'x') == ('0', '0', 'idle'), 'the ring is gone')
+
+
+@test(MOUNTED)
+def without_it_a_lease_is_the_proof(t):
+    """Of a named object; of what it proves nothing, nothing is said."""
+    t.stop()
+    write(t.shm / 'x', bytes(PAGE))
+    for options in (('-o', 'object_census=off'), ('-o', 'census=query'), ('-o', 'census=text')):
+        t.start(*options)
+        equal(t.status()['object_census'], 'off')
+        check(t.status()['object_census_reason'], 'why')
+        equal(facts(t, 'x'), ('unknown', 'unknown', 'idle'))
+        with in_flight(os.open(t.shm / 'x', os.O_RDONLY)):
+            equal(facts(t, 'x'), ('unknown', 'unknown', 'held'))
+        with opened(t.shm / 'x', os.O_RDONLY):
+            equal(facts(t, 'x'), ('unknown', 'unknown', 'open'))
+        # A lease of ours would end somebody's wait for nothing.
+        with opened(t.shm / 'x', os.O_RDONLY | os.O_NONBLOCK):
+            pass
+        equal(rows(t)['posix', 'x']['STATE'], b'idle')
+        t.stop()
+
+
+@ipc_test
+def system_v_by_the_kernels_own_count(t):
+    shmid = new_segment(10000)
+    here = t.meta / 'sysv' / str(shmid)
+    for options in ((), ('-o', 'census=text')):
+        t.stop()
+        t.start(*options)
+        known = t.status()['object_census'] == 'on'
+        got = [read(here / a).decode().strip() for a in ('references', 'hidden', 'state')]
+        equal(got, ['0', '0', 'idle'] if known else ['unknown', 'unknown', 'idle'])
+        with Child(lambda: [Attached(shmid), Attached(shmid)]):
+            got = [read(here / a).decode().strip() for a in ('references', 'hidden', 'state')]
+            equal(got, ['2', '0', 'mapped'] if known else ['unknown', 'unknown', 'mapped'])
+        with opened(here / 'data', os.O_RDONLY):
+            check(read(here / 'state') in (b'open\n', b'held\n'), 'the mount has it open')
+        t.settle()
+    shm_remove(shmid)
+
+
+@test(HERE, start=False)
+def a_normal_user_knows_its_own(t):
+    """Though most processes cannot be read: by a lease and by nattch. Nothing of others' objects."""
+    start_as_user(t)
+    os.chmod(t.shm, 0o1777)
+    write(t.shm / 'roots', bytes(PAGE))
+
+    def work():
+        write(t.shm / 'leftover', bytes(PAGE))
+        write(t.shm / 'sent', bytes(PAGE))
+        with in_flight(os.open(t.shm / 'sent', os.O_RDWR)):
+            status = t.status()
+            equal(status['object_census'], 'off')
+            equal(t.attribute('leftover', 'state'), 'idle')
+            equal(t.attribute('sent', 'state'), 'held')
+            equal(t.attribute('roots', 'state'), 'unknown')
+            with Mapper(t.shm / 'leftover') as mapper:
+                mapper('map 1')
+                equal(t.attribute('leftover', 'state'), 'mapped')
+        eventually(lambda: t.attribute('leftover', 'state') == 'idle', 'nobody has it')
+        os.rmdir(t.meta / 'posix' / 'leftover')
+    equal(as_user(USER, USER, work), 0)
+
+
+@test(MOUNTED, start=False)
+def without_cap_sys_ptrace(t):
+    """As in a container: root there cannot read other users' processes, and still is not wrong."""
+    wrapper = t.private / 'contained'
+    write(wrapper, b'#!/bin/sh\nexec setpriv --bounding-set -sys_ptrace,-perfmon,-bpf '
+          b'--inh-caps -all ' + os.fsencode(t.program) + b' "$@"\n')
+    os.chmod(wrapper, 0o755)
+    t.program = os.fspath(wrapper)
+    t.start()
+    os.chmod(t.shm, 0o1777)
+    write(t.shm / 'leftover', bytes(PAGE))
+    script = ('import mmap, os, sys; f = os.open("/dev/shm/used", os.O_RDWR | os.O_CREAT, 0o600); '
+              'os.ftruncate(f, 4096); m = mmap.mmap(f, 4096); print("ready", flush=True); '
+              'sys.stdin.read()')
+    with subprocess.Popen(['setpriv', '--reuid=4202', '--clear-groups', sys.executable, '-c',
+                           script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        equal(other.stdout.readline(), b'ready\n')
+        check(t.unreadable() > 0, 'the other user cannot be read')
+        check(t.attribute('used', 'state') in ('held', 'mapped'), 'in use')
+        equal(t.attribute('leftover', 'state'), 'idle')
+        other.stdin.close()
+    eventually(lambda: t.attribute('used', 'state') == 'idle', 'the other user has ended')

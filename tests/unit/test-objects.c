@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel counts on objects: without BPF there is nothing to test, which each test says by
+ * ending early.
+ */
+#include "base/util.h"
+#include "census/object/objects.h"
+
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#ifdef HAVE_BPF
+#include "census/object/self-test.h"
+
+/* The kernel is the same; what is expected is wrong, in one case after the other. */
+static void a_kernel_that_counts_otherwise_is_noticed(void)
+{
+	struct object_programs *programs;
+	const char *why = NULL;
+	bool sysv = false;
+
+	if (object_programs_load(&programs, &why) < 0)
+		return;
+	ASSERT_INT(object_self_test(programs, CASE_NONE, &sysv, &why), 0);
+	CU_ASSERT(sysv);
+	for (enum object_case at = CASE_NONE + 1; at < CASES; at++) {
+		why = NULL;
+		ASSERT_INT(object_self_test(programs, at, &sysv, &why), -ENOTSUP);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(why);
+		CU_ASSERT(g_str_has_prefix(why, "self-test: "));
+	}
+	object_programs_free(programs);
+}
+#else
+static void a_kernel_that_counts_otherwise_is_noticed(void)
+{
+}
+#endif
+
+static struct devices devices;
+static struct objects *objects;
+
+static bool open_objects(void)
+{
+	const char *why;
+	struct stat st;
+
+	CU_ASSERT_FATAL(stat("/dev/shm", &st) == 0);
+	CU_ASSERT_FATAL(devices_init(&devices, st.st_dev) == 0);
+	if (objects_open(false, &objects, &why) == 0)
+		return true;
+	devices_clear(&devices);
+	return false;
+}
+
+static void look(void)
+{
+	ASSERT_INT(objects_begin(objects, &devices), 0);
+	ASSERT_INT(objects_end(objects, &devices), 0);
+}
+
+static const struct object *find(int fd, enum segment_class class)
+{
+	struct segment_key key = { .class = class };
+	struct stat st;
+
+	CU_ASSERT_FATAL(fstat(fd, &st) == 0);
+	key.dev = st.st_dev;
+	key.ino = st.st_ino;
+	look();
+	return objects_find(objects, &key);
+}
+
+#define ASSERT_REFERENCES(fd, class, expected)                                                     \
+	do {                                                                                       \
+		const struct object *object = find(fd, class);                                     \
+		CU_ASSERT_PTR_NOT_NULL_FATAL(object);                                              \
+		ASSERT_INT(object->references, expected);                                          \
+	} while (0)
+
+static void a_memfd_has_its_open_files(void)
+{
+	char path[64];
+	void *at;
+
+	if (!open_objects())
+		return;
+	auto_fd fd = memfd_create("shmtree-unit", MFD_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0 && ftruncate(fd, 8192) == 0);
+	ASSERT_REFERENCES(fd, SEGMENT_MEMFD, 1);
+	auto_fd copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	ASSERT_REFERENCES(fd, SEGMENT_MEMFD, 1);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	auto_fd second = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_REFERENCES(fd, SEGMENT_MEMFD, 2);
+	at = mmap(NULL, 8192, PROT_READ, MAP_SHARED, second, 0);
+	close(steal_fd(&second));
+	ASSERT_REFERENCES(fd, SEGMENT_MEMFD, 2);
+	CU_ASSERT(find(fd, SEGMENT_MEMFD)->mapped);
+	munmap(at, 8192);
+	ASSERT_REFERENCES(fd, SEGMENT_MEMFD, 1);
+	CU_ASSERT_FALSE(find(fd, SEGMENT_MEMFD)->mapped);
+	ASSERT_STRING(objects_detail(objects, find(fd, SEGMENT_MEMFD))->name, "memfd:shmtree-unit");
+	ASSERT_INT(objects_detail(objects, find(fd, SEGMENT_MEMFD))->size, 8192);
+	objects_free(objects);
+	devices_clear(&devices);
+}
+
+static void a_named_object_has_its_open_files(void)
+{
+	char name[64];
+
+	if (!open_objects())
+		return;
+	snprintf(name, sizeof name, "/dev/shm/shmtree-unit-%d", getpid());
+	auto_fd fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	auto_fd path = open(name, O_PATH | O_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0 && path >= 0);
+	ASSERT_REFERENCES(path, SEGMENT_FILE, 2);
+	CU_ASSERT(find(path, SEGMENT_FILE)->in_root);
+	close(steal_fd(&fd));
+	ASSERT_REFERENCES(path, SEGMENT_FILE, 1);
+	unlink(name);
+	ASSERT_REFERENCES(path, SEGMENT_FILE, 1);
+	CU_ASSERT_FALSE(find(path, SEGMENT_FILE)->in_root);
+	ASSERT_INT(find(path, SEGMENT_FILE)->nlink, 0);
+	objects_free(objects);
+	devices_clear(&devices);
+}
+
+static void a_system_v_segment_has_its_attachments(void)
+{
+	struct seen_object now;
+	const struct object *object;
+	void *at;
+	int id;
+
+	if (!open_objects())
+		return;
+	id = shmget(IPC_PRIVATE, 8192, 0600);
+	CU_ASSERT_FATAL(id >= 0);
+	ASSERT_INT(objects_look_sysv(objects, id, &now), 0);
+	look();
+	object = objects_find_inode(objects, now.inode);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+	ASSERT_INT(object->references, 0);
+	ASSERT_INT(object->key.class, SEGMENT_SYSV);
+	at = shmat(id, NULL, 0);
+	look();
+	object = objects_find_inode(objects, now.inode);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+	ASSERT_INT(object->references, 1);
+	CU_ASSERT(object->mapped);
+	shmdt(at);
+	shmctl(id, IPC_RMID, NULL);
+	ASSERT_INT(objects_look_sysv(objects, id, &now), -ENOENT);
+	ASSERT_INT(objects_look_sysv(objects, 0x7ffffff0, &now), -ENOENT);
+	objects_free(objects);
+	devices_clear(&devices);
+}
+
+/* More than there is room for at first, made and removed between two looks. */
+static void many_objects_are_all_found(void)
+{
+	enum { MANY = 6000 };
+	g_autofree int *fds = g_new(int, MANY);
+	guint found = 0;
+
+	if (!open_objects())
+		return;
+	for (int i = 0; i < MANY; i++)
+		fds[i] = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	CU_ASSERT_FATAL(fds[MANY - 1] >= 0);
+	look();
+	for (int i = 0; i < MANY; i++) {
+		struct segment_key key = { .class = SEGMENT_FILE, .dev = devices.shm };
+		struct stat st;
+
+		fstat(fds[i], &st);
+		key.ino = st.st_ino;
+		found += objects_find(objects, &key) != NULL;
+		close(fds[i]);
+	}
+	ASSERT_INT(found, MANY);
+	objects_free(objects);
+	devices_clear(&devices);
+}
+
+static CU_TestInfo tests[] = {
+	{ "a kernel that counts otherwise is noticed", a_kernel_that_counts_otherwise_is_noticed },
+	{ "a memfd has its open files", a_memfd_has_its_open_files },
+	{ "a named object has its open files", a_named_object_has_its_open_files },
+	{ "a System V segment has its attachments", a_system_v_segment_has_its_attachments },
+	{ "many objects are all found", many_objects_are_all_found },
+	CU_TEST_INFO_NULL,
+};
+const CU_SuiteInfo objects_suite = { "objects", .pTests = tests };
