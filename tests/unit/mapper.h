@@ -16,5 +16,5 @@ void mapper_start(struct mapper *mapper, const char *path, const char *mode);
 /* Gives an order and returns the number answered, or a negative errno. */
 long mapper_order(struct mapper *mapper, const char *order);
 
-/* Ends it, and returns when it and all it has started are gone. */
+/* Ends it, if it is not ended yet, and returns when it and all it has started are gone. */
 void mapper_end(struct mapper *mapper);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "recorded.h"
 
+#include "unit.h"
+
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
@@ -16,7 +18,7 @@ void recorded_init(struct recorded *recorded)
 	struct stat st;
 
 	recorded->path = g_dir_make_tmp("shmtree-proc-XXXXXX", NULL);
-	g_assert(recorded->path && stat(recorded->path, &st) == 0);
+	CU_ASSERT_FATAL(recorded->path && stat(recorded->path, &st) == 0);
 	recorded->dev = st.st_dev;
 	recorded_task(recorded, "2", "kthreadd", 'S', PF_KTHREAD, 1, 0);
 }
@@ -31,7 +33,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void remove_all(const char *path)
 {
-	g_assert(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+	CU_ASSERT(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
 void recorded_remove(struct recorded *recorded)
@@ -52,7 +54,7 @@ static char *prepare(const struct recorded *recorded, const char *path)
 	char *full = g_build_filename(recorded->path, path, NULL);
 	g_autofree char *directory = g_path_get_dirname(full);
 
-	g_assert(g_mkdir_with_parents(directory, 0700) == 0);
+	CU_ASSERT_FATAL(g_mkdir_with_parents(directory, 0700) == 0);
 	return full;
 }
 
@@ -60,14 +62,14 @@ void recorded_file(const struct recorded *recorded, const char *path, const char
 {
 	g_autofree char *full = prepare(recorded, path);
 
-	g_assert(g_file_set_contents(full, text, -1, NULL));
+	CU_ASSERT_FATAL(g_file_set_contents(full, text, -1, NULL));
 }
 
 void recorded_link(const struct recorded *recorded, const char *path, const char *target)
 {
 	g_autofree char *full = prepare(recorded, path);
 
-	g_assert(symlink(target, full) == 0);
+	CU_ASSERT_FATAL(symlink(target, full) == 0);
 }
 
 void recorded_task(const struct recorded *recorded, const char *path, const char *command,

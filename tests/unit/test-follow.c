@@ -2,12 +2,11 @@
 /*
  * What each back end of the census tells of processes that change in ways which are easy to miss
  * for one that reads only what has changed. Each test asks before and after each step, so that all
- * answers but the first are incremental. A back end that cannot be had here is said to be skipped,
- * and the best that can stands in.
+ * answers but the first are incremental. Where a back end cannot be had, its tests are skipped.
  */
 #include "unit.h"
 
-#include "census/census.h"
+#include "backend.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -410,10 +409,8 @@ static void test_namespace(void)
 	struct actor actor;
 	uint64_t number[2] = { 0 };
 
-	if (geteuid() != 0) {
-		printf("  skip: only root makes namespaces\n");
-		return;
-	}
+	if (geteuid() != 0)
+		SKIP("only root makes namespaces");
 	actor = start(play_namespace);
 	CU_ASSERT_EQUAL(write(actor.channel, "n", 1), 1);
 	CU_ASSERT_EQUAL(read(actor.channel, number, sizeof number), sizeof number);
@@ -485,7 +482,7 @@ static void test_relay(void)
 
 	/* The others promise it of a single process only. */
 	if (strcmp(census_report(census).backend, "bpf") != 0)
-		return;
+		SKIP("the back ends that read procfs promise it of a single process only");
 	actor = start(play_relay);
 	next(&actor);
 	for (unsigned tries = 0; tries < 20000 && settled < 200; tries++) {
@@ -504,59 +501,46 @@ static void test_relay(void)
 	stop(&actor);
 }
 
-static int open_census(enum census_backend_choice choice, const char *name)
+/* The census is opened by the first test of a suite and serves the others. */
+static void begin(enum census_backend_choice choice)
 {
-	const char *why = NULL;
-	struct census_config config = {
-		.proc = "/proc",
-		.backend = choice,
-		.self = getpid(),
-		.why = &why,
-	};
+	const char *why;
 	struct stat st;
 
 	page = sysconf(_SC_PAGESIZE);
-	if (stat("/dev/shm", &st) == 0)
-		config.shm_dev = st.st_dev;
-	if (census_new(&config, &census) == 0)
-		return 0;
-	printf("  skip %s (%s); what works is tried instead\n", name, why);
-	config.backend = CENSUS_AUTO;
-	return census_new(&config, &census) == 0 ? 0 : 1;
-}
-
-static int open_bpf(void)
-{
-	return open_census(CENSUS_BPF, "bpf");
-}
-
-static int open_query(void)
-{
-	return open_census(CENSUS_QUERY, "query");
-}
-
-static int open_text(void)
-{
-	return open_census(CENSUS_TEXT, "text");
-}
-
-static int close_census(void)
-{
-	census_free(census);
-	return 0;
-}
-
-static void make_object(void)
-{
-	struct stat st;
-
+	if (!census)
+		census = backend_open(choice, stat("/dev/shm", &st) < 0 ? 0 : st.st_dev, getpid(),
+			&why);
+	if (!census)
+		SKIP("%s", why);
 	object = memfd_create("test", 0);
 	CU_ASSERT_FATAL(object >= 0 && ftruncate(object, PAGES * page) == 0);
 	fstat(object, &st);
 	key = (struct segment_key){ .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_MEMFD };
 }
 
-static void drop_object(void)
+static void begin_bpf(void)
+{
+	begin(CENSUS_BPF);
+}
+
+static void begin_query(void)
+{
+	begin(CENSUS_QUERY);
+}
+
+static void begin_text(void)
+{
+	begin(CENSUS_TEXT);
+}
+
+static int close_census(void)
+{
+	g_clear_pointer(&census, census_free);
+	return 0;
+}
+
+static void end(void)
 {
 	close(object);
 }
@@ -576,25 +560,25 @@ static CU_TestInfo tests[] = {
 
 const CU_SuiteInfo follow_bpf_suite = {
 	"follow_bpf",
-	open_bpf,
+	NULL,
 	close_census,
-	make_object,
-	drop_object,
+	begin_bpf,
+	end,
 	tests,
 };
 const CU_SuiteInfo follow_query_suite = {
 	"follow_query",
-	open_query,
+	NULL,
 	close_census,
-	make_object,
-	drop_object,
+	begin_query,
+	end,
 	tests,
 };
 const CU_SuiteInfo follow_text_suite = {
 	"follow_text",
-	open_text,
+	NULL,
 	close_census,
-	make_object,
-	drop_object,
+	begin_text,
+	end,
 	tests,
 };

@@ -65,7 +65,7 @@ static int read_in_packets(const char *text, size_t size, size_t packet, GArray 
 	GThread *sender;
 	int ends[2], result;
 
-	g_assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
 	packets.fd = ends[1];
 	sender = g_thread_new("sender", send_packets, &packets);
 	result = maps_text_read(ends[0], &sink);

@@ -82,8 +82,8 @@ static struct pass_thread *new_pass_thread(void)
 	struct pass_thread *pass_thread = NULL;
 	const char *why;
 
-	g_assert(pass_thread_new("/proc", 0, &devices, &backend, stall_detector, &pass_thread,
-			 &why) == 0);
+	CU_ASSERT_FATAL(pass_thread_new("/proc", 0, &devices, &backend, stall_detector,
+				&pass_thread, &why) == 0);
 	return pass_thread;
 }
 

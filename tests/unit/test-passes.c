@@ -27,7 +27,7 @@ static void setup(void)
 
 	recorded_init(&tree);
 	config.proc = tree.path;
-	g_assert(census_new(&config, &census) == 0);
+	CU_ASSERT_FATAL(census_new(&config, &census) == 0);
 }
 
 static void teardown(void)
@@ -62,8 +62,7 @@ static bool sleeps(struct proc *proc, pid_t tid)
 	auto_fd dir = proc_open_pid(proc, tid);
 	struct proc_stat stat;
 
-	g_assert(proc_read_stat(dir, &stat) == 0);
-	return stat.state == 'S';
+	return proc_read_stat(dir, &stat) == 0 && stat.state == 'S';
 }
 
 /*
@@ -75,7 +74,7 @@ static void start(struct reader *readers, int n, unsigned facets)
 	struct proc *proc;
 	int asleep;
 
-	g_assert(proc_open("/proc", &proc) == 0);
+	CU_ASSERT_FATAL(proc_open("/proc", &proc) == 0);
 	for (int i = 0; i < n; i++) {
 		readers[i] = (struct reader){ .facets = facets };
 		readers[i].thread = g_thread_new("reader", read_once, &readers[i]);
@@ -151,7 +150,7 @@ static void make_gate(char **path)
 {
 	a_process_maps(1);
 	*path = g_build_filename(tree.path, "10/maps", NULL);
-	g_assert(unlink(*path) == 0 && mkfifo(*path, 0600) == 0);
+	CU_ASSERT_FATAL(unlink(*path) == 0 && mkfifo(*path, 0600) == 0);
 }
 
 /* Returns once a pass has come to the gate; it then sees `maps`. */
@@ -159,7 +158,7 @@ static void open_gate(const char *path, const char *maps)
 {
 	auto_fd fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	g_assert(write(fd, maps, strlen(maps)) == (ssize_t)strlen(maps));
+	CU_ASSERT(write(fd, maps, strlen(maps)) == (ssize_t)strlen(maps));
 }
 
 static void a_pass_begun_before_answers_nobody_who_comes_later(void)
@@ -177,9 +176,9 @@ static void a_pass_begun_before_answers_nobody_who_comes_later(void)
 	auto_fd gate = open(path, O_WRONLY | O_CLOEXEC);
 	start(late, 2, CENSUS_MAPPINGS);
 	ASSERT_INT(census_report(census).passes, 0);
-	g_assert(write(gate, map, strlen(map)) == (ssize_t)strlen(map));
+	CU_ASSERT(write(gate, map, strlen(map)) == (ssize_t)strlen(map));
 	/* Not the same pipe again, of which the first pass might see the end too late. */
-	g_assert(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+	CU_ASSERT(unlink(path) == 0 && mkfifo(path, 0600) == 0);
 	close(gate);
 	gate = -1;
 	open_gate(path, both);

@@ -16,7 +16,7 @@ static struct proc *proc;
 static void setup(void)
 {
 	recorded_init(&tree);
-	g_assert(proc_open(tree.path, &proc) == 0);
+	CU_ASSERT_FATAL(proc_open(tree.path, &proc) == 0);
 }
 
 static void teardown(void)

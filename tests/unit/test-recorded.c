@@ -25,7 +25,7 @@ static void start(uint64_t shm_dev, pid_t self)
 {
 	struct census_config config = { tree.path, CENSUS_TEXT, shm_dev, self };
 
-	g_assert(census_new(&config, &census) == 0);
+	CU_ASSERT_FATAL(census_new(&config, &census) == 0);
 }
 
 static void setup(void)
@@ -257,7 +257,7 @@ static struct segment_key object(const char *name)
 	struct stat st;
 
 	recorded_file(&tree, name, "");
-	g_assert(stat(path, &st) == 0);
+	CU_ASSERT_FATAL(stat(path, &st) == 0);
 	return (struct segment_key){ .dev = st.st_dev, .ino = st.st_ino, .class = SEGMENT_FILE };
 }
 

@@ -18,16 +18,16 @@ static void assert_resident(int fd, uint64_t bytes)
 	char path[32];
 
 	ASSERT_INT(residency_of(fd, &resident, &swapped), 0);
+	if (resident == UNKNOWN)
+		SKIP("the kernel has no cachestat(2) (Linux 6.5), and swap is in use");
 	/* Pages may be swapped out at any time, but not lost. */
-	if (resident != UNKNOWN)
-		ASSERT_INT(resident + swapped, bytes);
+	ASSERT_INT(resident + swapped, bytes);
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	auto_fd by_path = open(path, O_PATH | O_CLOEXEC);
 	resident = swapped = UNKNOWN;
 	ASSERT_INT(residency_of(by_path, &resident, &swapped), 0);
-	if (resident != UNKNOWN)
-		ASSERT_INT(resident + swapped, bytes);
+	ASSERT_INT(resident + swapped, bytes);
 }
 
 static void asking_adds_no_page(void)
@@ -54,11 +54,9 @@ static void huge_pages_are_asked_otherwise(void)
 {
 	auto_fd fd = memfd_create("residency", MFD_CLOEXEC | MFD_HUGETLB);
 
-	/* There are none of that size, or we may not: then nobody will ask. */
-	if (fd >= 0)
-		assert_resident(fd, 0);
-	else
-		CU_ASSERT(errno != EBADF);
+	if (fd < 0)
+		SKIP("no file of huge pages can be made: %s", g_strerror(errno));
+	assert_resident(fd, 0);
 }
 
 static void what_is_not_open_is_an_error(void)

@@ -31,7 +31,7 @@ static void setup(void)
 	recorded_file(&tree, "objects/first", "abc");
 	config.proc = tree.path;
 	config.shm_dev = tree.dev;
-	g_assert(census_new(&config, &census) == 0);
+	CU_ASSERT_FATAL(census_new(&config, &census) == 0);
 	objects = g_build_filename(tree.path, "objects", NULL);
 	realm = (struct realm){
 		.proc = tree.path,
@@ -40,7 +40,7 @@ static void setup(void)
 		.shm_dev = tree.dev,
 		.internal_dev = census_internal_device(census),
 	};
-	g_assert(realm.shm_fd >= 0);
+	CU_ASSERT_FATAL(realm.shm_fd >= 0);
 }
 
 static void teardown(void)
@@ -54,7 +54,7 @@ static uint64_t inode(const char *object)
 {
 	struct stat st;
 
-	g_assert(fstatat(realm.shm_fd, object, &st, 0) == 0);
+	CU_ASSERT_FATAL(fstatat(realm.shm_fd, object, &st, 0) == 0);
 	return st.st_ino;
 }
 
@@ -162,7 +162,7 @@ static void what_is_not_known_has_no_sample(void)
 	static const struct timespec never[2];
 	g_autofree char *text = NULL;
 
-	g_assert(utimensat(realm.shm_fd, "first", never, 0) == 0);
+	CU_ASSERT_FATAL(utimensat(realm.shm_fd, "first", never, 0) == 0);
 	text = metrics_text();
 	assert_has(text,
 		"# HELP shmtree_segment_mtime_seconds When it was modified last, since 1970.\n"

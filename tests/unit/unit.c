@@ -3,10 +3,12 @@
  * unit [SUITE [TEST]]   run all tests, one suite or one test
  * unit -l               list them
  *
- * The last line is `N passed, N failed`, in tests. Exit status 1 if any failed, 2 for bad usage.
+ * The last line is `N passed, N failed, N skipped`, in tests. Exit status
+ * 1 if any failed, 77 if all were skipped, 2 for bad usage.
  */
 #include "unit.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +24,23 @@ static const CU_SuiteInfo *const suites[] = {
 #undef SUITE
 };
 
-static unsigned passed, failed;
+static unsigned passed, failed, skipped;
+
+/* Of the test that runs. */
+static const CU_SuiteInfo *suite_now;
+static const CU_TestInfo *test_now;
+static bool is_set_up;
+static char *skip_reason; /* NULL: it is not skipped */
+
+void unit_skip(const char *format, ...)
+{
+	va_list arguments;
+
+	g_free(skip_reason);
+	va_start(arguments, format);
+	skip_reason = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+}
 
 void unit_assert_int(unsigned line, const char *file, const char *what, long long actual,
 	long long expected)
@@ -38,18 +56,48 @@ static bool is_wanted(const char *name, const char *wanted)
 	return !wanted || strcmp(name, wanted) == 0;
 }
 
+static void find_test(const char *suite, const char *test)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(suites); i++)
+		if (strcmp(suites[i]->pName, suite) == 0)
+			suite_now = suites[i];
+	for (test_now = suite_now->pTests; strcmp(test_now->pName, test) != 0;)
+		test_now++;
+}
+
+/*
+ * Every test, as CUnit sees it. The set-up function is called here because CUnit calls its own
+ * where a fatal assertion ends nothing.
+ */
+static void run_test(void)
+{
+	is_set_up = false;
+	find_test(CU_get_current_suite()->pName, CU_get_current_test()->pName);
+	if (suite_now->pSetUpFunc)
+		suite_now->pSetUpFunc();
+	is_set_up = !skip_reason;
+	if (is_set_up)
+		test_now->pTestFunc();
+}
+
+static void tear_down(void)
+{
+	if (is_set_up && suite_now->pTearDownFunc)
+		suite_now->pTearDownFunc();
+}
+
 /* CUnit's registry takes the tables as not constant, but leaves them so. */
 static bool add_suite(const CU_SuiteInfo *suite, const char *wanted)
 {
 	CU_pSuite added = CU_add_suite_with_setup_and_teardown(suite->pName, suite->pInitFunc,
-		suite->pCleanupFunc, suite->pSetUpFunc, suite->pTearDownFunc);
+		suite->pCleanupFunc, NULL, tear_down);
 	bool any = false;
 
 	for (const CU_TestInfo *test = suite->pTests; test->pName; test++) {
 		if (!is_wanted(test->pName, wanted))
 			continue;
 		any = true;
-		if (!added || !CU_add_test(added, test->pName, test->pTestFunc))
+		if (!added || !CU_add_test(added, test->pName, run_test))
 			return false;
 	}
 	return any;
@@ -70,14 +118,20 @@ static void suite_starts(const CU_pSuite suite)
 static void test_ended(const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord failure)
 {
 	(void)suite;
-	printf("  %s %s\n", failure ? "FAIL" : "ok  ", test->pName);
+	if (skip_reason && !failure)
+		printf("  skip %s: %s\n", test->pName, skip_reason);
+	else
+		printf("  %s %s\n", failure ? "FAIL" : "ok  ", test->pName);
 	for (CU_pFailureRecord at = failure; at; at = at->pNext)
 		printf("       %s:%u: %s\n", at->strFileName, at->uiLineNumber, at->strCondition);
 	fflush(stdout);
 	if (failure)
 		failed++;
+	else if (skip_reason)
+		skipped++;
 	else
 		passed++;
+	g_clear_pointer(&skip_reason, g_free);
 }
 
 static void suite_failed(const CU_pSuite suite)
@@ -109,6 +163,8 @@ int main(int argc, char **argv)
 	CU_set_suite_cleanup_failure_handler(suite_failed);
 	CU_run_all_tests();
 	CU_cleanup_registry();
-	printf("%u passed, %u failed\n", passed, failed);
-	return failed ? 1 : 0;
+	printf("%u passed, %u failed, %u skipped\n", passed, failed, skipped);
+	if (failed)
+		return 1;
+	return skipped && !passed ? 77 : 0;
 }
