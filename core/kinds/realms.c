@@ -193,9 +193,10 @@ static struct {
 
 static void remember_realm(const struct foreign_realm *ns)
 {
-	unsigned place = hints.next;
+	unsigned place;
 
 	g_mutex_lock(&hints.lock);
+	place = hints.next;
 	for (unsigned i = 0; i < G_N_ELEMENTS(hints.seen); i++)
 		if (hints.seen[i].type == ns->type && hints.seen[i].id == ns->id)
 			place = i;
@@ -216,12 +217,18 @@ static bool recall_realm(struct foreign_realm *ns)
 	return ns->pid != 0;
 }
 
-static int open_realm(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
+int realms_open_found(const struct realm *own, const struct foreign_realm *found, struct realm *out)
 {
+	int r;
+
 	*out = *own;
 	out->shm_fd = out->ipc_ns_fd = -1;
 	out->shm_dev = out->ipc_ns = 0;
-	return ns->type == REALM_IPC ? open_ipc(own, ns, out) : open_shm(own, ns, out);
+	r = found->type == REALM_IPC ? open_ipc(own, found, out) : open_shm(own, found, out);
+	/* So that the census counts its files, from the next pass on. */
+	if (r == 0 && found->type == REALM_SHM)
+		census_add_device(own->census, found->id);
+	return r;
 }
 
 /* By a look at all processes. */
@@ -240,7 +247,7 @@ static int search_realm(const struct realm *own, const struct foreign_realm *wan
 
 		if (ns->type != wanted->type || ns->id != wanted->id)
 			continue;
-		r = open_realm(own, ns, out);
+		r = realms_open_found(own, ns, out);
 		if (r == 0)
 			remember_realm(ns);
 	}
@@ -258,12 +265,9 @@ int realms_open(const struct realm *own, const char *name, struct realm *out)
 	if (wanted.type == REALM_IPC ? wanted.id == own->ipc_ns : wanted.id == own->shm_dev)
 		return r;
 	if (recall_realm(&wanted))
-		r = open_realm(own, &wanted, out);
+		r = realms_open_found(own, &wanted, out);
 	if (r < 0)
 		r = search_realm(own, &wanted, out);
-	/* So that the census counts its files, from the next pass on. */
-	if (r == 0 && wanted.type == REALM_SHM)
-		census_add_device(own->census, wanted.id);
 	return r;
 }
 
@@ -301,7 +305,7 @@ int realms_permit(const struct realm *own, const char *name, const struct caller
 		return -ENOENT;
 	/* Opened last, which shows that the process that was asked about is still in the realm. */
 	if (recall_realm(&wanted) && may_enter(own, &wanted, caller) &&
-		open_realm(own, &wanted, &realm) == 0) {
+		realms_open_found(own, &wanted, &realm) == 0) {
 		realms_close(&realm);
 		return 0;
 	}

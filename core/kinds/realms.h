@@ -31,6 +31,11 @@ int realms_find(const struct realm *own, GArray *out, unsigned *unreadable);
  * can with `own`, and ends with realms_close().
  */
 int realms_open(const struct realm *own, const char *name, struct realm *out);
+
+/* The same for what realms_find() has found: -ENOENT if its process is not in it any more. */
+int realms_open_found(const struct realm *own, const struct foreign_realm *found,
+	struct realm *out);
+
 void realms_close(struct realm *realm);
 
 /*

@@ -3,6 +3,7 @@
 #include "caller/sight.h"
 #include "kinds/info-json.h"
 #include "kinds/item-use.h"
+#include "procfs/process-facts.h"
 #include "kinds/kind.h"
 #include "base/format.h"
 
@@ -70,7 +71,9 @@ static int show_references(const struct view *view, const struct attribute *self
  */
 struct table_writer {
 	struct caller_sight sight; /* of the reader */
-	GString *out;              /* one of the two */
+	const char *proc;
+	struct process_facts facts; /* of the process of the last row */
+	GString *out;               /* one of the two */
 	JsonBuilder *builder;
 	uint64_t hidden;
 };
@@ -111,6 +114,35 @@ static void json_process(JsonBuilder *builder, pid_t pid, uid_t uid, const char 
 	format_json_bytes(builder, "command", command);
 }
 
+/*
+ * The columns that come last, of a process that the reader may see. They are read as the rows are
+ * written: one that is gone by then has none.
+ */
+static void text_facts(struct table_writer *writer, pid_t pid)
+{
+	const struct process_facts *facts = &writer->facts;
+
+	process_facts_read(writer->proc, pid, &writer->facts);
+	if (facts->born == 0)
+		g_string_append(writer->out, "\t-\t");
+	else
+		g_string_append_printf(writer->out, "\t%" PRIu64 "\t", facts->born);
+	format_escaped(writer->out, facts->unit);
+	g_string_append_c(writer->out, '\t');
+	format_escaped(writer->out, *facts->cmdline ? facts->cmdline : "-");
+	g_string_append_c(writer->out, '\n');
+}
+
+static void json_facts(struct table_writer *writer, pid_t pid)
+{
+	const struct process_facts *facts = &writer->facts;
+
+	process_facts_read(writer->proc, pid, &writer->facts);
+	format_json_number(writer->builder, "born", facts->born ? facts->born : UINT64_MAX);
+	format_json_bytes(writer->builder, "unit", facts->unit);
+	format_json_bytes(writer->builder, "cmdline", facts->cmdline);
+}
+
 static void text_process(GString *out, pid_t pid, uid_t uid, const char *command)
 {
 	g_string_append_printf(out, "%d\t%u\t", pid, uid);
@@ -124,8 +156,9 @@ static void text_mapping(const struct mapping_row *row, void *data)
 	if (!may_see(writer, row->pid))
 		return;
 	text_process(writer->out, row->pid, row->uid, row->command);
-	g_string_append_printf(writer->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64 "\n",
-		row->start, row->end, row->perms, row->offset);
+	g_string_append_printf(writer->out, "\t%" PRIx64 "\t%" PRIx64 "\t%s\t%" PRIu64, row->start,
+		row->end, row->perms, row->offset);
+	text_facts(writer, row->pid);
 }
 
 static void json_mapping(const struct mapping_row *row, void *data)
@@ -144,6 +177,7 @@ static void json_mapping(const struct mapping_row *row, void *data)
 	format_json_bytes(writer->builder, "end", address);
 	format_json_bytes(writer->builder, "perms", row->perms);
 	format_json_number(writer->builder, "offset", row->offset);
+	json_facts(writer, row->pid);
 	json_builder_end_object(writer->builder);
 }
 
@@ -164,7 +198,8 @@ static void text_descriptor(const struct descriptor_row *row, void *data)
 	if (!may_see(writer, row->pid))
 		return;
 	text_process(writer->out, row->pid, row->uid, row->command);
-	g_string_append_printf(writer->out, "\t%d\t%s\n", row->fd, mode_name(row->flags));
+	g_string_append_printf(writer->out, "\t%d\t%s", row->fd, mode_name(row->flags));
+	text_facts(writer, row->pid);
 }
 
 static void json_descriptor(const struct descriptor_row *row, void *data)
@@ -177,15 +212,16 @@ static void json_descriptor(const struct descriptor_row *row, void *data)
 	json_process(writer->builder, row->pid, row->uid, row->command);
 	format_json_number(writer->builder, "fd", row->fd);
 	format_json_bytes(writer->builder, "mode", mode_name(row->flags));
+	json_facts(writer, row->pid);
 	json_builder_end_object(writer->builder);
 }
 
 static int show_mappers(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct table_writer writer = { .out = out };
+	struct table_writer writer = { .out = out, .proc = view->realm->proc };
 
 	(void)self;
-	g_string_append(out, "PID\tUID\tCOMMAND\tSTART\tEND\tPERMS\tOFFSET\n");
+	g_string_append(out, "PID\tUID\tCOMMAND\tSTART\tEND\tPERMS\tOFFSET\tBORN\tUNIT\tCMDLINE\n");
 	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
 	census_each_mapping(view->realm->census, &view->item->key, text_mapping, &writer);
 	caller_sight_end(&writer.sight);
@@ -195,7 +231,7 @@ static int show_mappers(const struct view *view, const struct attribute *self, G
 
 static int json_mappers(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct table_writer writer = { .builder = builder };
+	struct table_writer writer = { .builder = builder, .proc = view->realm->proc };
 
 	begin_json(&writer, self->name);
 	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
@@ -207,10 +243,10 @@ static int json_mappers(const struct view *view, const struct attribute *self, J
 
 static int show_holders(const struct view *view, const struct attribute *self, GString *out)
 {
-	struct table_writer writer = { .out = out };
+	struct table_writer writer = { .out = out, .proc = view->realm->proc };
 
 	(void)self;
-	g_string_append(out, "PID\tUID\tCOMMAND\tFD\tMODE\n");
+	g_string_append(out, "PID\tUID\tCOMMAND\tFD\tMODE\tBORN\tUNIT\tCMDLINE\n");
 	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
 	census_each_descriptor(view->realm->census, &view->item->key, text_descriptor, &writer);
 	caller_sight_end(&writer.sight);
@@ -220,7 +256,7 @@ static int show_holders(const struct view *view, const struct attribute *self, G
 
 static int json_holders(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
-	struct table_writer writer = { .builder = builder };
+	struct table_writer writer = { .builder = builder, .proc = view->realm->proc };
 
 	begin_json(&writer, self->name);
 	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);

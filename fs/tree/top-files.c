@@ -7,7 +7,7 @@
 #include "views/limits.h"
 #include "views/segments.h"
 #include "views/openmetrics.h"
-#include "views/segments.h"
+#include "views/processes.h"
 #include "kinds/realms.h"
 #include "watch.h"
 
@@ -26,6 +26,8 @@ static const char readme[] =
 	"  segments.json   the same and more, as JSON\n"
 	"  metrics         the same as OpenMetrics text, for Prometheus\n"
 	"  graph.dot       processes and segments as a graph, for Graphviz\n"
+	"  processes       who uses shared memory, one row each; cgroups: the same by control "
+	"group\n"
 	"  posix/NAME/     facts about one object, one value a file:\n"
 	"    mappings      how many times it is mapped, in all address spaces\n"
 	"    processes     how many address spaces map it\n"
@@ -219,6 +221,30 @@ static int show_graph(struct fs *fs, const struct view *view, struct content *ou
 	return 0;
 }
 
+static int show_processes(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	return processes_take(view->realm, &view->caller, PROCESSES_TABLE, &out->rows);
+}
+
+static int show_processes_json(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	return processes_take(view->realm, &view->caller, PROCESSES_JSON, &out->rows);
+}
+
+static int show_cgroups(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	return processes_take(view->realm, &view->caller, CGROUPS_TABLE, &out->rows);
+}
+
+static int show_cgroups_json(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	return processes_take(view->realm, &view->caller, CGROUPS_JSON, &out->rows);
+}
+
 static int show_limits(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct limit limits[LIMITS_MAX];
@@ -236,6 +262,10 @@ const struct tree_entry tree_files[] = {
 		.show = show_segments_json },
 	{ TREE_FILE, "metrics", .needs = CENSUS_ALL, .show = show_metrics },
 	{ TREE_FILE, "graph.dot", .needs = CENSUS_ALL, .show = show_graph },
+	{ TREE_FILE, "processes", .show = show_processes },
+	{ TREE_FILE, "processes.json", .show = show_processes_json },
+	{ TREE_FILE, "cgroups", .show = show_cgroups },
+	{ TREE_FILE, "cgroups.json", .show = show_cgroups_json },
 	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },
 	{ 0 },
 };

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Fuzz target: the parsers of what the kernel and users write, but for /proc/PID/maps. The first
- * byte chooses the parser, and what follows is its text.
+ * byte, a digit, chooses the parser, and what follows is its text.
  *
  *	CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/texts
  *	build-fuzz/tests/fuzz/texts tests/fuzz/corpus-texts
  */
 #include "texts.h"
 
+#include "procfs/cgroup.h"
 #include "procfs/mountinfo.h"
 #include "kinds/posix-semaphore.h"
 #include "kinds/realms.h"
@@ -102,6 +103,17 @@ static void parse_shown(const char *text)
 	}
 }
 
+static void parse_cgroup(const char *text)
+{
+	char path[64], unit[CGROUP_UNIT_MAX];
+
+	cgroup_parse(text, path, sizeof path, unit);
+	g_assert(strlen(path) < sizeof path && (*path == '/' || !*path));
+	g_assert(*unit && strlen(unit) < sizeof unit && !strchr(unit, '/'));
+	cgroup_parse_unit(text, unit);
+	g_assert(*unit && strlen(unit) < sizeof unit && !strchr(unit, '/'));
+}
+
 int fuzz_texts(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(const char *text) = {
@@ -111,6 +123,7 @@ int fuzz_texts(const uint8_t *data, size_t size)
 		parse_names,
 		parse_queue,
 		parse_shown,
+		parse_cgroup,
 	};
 	g_autofree char *text = NULL;
 	struct semaphore semaphore;
@@ -118,7 +131,7 @@ int fuzz_texts(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	text = g_strndup((const char *)data + 1, size - 1);
-	parsers[data[0] % G_N_ELEMENTS(parsers)](text);
+	parsers[(uint8_t)(data[0] - '0') % G_N_ELEMENTS(parsers)](text);
 	semaphore_parse(data, size, &semaphore);
 	return 0;
 }

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "procfs/process-facts.h"
+
+#include "base/util.h"
+#include "procfs/proc.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CGROUP_TEXT 8192
+
+static void read_cmdline(int dir, char *out)
+{
+	ssize_t n = proc_read_file(dir, "cmdline", out, CMDLINE_SHOWN + 1);
+
+	while (n > 0 && out[n - 1] == '\0')
+		n--;
+	for (ssize_t i = 0; i < n; i++)
+		if (out[i] == '\0')
+			out[i] = ' ';
+	out[n > 0 ? n : 0] = '\0';
+}
+
+void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts)
+{
+	g_autofree char *path = NULL;
+	struct proc_stat stat;
+	char text[CGROUP_TEXT];
+
+	if (facts->pid == pid)
+		return;
+	*facts = (struct process_facts){ .pid = pid, .unit = "-" };
+	path = g_strdup_printf("%s/%d", proc, pid);
+	auto_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return;
+	if (proc_read_stat(dir, &stat) == 0)
+		facts->born = stat.start_time;
+	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
+		cgroup_parse(text, facts->cgroup, sizeof facts->cgroup, facts->unit);
+	read_cmdline(dir, facts->cmdline);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a table says of a process beside what the census knows. */
+#pragma once
+
+#include "procfs/cgroup.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* As many bytes of a command line and of a cgroup's path are shown. */
+#define CMDLINE_SHOWN 256
+#define CGROUP_SHOWN 512
+
+/* All of it is empty or "-" of a process that is gone. */
+struct process_facts {
+	pid_t pid;     /* whose these are; 0: nobody's */
+	uint64_t born; /* start, in clock ticks after boot: /proc/PID/stat, field 22; 0: unknown */
+	char unit[CGROUP_UNIT_MAX];
+	char cgroup[CGROUP_SHOWN];
+	char cmdline[CMDLINE_SHOWN + 1]; /* arguments with a space between them */
+};
+
+/* Reads them anew, unless they are this process's already. `proc` is the procfs's path. */
+void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts);
