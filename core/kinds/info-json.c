@@ -2,6 +2,7 @@
 #include "kinds/info-json.h"
 
 #include "base/format.h"
+#include "kinds/incomplete.h"
 
 #include <string.h>
 
@@ -97,6 +98,8 @@ static void add_all(struct making *making)
 	json_builder_begin_object(making->builder);
 	add_item(making->builder, item);
 	item_each_attribute(item, add_attribute, making);
+	if (item->segment)
+		incomplete_json(making->view->realm->census, 0, making->builder);
 	json_builder_end_object(making->builder);
 }
 

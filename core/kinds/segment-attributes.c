@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The attributes that every segment has: who uses it, and how much of it is in memory. */
 #include "caller/sight.h"
+#include "kinds/incomplete.h"
 #include "kinds/info-json.h"
 #include "kinds/item-use.h"
 #include "procfs/process-facts.h"
@@ -86,10 +87,11 @@ static bool may_see(struct table_writer *writer, pid_t pid)
 	return false;
 }
 
-static void end_text(const struct table_writer *writer)
+static void end_text(const struct view *view, const struct table_writer *writer)
 {
 	if (writer->hidden > 0)
 		g_string_append_printf(writer->out, "# %" PRIu64 " not shown\n", writer->hidden);
+	incomplete_line(view->realm->census, 0, writer->out);
 }
 
 static void begin_json(const struct table_writer *writer, const char *name)
@@ -225,7 +227,7 @@ static int show_mappers(const struct view *view, const struct attribute *self, G
 	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
 	census_each_mapping(view->realm->census, &view->item->key, text_mapping, &writer);
 	caller_sight_end(&writer.sight);
-	end_text(&writer);
+	end_text(view, &writer);
 	return 0;
 }
 
@@ -250,7 +252,7 @@ static int show_holders(const struct view *view, const struct attribute *self, G
 	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
 	census_each_descriptor(view->realm->census, &view->item->key, text_descriptor, &writer);
 	caller_sight_end(&writer.sight);
-	end_text(&writer);
+	end_text(view, &writer);
 	return 0;
 }
 

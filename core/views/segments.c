@@ -2,6 +2,7 @@
 #include "views/segments.h"
 
 #include "base/format.h"
+#include "kinds/incomplete.h"
 #include "base/util.h"
 #include "kinds/item-use.h"
 
@@ -14,6 +15,8 @@ struct segments {
 	size_t string_bytes;
 	GArray *totals; /* of struct segments_total */
 	unsigned failures;
+	char *incomplete_line,
+		*incomplete_json; /* what the pass did not see, as either file says it */
 };
 
 struct taking {
@@ -83,6 +86,23 @@ static void take_item(const struct item *item, void *data)
 		taking->also(item, taking->also_data);
 }
 
+/* While the census is held: the next pass may see more, or less. */
+static void note_incomplete(const struct realm *realm, struct segments *segments)
+{
+	g_autoptr(JsonBuilder) builder = json_builder_new();
+	g_autoptr(JsonNode) node = NULL;
+	GString *line = g_string_new(NULL);
+
+	incomplete_line(realm->census, segments->failures, line);
+	segments->incomplete_line = g_string_free(line, FALSE);
+	json_builder_begin_object(builder);
+	incomplete_json(realm->census, segments->failures, builder);
+	json_builder_end_object(builder);
+	node = json_builder_get_root(builder);
+	segments->incomplete_json = json_to_string(
+		json_object_get_member(json_node_get_object(node), "incomplete"), FALSE);
+}
+
 struct segments *segments_take(const struct realm *realm)
 {
 	return segments_take_with(realm, NULL, NULL);
@@ -101,6 +121,7 @@ struct segments *segments_take_with(const struct realm *realm, item_visitor also
 	for (const struct kind *const *kind = kinds; *kind; kind++)
 		if ((*kind)->present(realm) && (*kind)->each(realm, take_item, &taking) < 0)
 			segments->failures++;
+	note_incomplete(realm, segments);
 	return segments;
 }
 
@@ -111,6 +132,8 @@ void segments_free(struct segments *segments)
 	g_array_unref(segments->rows);
 	g_array_unref(segments->totals);
 	g_string_chunk_free(segments->strings);
+	g_free(segments->incomplete_line);
+	g_free(segments->incomplete_json);
 	g_free(segments);
 	memory_freed(bytes);
 }
@@ -169,6 +192,8 @@ static void format_table(const void *snapshot, size_t row, GString *out)
 			"PROCESSES\tOPENERS\tSTATE\tMTIME\tSWAPPED\tREFERENCES\tHIDDEN\n");
 	else if (row <= segments->rows->len)
 		table_row(&g_array_index(segments->rows, struct segments_row, row - 1), out);
+	else
+		g_string_append(out, segments->incomplete_line);
 }
 
 static void json_text(JsonBuilder *builder, const char *name, const char *value)
@@ -218,7 +243,7 @@ static void format_json(const void *snapshot, size_t row, GString *out)
 		json_node_unref(node);
 		g_string_append_printf(out, "%s\n%s", row == 1 ? "" : ",", text);
 	} else {
-		g_string_append(out, "\n]}\n");
+		g_string_append_printf(out, "\n],\"incomplete\":%s}\n", segments->incomplete_json);
 	}
 }
 

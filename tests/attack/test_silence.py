@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What could not be seen is said; a count is never smaller in silence."""
 import errno
+import json
 import mmap
 import os
 import resource
 
-from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, call, check, equal, read, test, write)
+from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, call, check, equal, eventually,
+                     read, test, write)
 from ipc import Child, ipc_test, map_alone
+from strangers import in_pid_namespace
 
 PAGE = mmap.PAGESIZE
 MANY = 40
@@ -69,3 +72,49 @@ def a_lack_of_descriptors_shows_with_text(t):
 @test(paths=('auto',), start=False)
 def a_lack_of_descriptors_shows_with_bpf(t):
     daemon_without_descriptors(t, 'bpf')
+
+
+@ipc_test
+def what_was_not_read_is_said(t):
+    """By the last line of tables and a member in JSON, if and only if `status` has something to say."""
+    def unread():
+        status = t.status()
+        return int(status['unreadable_processes']), 'invisible_processes' in status
+
+    def consistent():
+        """False if others came or went meanwhile."""
+        processes, invisible = before = unread()
+        lines = {path: [line.split(';')[0] for line in read(t.meta / path).decode().splitlines()
+                        if line.startswith('# not read')]
+                 for path in ('segments', 'posix/o/mappers', 'posix/o/holders')}
+        members = {path: json.loads(read(t.meta / path))['incomplete']
+                   for path in ('segments.json', 'posix/o/info.json')}
+        if unread() != before:
+            return False
+        said = processes or invisible
+        for path, line in lines.items():
+            equal(line, [f'# not read: {processes} processes, 0 kinds'] if said else [], path)
+        for path, member in members.items():
+            equal(member, {'processes': processes, 'kinds': 0, 'invisible': invisible} if said
+                  else None, path)
+        return True
+
+    write(t.shm / 'o', bytes(PAGE))
+    with Child(lambda: map_alone(t.shm / 'o', PAGE)):
+        eventually(consistent, 'nobody came or went')
+
+
+@ipc_test
+def a_pid_namespace_says_that_it_is_one(t):
+    """A daemon that sees a part of the processes says so in each file that shows counts."""
+    t.stop()
+
+    def inside():
+        t.start()
+        write(t.shm / 'o', bytes(PAGE))
+        last = read(t.meta / 'segments').decode().splitlines()[-1]
+        check(last.startswith('# not read: '), last)
+        check(json.loads(read(t.meta / 'segments.json'))['incomplete']['invisible'], 'in JSON too')
+        equal(read(t.meta / 'posix/o/state'), b'unknown\n')
+        t.stop()
+    in_pid_namespace(inside)
