@@ -74,7 +74,9 @@ struct devices devices_copy(const struct devices *devices)
 {
 	struct devices copy = *devices;
 
-	g_array_ref(copy.set);
+	/* None, where a back end looks at no device. */
+	if (copy.set)
+		g_array_ref(copy.set);
 	return copy;
 }
 
