@@ -82,11 +82,11 @@ def each_has_its_own(t):
 
 @ipc_test
 def they_are_read_only(t):
-    ours = new_segment(PAGE, b'ours')
     with Child(Elsewhere()) as child:
         ipc, shm = realms_of(t, child)
+        theirs = ipc / 'sysv' / os.listdir(ipc / 'sysv')[0]
         unlinked = shm / 'unlinked' / os.listdir(shm / 'unlinked')[0]
-        for data in ipc / 'sysv' / str(ours) / 'data', shm / 'posix' / 'object' / 'data', \
+        for data in theirs / 'data', shm / 'posix' / 'object' / 'data', \
                 unlinked / 'data':
             for change in (lambda: os.open(data, os.O_RDWR), lambda: os.open(data, os.O_WRONLY),
                            lambda: os.truncate(data, 0), lambda: os.chmod(data, 0o666),
@@ -96,7 +96,7 @@ def they_are_read_only(t):
                 fails(errno.EROFS, change)
         fails(errno.EROFS, os.mkdir, ipc / 'sysv' / 'private:1')
         equal(read(f'/proc/{child.pid}/root/dev/shm/object'), b'elsewhere')
-        equal(read(ipc / 'sysv' / str(ours) / 'data')[:7], b'segment')
+        equal(read(theirs / 'data')[:7], b'segment')
         if t.shared_mmap:
             with opened(shm / 'posix' / 'object' / 'data', os.O_RDONLY) as fd, \
                     mmap.mmap(fd, 9, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
