@@ -2,11 +2,9 @@
 #include "kinds/attribute.h"
 
 #include "base/format.h"
-#include "kinds/kind.h"
 
 #include <grp.h>
 #include <pwd.h>
-#include <string.h>
 
 static const void *field(const struct view *view, const struct attribute *self)
 {
@@ -79,22 +77,4 @@ int show_group(const struct view *view, const struct attribute *self, GString *o
 	format_escaped(out, entry.gr_name);
 	g_string_append_c(out, '\n');
 	return 0;
-}
-
-const struct attribute *item_attribute(const struct item *item, const char *name)
-{
-	for (const struct attribute *const *table = item->kind->attributes; *table; table++)
-		for (const struct attribute *a = *table; a->name; a++)
-			if (strcmp(a->name, name) == 0 && (!a->exists || a->exists(item)))
-				return a;
-	return NULL;
-}
-
-void item_each_attribute(const struct item *item,
-	void (*visit)(const struct attribute *attribute, void *data), void *data)
-{
-	for (const struct attribute *const *table = item->kind->attributes; *table; table++)
-		for (const struct attribute *a = *table; a->name; a++)
-			if (!a->exists || a->exists(item))
-				visit(a, data);
 }

@@ -45,13 +45,6 @@ struct attribute {
 	bool slow; /* may wait for more than the census: the user database */
 };
 
-/* The attribute of that name, or NULL where this item has none. */
-const struct attribute *item_attribute(const struct item *item, const char *name);
-
-/* Calls `visit` with each attribute that this item has. */
-void item_each_attribute(const struct item *item,
-	void (*visit)(const struct attribute *attribute, void *data), void *data);
-
 /* Attributes of every segment: mappings, processes, openers, resident … info.json. */
 extern const struct attribute segment_attributes[];
 /* Of what is no memory: info.json alone. */

@@ -96,3 +96,10 @@ struct kind {
 
 /* All kinds, NULL-terminated, in the order in which they are listed. */
 extern const struct kind *const kinds[];
+
+/* The attribute of that name, or NULL where this item has none. */
+const struct attribute *item_attribute(const struct item *item, const char *name);
+
+/* Calls `visit` with each attribute that this item has. */
+void item_each_attribute(const struct item *item,
+	void (*visit)(const struct attribute *attribute, void *data), void *data);
