@@ -5,7 +5,6 @@
 #include "turns.h"
 #include "base/util.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,10 +17,6 @@
 
 /* With nothing to do for so many moments, the watcher sleeps until there is. */
 #define REST_AFTER 40
-
-/* How long a reader looks for the next request before it sleeps, where the last one came as soon. */
-#define LOOK_US 50
-#define REST_REQUESTS 256
 
 /* Readers at most, relieved ones included. */
 #define READERS_MAX 256
@@ -36,11 +31,6 @@ struct reader {
 	gint seen;     /* the watcher's: `requests` when it last looked */
 	gint relieved; /* another one has its place; set under the server's lock, read without */
 	uint64_t turn; /* of the request that it is at; atomic */
-	/* Its own. */
-	gint64 done;   /* when it was through with the last request; monotonic, us */
-	bool eager;    /* that one had come soon: so may the next */
-	bool in_vain;  /* it has looked for the next, and none came */
-	unsigned rest; /* so many requests more are not looked for */
 };
 
 struct server {
@@ -50,8 +40,6 @@ struct server {
 	unsigned wanted;    /* constant: readers that are not relieved */
 	gint resting;       /* the watcher sleeps; atomic */
 	int error;          /* guarded */
-	bool looks;         /* constant: there is a processor besides the caller's */
-	gint looking;       /* a reader does: one is enough; atomic */
 };
 
 /* Readers */
@@ -92,39 +80,6 @@ static void end_reader(struct reader *reader, int result)
 	g_free(reader);
 }
 
-/*
- * To sleep and be woken costs more than most requests do, and several times as much on a processor
- * that has gone idle meanwhile. So who has had requests one upon the other looks for the next for a
- * moment before going to sleep.
- */
-static void look_for_request(struct reader *reader)
-{
-	struct server *server = reader->server;
-	struct pollfd device = { .fd = fuse_session_fd(server->fs->session), .events = POLLIN };
-
-	reader->in_vain = false;
-	if (!reader->eager || !g_atomic_int_compare_and_exchange(&server->looking, FALSE, TRUE))
-		return;
-	while (!reader->in_vain && poll(&device, 1, 0) == 0)
-		reader->in_vain = g_get_monotonic_time() - reader->done > LOOK_US;
-	g_atomic_int_set(&server->looking, FALSE);
-}
-
-/*
- * When a request has come. If it did so as soon as nobody looked for it any more, that was why: who
- * sends them has to wait for our processor, all others being busy.
- */
-static void learn(struct reader *reader)
-{
-	gint64 waited = g_get_monotonic_time() - reader->done;
-
-	if (reader->in_vain && waited < 2 * LOOK_US)
-		reader->rest = REST_REQUESTS;
-	else if (reader->rest > 0)
-		reader->rest--;
-	reader->eager = reader->server->looks && waited < LOOK_US && reader->rest == 0;
-}
-
 /* The watcher does the rest. */
 static void note_interrupted(struct server *server, uint64_t unique)
 {
@@ -153,9 +108,8 @@ static void answer(struct reader *reader, const struct fuse_buf *request)
 	at_request_set(&reader->at, request);
 	fuse_session_process_buf(server->fs->session, request);
 	at_request_set(&reader->at, NULL);
-	reader->done = g_get_monotonic_time();
 	g_atomic_int_inc(&reader->requests);
-	if (reader->done - begun > SLOW_US)
+	if (g_get_monotonic_time() - begun > SLOW_US)
 		turns_note_slow(server->fs->turns, reader->turn);
 }
 
@@ -168,7 +122,6 @@ static void *read_requests(void *data)
 	int r = 0;
 
 	while (!fuse_session_exited(session)) {
-		look_for_request(reader);
 		r = fuse_session_receive_buf(session, &buf);
 		if (r == -EINTR)
 			continue;
@@ -178,7 +131,6 @@ static void *read_requests(void *data)
 		}
 		if (r <= 0)
 			break;
-		learn(reader);
 		handed_over = turns_hand_over(reader->server->fs->turns, &buf);
 		if (turns_interrupted(&buf))
 			note_interrupted(reader->server, turns_interrupted(&buf));
@@ -294,7 +246,6 @@ int serve(struct fs *fs, unsigned readers)
 
 	server->fs = fs;
 	server->wanted = readers;
-	server->looks = g_get_num_processors() > 1;
 	server->readers = g_ptr_array_new();
 	g_mutex_init(&server->lock);
 	watch(server);
