@@ -107,8 +107,11 @@ void handle_free(struct fs *fs, struct handle *handle)
 
 	lock_table_drop_handle(&file->locks, handle);
 	/*
-	 * A new open may come in between: it finds either this open file with its handle counted, or
-	 * none and makes its own. The backing id must be gone before that one registers another.
+	 * An open that had a reference to this file may put it back on the node (attach()): both
+	 * locks are held, so that this open then finds no backing id and registers its own. Another
+	 * open makes an open file of its own, and may register before the id below is released: the
+	 * kernel gives the same file any number of ids. It refuses only a second one for an inode
+	 * with open handles, and has let go of a handle's backing file before it sends RELEASE.
 	 */
 	g_mutex_lock(&file->lock);
 	node_table_lock(fs->nodes);
