@@ -3,13 +3,12 @@
 
 #include "census/stall.h"
 
-#include <linux/kcmp.h>
 #include <sys/syscall.h>
 
-/* At finding an order among processes that change their programs meanwhile. */
+/* How often to sort processes that change their programs meanwhile. */
 #define ATTEMPTS_MAX 8
 
-/* kcmp(2) orders what it compares: -1, 0, 1; or 2 when it cannot tell. */
+/* The order that kcmp(2) gives what two threads have: -1, 0 (the same), 1; or 2: it cannot tell. */
 static int compare(pid_t a, pid_t b, int type)
 {
 	long order = -1;
@@ -33,14 +32,37 @@ static int compare(pid_t a, pid_t b, int type)
 	}
 }
 
-int kcmp_order_files(pid_t a, pid_t b)
+bool kcmp_can_compare(pid_t task, int type)
 {
-	return compare(a, b, KCMP_FILES);
+	return compare(task, task, type) == 0;
+}
+
+enum kcmp_result kcmp_search(const GPtrArray *sorted, pid_t (*task_of)(gconstpointer element),
+	pid_t task, int type, guint *at)
+{
+	guint low = 0, high = sorted->len;
+
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+		int order = compare(task, task_of(sorted->pdata[middle]), type);
+
+		*at = middle;
+		if (order == 0)
+			return KCMP_FOUND;
+		if (order == 2)
+			return KCMP_UNKNOWN;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	*at = low;
+	return KCMP_ABSENT;
 }
 
 bool kcmp_works(const struct proc *proc)
 {
-	return !proc_is_own(proc) || compare(getpid(), getpid(), KCMP_VM) == 0;
+	return !proc_is_own(proc) || kcmp_can_compare(getpid(), KCMP_VM);
 }
 
 struct resolve {
@@ -49,7 +71,7 @@ struct resolve {
 	int type;           /* KCMP_VM or KCMP_FILES */
 	GPtrArray *members; /* spaces that have rows of this type */
 	GArray *stale;
-	bool lost; /* a thread that stood for a process has gone, maybe not the process */
+	bool lost; /* the thread of a distinct space has gone; its process may live */
 };
 
 static uint64_t bit(const struct resolve *resolve)
@@ -63,11 +85,11 @@ static void collect(struct space *space, void *data)
 
 	if (resolve->type == KCMP_VM ? space->n_mappings : space->n_descriptors)
 		g_ptr_array_add(resolve->members, space);
-	else /* from those only that have rows now */
+	else /* a space without rows is compared anew once it has some */
 		space->backend_data[SCAN_DATA_DISTINCT] &= ~bit(resolve);
 }
 
-/* Families together, and in each the eldest first, which is to be the one that counts. */
+/* Families together; in each the eldest first, whose rows are to count. */
 static int by_family(gconstpointer a, gconstpointer b)
 {
 	const struct space *x = *(const struct space *const *)a;
@@ -105,9 +127,9 @@ static bool read_stat(const struct resolve *resolve, const struct space *space,
 }
 
 /*
- * The rows were read, then found to be nobody else's. If the program is the same as before the
- * reading, this was so at that time too; else the process may have shared the rows until it called
- * execve(2).
+ * Marks the space as distinct. Its rows were read first, and then found to be shared with no other
+ * process. If the process still runs the program that it ran before the reading, it did not share
+ * them at that time either; otherwise it may have shared them until it called execve(2).
  */
 static void confirm(struct resolve *resolve, struct space *space)
 {
@@ -121,57 +143,52 @@ static void confirm(struct resolve *resolve, struct space *space)
 		g_array_append_val(resolve->stale, space->pid);
 }
 
-/* Where kcmp() orders the space among the distinct ones. True if it is found to be one of them. */
-static bool find(struct resolve *resolve, GPtrArray *distinct, const struct space *space, guint *at,
-	bool *known)
+static pid_t task_of_space(gconstpointer element)
 {
-	guint low = 0, high = distinct->len;
+	return ((const struct space *)element)->task;
+}
 
-	*known = true;
-	while (low < high) {
-		guint middle = low + (high - low) / 2;
-		const struct space *other = distinct->pdata[middle];
-		int order = compare(space->task, other->task, resolve->type);
+/*
+ * Searches the distinct spaces for this one. A distinct space whose thread has gone is taken out of
+ * them: it may have left its address space to others.
+ */
+static enum kcmp_result find(struct resolve *resolve, GPtrArray *distinct,
+	const struct space *space, guint *at)
+{
+	enum kcmp_result result;
 
-		if (order == 0)
-			return true;
-		if (order < 0) {
-			high = middle;
-		} else if (order == 1) {
-			low = middle + 1;
-		} else if (compare(other->task, other->task, resolve->type) == 0) {
-			/* It cannot be told; if it died, what was read was maybe not its own. */
-			if (compare(space->task, space->task, resolve->type) != 0)
+	while ((result = kcmp_search(distinct, task_of_space, space->task, resolve->type, at)) ==
+		KCMP_UNKNOWN) {
+		const struct space *other = distinct->pdata[*at];
+
+		if (kcmp_can_compare(other->task, resolve->type)) {
+			/* If this one has gone, what was read may not have been its own. */
+			if (!kcmp_can_compare(space->task, resolve->type))
 				g_array_append_val(resolve->stale, space->pid);
-			*known = false;
-			return false;
-		} else {
-			/* It died, and may have left its address space to others. */
-			g_array_append_val(resolve->stale, other->pid);
-			g_ptr_array_remove_index(distinct, middle);
-			resolve->lost = true;
-			high--;
+			break;
 		}
+		g_array_append_val(resolve->stale, other->pid);
+		g_ptr_array_remove_index(distinct, *at);
+		resolve->lost = true;
 	}
-	*at = low;
-	return false;
+	return result;
 }
 
 static void place(struct resolve *resolve, GPtrArray *distinct, struct space *space)
 {
 	guint at;
-	bool known, found = find(resolve, distinct, space, &at, &known);
+	enum kcmp_result result = find(resolve, distinct, space, &at);
 
-	set_shares(resolve, space, found);
-	if (found || !known)
+	set_shares(resolve, space, result == KCMP_FOUND);
+	if (result != KCMP_ABSENT)
 		return;
 	confirm(resolve, space);
 	g_ptr_array_insert(distinct, (int)at, space);
 }
 
 /*
- * Whether the distinct ones are in order still. Who calls execve(2) meanwhile gets another place,
- * and those that were searched for past the old one may have been missed.
+ * Whether the distinct spaces are still in order. A process that calls execve(2) meanwhile gets
+ * another place in it, and a search that went by its old place may have missed what it looked for.
  */
 static bool in_order(const struct resolve *resolve, const GPtrArray *distinct)
 {
@@ -185,8 +202,8 @@ static bool in_order(const struct resolve *resolve, const GPtrArray *distinct)
 }
 
 /*
- * A thread that has left its process has no address space and no descriptors, and so seems distinct
- * from those with which the rest of its process shares.
+ * Whether the threads of all distinct spaces live. A thread that has exited has no address space and
+ * no descriptors, and so seems distinct from processes with which the rest of its process shares.
  */
 static bool all_live(const struct resolve *resolve, const GPtrArray *distinct)
 {
@@ -204,7 +221,7 @@ static bool all_live(const struct resolve *resolve, const GPtrArray *distinct)
 	return live;
 }
 
-/* Nobody in the family is known to be distinct: all are to be placed anew. */
+/* Forgets which spaces of the family are distinct: all are to be placed anew. */
 static void forget_distinct(struct resolve *resolve, guint begin, guint end)
 {
 	for (guint i = begin; i < end; i++) {

@@ -5,33 +5,45 @@
  * vfork(2) and clone(2) with CLONE_VM or CLONE_FILES make processes that share; sharing begins
  * only there and ends at the latest with execve(2). Two processes found distinct stay so as long
  * as they live, so that only new processes, and those known to share, are compared in later passes.
- * And who shares has the same program, stack and arguments at the same addresses, so that nobody
- * is compared but with forks of its own family.
+ * And processes that share have the same program, stack and arguments at the same addresses, so
+ * that a process is compared only with forks of its own family.
  */
 #pragma once
 
 #include "procfs/proc.h"
 #include "census/spaces.h"
 
-/* How a back end that calls kcmp_sharing_resolve() keeps in the backend_data of its spaces. */
+#include <linux/kcmp.h>
+
+/* What a back end that calls kcmp_sharing_resolve() keeps in the backend_data of its spaces. */
 enum scan_data {
 	SCAN_DATA_LAYOUT,   /* struct proc_stat's, from before the rows were read */
 	SCAN_DATA_DISTINCT, /* kcmp-sharing.c's own */
 };
 
 /*
- * Marks those spaces whose rows another space counts. Appends to `stale` the pids of processes that
- * have loaded another program since their rows were read, which may be rows of what was shared
- * until then. Without a procfs whose pids are kcmp()'s, every process is taken for distinct.
+ * Marks the spaces whose rows are counted by another space. Appends to `stale` the pids of processes
+ * that have loaded another program since their rows were read: those rows may be of an address space
+ * or table that the process shared until then. If the pids of the procfs are not those that kcmp(2)
+ * takes, every process counts as distinct.
  */
 void kcmp_sharing_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets,
 	GArray *stale);
 
 /*
- * How kcmp(2) orders the descriptor tables of two threads: -1, 0 (they are one), 1; or 2 when it
- * cannot tell, as when one of the two is gone.
+ * Searches `sorted` for an element whose thread shares what `type` says with the thread `task`:
+ * KCMP_VM, the address space; KCMP_FILES, the descriptor table. The elements are in the order that
+ * kcmp(2) gives, each with another address space or table; `task_of` returns an element's thread.
+ *
+ * KCMP_FOUND; KCMP_ABSENT, with the index in `at` where `task` belongs; KCMP_UNKNOWN, with the index
+ * of an element that could not be compared with `task`: one of the two threads may be gone.
  */
-int kcmp_order_files(pid_t a, pid_t b);
+enum kcmp_result { KCMP_FOUND, KCMP_ABSENT, KCMP_UNKNOWN };
+enum kcmp_result kcmp_search(const GPtrArray *sorted, pid_t (*task_of)(gconstpointer element),
+	pid_t task, int type, guint *at);
+
+/* Whether kcmp(2) can compare this thread, at least with itself. False of one that is gone. */
+bool kcmp_can_compare(pid_t task, int type);
 
 /* False if kcmp(2) does not work here: the kernel lacks it, or a filter forbids it. */
 bool kcmp_works(const struct proc *proc);

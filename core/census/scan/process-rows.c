@@ -41,8 +41,9 @@ static void enter(struct process_rows *rows, int dir)
 }
 
 /*
- * Only System V segments need it, and few processes have any. Without it a segment might be taken
- * for one of ours: then the process is one that could not be read.
+ * The IPC namespace of the process, looked up only for System V segments, which few processes have. If
+ * it cannot be found out, the process counts as one that could not be read: its segment might be
+ * taken for one of our own namespace.
  */
 static uint32_t ipc_namespace(struct process_rows *rows)
 {
@@ -64,7 +65,7 @@ static bool identify(struct process_rows *rows, struct file_seen *file, struct s
 	return devices_identify(rows->devices, file, key);
 }
 
-/* The name by which the mount shows a segment is not the segment's. */
+/* The segment's own name. On the daemon's mount a segment has the mount's name for it, not its own. */
 static char *own_name(const struct process_rows *rows, const struct file_seen *file,
 	const struct segment_key *key, char *shown)
 {
@@ -84,7 +85,7 @@ static enum vma_interest look(const struct vma *vma, void *data)
 	case DEVICE_INTERNAL:
 		return VMA_NAMED;
 	case DEVICE_SHM:
-		/* A name may change, but costs: the first serves. */
+		/* A name may change, but costs much to look up: the first one is kept. */
 		known = spaces_find(rows->spaces, &key);
 		return known && known->name ? VMA_PLAIN : VMA_NAMED;
 	case DEVICE_MOUNT:
@@ -126,7 +127,7 @@ static void add_mapping(struct vma *vma, void *data)
 	g_array_append_val(rows->mappings, row);
 }
 
-/* Within the directory of a process that is gone, nothing can be looked up. */
+/* In the directory of a process that is gone, every lookup is -ENOENT. */
 static int gone(int error)
 {
 	return error == -ENOENT ? -ESRCH : error;
@@ -165,9 +166,10 @@ static int descriptor_flags(int dir, int number)
 }
 
 /*
- * Asks for no attribute and no synchronisation, so that no file server, which may hang, is asked
- * anything: the device, inode number and type are known to the kernel. False in `segment` if it is
- * none, which includes files that fail in ways of which memory knows nothing.
+ * Finds out which segment a descriptor refers to; `*segment` is false if it is none. statx() is asked
+ * for no attribute and no synchronisation, so that the kernel asks no file server, which may hang:
+ * it has the device, inode number and type itself. A file on which statx() fails with an error that
+ * files in memory do not have is no segment.
  */
 static int identify_descriptor(struct process_rows *rows, int fds, const char *number,
 	bool *segment, struct file_seen *file, struct segment_key *key, char shown[PATH_MAX])
@@ -224,7 +226,7 @@ static int add_descriptors(struct process_rows *rows, int dir)
 	enter(rows, dir);
 	for (guint i = 0; i < numbers->len && !error; i++) {
 		error = add_descriptor(rows, fds, g_array_index(numbers, int, i));
-		/* Closed meanwhile; the mappings tell if the process is gone. */
+		/* It was closed meanwhile. If the process is gone, reading its mappings tells. */
 		if (error == -ENOENT || error == -ESRCH)
 			error = 0;
 	}
@@ -237,61 +239,47 @@ int process_rows_read_descriptors(struct process_rows *rows, int dir)
 	return add_descriptors(rows, dir);
 }
 
-/*
- * Where among the threads that stand for the tables read, in kcmp's order, this one's table belongs;
- * `known` if it is there. -ESRCH if one that stands for a table has gone: what the others share with
- * it cannot be told any more.
- */
-static int find_table(const GArray *tables, pid_t tid, bool *known)
+static pid_t task_of_table(gconstpointer element)
 {
-	guint low = 0, high = tables->len;
-
-	*known = false;
-	while (low < high) {
-		guint middle = low + (high - low) / 2;
-		int order = kcmp_order_files(tid, g_array_index(tables, pid_t, middle));
-
-		if (order == 2) {
-			/* One that has gone itself has no table, and all is known of it. */
-			*known = kcmp_order_files(tid, tid) != 0;
-			return *known ? 0 : -ESRCH;
-		}
-		*known = order == 0;
-		if (*known)
-			return 0;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return (int)low;
+	return GPOINTER_TO_INT(element);
 }
 
-/* Reads what the thread has, if nobody in `tables` has it too, and puts it there. */
-static int add_table(struct process_rows *rows, int dir, GArray *tables, pid_t tid)
+/*
+ * Reads the thread's descriptors if its table is not among `tables`, which has a thread for each table
+ * read so far, and adds it there. -ESRCH if a thread of `tables` has gone: which other threads
+ * share its table cannot be told any more.
+ */
+static int add_table(struct process_rows *rows, int dir, GPtrArray *tables, pid_t tid)
 {
 	struct proc_stat stat;
-	bool known;
-	int error, at = find_table(tables, tid, &known);
+	guint at;
+	int error;
 
-	if (at < 0 || known)
-		return known ? 0 : at;
+	switch (kcmp_search(tables, task_of_table, tid, KCMP_FILES, &at)) {
+	case KCMP_FOUND:
+		return 0;
+	case KCMP_UNKNOWN:
+		/* A thread that has gone itself has no table. */
+		return kcmp_can_compare(tid, KCMP_FILES) ? -ESRCH : 0;
+	case KCMP_ABSENT:
+		break;
+	}
 	auto_fd thread = proc_open_thread(dir, tid);
 	error = thread < 0 ? thread : proc_read_stat(thread, &stat);
 	if (error)
 		return error == -ENOENT || error == -ESRCH ? 0 : error;
-	/* One that ends has no table, which denies itself to all but root. */
+	/* A thread that ends has no table, and its /proc entries are closed to all but root. */
 	if (proc_has_no_mm(&stat))
 		return 0;
 	error = add_descriptors(rows, thread);
-	g_array_insert_val(tables, (guint)at, tid);
+	g_ptr_array_insert(tables, (int)at, GINT_TO_POINTER(tid));
 	return error == -ENOENT || error == -ESRCH ? 0 : error;
 }
 
 int process_rows_read_unshared_descriptors(struct process_rows *rows, int dir, pid_t task)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	g_autoptr(GPtrArray) tables = g_ptr_array_new();
 	struct stat st;
 	int error;
 
@@ -303,7 +291,7 @@ int process_rows_read_unshared_descriptors(struct process_rows *rows, int dir, p
 	if (st.st_nlink <= 3)
 		return 0;
 	error = proc_list_threads(dir, tids);
-	g_array_append_val(tables, task);
+	g_ptr_array_add(tables, GINT_TO_POINTER(task));
 	for (guint i = 0; i < tids->len && !error; i++)
 		error = add_table(rows, dir, tables, g_array_index(tids, pid_t, i));
 	return gone(error);
