@@ -2,63 +2,38 @@
 #include "caller/rights.h"
 
 #include "base/util.h"
+#include "procfs/status.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* Capabilities count only where they are about this user namespace. */
-static bool same_user_namespace(pid_t pid)
+static bool same_user_namespace(int dir)
 {
-	char path[64];
 	struct stat ours, theirs;
 
-	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-	return stat("/proc/self/ns/user", &ours) == 0 && stat(path, &theirs) == 0 &&
+	return stat("/proc/self/ns/user", &ours) == 0 && fstatat(dir, "ns/user", &theirs, 0) == 0 &&
 		ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-}
-
-static void parse_groups(const char *list, GArray *groups)
-{
-	for (;;) {
-		char *end;
-		gid_t gid = strtoul(list, &end, 10);
-
-		if (end == list)
-			return;
-		g_array_append_val(groups, gid);
-		list = end + strspn(end, " ");
-		if (*list == '\n')
-			return;
-	}
 }
 
 void caller_rights_read(const struct caller *caller, struct caller_rights *out)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/status", caller->pid);
-	g_autofree char *text = NULL;
-	const char *uids, *groups, *caps;
-	unsigned fsuid;
+	g_autofree char *path = g_strdup_printf("/proc/%d", caller->pid);
+	auto_fd dir = caller->pid == 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct proc_status status;
 
 	*out = (struct caller_rights){ .groups = g_array_new(FALSE, FALSE, sizeof(gid_t)) };
-	if (caller->pid == 0 || !g_file_get_contents(path, &text, NULL, NULL))
+	if (dir < 0)
 		return;
-	uids = strstr(text, "\nUid:");
-	groups = strstr(text, "\nGroups:");
-	caps = strstr(text, "\nCapEff:");
-	if (!uids || !groups || !caps || sscanf(uids, "\nUid: %*u %*u %*u %u", &fsuid) != 1 ||
-		fsuid != caller->uid)
+	if (proc_read_status(dir, &status, out->groups) < 0 || status.uids[ID_FS] != caller->uid) {
+		g_array_set_size(out->groups, 0);
 		return;
+	}
 	out->known = true;
-	groups += strlen("\nGroups:");
-	groups += strspn(groups, "\t ");
-	if (*groups != '\n')
-		parse_groups(groups, out->groups);
-	if (same_user_namespace(caller->pid))
-		out->effective = strtoull(caps + strlen("\nCapEff:"), NULL, 16);
+	if (same_user_namespace(dir))
+		out->effective = status.effective;
 }
 
 void caller_rights_clear(struct caller_rights *rights)

@@ -67,8 +67,8 @@ static bool read_caller(struct caller_sight *sight)
 	struct proc_status status;
 
 	/* A caller that was killed may have an heir to its number. */
-	if (sight->caller.pid == 0 || dir < 0 || self < 0 || proc_read_status(dir, &status) < 0 ||
-		status.uids[ID_FS] != sight->caller.uid)
+	if (sight->caller.pid == 0 || dir < 0 || self < 0 ||
+		proc_read_status(dir, &status, NULL) < 0 || status.uids[ID_FS] != sight->caller.uid)
 		return false;
 	sight->pid_ns = namespace_of(dir, "ns/pid");
 	sight->user_ns = namespace_of(dir, "ns/user");
@@ -177,7 +177,8 @@ static bool may_access_from_namespace(const struct caller_sight *sight, int dir)
 	struct step_below under;
 	struct proc_status status;
 
-	if (proc_read_status(dir, &status) < 0 || !is_below(dir, "ns/user", sight->user_ns, &under))
+	if (proc_read_status(dir, &status, NULL) < 0 ||
+		!is_below(dir, "ns/user", sight->user_ns, &under))
 		return false;
 	if (has(sight->effective, CAP_SYS_PTRACE) ||
 		(under.any && under.owner == sight->caller.uid))
@@ -270,7 +271,7 @@ static bool descends_from_caller(const struct caller_sight *sight, pid_t pid)
 			return true;
 		snprintf(name, sizeof name, "%d", pid);
 		auto_fd dir = openat(sight->proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0 || proc_read_status(dir, &status) < 0)
+		if (dir < 0 || proc_read_status(dir, &status, NULL) < 0)
 			return false;
 		pid = status.parent;
 	}

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-/* Of the kernel's include/linux/sched.h; in /proc/PID/stat since ever. */
+/* From the kernel's include/linux/sched.h; /proc/PID/stat has always shown them. */
 #define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 
@@ -31,7 +31,7 @@ static bool is_live(int fd)
 	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-/* Of the pid namespace that we are in? Then it knows us by our own pid. */
+/* A procfs of the pid namespace that we are in shows us under our own pid. */
 static bool is_own(int fd)
 {
 	char self[16];
@@ -111,7 +111,7 @@ uint64_t proc_links(const struct proc *proc)
 	return fstat(proc->fd, &st) < 0 ? 0 : st.st_nlink;
 }
 
-/* Appends the names that are numbers, which is what processes, threads and descriptors have. */
+/* Appends the names that are numbers: those of processes, threads or descriptors. */
 static int list_numbers(int fd, const char *path, GArray *numbers)
 {
 	int dir_fd = openat(fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -251,22 +251,6 @@ bool proc_is_alone(int dir)
 
 	/* A directory for each thread, "." and "..". */
 	return fstatat(dir, "task", &st, 0) == 0 && st.st_nlink <= 3;
-}
-
-int proc_read_uid(int dir, uid_t *uid)
-{
-	char text[4096];
-	ssize_t n = proc_read_file(dir, "status", text, sizeof(text));
-	const char *line;
-	unsigned effective;
-
-	if (n < 0)
-		return n == -ENOENT ? -ESRCH : (int)n;
-	line = strstr(text, "\nUid:");
-	if (!line || sscanf(line, "\nUid: %*u %u", &effective) != 1)
-		return -EPROTO;
-	*uid = effective;
-	return 0;
 }
 
 uint32_t proc_namespace(int dir, const char *name)

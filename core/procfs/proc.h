@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A procfs under a prefix: the live one, another's (a container's host), or a recorded tree.
+ * A procfs under a prefix: the live one, that of another pid namespace, or a recorded tree.
  *
- * A process is opened once and asked through its directory: the kernel binds that to the process,
- * so that a pid used anew in the middle of the questions answers none of them (-ESRCH).
+ * The directory of a process is opened once, and all its files are read through it: the kernel binds
+ * the directory to the process. If the process ends and its pid is used anew between two reads, they
+ * fail (-ESRCH).
  */
 #pragma once
 
@@ -26,25 +27,25 @@ const char *proc_prefix(const struct proc *proc);
  */
 bool proc_is_own(const struct proc *proc);
 
-/* Whether it is a procfs at all, of whatever pid namespace: what a recorded tree says stands still. */
+/* Whether it is a procfs, of any pid namespace. If not, it is a recorded tree, which never changes. */
 bool proc_is_live(const struct proc *proc);
 
 /*
- * The pid by which this procfs knows a process of our pid namespace: itself, except where the
- * caller asks about itself in another namespace's procfs.
+ * The pid by which this procfs knows the process that has `pid` in our pid namespace: the same one,
+ * except for our own process in another namespace's procfs.
  */
 pid_t proc_pid_here(const struct proc *proc, pid_t pid);
 
 /*
- * Why processes may be missing from the procfs altogether, in one line, or NULL. Kernel threads
- * live in the initial pid namespace alone and are hidden first of all by `hidepid`, so that the
- * one which is always pid 2 tells of both.
+ * Why whole processes may be missing from the procfs, in one line, or NULL. Kernel threads exist in the
+ * initial pid namespace only, and the mount option `hidepid` hides them first of all. So if pid 2,
+ * which is always a kernel thread, is shown, neither hides any process.
  */
 const char *proc_incomplete_view(const struct proc *proc);
 
 /*
- * The number of hard links of the procfs's root: it moves by one with each process of the machine
- * that is made or gone, whoever may see it, and hardly ever otherwise. 0 if it is not to be had.
+ * The number of hard links of the procfs's root. It changes by one with each process of the machine
+ * that starts or ends, even if we may not see that process, and hardly ever otherwise. 0: unknown.
  */
 uint64_t proc_links(const struct proc *proc);
 
@@ -52,7 +53,7 @@ uint64_t proc_links(const struct proc *proc);
 int proc_list(const struct proc *proc, GArray *pids);
 
 /*
- * A directory descriptor of /proc/PID, for openat(2), which the caller closes. -ENOENT or -ESRCH:
+ * Opens /proc/PID: a directory descriptor for openat(2), which the caller closes. -ENOENT or -ESRCH:
  * no such process.
  */
 int proc_open_pid(const struct proc *proc, pid_t pid);
@@ -67,10 +68,13 @@ struct proc_stat {
 				share an address space or were forked from it, else different */
 };
 
-/* `dir` is of /proc/PID or /proc/PID/task/TID. -ESRCH when it is gone, -EPROTO if unintelligible. */
+/*
+ * Reads `stat` in `dir`, a directory of /proc/PID or /proc/PID/task/TID. -ESRCH when the process or
+ * thread is gone, -EPROTO if the text is not what the kernel writes.
+ */
 int proc_read_stat(int dir, struct proc_stat *stat);
 
-/* The pure part of it. False if `text` is none. */
+/* Parses the text of such a file. False if it is not what the kernel writes. Pure. */
 bool proc_parse_stat(const char *text, struct proc_stat *stat);
 
 bool proc_is_kernel_thread(const struct proc_stat *stat);
@@ -79,23 +83,23 @@ bool proc_is_kernel_thread(const struct proc_stat *stat);
 bool proc_has_no_mm(const struct proc_stat *stat);
 
 /*
- * Whether no thread but the first is left. While there are others, a listing that shows none alive
- * proves nothing: each may have made the next and ended since it was listed.
+ * Whether the process has no thread but its first one. While it has others, a list of threads that are
+ * all found dead proves nothing: each may have made the next one and ended since it was listed.
  */
 bool proc_is_alone(int dir);
 
-/* The effective user id. */
-int proc_read_uid(int dir, uid_t *uid);
-
-/* Thread ids and descriptor numbers of a process, appended as int. */
+/* Append the thread ids, or the descriptor numbers, of a process as int. */
 int proc_list_threads(int dir, GArray *tids);
 int proc_list_descriptors(int dir, GArray *fds);
 
 /* A directory descriptor of /proc/PID/task/TID, which the caller closes. */
 int proc_open_thread(int dir, pid_t tid);
 
-/* The inode number of a namespace ("ipc", "mnt"): 0, with errno, where it cannot be told. */
+/* The inode number of a process's namespace ("ipc", "mnt"); 0, with errno set, if unknown. */
 uint32_t proc_namespace(int dir, const char *name);
 
-/* Reads a small file to the end, whatever a single read gives. The count, or a negative errno. */
+/*
+ * Reads a file to its end or until the buffer is full, and puts a zero byte behind it. Returns the
+ * number of bytes without that one, or a negative errno.
+ */
 ssize_t proc_read_file(int dir, const char *name, char *buffer, size_t size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* /proc/PID/status: who a process or thread is. */
+/* /proc/PID/status: the credentials of a process or thread, and its parent. */
 #pragma once
 
 #include <glib.h>
@@ -15,11 +15,17 @@ struct proc_status {
 	uid_t uids[IDS];
 	gid_t gids[IDS];
 	uint64_t permitted, effective; /* capabilities, a bit each, about its own user namespace */
-	bool no_new_privs;             /* false too where the kernel does not tell (before 4.10) */
+	bool no_new_privs; /* also false where the kernel does not show it (before Linux 4.10) */
 };
 
-/* False if the text lacks one of these. Pure. */
-bool proc_parse_status(const char *text, struct proc_status *out);
+/*
+ * Parses the text; False if it lacks one of these. If `groups` is not NULL, the supplementary groups
+ * (gid_t) are appended to it. Pure.
+ */
+bool proc_parse_status(const char *text, struct proc_status *out, GArray *groups);
 
-/* `dir` is of /proc/PID or /proc/PID/task/TID. -ESRCH when it is gone, -EPROTO if unintelligible. */
-int proc_read_status(int dir, struct proc_status *out);
+/*
+ * Reads and parses `status` in `dir`, which is a directory of /proc/PID or /proc/PID/task/TID.
+ * -ESRCH when the process or thread is gone, -EPROTO if the text is not what the kernel writes.
+ */
+int proc_read_status(int dir, struct proc_status *out, GArray *groups);

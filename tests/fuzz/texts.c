@@ -14,6 +14,7 @@
 #include "kinds/realms.h"
 #include "kinds/posix-mqueue.h"
 #include "procfs/proc.h"
+#include "procfs/status.h"
 #include "kinds/sysv-other.h"
 #include "kinds/sysv.h"
 #include "kinds/unlinked.h"
@@ -39,6 +40,15 @@ static void parse_stat(const char *text)
 
 	if (proc_parse_stat(text, &stat))
 		g_assert(memchr(stat.command, 0, sizeof(stat.command)) && stat.state);
+}
+
+static void parse_status(const char *text)
+{
+	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(gid_t));
+	struct proc_status status;
+
+	proc_parse_status(text, &status, NULL);
+	proc_parse_status(text, &status, groups);
 }
 
 static void parse_mounts(const char *text)

@@ -83,8 +83,12 @@ void recorded_task(const struct recorded *recorded, const char *path, const char
 		"%" PRIu64 " 0 0 0 1 1 1 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
 		number, command, state, flags, start_time);
 	g_autofree char *status = g_strdup_printf("Name:\t%s\nUmask:\t0022\nState:\t%c\n"
-						  "Uid:\t%u\t%u\t%u\t%u\n",
-		command, state, 4000, uid, uid, uid);
+						  "Tgid:\t%s\nPid:\t%s\nPPid:\t1\n"
+						  "Uid:\t%u\t%u\t%u\t%u\n"
+						  "Gid:\t4000\t0\t0\t0\nGroups:\t \n"
+						  "CapPrm:\t0000000000000000\n"
+						  "CapEff:\t0000000000000000\n",
+		command, state, number, number, 4000, uid, uid, uid);
 
 	recorded_file(recorded, stat_path, stat);
 	recorded_file(recorded, status_path, status);

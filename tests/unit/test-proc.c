@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "procfs/proc.h"
+#include "procfs/status.h"
 
 #include "../fuzz/texts.h"
 #include "corpus.h"
@@ -111,19 +112,52 @@ static void lists_what_is_a_number(void)
 
 static void shows_the_effective_user(void)
 {
-	uid_t uid = 0;
+	struct proc_status status;
 
 	recorded_task(&tree, "7", "x", 'S', 0, 5, 4321);
 	auto_fd dir = proc_open_pid(proc, 7);
-	ASSERT_INT(proc_read_uid(dir, &uid), 0);
-	ASSERT_INT(uid, 4321);
+	ASSERT_INT(proc_read_status(dir, &status, NULL), 0);
+	ASSERT_INT(status.uids[ID_REAL], 4000);
+	ASSERT_INT(status.uids[ID_EFFECTIVE], 4321);
 	recorded_file(&tree, "7/status", "Name:\tx\n");
-	ASSERT_INT(proc_read_uid(dir, &uid), -EPROTO);
+	ASSERT_INT(proc_read_status(dir, &status, NULL), -EPROTO);
 	recorded_drop(&tree, "7/status");
-	ASSERT_INT(proc_read_uid(dir, &uid), -ESRCH);
+	ASSERT_INT(proc_read_status(dir, &status, NULL), -ESRCH);
 	recorded_drop(&tree, "7/stat");
 	ASSERT_INT(proc_read_stat(dir, &(struct proc_stat){ 0 }), -ESRCH);
 	ASSERT_INT(proc_open_pid(proc, 8), -ENOENT);
+}
+
+#define STATUS_HEAD "Name:\tx\nTgid:\t7\nPPid:\t1\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"
+#define STATUS_TAIL "CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000400\n"
+
+static void reads_credentials(void)
+{
+	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(gid_t));
+	struct proc_status status;
+
+	CU_ASSERT(proc_parse_status(STATUS_HEAD "Groups:\t12 4294967295 \n" STATUS_TAIL
+						"NoNewPrivs:\t1\n",
+		&status, groups));
+	ASSERT_INT(status.tgid, 7);
+	ASSERT_INT(status.parent, 1);
+	ASSERT_INT(status.uids[ID_FS], 4);
+	ASSERT_INT(status.gids[ID_SAVED], 7);
+	ASSERT_INT(status.permitted, 0x1ffffffffff);
+	ASSERT_INT(status.effective, 0x400);
+	CU_ASSERT(status.no_new_privs);
+	CU_ASSERT_FATAL(groups->len == 2);
+	ASSERT_INT(g_array_index(groups, gid_t, 0), 12);
+	ASSERT_INT(g_array_index(groups, gid_t, 1), 4294967295);
+	g_array_set_size(groups, 0);
+	CU_ASSERT(proc_parse_status(STATUS_HEAD "Groups:\t\n" STATUS_TAIL, &status, groups));
+	CU_ASSERT(!status.no_new_privs);
+	ASSERT_INT(groups->len, 0);
+	CU_ASSERT(proc_parse_status(STATUS_HEAD STATUS_TAIL, &status, NULL));
+	CU_ASSERT(!proc_parse_status(STATUS_HEAD STATUS_TAIL, &status, groups));
+	CU_ASSERT(!proc_parse_status(STATUS_HEAD "Groups:\t1 x\n" STATUS_TAIL, &status, groups));
+	CU_ASSERT(!proc_parse_status(STATUS_HEAD "Groups:\t1", &status, groups));
+	CU_ASSERT(!proc_parse_status(STATUS_HEAD, &status, NULL));
 }
 
 static void reads_namespaces(void)
@@ -181,6 +215,7 @@ static CU_TestInfo tests[] = {
 	{ "knows who has no address space", knows_who_has_no_address_space },
 	{ "lists what is a number", lists_what_is_a_number },
 	{ "shows the effective user", shows_the_effective_user },
+	{ "reads credentials", reads_credentials },
 	{ "reads namespaces", reads_namespaces },
 	{ "says when its view is incomplete", says_when_its_view_is_incomplete },
 	{ "tells our procfs from others", tells_our_procfs_from_others },

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Why nobody slips through a pass:
+ * Why a pass misses no process that uses a segment:
  *
  * A process made after the pids were listed may have inherited a mapping that its parent has given
  * up before the parent was read. So the pids are listed again until no new one appears.
  *
  * Of each process the descriptors are read before the mappings: the usual way to use a segment is
- * to open it, map it and close it, and who is anywhere on this way is seen with one or the other.
+ * to open it, map it and close it, and a process at any point of this is seen with one or the other.
  * What a process neither maps nor holds, such as a descriptor on its way through a socket, procfs
  * does not show.
  *
@@ -15,8 +15,8 @@
  * two readings that agree are taken, and it is counted as inconsistent; if there are none, it is also one
  * that could not be read.
  *
- * A process without mappings is a kernel thread, is exiting, or is just changing its program, which
- * is why it is asked again; if its first thread alone has exited, another one is asked.
+ * A process without mappings is a kernel thread, is exiting, or is just changing its program, which is
+ * why it is read again; if only its first thread has exited, another thread is read.
  */
 #include "census/scan/scan.h"
 
@@ -24,6 +24,7 @@
 #include "census/scan/process-rows.h"
 #include "census/scan/kcmp-sharing.h"
 #include "census/scan/quiescence.h"
+#include "procfs/status.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -41,8 +42,8 @@ struct scan {
 
 enum outcome {
 	READ,
-	NONE, /* it has no address space, and will have none */
-	GONE, /* who comes by this pid is somebody else */
+	NONE, /* it has no address space, and will never have one */
+	GONE, /* a process that has this pid later is another one */
 	UNREADABLE,
 };
 
@@ -51,9 +52,9 @@ struct reading {
 	GArray *mappings, *descriptors;
 };
 
-/* How much it says. */
+/* How far a reading can be relied upon. */
 enum consistency {
-	CONSISTENT, /* all is true of one instant */
+	CONSISTENT, /* all of it was true at one instant */
 	REPEATED,   /* it ran meanwhile, but a second reading found the same */
 	UNSTABLE,   /* no two readings agreed */
 };
@@ -80,7 +81,7 @@ struct scan *scan_new(const struct census_source *source, maps_reader read_maps)
 	return scan;
 }
 
-/* Then the pass overcounts, which nothing but this line tells. */
+/* Without kcmp(2) a pass counts too much, and only this line tells the user. */
 const char *scan_caveat(void *scan)
 {
 	return kcmp_works(((struct scan *)scan)->source.proc) ?
@@ -105,8 +106,8 @@ static bool is_gone(int error)
 }
 
 /*
- * A thread of the process that has its address space: its directory, to be closed by the caller,
- * and what it says of itself. -ENOENT if there is none, -ESRCH if none was met.
+ * Finds a thread of the process that still has its address space. Returns the thread's directory, which
+ * the caller closes, and its `stat`. -ENOENT if there is no such thread, -ESRCH if none was met.
  */
 static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 {
@@ -190,7 +191,7 @@ static int read_rows(struct pass *pass, int dir, int thread, pid_t task,
 	return error;
 }
 
-/* Nothing that an earlier pass or round stored for this pid is true any more. */
+/* Drops what an earlier pass or round stored for this pid. */
 static void forget(struct pass *pass, pid_t pid)
 {
 	struct space *space = spaces_lookup(pass->spaces, pid);
@@ -207,19 +208,19 @@ static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct
 {
 	const struct process_rows *rows = &pass->rows;
 	struct space *space;
-	uid_t uid;
+	struct proc_status status;
 	int error;
 
-	/* Most processes use no segment: the table does without them. */
+	/* Most processes use no segment: they are not in the table. */
 	if (!rows->mappings->len && !rows->descriptors->len) {
 		forget(pass, pid);
 		return 0;
 	}
-	error = proc_read_uid(dir, &uid);
+	error = proc_read_status(dir, &status, NULL);
 	if (error)
 		return error;
 	space = spaces_see(pass->spaces, pid, stat->start_time);
-	space_describe(space, uid, stat->command);
+	space_describe(space, status.uids[ID_EFFECTIVE], stat->command);
 	space->task = task;
 	space->backend_data[SCAN_DATA_LAYOUT] = layout;
 	space_set_mappings(pass->spaces, space, (struct mapping *)rows->mappings->data,
@@ -229,7 +230,7 @@ static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct
 	return 0;
 }
 
-/* -ESRCH: it had no address space just now; -ENOENT: it has none, and nobody else has it. */
+/* -ESRCH: it had no address space just now; -ENOENT: it has none, nor has any other thread of it. */
 static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc_stat *stat,
 	enum consistency *consistency)
 {
@@ -291,7 +292,7 @@ static int by_number(gconstpointer a, gconstpointer b)
 	return (x > y) - (x < y);
 }
 
-/* If the pid is listed again, it is a new process's. */
+/* Forgets that the pid was listed: if it is listed again, it is a new process's. */
 static void strike_out(struct pass *pass, pid_t pid)
 {
 	guint at;
@@ -322,7 +323,7 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	return outcome;
 }
 
-/* What was stored earlier in this pass has turned out not to be so. */
+/* Reads a process again because what this pass stored for it has turned out not to be true. */
 static void rescan(struct pass *pass, pid_t pid)
 {
 	if (scan_process(pass, pid) != READ)
@@ -337,7 +338,7 @@ static void scan_new_process(struct pass *pass, pid_t pid)
 	pass->tally->reread += outcome == READ;
 }
 
-/* The pids that have appeared since the last call. */
+/* Lists the pids that have appeared since the last call. */
 static int list_new(struct pass *pass, GArray *appeared)
 {
 	GArray *listed = g_array_new(FALSE, FALSE, sizeof(pid_t));
@@ -378,7 +379,7 @@ static int scan_rounds(struct pass *pass)
 		g_array_set_size(stale, 0);
 		kcmp_sharing_resolve(pass->scan->source.proc, pass->spaces, pass->facets, stale);
 	}
-	/* They have come faster than they could be read; say so. */
+	/* Processes appeared faster than they could be read: count those that were not. */
 	error = list_new(pass, appeared);
 	pass->tally->unreadable += appeared->len;
 	return error;
@@ -389,7 +390,7 @@ static void discount_shared(struct space *space, void *data)
 	struct pass *pass = data;
 
 	pass->tally->spaces -= space->shares_mappings;
-	/* Whether the others ran was not looked at: quiescence.h. */
+	/* Whether the processes that share it ran was not observed: quiescence.h. */
 	if (space->shares_mappings)
 		g_hash_table_add(pass->inconsistent, GINT_TO_POINTER(space->pid));
 }
