@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One multiplication for all hashes of numbers. */
+/* The hash of a number. */
 #pragma once
 
 #include <stdint.h>
 
 /*
- * Multiplies by 2^64 divided by the golden ratio (Knuth's multiplicative hashing): numbers that lie
- * close together come to lie far apart, most of all in the upper half.
+ * Multiplies by 2^64 divided by the golden ratio (Knuth's multiplicative hashing): numbers that are
+ * close together get results that are far apart, most of all in the upper bits.
  */
 static inline uint64_t hash_multiply(uint64_t value)
 {

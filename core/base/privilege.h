@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What this process itself may ask of the kernel, and why not. */
+/* The privileges of this process, for decisions and for messages that say which one is missing. */
 #pragma once
 
 #include <stdbool.h>
 
-/* Whether this thread has the capability (CAP_*), in whatever user namespace it is. */
+/* Whether this thread has the capability (CAP_*), as far as its own user namespace goes. */
 bool privilege_capable(int capability);
 
-/* Whether a program could have it that execve(2) gives privileges, such as a set-user-ID one. */
+/* Whether a program that gains privileges by execve(2), such as a set-user-ID one, could have it. */
 bool privilege_attainable(int capability);
 
-/* Whether the user namespace is the machine's own: elsewhere root has no power over the kernel. */
+/* Whether this is the initial user namespace: in any other, root has no privileges over the kernel. */
 bool privilege_of_machine(void);

@@ -2,8 +2,8 @@
 /*
  * Conventions shared by every module, and the few helpers that GLib lacks.
  *
- * The error rule: a function that can fail for a reason of the system's returns 0 (or a count, or
- * a descriptor) on success and a negative errno on failure. A constructor takes `T **out` and
+ * The error rule: a function that can fail because a system call does returns 0 (or a count, or a
+ * descriptor) on success and a negative errno on failure. A constructor takes `T **out` and
  * leaves it alone on failure. Running out of memory ends the program, as everywhere in GLib.
  */
 #pragma once

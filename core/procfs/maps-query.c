@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PROCMAP_QUERY, an ioctl of /proc/PID/maps since Linux 6.11: binary answers, and none for what
- * is not a file's. A name costs the kernel a walk of directories, so that it is asked for only
- * where it matters.
+ * PROCMAP_QUERY, an ioctl of /proc/PID/maps since Linux 6.11. Its answers are binary, and mappings
+ * without a file are passed over. A name costs the kernel a walk of directories, so that it is asked
+ * for only where it is needed.
  */
 #include "procfs/maps.h"
 
@@ -67,13 +67,13 @@ int maps_query_probe(int fd)
 	struct vma vma;
 	int error = query(fd, 0, NULL, 0, &vma);
 
-	/* Nothing mapped, or nobody to map it: an answer as well. */
+	/* No further mapping, or no address space: this is an answer too. */
 	return error == -ENOENT || error == -ESRCH ? 0 : error;
 }
 
 /*
- * Rows that want a name come in runs: after one that did, the next is asked for with its name, so
- * that only the first of a run costs a second question.
+ * Rows whose name is wanted come in runs: after one of them, the next row is queried with its name at
+ * once, so that only the first row of a run costs a second query.
  */
 int maps_query_read(int fd, const struct maps_sink *sink)
 {
@@ -87,7 +87,7 @@ int maps_query_read(int fd, const struct maps_sink *sink)
 		enum vma_interest interest;
 
 		error = query(fd, address, naming ? name : NULL, naming ? sizeof(name) : 0, &vma);
-		/* Nobody's name on the devices whose names matter is so long: do without. */
+		/* No name on the devices whose names are needed is this long: do without. */
 		if (error == -ENAMETOOLONG)
 			error = query(fd, address, NULL, 0, &vma);
 		else if (!error && !naming && sink->look(&vma, sink->data) == VMA_NAMED) {

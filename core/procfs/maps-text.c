@@ -18,7 +18,7 @@
 /* Longer than any path that the kernel can print. */
 #define LINE_MAX_SIZE (1024 * 1024)
 
-/* Most of the time of a pass is spent here but for the kernel's. -1: no digit. */
+/* A pass spends most of its time in user mode here. -1: no digit. */
 static inline int digit_value(char c)
 {
 	if (c >= '0' && c <= '9')

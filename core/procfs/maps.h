@@ -2,9 +2,9 @@
 /*
  * Two ways to read the mappings of one process from its /proc/PID/maps.
  *
- * Neither sees an address space that changes meanwhile at one instant: a mapping that is there
- * from the first read to the last is reported, one that is moved, split or merged with another
- * may be reported twice, with overlapping addresses.
+ * Neither shows the address space as it was at one instant. A mapping that exists from the first read
+ * to the last is reported; one that is moved, split or merged meanwhile may be reported twice, with
+ * overlapping addresses, or not at all.
  */
 #pragma once
 
@@ -24,16 +24,16 @@ struct vma {
 enum vma_interest { VMA_SKIP, VMA_PLAIN, VMA_NAMED };
 
 struct maps_sink {
-	/* Whether the row is wanted, and its name, which `vma` does not have yet. */
+	/* Says whether the row is wanted, and its name, which `vma` does not have yet. */
 	enum vma_interest (*look)(const struct vma *vma, void *data);
-	/* A row that is; `name` is NULL if it was not wanted. In ascending order of end address. */
+	/* Takes a wanted row; `name` is NULL if not wanted. Rows ascend by end address. */
 	void (*row)(struct vma *vma, void *data);
 	void *data;
 };
 
 /*
- * Read all from a fresh descriptor of /proc/PID/maps. 0, or a negative errno: -ESRCH if the
- * process has no address space (any more), -EPROTO if the kernel's answer makes no sense.
+ * Read all rows from a newly opened descriptor of /proc/PID/maps. 0, or a negative errno: -ESRCH if
+ * the process has no address space (any more), -EPROTO if the answer is not what the kernel writes.
  */
 int maps_query_read(int fd, const struct maps_sink *sink);
 int maps_text_read(int fd, const struct maps_sink *sink);
@@ -42,7 +42,7 @@ int maps_text_read(int fd, const struct maps_sink *sink);
 int maps_query_probe(int fd);
 
 /*
- * Hands the complete lines at the beginning of `text` to the sink; they are changed in place.
- * The count of bytes in them, or -EPROTO if one is not what the kernel writes.
+ * Passes the complete lines at the beginning of `text` to the sink; they are changed in place.
+ * Returns the number of bytes in them, or -EPROTO if a line is not what the kernel writes.
  */
 ssize_t maps_text_lines(char *text, size_t size, const struct maps_sink *sink);

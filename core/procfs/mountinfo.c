@@ -18,7 +18,7 @@ static char *parse_line(const char *line, struct mount *out)
 	/* Optional fields stand between the sixth and a dash. */
 	while (dash < n && strcmp(fields[dash], "-") != 0)
 		dash++;
-	/* The kernel writes a backslash as one of those escapes: at the end it is none. */
+	/* The kernel escapes a backslash too: one at the end is no escape. */
 	if (dash + 1 >= n || g_str_has_suffix(fields[4], "\\") ||
 		sscanf(fields[2], "%u:%u", &major, &minor) != 2)
 		return NULL;

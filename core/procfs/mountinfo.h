@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is mounted where, from the tables of procfs: to ask the mount point itself would be to ask
- * the file system on it, which may be this one, or dead.
+ * What is mounted where, from the mount tables of procfs. A system call on the mount point would ask
+ * the file system that is mounted there, which may be this daemon's own or not answer.
  */
 #pragma once
 
@@ -13,14 +13,14 @@ struct mount {
 };
 
 /*
- * Calls `visit` for each line of the text of a mountinfo file that is one: later ones are mounted on
- * top of earlier ones. `point` is unescaped, and valid during the call. Pure.
+ * Calls `visit` for each well-formed line of the text of a mountinfo file: later mounts are on top of
+ * earlier ones. `point` is unescaped, and valid during the call. Pure.
  */
 void mountinfo_each(const char *text,
 	void (*visit)(const char *point, const struct mount *mount, void *data), void *data);
 
 /*
- * The topmost mount whose mount point in our own /proc/self/mountinfo is `path` (absolute, no symbolic links). Returns 1, 0 if
- * none is, or a negative errno.
+ * Finds the topmost mount whose mount point in our own /proc/self/mountinfo is `path` (absolute, no
+ * symbolic links). Returns 1; 0 if there is none; or a negative errno.
  */
 int mountinfo_find(const char *path, struct mount *out);
