@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The two back ends that read every process: they differ in how they read /proc/PID/maps. */
+/* The two back ends that read every process in each pass; they read /proc/PID/maps differently. */
 #include "census/scan/scan.h"
 
 #include <fcntl.h>
@@ -23,7 +23,7 @@ static int open_query(const struct census_source *source, void **out, const char
 	int error = fd < 0 ? -errno : maps_query_probe(fd);
 
 	if (!proc_is_live(source->proc)) {
-		*why = "it asks a live procfs, and this is none";
+		*why = "it needs a live procfs, and this is not one";
 		return -EOPNOTSUPP;
 	}
 	if (error == -ENOTTY)

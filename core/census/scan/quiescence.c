@@ -17,7 +17,7 @@ static bool read_of_thread(int dir, pid_t tid, const char *file, char *text, siz
 	return proc_read_file(dir, path, text, size) > 0;
 }
 
-/* Adds how often the thread got onto a processor; false if it cannot be told. */
+/* Adds how often the thread got onto a processor; false if the kernel does not tell. */
 static bool add_turns(int dir, pid_t tid, struct quiescence *sum)
 {
 	char text[128];
@@ -25,7 +25,7 @@ static bool add_turns(int dir, pid_t tid, struct quiescence *sum)
 
 	if (!read_of_thread(dir, tid, "schedstat", text, sizeof(text)))
 		return false;
-	/* A kernel that keeps no account says 0, which of a thread that has ever run cannot be. */
+	/* A kernel that does not count shows 0, which no thread that has ever run can have. */
 	if (sscanf(text, "%*u %*u %" SCNu64, &turns) != 1 || turns == 0)
 		return false;
 	sum->turns += turns;
@@ -57,7 +57,7 @@ static bool are_off_processor(int dir, const GArray *tids)
 	return true;
 }
 
-/* Counted first: a turn that ended before the thread was seen off the processor is a turn since. */
+/* Counts first: a thread that runs between the count and the look at it shows a higher count later. */
 struct quiescence quiescence_observe(int dir)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
@@ -69,7 +69,7 @@ struct quiescence quiescence_observe(int dir)
 	return look;
 }
 
-/* Counted last: a turn that began after that finds nothing left to disturb. */
+/* Counts last: what a thread does after the count no longer affects what was read. */
 bool quiescence_held(int dir, const struct quiescence *since)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));

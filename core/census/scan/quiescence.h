@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whether a process stood still while it was read.
+ * Whether no thread of a process ran while the process was read.
  *
- * Its mappings change by what its threads do, and by nothing else: if none has run, they are what
- * they were. The kernel counts how often each thread has got onto a processor
- * (/proc/PID/task/TID/schedstat). Who is off it at two looks, and has not got onto it between them,
- * has not run. That a thread is off it says /proc/PID/task/TID/syscall, which is answered only for
- * one whose registers are saved; the state in stat does not: a thread that is about to sleep says
- * so while it still runs. Nor is the time that it has run enough: what a hypervisor took of it is
- * subtracted, to nothing if need be.
+ * Only a process's own threads change its mappings: if none has run, the mappings are the same. The
+ * kernel counts how often each thread got onto a processor (/proc/PID/task/TID/schedstat). A thread
+ * that is off the processor at two observations, with the same count at both, has not run between
+ * them. /proc/PID/task/TID/syscall tells whether a thread is off the processor, since the kernel
+ * answers it only when the thread's registers are saved. The state in `stat` does not tell: a thread
+ * that is about to sleep shows the new state while it still runs. The time that a thread has run does
+ * not either: the kernel subtracts what a hypervisor took, which may leave no increase at all.
  *
  * Not seen are tasks that share the address space without being threads of the process (vfork(2),
  * CLONE_VM), and a userfaultfd that another process has of it.
@@ -18,15 +18,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How often the threads of a process got onto a processor, all of them being off it. */
+/* An observation: how often the threads of a process got onto a processor; all are off it. */
 struct quiescence {
-	bool known;       /* false: one ran, the kernel does not tell us, or the process is gone */
-	uint64_t threads; /* which they are: a hash of their ids */
-	uint64_t turns;   /* of all together */
+	bool known; /* false: a thread runs, the kernel does not tell, or the process is gone */
+	uint64_t threads; /* a hash of their ids */
+	uint64_t turns;   /* the sum over all threads */
 };
 
-/* `dir` is of /proc/PID. */
+/* Observes the process whose directory /proc/PID `dir` is. */
 struct quiescence quiescence_observe(int dir);
 
-/* Whether nobody has run since that look. */
+/* Observes it again: whether no thread of it has run since `since`. */
 bool quiescence_held(int dir, const struct quiescence *since);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The back ends that read every process anew in each pass: all that the two of them share.
+ * What the two back ends have in common that read every process anew in each pass.
  */
 #pragma once
 
