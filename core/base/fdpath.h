@@ -9,7 +9,8 @@ struct fd_path {
 struct fd_path fd_path(int fd);
 
 /*
- * Opens the file behind `fd` (O_PATH will do) for reading. Never blocks: -EWOULDBLOCK if another process
- * holds a write lease on it. Returns a descriptor, which the caller closes, or a negative errno.
+ * Opens the file behind `fd` (O_PATH will do) for reading. Never blocks: -EWOULDBLOCK if another
+ * process holds a write lease on it. Returns a descriptor, which the caller closes, or a negative
+ * errno.
  */
 int fd_reopen(int fd);

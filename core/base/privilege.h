@@ -7,8 +7,12 @@
 /* Whether this thread has the capability (CAP_*), as far as its own user namespace goes. */
 bool privilege_capable(int capability);
 
-/* Whether a program that gains privileges by execve(2), such as a set-user-ID one, could have it. */
+/*
+ * Whether a program that gains privileges by execve(2), such as a set-user-ID one, could have it.
+ */
 bool privilege_attainable(int capability);
 
-/* Whether this is the initial user namespace: in any other, root has no privileges over the kernel. */
+/*
+ * Whether this is the initial user namespace: in any other, root has no privileges over the kernel.
+ */
 bool privilege_of_machine(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * PROCMAP_QUERY, an ioctl of /proc/PID/maps since Linux 6.11. Its answers are binary, and mappings
- * without a file are passed over. A name costs the kernel a walk of directories, so that it is asked
- * for only where it is needed.
+ * without a file are passed over. A name costs the kernel a walk of directories, so that it is
+ * asked for only where it is needed.
  */
 #include "procfs/maps.h"
 
@@ -72,8 +72,8 @@ int maps_query_probe(int fd)
 }
 
 /*
- * Rows whose name is wanted come in runs: after one of them, the next row is queried with its name at
- * once, so that only the first row of a run costs a second query.
+ * Rows whose name is wanted come in runs: after one of them, the next row is queried with its name
+ * at once, so that only the first row of a run costs a second query.
  */
 int maps_query_read(int fd, const struct maps_sink *sink)
 {

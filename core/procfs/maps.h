@@ -2,9 +2,9 @@
 /*
  * Two ways to read the mappings of one process from its /proc/PID/maps.
  *
- * Neither shows the address space as it was at one instant. A mapping that exists from the first read
- * to the last is reported; one that is moved, split or merged meanwhile may be reported twice, with
- * overlapping addresses, or not at all.
+ * Neither shows the address space as it was at one instant. A mapping that exists from the first
+ * read to the last is reported; one that is moved, split or merged meanwhile may be reported twice,
+ * with overlapping addresses, or not at all.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is mounted where, from the mount tables of procfs. A system call on the mount point would ask
- * the file system that is mounted there, which may be this daemon's own or not answer.
+ * What is mounted where, from the mount tables of procfs. A system call on the mount point would
+ * ask the file system that is mounted there, which may be this daemon's own or not answer.
  */
 #pragma once
 
@@ -13,8 +13,8 @@ struct mount {
 };
 
 /*
- * Calls `visit` for each well-formed line of the text of a mountinfo file: later mounts are on top of
- * earlier ones. `point` is unescaped, and valid during the call. Pure.
+ * Calls `visit` for each well-formed line of the text of a mountinfo file: later mounts are on top
+ * of earlier ones. `point` is unescaped, and valid during the call. Pure.
  */
 void mountinfo_each(const char *text,
 	void (*visit)(const char *point, const struct mount *mount, void *data), void *data);

@@ -2,9 +2,9 @@
 /*
  * A procfs under a prefix: the live one, that of another pid namespace, or a recorded tree.
  *
- * The directory of a process is opened once, and all its files are read through it: the kernel binds
- * the directory to the process. If the process ends and its pid is used anew between two reads, they
- * fail (-ESRCH).
+ * The directory of a process is opened once, and all its files are read through it: the kernel
+ * binds the directory to the process. If the process ends and its pid is used anew between two
+ * reads, they fail (-ESRCH).
  */
 #pragma once
 
@@ -27,7 +27,9 @@ const char *proc_prefix(const struct proc *proc);
  */
 bool proc_is_own(const struct proc *proc);
 
-/* Whether it is a procfs, of any pid namespace. If not, it is a recorded tree, which never changes. */
+/*
+ * Whether it is a procfs, of any pid namespace. If not, it is a recorded tree, which never changes.
+ */
 bool proc_is_live(const struct proc *proc);
 
 /*
@@ -37,9 +39,9 @@ bool proc_is_live(const struct proc *proc);
 pid_t proc_pid_here(const struct proc *proc, pid_t pid);
 
 /*
- * Why whole processes may be missing from the procfs, in one line, or NULL. Kernel threads exist in the
- * initial pid namespace only, and the mount option `hidepid` hides them first of all. So if pid 2,
- * which is always a kernel thread, is shown, neither hides any process.
+ * Why whole processes may be missing from the procfs, in one line, or NULL. Kernel threads exist in
+ * the initial pid namespace only, and the mount option `hidepid` hides them first of all. So if pid
+ * 2, which is always a kernel thread, is shown, neither hides any process.
  */
 const char *proc_incomplete_view(const struct proc *proc);
 
@@ -53,8 +55,8 @@ uint64_t proc_links(const struct proc *proc);
 int proc_list(const struct proc *proc, GArray *pids);
 
 /*
- * Opens /proc/PID: a directory descriptor for openat(2), which the caller closes. -ENOENT or -ESRCH:
- * no such process.
+ * Opens /proc/PID: a directory descriptor for openat(2), which the caller closes. -ENOENT or
+ * -ESRCH: no such process.
  */
 int proc_open_pid(const struct proc *proc, pid_t pid);
 
@@ -83,8 +85,8 @@ bool proc_is_kernel_thread(const struct proc_stat *stat);
 bool proc_has_no_mm(const struct proc_stat *stat);
 
 /*
- * Whether the process has no thread but its first one. While it has others, a list of threads that are
- * all found dead proves nothing: each may have made the next one and ended since it was listed.
+ * Whether the process has no thread but its first one. While it has others, a list of threads that
+ * are all found dead proves nothing: each may have made the next one and ended since it was listed.
  */
 bool proc_is_alone(int dir);
 

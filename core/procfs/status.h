@@ -19,8 +19,8 @@ struct proc_status {
 };
 
 /*
- * Parses the text; False if it lacks one of these. If `groups` is not NULL, the supplementary groups
- * (gid_t) are appended to it. Pure.
+ * Parses the text; False if it lacks one of these. If `groups` is not NULL, the supplementary
+ * groups (gid_t) are appended to it. Pure.
  */
 bool proc_parse_status(const char *text, struct proc_status *out, GArray *groups);
 
