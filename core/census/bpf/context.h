@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of the BPF back end share. backend.c says how it works. */
+/* What the files of the BPF back end have in common. The head of backend.c says how it works. */
 #pragma once
 
 #include "census/bpf/programs.h"
@@ -10,8 +10,8 @@
 struct read_pool;
 
 /*
- * How long a pass waits for processes whose lock is taken whenever we try. On a busy machine that may
- * be because its holder does not get to run; but a holder may also wait, for as long as it likes.
+ * How long a pass waits for processes whose lock is held at every try. On a busy machine the thread
+ * that holds it may just not get to run; but it may also wait for something itself, for any time.
  */
 #define BUSY_WAIT_MAX_NS (40 * 1000 * 1000)
 
@@ -27,14 +27,16 @@ struct bpf_census {
 	uint64_t spaces_found;
 	bool partial; /* as the last walk said */
 
-	/* Who is kept from the walk's sight: hidden.c. */
+	/* Processes that are hidden from the walk: hidden.c. */
 	bool counted;     /* `hidden` is what was counted when `balance` was that */
-	bool checked;     /* the last walk found the balance to be that still */
+	bool checked;     /* the last walk found the same balance */
 	uint64_t balance; /* the kernel's number of processes less those that a walk met */
 	uint64_t hidden;  /* processes */
 	int shortage;     /* why they could not be counted; see struct census_tally */
 
-	/* The last walk, each version as of when its mappings were read: what the table stands for. */
+	/*
+	 * The last walk, each version as of when its mappings were read: what the table stands for.
+	 */
 	GArray *known;
 	uint32_t known_pid_cursor;
 
@@ -42,7 +44,7 @@ struct bpf_census {
 	struct spaces *spaces;
 	struct read_pool *pool; /* of threads that read at the same time */
 	GArray *found;          /* descriptors on their way into the table */
-	GHashTable *tables; /* descriptor table: index in `found` of who stands for it, plus 1 */
+	GHashTable *tables; /* descriptor table: index in `found` of what represents it, plus 1 */
 };
 
 /* An address space whose mappings are to be read. */
@@ -54,7 +56,7 @@ struct reading {
 	bool changed;               /* the table was, with READ_DONE */
 };
 
-/* What a round came to. */
+/* The result of a round. */
 struct round {
 	uint64_t reread;
 	uint64_t unreadable;
@@ -83,7 +85,7 @@ void bpf_read_end(struct bpf_census *census);
 /* Monotonic. */
 uint64_t bpf_now_ns(void);
 
-/* Brings the table to what the versions in `known` say, or those to what was found. */
+/* Updates the table to the versions in `known`, and these to what was read. */
 void bpf_update_mappings(struct bpf_census *census, struct round *round);
 
 /* Reads all descriptors anew. A negative errno if the kernel refused. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The BPF back end's reading of all descriptor tables. */
+/* Reads all descriptor tables with BPF. */
 #include "census/bpf/context.h"
 
 #include <fcntl.h>
@@ -26,7 +26,9 @@ static struct found *found_at(const struct bpf_census *census, guint i)
 	return &g_array_index(census->found, struct found, i);
 }
 
-/* Of threads that share a table one stands for it: of the eldest process, as with mappings. */
+/*
+ * Of threads that share a table, one represents it: that of the eldest process, as with mappings.
+ */
 static bool is_elder(const struct found *a, const struct found *b)
 {
 	if (a->start_time != b->start_time)
@@ -62,7 +64,7 @@ static void find_descriptor(const struct seen_descriptor *seen, void *data)
 		g_hash_table_insert(census->tables, table, GUINT_TO_POINTER(census->found->len));
 }
 
-/* What others have of a table that somebody stands for does not count. */
+/* Descriptors count only for the thread that represents the table. */
 static void drop_shared(struct bpf_census *census)
 {
 	for (guint i = 0; i < census->found->len; i++) {
@@ -75,7 +77,7 @@ static void drop_shared(struct bpf_census *census)
 	}
 }
 
-/* The threads of a process that have tables of their own come in between other processes. */
+/* Threads with tables of their own may come between the threads of other processes. */
 static int by_process(gconstpointer a, gconstpointer b)
 {
 	const struct found *x = a, *y = b;

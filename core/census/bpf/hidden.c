@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Processes that the kernel keeps from the sight of BPF programs, as some hardened ones do, while
- * procfs lists them. To compare the two is dear; but the kernel shows for next to nothing how many
- * processes there are, and as long as a walk meets as many less than that as when they were compared,
- * those that it does not meet are the same.
+ * Counts the processes that the kernel hides from BPF programs, as some hardened kernels do,
+ * although procfs lists them. Comparing the two lists is expensive. But the kernel shows almost for
+ * free how many processes exist: as long as that number less those that a walk meets is the same as
+ * at the last comparison, the hidden processes are the same.
  */
 #include "census/bpf/context.h"
 
 #include "census/stall.h"
 
-/* How often to try for a walk during which no process is made or gone. */
+/* How many walks to try until one during which no process starts or ends. */
 #define TRIES_MAX 16
 
 int bpf_walk(struct bpf_census *census, bool at_once, struct mm_versions *versions)
@@ -39,7 +39,10 @@ static GHashTable *pids_of(const struct mm_versions *versions)
 	return pids;
 }
 
-/* Whether it is there and has an address space; of one that says nothing, it is to be feared. */
+/*
+ * Whether the process exists and has an address space. If procfs does not answer, assume that it
+ * has.
+ */
 static bool has_space(const struct bpf_census *census, pid_t pid)
 {
 	auto_fd dir = proc_open_pid(census->source->proc, pid);
@@ -54,11 +57,14 @@ static bool has_space(const struct bpf_census *census, pid_t pid)
 	stall_leave();
 	if (err != 0)
 		return err != -ESRCH;
-	/* Of one whose first thread has ended, others may go on. */
+	/* If its first thread has ended, other threads may still run. */
 	return !proc_is_kernel_thread(&stat) && (!proc_has_no_mm(&stat) || !proc_is_alone(dir));
 }
 
-/* Those listed before the walk began that it did not meet, and that are still there. */
+/*
+ * Counts the processes that were listed before the walk, that it did not meet, and that still
+ * exist.
+ */
 static uint64_t count_missing(const struct bpf_census *census, const GArray *listed,
 	const struct mm_versions *versions)
 {
@@ -83,7 +89,7 @@ uint64_t bpf_hidden(struct bpf_census *census)
 		g_autoptr(GArray) listed = g_array_new(FALSE, FALSE, sizeof(pid_t));
 		struct mm_versions versions;
 
-		/* Often it is only that somebody was made or went during the walk, and all is as it was. */
+		/* Often a process has only started or ended during the walk: walk again first. */
 		if (census->counted) {
 			if (bpf_walk(census, false, &versions) != 0)
 				break;

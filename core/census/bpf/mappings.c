@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The BPF back end's way with one walk's versions: reads what moved, drops what vanished. */
+/* Applies the versions of one walk to the table: reads what has changed, drops what is gone. */
 #include "census/bpf/context.h"
 
 static void set_version(struct space *space, const struct mm_version *version)
@@ -14,7 +14,9 @@ static bool has_version(const struct space *space, const struct mm_version *vers
 		space->backend_data[BPF_DATA_VERSION] == (version->exec_id << 32 | version->seq);
 }
 
-/* The table has no truth about this space: neither version will agree with any. */
+/*
+ * Marks the space as not read: neither its version nor the walk's will be equal to any later one.
+ */
 static void invalidate(struct bpf_census *census, struct space *space, struct mm_version *version,
 	struct round *round)
 {
@@ -24,8 +26,9 @@ static void invalidate(struct bpf_census *census, struct space *space, struct mm
 }
 
 /*
- * Whether to wait for the lock of a space that others have: once, for a moment, from the first time
- * on. Then it is tried in each round, and not waited for until it has been read.
+ * Whether to wait for the lock of an address space that other threads hold. Only for
+ * BUSY_WAIT_MAX_NS from the first failure on; after that it is tried once a round, without waiting,
+ * until it has been read.
  */
 static bool worth_waiting(struct space *space)
 {
@@ -36,7 +39,7 @@ static bool worth_waiting(struct space *space)
 	return now - space->backend_data[BPF_DATA_BUSY] < BUSY_WAIT_MAX_NS;
 }
 
-/* What came of a reading: the space has its version, or none. */
+/* Applies the result of a reading: the space gets the version that was read, or none. */
 static void apply_reading(struct bpf_census *census, const struct reading *reading,
 	struct round *round)
 {
@@ -63,7 +66,7 @@ static void apply_reading(struct bpf_census *census, const struct reading *readi
 	}
 }
 
-/* Its mappings stand in the rows of another process. */
+/* Marks the space as one whose mappings are in the rows of another process. */
 static void apply_sharer(struct bpf_census *census, struct space *space, struct mm_version *version,
 	const struct mm_version *other, struct round *round)
 {
@@ -73,13 +76,13 @@ static void apply_sharer(struct bpf_census *census, struct space *space, struct 
 	version->seq = other->seq;
 }
 
-/* Who stands for those that share. */
+/* Whether `a`, not `b`, represents the processes that share an address space. */
 static bool is_elder(const struct mm_version *a, const struct mm_version *b)
 {
 	return a->start_time != b->start_time ? a->start_time < b->start_time : a->pid < b->pid;
 }
 
-/* For each address space the index of the version that stands for it, plus one. */
+/* Maps each address space to the index, plus one, of the version that represents it. */
 static GHashTable *find_sharers(const GArray *versions)
 {
 	GHashTable *by_mm = g_hash_table_new(NULL, NULL);
@@ -117,7 +120,7 @@ static void drop_vanished(struct space *space, void *data)
 	vanishing->round->changed |= space_set_mappings(census->spaces, space, NULL, 0);
 	space->backend_data[BPF_DATA_MM] = 0;
 	space->backend_data[BPF_DATA_ROUND] = 0;
-	/* One that is exiting may still have descriptors. */
+	/* A process that is exiting may still have descriptors. */
 	if (space->backend_data[BPF_DATA_FILES_ROUND] != census->round)
 		space_unsee(space);
 }

@@ -16,8 +16,8 @@
 struct programs;
 
 /*
- * Loads them, leaving the process `self` (0: nobody) out of what they see. A negative errno if the
- * kernel does not take them, with one line in `why` that lives for ever.
+ * Loads the programs; they leave out the process `self` (0: none). A negative errno if the kernel
+ * refuses them, with one line in `why` that is never freed.
  */
 int programs_load(pid_t self, struct programs **out, const char **why);
 void programs_free(struct programs *programs);
@@ -37,7 +37,9 @@ struct mm_versions {
 };
 int programs_walk(struct programs *programs, struct mm_versions *versions);
 
-/* The same, but -ENOSPC rather than to make room for more processes than before, which takes long. */
+/*
+ * The same, but -ENOSPC rather than to make room for more processes than before, which takes long.
+ */
 int programs_walk_at_once(struct programs *programs, struct mm_versions *versions);
 
 /* How many threads may be in programs_read() at once, each in a slot of its own, from 0. */

@@ -12,7 +12,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* The first kernel that has all that the programs use; some older ones have it added. */
+/*
+ * The first kernel version with all that the programs use; some distributions added it to older
+ * ones.
+ */
 #define FIRST_MAJOR 6
 #define FIRST_MINOR 10
 
@@ -20,7 +23,7 @@ const char *refusal_expected(void)
 {
 	g_autofree char *text = NULL;
 
-	/* "none integrity [confidentiality]"; not there where securityfs is not mounted. */
+	/* "none integrity [confidentiality]"; absent where securityfs is not mounted. */
 	if (g_file_get_contents("/sys/kernel/security/lockdown", &text, NULL, NULL) &&
 		strstr(text, "[confidentiality]"))
 		return "forbidden by kernel lockdown (confidentiality)";
@@ -33,7 +36,7 @@ static bool capable(void)
 		(privilege_capable(CAP_BPF) && privilege_capable(CAP_PERFMON));
 }
 
-/* Whether there is a sysfs, and it has no description of the kernel. */
+/* Whether sysfs is mounted and has no type information of the kernel. */
 static bool has_no_btf(void)
 {
 	return access("/sys/kernel", F_OK) == 0 && access("/sys/kernel/btf/vmlinux", F_OK) != 0;
@@ -64,9 +67,9 @@ const char *refusal_cause(int error)
 		return "forbidden by a security policy of this system (seccomp or a security "
 		       "module)";
 	else if (has_no_btf())
-		return "the kernel does not describe itself (CONFIG_DEBUG_INFO_BTF)";
+		return "the kernel has no type information (CONFIG_DEBUG_INFO_BTF)";
 	else if (error == -ENOTSUP)
-		return "this kernel does not number the changes of an address space";
+		return "this kernel has no sequence number for changes of an address space";
 	else
 		line = g_strdup_printf("the kernel refuses the programs: %s", g_strerror(-error));
 	return g_intern_string(line);
