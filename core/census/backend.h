@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a back end of the census is: a way to find out what every process maps and holds.
+ * A back end of the census: a way to find out what every process maps and holds.
  *
- * A back end keeps the table of address spaces (spaces.h) true; it may read all processes anew in
- * each pass, or know by other means which have changed.
+ * A back end updates the table of address spaces (spaces.h). It may read all processes anew in each
+ * pass, or find out by other means which have changed.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 struct census_source {
 	struct proc *proc;
 	struct devices *devices; /* may gain devices between passes: see its generation */
-	pid_t self;              /* left out, with its descriptors; 0: nobody */
+	pid_t self;              /* not counted, nor its descriptors; 0: all count */
 };
 
 /* What one pass saw. */

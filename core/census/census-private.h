@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A census as its two files see it: census.c makes the passes, census-table.c tells what they found. */
+/*
+ * The structure of a census, for census.c, which makes the passes, and results.c, which tells their
+ * results.
+ */
 #pragma once
 
 #include "census/census.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pass sharing: census_hold() takes a ticket for the next pass to begin, and waits for that one. The
- * first waiter that finds no pass running, and no holder of the previous result, runs it for all
- * ticket holders. When it ends, all of them hold the table at once, before another pass can begin;
- * the next one begins when the last holder has released it. So at most one pass is running or held,
- * and one is awaited, however many threads ask.
+ * Pass sharing: census_hold() takes a ticket for the next pass to begin, and waits for that one.
+ * The first waiter that finds no pass running, and no holder of the previous result, runs it for
+ * all ticket holders. When it ends, all of them hold the table at once, before another pass can
+ * begin; the next one begins when the last holder has released it. So at most one pass is running
+ * or held, and one is awaited, however many threads ask.
  */
 #include "census/census-private.h"
 
@@ -84,7 +84,7 @@ static int open_backend(struct census *census, const struct devices *devices, co
 	return error;
 }
 
-/* What the report says of it; with the lock, once there are others who may look. */
+/* Writes the back end's part of the report; with the lock once other threads may read it. */
 static void report_backend(struct census *census)
 {
 	census->report.backend = census->backend->name;
@@ -200,7 +200,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* With the first pass, for it takes long: BPF is to be loaded. */
+/* Opens the back end in the first pass, because loading BPF takes long. */
 static int ensure_backend(struct census *census, const struct devices *devices)
 {
 	const char *why;
@@ -208,7 +208,7 @@ static int ensure_backend(struct census *census, const struct devices *devices)
 	return census->backend ? 0 : open_backend(census, devices, &why);
 }
 
-/* A process that does not answer costs a second once, and is one that could not be read. */
+/* A process that does not answer costs a second, once; it counts as one that could not be read. */
 static int read_all(struct census *census, const struct devices *devices, unsigned facets,
 	struct pass_result *result)
 {
@@ -228,7 +228,7 @@ static int read_all(struct census *census, const struct devices *devices, unsign
 	return error;
 }
 
-/* Called with the lock: the pass that began last has ended, and has so many holders. */
+/* Called with the lock: notes that the pass that began last has ended, with that many holders. */
 static void end_pass(struct census *census, int result, unsigned facets, uint64_t start,
 	const struct pass_result *found, unsigned holders)
 {
@@ -335,7 +335,7 @@ void census_prepare(struct census *census)
 	/* First of all: it alone answers some questions. */
 	object_side_get(census->object_side, true);
 	g_mutex_lock(&census->lock);
-	/* Whoever is at it already does the same. */
+	/* A pass that runs already does the same. */
 	if (census->begun != census->ended) {
 		g_mutex_unlock(&census->lock);
 		return;

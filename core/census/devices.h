@@ -19,7 +19,7 @@ enum device_role {
 	DEVICE_NONE,     /* not shared memory */
 	DEVICE_SHM,      /* a tmpfs whose files are POSIX objects: /dev/shm, here or elsewhere */
 	DEVICE_INTERNAL, /* of the kernel's own mounts: the class is in the name */
-	DEVICE_MOUNT,    /* the daemon's: the inode number says which segment */
+	DEVICE_MOUNT,    /* the daemon's mount: the inode number says which segment */
 };
 
 struct device {
@@ -54,7 +54,7 @@ void devices_add(struct devices *devices, uint64_t dev, enum device_role role);
 
 enum device_role devices_role(const struct devices *devices, uint64_t dev);
 
-/* False if the file is no segment: on another device, or private memory in all but the name. */
+/* Finds the segment of a file. False if it is none: on another device, or private memory. */
 bool devices_identify(const struct devices *devices, const struct file_seen *file,
 	struct segment_key *key);
 

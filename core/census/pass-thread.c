@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/pass-thread.h"
 
-/* How often the thread is looked at while it runs a pass. */
+/* How often the census checks a thread that runs a pass. */
 #define LOOK_US (20 * 1000)
 
 struct pass_thread {
-	/* Of whoever runs: the thread during a pass, the census otherwise. */
+	/* Used by the pass thread during a pass, and by the census between passes. */
 	struct proc *proc;
 	struct devices devices;
 	struct census_source source;
@@ -17,13 +17,13 @@ struct pass_thread {
 	int status;
 
 	struct watched_thread *watched;
-	GThread *gthread; /* NULL: not begun */
+	GThread *gthread; /* NULL: not started yet */
 	GMutex lock;
 	GCond changed;
 	/* Under the lock. */
-	bool running;     /* a pass */
-	bool ended;       /* there will be no other */
-	bool left_behind; /* nobody waits: the thread frees the pass thread */
+	bool running;     /* a pass runs */
+	bool ended;       /* there will be no further pass */
+	bool left_behind; /* no caller waits any more: the thread frees this structure */
 };
 
 static void dispose(struct pass_thread *pass_thread)
@@ -120,7 +120,7 @@ static void *run(void *data)
 	return NULL;
 }
 
-/* Called with the lock. Whether the pass has ended; if not, it has been left behind. */
+/* Waits for the end of the pass, with the lock held. False: the thread has been left behind. */
 static bool await(struct pass_thread *pass_thread)
 {
 	while (pass_thread->running) {
@@ -158,7 +158,7 @@ int pass_thread_run(struct pass_thread *pass_thread, const struct devices *devic
 	return pass_thread->status;
 }
 
-/* The thread sleeps meanwhile: there is one pass at a time. */
+/* Safe on the calling thread: between passes the pass thread sleeps. */
 bool pass_thread_is_unchanged(struct pass_thread *pass_thread, const struct devices *devices,
 	unsigned facets, struct pass_result *result)
 {

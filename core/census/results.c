@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the pass that a caller holds has found. */
+/* The results of the pass that a caller holds. */
 #include "census/census-private.h"
 
 #include <string.h>
 
-/* What the pass did not look at may be of an earlier one. */
+/* Only what the pass looked at: the other counts may be from an earlier pass. */
 static struct usage looked_at(const struct census *census, const struct segment *segment)
 {
 	struct usage usage = segment->usage;

@@ -23,7 +23,7 @@ gboolean segment_key_equal(gconstpointer a, gconstpointer b)
 
 enum segment_class segment_class_of_name(const char *name)
 {
-	/* Anonymous memory that prctl(PR_SET_VMA_ANON_NAME) has named. */
+	/* Anonymous memory to which prctl(PR_SET_VMA_ANON_NAME) has given a name. */
 	if (strncmp(name, "[anon_shmem:", 12) == 0)
 		return SEGMENT_ANON;
 	if (*name == '/')
@@ -44,7 +44,7 @@ char *segment_bare_name(enum segment_class class, char *shown)
 
 	if (g_str_has_suffix(shown, " (deleted)"))
 		shown[strlen(shown) - strlen(" (deleted)")] = '\0';
-	/* A memfd's name may hold slashes: only the root's goes. */
+	/* A memfd's name may contain slashes: only the root's slash is cut off. */
 	if (class == SEGMENT_FILE)
 		return slash ? slash + 1 : shown;
 	return *shown == '/' ? shown + 1 : shown;

@@ -5,7 +5,7 @@
 
 enum kind { MAPPINGS, DESCRIPTORS, KINDS };
 
-/* Where a row of a segment is. */
+/* The position of a row of a segment. */
 struct place {
 	const struct space *space;
 	size_t row;
@@ -17,13 +17,13 @@ struct spaces {
 	GHashTable *segments;    /* their key: struct segment, which it owns */
 	GPtrArray *unreferenced; /* segments that may be left without a row */
 	uint64_t pass;
-	uint64_t counting; /* sets of rows counted so far, in or out */
+	uint64_t counting; /* how many sets of rows have been added or subtracted so far */
 	bool grown;        /* `order` may be out of order */
 
-	/* What the readers between passes make, under the lock. */
+	/* Made on demand by threads that read between passes; under the lock. */
 	GMutex lock;
 	struct {
-		bool asked;     /* a question has been answered without it */
+		bool asked;     /* a caller has been answered without the index */
 		GArray *places; /* struct place, grouped by segment; NULL: not made */
 	} index[KINDS];
 };
@@ -94,7 +94,10 @@ static struct segment *segment_at(const struct space *space, enum kind kind, siz
 	return kind == MAPPINGS ? space->mappings[row].segment : space->descriptors[row].segment;
 }
 
-/* Puts the space's rows into the sums (sign 1) or takes them out (-1), unless they are another's. */
+/*
+ * Adds the space's rows to the sums (sign 1) or subtracts them (-1), unless another space counts
+ * them.
+ */
 static void count(struct spaces *spaces, struct space *space, enum kind kind, int sign)
 {
 	drop_index(spaces);
@@ -185,7 +188,7 @@ void space_share_descriptors(struct spaces *spaces, struct space *space, bool sh
 	count(spaces, space, DESCRIPTORS, 1);
 }
 
-/* Leaves the table true but for the space itself, which its owner frees. */
+/* Takes the space out of the table; its owner frees it. */
 static void empty(struct spaces *spaces, struct space *space)
 {
 	space_set_mappings(spaces, space, NULL, 0);
@@ -339,7 +342,7 @@ static uint64_t segment_rows(const struct segment *segment, enum kind kind)
 	return kind == MAPPINGS ? segment->usage.mappings : segment->usage.openers;
 }
 
-/* The sums say where each segment's part begins, so that one walk fills all parts. */
+/* The sums tell where each segment's part begins, so that one walk fills all parts. */
 static GArray *make_index(struct spaces *spaces, enum kind kind)
 {
 	GArray *places = g_array_new(FALSE, FALSE, sizeof(struct place));
@@ -368,7 +371,7 @@ static GArray *make_index(struct spaces *spaces, enum kind kind)
 	return places;
 }
 
-/* The index if it is worth having: from the second question since the last change. */
+/* Returns the index, made from the second question on since the last change; NULL before. */
 static const GArray *index_of(struct spaces *spaces, enum kind kind)
 {
 	const GArray *places;

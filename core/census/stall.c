@@ -20,13 +20,13 @@ struct stall_detector {
 struct watched_thread {
 	struct stall_detector *detector;
 	/* Under the lock. */
-	pid_t pids[2];  /* asked about; 0: nobody */
-	unsigned depth; /* of questions within questions */
+	pid_t pids[2];  /* the processes asked about; 0: none */
+	unsigned depth; /* of nested questions */
 	bool left_behind;
-	unsigned long seen; /* `steps` at the last look */
-	unsigned looks;     /* that saw no other */
+	unsigned long seen; /* `steps` at the last check */
+	unsigned looks;     /* checks since `steps` last changed */
 	pid_t tid;          /* of the thread bound; 0: none yet */
-	/* Of the thread itself, for others to look at. */
+	/* Written by the thread itself and read by others. */
 	gulong steps;
 };
 
@@ -80,7 +80,7 @@ void watched_thread_bind(struct watched_thread *thread)
 	self = thread;
 }
 
-/* Whether the thread waits for nothing but a processor. */
+/* Whether the thread runs, or waits only for a processor. */
 static bool is_running(pid_t tid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/self/task/%d/stat", (int)tid);

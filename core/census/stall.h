@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Stall detection: threads that ask the kernel about processes, which it may not answer for as long
- * as it likes.
+ * Stall detection: finds threads that wait for the kernel's answer about a process, which may take
+ * any time.
  *
  * While execve(2) replaces a program, the kernel lets no other process read /proc/PID/stat, open
  * /proc/PID/maps or kcmp(2) the process; and within that time it closes descriptors, for which a
@@ -15,14 +15,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Which processes do not answer: shared by all threads that read for one census. Counts references. */
+/* The stalled processes. One for all threads that read for a census; reference-counted. */
 struct stall_detector;
 
 struct stall_detector *stall_detector_new(void);
 struct stall_detector *stall_detector_ref(struct stall_detector *detector);
 void stall_detector_unref(struct stall_detector *detector);
 
-/* A thread that asks, and is watched while it does. */
+/* A thread that is watched while it asks about processes. */
 struct watched_thread;
 
 struct watched_thread *watched_thread_new(struct stall_detector *detector);

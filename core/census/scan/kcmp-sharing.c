@@ -202,8 +202,9 @@ static bool in_order(const struct resolve *resolve, const GPtrArray *distinct)
 }
 
 /*
- * Whether the threads of all distinct spaces live. A thread that has exited has no address space and
- * no descriptors, and so seems distinct from processes with which the rest of its process shares.
+ * Whether the threads of all distinct spaces live. A thread that has exited has no address space
+ * and no descriptors, and so seems distinct from processes with which the rest of its process
+ * shares.
  */
 static bool all_live(const struct resolve *resolve, const GPtrArray *distinct)
 {

@@ -22,10 +22,10 @@ enum scan_data {
 };
 
 /*
- * Marks the spaces whose rows are counted by another space. Appends to `stale` the pids of processes
- * that have loaded another program since their rows were read: those rows may be of an address space
- * or table that the process shared until then. If the pids of the procfs are not those that kcmp(2)
- * takes, every process counts as distinct.
+ * Marks the spaces whose rows are counted by another space. Appends to `stale` the pids of
+ * processes that have loaded another program since their rows were read: those rows may be of an
+ * address space or table that the process shared until then. If the pids of the procfs are not
+ * those that kcmp(2) takes, every process counts as distinct.
  */
 void kcmp_sharing_resolve(const struct proc *proc, struct spaces *spaces, unsigned facets,
 	GArray *stale);
@@ -35,8 +35,8 @@ void kcmp_sharing_resolve(const struct proc *proc, struct spaces *spaces, unsign
  * KCMP_VM, the address space; KCMP_FILES, the descriptor table. The elements are in the order that
  * kcmp(2) gives, each with another address space or table; `task_of` returns an element's thread.
  *
- * KCMP_FOUND; KCMP_ABSENT, with the index in `at` where `task` belongs; KCMP_UNKNOWN, with the index
- * of an element that could not be compared with `task`: one of the two threads may be gone.
+ * KCMP_FOUND; KCMP_ABSENT, with the index in `at` where `task` belongs; KCMP_UNKNOWN, with the
+ * index of an element that could not be compared with `task`: one of the two threads may be gone.
  */
 enum kcmp_result { KCMP_FOUND, KCMP_ABSENT, KCMP_UNKNOWN };
 enum kcmp_result kcmp_search(const GPtrArray *sorted, pid_t (*task_of)(gconstpointer element),

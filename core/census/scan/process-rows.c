@@ -41,8 +41,8 @@ static void enter(struct process_rows *rows, int dir)
 }
 
 /*
- * The IPC namespace of the process, looked up only for System V segments, which few processes have. If
- * it cannot be found out, the process counts as one that could not be read: its segment might be
+ * The IPC namespace of the process, looked up only for System V segments, which few processes have.
+ * If it cannot be found out, the process counts as one that could not be read: its segment might be
  * taken for one of our own namespace.
  */
 static uint32_t ipc_namespace(struct process_rows *rows)
@@ -65,7 +65,9 @@ static bool identify(struct process_rows *rows, struct file_seen *file, struct s
 	return devices_identify(rows->devices, file, key);
 }
 
-/* The segment's own name. On the daemon's mount a segment has the mount's name for it, not its own. */
+/*
+ * The segment's own name. On the daemon's mount a segment has the mount's name for it, not its own.
+ */
 static char *own_name(const struct process_rows *rows, const struct file_seen *file,
 	const struct segment_key *key, char *shown)
 {
@@ -166,10 +168,10 @@ static int descriptor_flags(int dir, int number)
 }
 
 /*
- * Finds out which segment a descriptor refers to; `*segment` is false if it is none. statx() is asked
- * for no attribute and no synchronisation, so that the kernel asks no file server, which may hang:
- * it has the device, inode number and type itself. A file on which statx() fails with an error that
- * files in memory do not have is no segment.
+ * Finds out which segment a descriptor refers to; `*segment` is false if it is none. statx() is
+ * asked for no attribute and no synchronisation, so that the kernel asks no file server, which may
+ * hang: it has the device, inode number and type itself. A file on which statx() fails with an
+ * error that files in memory do not have is no segment.
  */
 static int identify_descriptor(struct process_rows *rows, int fds, const char *number,
 	bool *segment, struct file_seen *file, struct segment_key *key, char shown[PATH_MAX])
@@ -245,9 +247,9 @@ static pid_t task_of_table(gconstpointer element)
 }
 
 /*
- * Reads the thread's descriptors if its table is not among `tables`, which has a thread for each table
- * read so far, and adds it there. -ESRCH if a thread of `tables` has gone: which other threads
- * share its table cannot be told any more.
+ * Reads the thread's descriptors if its table is not among `tables`, which has a thread for each
+ * table read so far, and adds it there. -ESRCH if a thread of `tables` has gone: which other
+ * threads share its table cannot be told any more.
  */
 static int add_table(struct process_rows *rows, int dir, GPtrArray *tables, pid_t tid)
 {

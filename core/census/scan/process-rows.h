@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads which segments one process maps and holds, from its directory in procfs, as rows for the table
- * of address spaces.
+ * Reads which segments one process maps and holds, from its directory in procfs, as rows for the
+ * table of address spaces.
  */
 #pragma once
 
@@ -29,17 +29,17 @@ void process_rows_init(struct process_rows *rows, const struct proc *proc,
 void process_rows_deinit(struct process_rows *rows);
 
 /*
- * Read the mappings, or the descriptors, of the process or thread whose directory `dir` is, in place of
- * the rows from before. 0; -ESRCH if it has no address space or is gone; -EACCES or -EPERM if it may
- * not be read; -EPROTO.
+ * Read the mappings, or the descriptors, of the process or thread whose directory `dir` is, in
+ * place of the rows from before. 0; -ESRCH if it has no address space or is gone; -EACCES or -EPERM
+ * if it may not be read; -EPROTO.
  */
 int process_rows_read_mappings(struct process_rows *rows, int dir,
 	int (*read_maps)(int fd, const struct maps_sink *sink));
 int process_rows_read_descriptors(struct process_rows *rows, int dir);
 
 /*
- * Adds the descriptors of those threads of the process that do not share the table of `task`, which was
- * read before: threads that called unshare(CLONE_FILES). Finds none where kcmp(2) does not know the
- * threads.
+ * Adds the descriptors of those threads of the process that do not share the table of `task`, which
+ * was read before: threads that called unshare(CLONE_FILES). Finds none where kcmp(2) does not know
+ * the threads.
  */
 int process_rows_read_unshared_descriptors(struct process_rows *rows, int dir, pid_t task);

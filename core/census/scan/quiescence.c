@@ -57,7 +57,9 @@ static bool are_off_processor(int dir, const GArray *tids)
 	return true;
 }
 
-/* Counts first: a thread that runs between the count and the look at it shows a higher count later. */
+/*
+ * Counts first: a thread that runs between the count and the look at it shows a higher count later.
+ */
 struct quiescence quiescence_observe(int dir)
 {
 	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));

@@ -6,9 +6,10 @@
  * kernel counts how often each thread got onto a processor (/proc/PID/task/TID/schedstat). A thread
  * that is off the processor at two observations, with the same count at both, has not run between
  * them. /proc/PID/task/TID/syscall tells whether a thread is off the processor, since the kernel
- * answers it only when the thread's registers are saved. The state in `stat` does not tell: a thread
- * that is about to sleep shows the new state while it still runs. The time that a thread has run does
- * not either: the kernel subtracts what a hypervisor took, which may leave no increase at all.
+ * answers it only when the thread's registers are saved. The state in `stat` does not tell: a
+ * thread that is about to sleep shows the new state while it still runs. The time that a thread has
+ * run does not either: the kernel subtracts what a hypervisor took, which may leave no increase at
+ * all.
  *
  * Not seen are tasks that share the address space without being threads of the process (vfork(2),
  * CLONE_VM), and a userfaultfd that another process has of it.

@@ -6,17 +6,17 @@
  * up before the parent was read. So the pids are listed again until no new one appears.
  *
  * Of each process the descriptors are read before the mappings: the usual way to use a segment is
- * to open it, map it and close it, and a process at any point of this is seen with one or the other.
- * What a process neither maps nor holds, such as a descriptor on its way through a socket, procfs
- * does not show.
+ * to open it, map it and close it, and a process at any point of this is seen with one or the
+ * other. What a process neither maps nor holds, such as a descriptor on its way through a socket,
+ * procfs does not show.
  *
- * The kernel gives /proc/PID/maps piece by piece: a mapping that is moved meanwhile may be in no piece,
- * or in two. So a process must have stood still while it was read (quiescence.h). Of one that does not,
- * two readings that agree are taken, and it is counted as inconsistent; if there are none, it is also one
- * that could not be read.
+ * The kernel gives /proc/PID/maps piece by piece: a mapping that is moved meanwhile may be in no
+ * piece, or in two. So a process must have stood still while it was read (quiescence.h). Of one
+ * that does not, two readings that agree are taken, and it is counted as inconsistent; if there are
+ * none, it is also one that could not be read.
  *
- * A process without mappings is a kernel thread, is exiting, or is just changing its program, which is
- * why it is read again; if only its first thread has exited, another thread is read.
+ * A process without mappings is a kernel thread, is exiting, or is just changing its program, which
+ * is why it is read again; if only its first thread has exited, another thread is read.
  */
 #include "census/scan/scan.h"
 
@@ -106,8 +106,9 @@ static bool is_gone(int error)
 }
 
 /*
- * Finds a thread of the process that still has its address space. Returns the thread's directory, which
- * the caller closes, and its `stat`. -ENOENT if there is no such thread, -ESRCH if none was met.
+ * Finds a thread of the process that still has its address space. Returns the thread's directory,
+ * which the caller closes, and its `stat`. -ENOENT if there is no such thread, -ESRCH if none was
+ * met.
  */
 static int open_live_thread(int dir, pid_t *task, struct proc_stat *stat)
 {
@@ -230,7 +231,9 @@ static int store(struct pass *pass, int dir, pid_t pid, pid_t task, const struct
 	return 0;
 }
 
-/* -ESRCH: it had no address space just now; -ENOENT: it has none, nor has any other thread of it. */
+/*
+ * -ESRCH: it had no address space just now; -ENOENT: it has none, nor has any other thread of it.
+ */
 static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc_stat *stat,
 	enum consistency *consistency)
 {
