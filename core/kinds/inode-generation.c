@@ -13,8 +13,8 @@
 
 /*
  * The file handle of a tmpfs begins with a random number that the kernel gave the inode when it
- * was made. hugetlbfs has no handles; there the time of birth tells files apart, if the kernel knows
- * it.
+ * was made. hugetlbfs has no handles; there the time of birth tells files apart, if the kernel
+ * knows it.
  */
 static int read_generation(int fd, uint64_t *out)
 {
@@ -47,8 +47,8 @@ int file_identify(int fd, struct item_file *out)
 	if (fstatfs(fd, &fs) < 0)
 		return -errno;
 	/*
-	 * The kernel maps a backing file wherever the mount's file was put, but huge pages want an
-	 * aligned place, and hugetlbfs relies on having been asked for one.
+	 * The kernel maps a backing file at the address that was chosen for the mount's file. Huge
+	 * pages need an aligned address, and hugetlbfs relies on having chosen it itself.
 	 */
 	out->passthrough = (unsigned)fs.f_type != HUGETLBFS_MAGIC;
 	return read_generation(fd, &out->generation);

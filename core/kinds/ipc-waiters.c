@@ -21,7 +21,7 @@ struct search {
 	int id;
 };
 
-/* What is gone does not wait. */
+/* A thread that is gone does not wait. */
 static int answer(int error)
 {
 	return error == -ENOENT || error == -ESRCH ? 0 : error;
@@ -46,7 +46,10 @@ static int look_at_process(const struct proc *proc, pid_t pid, const struct real
 	uint32_t namespace = dir < 0 ? 0 : proc_namespace(dir, "ipc");
 	int r;
 
-	/* Of a process whose namespace is not told nothing else is, and most are in another one. */
+	/*
+	 * A process whose namespace cannot be read shows nothing else either, and most are in
+	 * another one.
+	 */
 	if (namespace != realm->ipc_ns)
 		return 0;
 	r = proc_list_threads(dir, tids);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Threads that wait inside a system call on a System V object: the kernel counts no receivers. */
+/*
+ * Finds threads that wait in a system call for a System V object: the kernel does not count
+ * receivers.
+ */
 #pragma once
 
 #include "kinds/kind.h"
@@ -9,7 +12,7 @@ bool ipc_parse_syscall(const char *text, long number, int id);
 
 /*
  * Whether a thread of the realm's IPC namespace is in the system call of that number, with `id` as
- * first argument. 1 or 0; a negative errno if some process of the namespace could not be looked at.
- * Processes that do not even tell their namespace are left out.
+ * first argument. 1 or 0; a negative errno if a process of the namespace could not be read.
+ * Processes whose namespace cannot be read are left out.
  */
 int ipc_thread_waits(const struct realm *realm, long number, int id);

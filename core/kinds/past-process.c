@@ -9,10 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-/* Start times are whole clock ticks, and the wall clock may have been set a little since. */
+/* Start times are whole clock ticks, and the wall clock may have been adjusted a little since. */
 #define SLACK_SECONDS 2
 
-/* Seconds since 1970 at which something happened that long after boot. */
+/* Converts clock ticks after boot to seconds since 1970. */
 static int64_t wall_time(uint64_t ticks)
 {
 	struct timespec real, boot;
@@ -42,7 +42,7 @@ bool past_process_may_live(const struct realm *realm, pid_t pid, int64_t then)
 {
 	if (pid == 0 || (kill(pid, 0) < 0 && errno == ESRCH))
 		return false;
-	/* What procfs does not show (the mount option hidepid) lives for all that we know. */
+	/* A process that procfs hides (the mount option hidepid) may be alive. */
 	g_autofree char *path = g_strdup_printf("%s/%d/stat", realm->proc, pid);
 	return access(path, R_OK) < 0 || past_process_find(realm, pid, then).alive;
 }

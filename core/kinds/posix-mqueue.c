@@ -57,7 +57,7 @@ char *mqueue_find_mount(const char *mountinfo)
 	return found;
 }
 
-/* An instance of our own, of the namespace that this thread is in. */
+/* Makes an instance for the namespace that this thread is in. */
 static int open_detached(void)
 {
 	auto_fd context = fsopen("mqueue", FSOPEN_CLOEXEC);
@@ -73,7 +73,7 @@ static int open_detached(void)
 	return dir < 0 ? -errno : dir;
 }
 
-/* That of our own namespace stays; one of another would keep the namespace alive. */
+/* The instance of our own namespace is kept; one of another would keep that namespace alive. */
 static int open_own(void)
 {
 	static GMutex lock;
@@ -129,7 +129,7 @@ static int with_root(void *data)
 	return dir < 0 ? dir : work->act(work, dir);
 }
 
-/* The queue's file, opened if the caller may read it. */
+/* Opens the queue's file, if the caller may read it. */
 static int open_queue(const struct view *view, int dir)
 {
 	struct stat st;
@@ -222,7 +222,7 @@ static int stat_queue(const struct work *work, int dir)
 	return 0;
 }
 
-/* A queue that nobody else has open, and in which nothing waits. */
+/* Whether no process has the queue open and no message waits in it. */
 static int check_empty(int fd)
 {
 	struct mq_attr attr;
@@ -245,8 +245,8 @@ static int unlink_as(const struct caller *caller, int dir, const char *name)
 }
 
 /*
- * While the lease (lease.h) holds, nobody can have the queue open, nor send to it. The file system
- * has no rename, so that an opener who had walked the path can come too late.
+ * While the lease (lease.h) holds, no process has the queue open or can send to it. The file system
+ * has no rename, so that a process that has already walked the path may still open it too late.
  */
 static int unlink_leased(const struct work *work, int dir, int fd)
 {
@@ -350,7 +350,7 @@ static int do_nothing(const struct work *work, int dir)
 	return 0;
 }
 
-/* Not where there is no way to the queues: an empty directory would say that there are none. */
+/* False if the queues cannot be reached: an empty directory would say that there are none. */
 static bool mqueue_present(const struct realm *realm)
 {
 	struct work work = { .realm = realm, .act = do_nothing };

@@ -14,7 +14,7 @@
 
 #define PREFIX_LENGTH (sizeof POSIX_HIDDEN_PREFIX - 1)
 
-/* `one` is held by the thread that removes; `lock` guards `hidden`, and nothing blocks under it. */
+/* The thread that removes holds `one`; `lock` guards `hidden`, and no thread blocks under it. */
 static struct {
 	GMutex one;
 	GMutex lock;
@@ -53,7 +53,7 @@ struct target {
 	int fd; /* that the lease is on */
 };
 
-/* Whether the hidden name is the file that the lease is on, and still nobody has opened that. */
+/* Whether the hidden name is the file under the lease, and no process has opened it since. */
 static bool may_go(const struct target *target)
 {
 	struct stat leased, renamed;
@@ -63,7 +63,9 @@ static bool may_go(const struct target *target)
 		leased.st_ino == renamed.st_ino && lease_holds(target->fd);
 }
 
-/* As the caller. Returns whether the object must get its name back; `*result` is the answer. */
+/*
+ * Acts as the caller. Returns whether the object must get its name back; `*result` is the answer.
+ */
 static bool rename_and_unlink(const struct target *target, int *result)
 {
 	if (renameat2(target->dir, target->name, target->dir, target->hidden, RENAME_NOREPLACE) <
@@ -75,7 +77,7 @@ static bool rename_and_unlink(const struct target *target, int *result)
 	if (!may_go(target))
 		return true;
 	if (unlinkat(target->dir, target->hidden, 0) < 0) {
-		/* ENOENT: another daemon, which started just now, has put it back. */
+		/* ENOENT: another daemon, which has just started, has renamed it back. */
 		*result = errno == ENOENT ? -EBUSY : -errno;
 		return true;
 	}
@@ -94,8 +96,8 @@ static int remove_leased(const struct target *target, const struct caller *calle
 	back = rename_and_unlink(target, &result);
 	effective_end(&ids);
 	/*
-	 * By the daemon's own right. If another object has taken the name in between, neither may be
-	 * harmed: this one stays where it is, and is shown there.
+	 * With the daemon's own rights. If another object has taken the name in between, both are
+	 * kept: this one keeps the hidden name, under which it is shown.
 	 */
 	if (back)
 		renameat2(target->dir, target->hidden, target->dir, target->name, RENAME_NOREPLACE);

@@ -45,13 +45,13 @@ bool semaphore_parse(const void *bytes, size_t size, struct semaphore *out)
 	return out->value <= VALUE_MAX && out->waiters < 1u << 22;
 }
 
-/* The object as the caller may open it: a descriptor or a negative errno. */
+/* Opens the object with the caller's rights: a descriptor or a negative errno. */
 static int open_object(const struct view *view)
 {
 	struct stat st;
 	int r;
 
-	/* Not what a fifo of that name by now would do to who opens it. */
+	/* O_NONBLOCK: by now the name may be that of a fifo, which must not block us. */
 	auto_fd place =
 		openat(view->realm->shm_fd, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (place < 0 || fstat(place, &st) < 0)

@@ -22,11 +22,14 @@ struct semaphore {
 	uint32_t value, waiters;
 };
 
-/* From the object's first bytes, SEMAPHORE_SIZE of them or as many as it has. False: none. Pure. */
+/*
+ * Parses the object's first bytes: SEMAPHORE_SIZE, or all if it has fewer. False: no semaphore.
+ * Pure.
+ */
 bool semaphore_parse(const void *bytes, size_t size, struct semaphore *out);
 
 /*
- * The attribute `semaphore` of an object: two lines, or "not a semaphore". It is content, for those
- * who may read the object: -EACCES for others.
+ * The attribute `semaphore` of an object: two lines, or "not a semaphore". It tells content, so
+ * that only callers that may read the object get it: -EACCES for others.
  */
 extern const struct attribute semaphore_attributes[];

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The realms of others: IPC namespaces and /dev/shm file systems of containers and the like, which
- * have segments of the same numbers and names as ours.
+ * Foreign realms: the IPC namespaces and /dev/shm file systems of containers and the like. Their
+ * segments may have the same numbers and names as ours.
  *
- * They are found through the processes that live in them, and opened for one question at a time: a
+ * A foreign realm is found through a process that is in it, and opened for one request at a time: a
  * descriptor of a namespace, or of a directory in a file system, would keep it and its memory alive
- * after its last process. A namespace that no process lives in is not found.
+ * after its last process. A namespace without a process is not found.
  */
 #pragma once
 
@@ -21,8 +21,8 @@ struct foreign_realm {
 };
 
 /*
- * Appends a struct foreign_realm for each that is not `own`, once. `unreadable` counts the processes
- * that did not let it be seen where they are. 0 or a negative errno.
+ * Appends a struct foreign_realm for each that is not `own`, once. `unreadable` counts the
+ * processes that did not let it be seen where they are. 0 or a negative errno.
  */
 int realms_find(const struct realm *own, GArray *out, unsigned *unreadable);
 
@@ -39,8 +39,8 @@ int realms_open_found(const struct realm *own, const struct foreign_realm *found
 void realms_close(struct realm *realm);
 
 /*
- * Whether the caller could get at the files or segments of the realm of that name without the daemon:
- * 0, -EACCES, or -ENOENT if no process is in it.
+ * Whether the caller could get at the files or segments of the realm of that name without the
+ * daemon: 0, -EACCES, or -ENOENT if no process is in it.
  */
 int realms_permit(const struct realm *own, const char *name, const struct caller *caller);
 

@@ -50,14 +50,14 @@ int residency_of(int fd, uint64_t *resident, uint64_t *swapped)
 	if (swap_is_empty())
 		return whole_is_resident(fd, resident, swapped);
 	/*
-	 * Opening a file for reading breaks no read lease, but asks the holder of a write lease to
-	 * let go: there is no cachestat(2) without. Never wait for that.
+	 * cachestat(2) needs the file open for reading. Opening it breaks no read lease, but would
+	 * have to wait until the holder of a write lease gives that up: never wait for that.
 	 */
 	file = fd_reopen(fd);
 	if (file < 0)
 		return file == -EAGAIN ? 0 : file;
 	if (syscall(SYS_cachestat, file, &all, &counts, 0) == 0) {
-		/* What tmpfs evicts, it puts into swap. */
+		/* tmpfs puts the pages that it evicts into swap. */
 		*resident = counts.nr_cache * page;
 		*swapped = counts.nr_evicted * page;
 		return 0;

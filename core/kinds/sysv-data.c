@@ -2,11 +2,11 @@
 /*
  * The bytes of a System V segment.
  *
- * The file behind a segment shows in /proc/PID/map_files of who has it attached. Some other
- * process's entry would disturb nothing, but could be a segment of the same number that the process
- * attached in another IPC namespace before it moved; only what this thread attaches by the ID, here
- * and now, is surely that segment. While it is attached, the ID cannot come to mean another one,
- * so that what IPC_STAT says then is about the very bytes.
+ * /proc/PID/map_files of a process that has a segment attached leads to the file behind the
+ * segment. Using another process's entry would change nothing, but it may be a segment of the same
+ * number that the process attached in another IPC namespace before it moved. Only what this thread
+ * itself attaches by the ID is certainly that segment. While it is attached, the ID cannot become
+ * another segment's, so that IPC_STAT tells about exactly these bytes.
  */
 #include "kinds/inode-generation.h"
 #include "kinds/sysv.h"
@@ -23,7 +23,7 @@ struct opening {
 	struct item_file *out;
 };
 
-/* The end of our mapping that starts there: huge pages make it longer than the segment. */
+/* Finds the end of our mapping that starts there: huge pages make it longer than the segment. */
 static uintptr_t mapping_end(uintptr_t start)
 {
 	uintptr_t from = 0, to = 0;
@@ -69,9 +69,10 @@ static int open_attached(const struct opening *opening, const void *address)
 }
 
 /*
- * Where segments end with their last attachment (kernel.shm_rmid_forced), ours would be the end of
- * one that nobody has attached yet. One that others have attached loses nothing by it: whoever is
- * last ends it, with or without us.
+ * Whether attaching and detaching leaves the segment as it is: 0 or -EBUSY. Where the kernel
+ * destroys a segment with its last attachment (kernel.shm_rmid_forced), ours would destroy one that
+ * no process has attached yet. One that other processes have attached ends with the last of them,
+ * as without us.
  */
 static int check_harmless(int id)
 {

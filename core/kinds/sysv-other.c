@@ -211,9 +211,9 @@ static int sem_stat(const struct realm *realm, const char *id, struct item **out
 }
 
 /*
- * A message queue is used by who waits for a message, and by who sent or received the last one, as
- * long as they live. The kernel does not tell of anybody else: one that nobody has ever used may be
- * about to be.
+ * Users of a message queue are the threads that wait for a message, and the processes that sent and
+ * received the last one, as long as these live. The kernel shows no others. A queue that no process
+ * has used yet may be about to be used.
  */
 static int msg_check_idle(const struct realm *realm, const struct item *item)
 {
@@ -247,7 +247,7 @@ struct set_check {
 	int id;
 };
 
-/* Whether anybody waits for that semaphore; and who was the last to change it. */
+/* Whether a thread waits for that semaphore, and the process that changed it last. */
 static int look_at_semaphore(int id, int number, pid_t *last)
 {
 	int waiting = semctl(id, number, GETNCNT), for_zero = semctl(id, number, GETZCNT);
@@ -259,8 +259,9 @@ static int look_at_semaphore(int id, int number, pid_t *last)
 }
 
 /*
- * A set is used by who waits for it, and by who changed one of its semaphores last, as long as they
- * live. A set that nobody has ever changed may be about to be.
+ * Users of a set are the threads that wait for it, and the processes that changed one of its
+ * semaphores last, as long as these live. A set that no process has changed yet may be about to be
+ * used.
  */
 static int check_set(void *data)
 {

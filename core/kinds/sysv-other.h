@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * System V message queues and semaphore sets: .shmtree/msg/MSQID and .shmtree/sem/SEMID. No memory,
- * but left behind by the same programs, and cleaned up by the same people.
+ * System V message queues and semaphore sets: .shmtree/msg/MSQID and .shmtree/sem/SEMID. They are
+ * not memory, but the same programs leave them behind, and the same users clean them up.
  */
 #pragma once
 

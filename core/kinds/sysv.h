@@ -2,11 +2,11 @@
 /*
  * System V shared memory: .shmtree/sysv/SHMID.
  *
- * What the daemon disturbs. Listing and metadata change nothing. Opening the bytes needs a mapping
- * for an instant, because a System V segment has no other way to its file: one shmat() and one
- * shmdt() for each open(2) of `data`. Meanwhile nattch is one more, and afterwards as before; atime
- * and dtime are now, lpid is the daemon. Nothing of it happens for later reads, writes and
- * mappings through the open file.
+ * What the daemon changes. Listing and metadata change nothing. Opening the bytes needs a mapping
+ * for an instant, because there is no other way to the file of a System V segment: one shmat() and
+ * one shmdt() for each open(2) of `data`. Meanwhile nattch is one more, and afterwards as before;
+ * atime and dtime become the current time, lpid the daemon's. Later reads, writes and mappings
+ * through the open file change none of these.
  *
  * An open `data` holds the memory, not the segment: nattch does not count it, and a segment that is
  * removed while `data` is open is gone from every list, although its bytes live on for that reader.
@@ -19,7 +19,7 @@
 
 struct sysv_segment {
 	struct sysvipc_item ipc;
-	pid_t creator, last; /* 0: nobody */
+	pid_t creator, last; /* 0: none */
 	uint64_t nattch;
 	int64_t dtime; /* seconds; 0: never */
 	/* SHM_DEST, SHM_LOCKED, SHM_HUGETLB, SHM_NORESERVE, as the kernel shows them. */
@@ -44,6 +44,6 @@ int sysv_permit(const struct realm *realm, const struct item *item, const struct
 /* kind_sysv.open */
 int sysv_open(const struct realm *realm, const struct item *seen, struct item_file *out);
 
-/* Fills a segment in from what shmctl() told. */
+/* Fills in a segment from the result of shmctl(). */
 void sysv_from_ds(const struct realm *realm, int shmid, const struct shmid_ds *ds,
 	struct sysv_segment *out);

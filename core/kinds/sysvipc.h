@@ -10,7 +10,7 @@
 #include <sys/ipc.h>
 #include <time.h>
 
-/* What an item of each of the three begins with. */
+/* The first part of an item of each of the three. */
 struct sysvipc_item {
 	struct item item; /* `name` is the key */
 	uint32_t key;
@@ -18,12 +18,13 @@ struct sysvipc_item {
 	gid_t cgid;
 };
 
-/* Fills in ID, name and creator, and from these what else is the same for the three. */
+/* Fills in ID, name and creator, and what follows from these for all three. */
 void sysvipc_complete(struct sysvipc_item *s, int id);
 
 /*
- * The `permit` of kinds whose items are an IPC namespace's: for callers that are in the namespace, and
- * those that could enter it (CAP_SYS_ADMIN about the daemon's user namespace, and a look at its processes).
+ * The `permit` of kinds whose items are an IPC namespace's: for callers that are in the namespace,
+ * and those that could enter it (CAP_SYS_ADMIN about the daemon's user namespace, and a look at its
+ * processes).
  */
 int sysvipc_permit(const struct realm *realm, const struct item *item, const struct caller *caller,
 	int want);
@@ -31,7 +32,7 @@ int sysvipc_permit(const struct realm *realm, const struct item *item, const str
 /* Attributes that the three have: key, perms, uid, user … ctime. */
 extern const struct attribute sysvipc_attributes[];
 
-/* A column of a table, found by the name in its header: kernels differ in which they have. */
+/* A column of a table, found by its name in the header: not all kernels have the same columns. */
 struct sysvipc_column {
 	const char *name;
 	unsigned base; /* 10 or 8 */
@@ -56,15 +57,15 @@ int sysvipc_each(const struct realm *realm, const char *table, const struct sysv
 	size_t n, sysvipc_visitor visit, void *data);
 
 /*
- * Runs `work` on a thread that is in the realm's IPC namespace: this one, or one made for it
- * (-EAGAIN where there can be none).
+ * Runs `work` on a thread that is in the realm's IPC namespace: this thread, or one made for it
+ * (-EAGAIN if none can be made).
  */
 int sysvipc_enter(const struct realm *realm, int (*work)(void *data), void *data);
 
 /*
- * kind->remove of all three: if the caller may remove it and `check_idle` (as the daemon) returns 0
- * of what kind->stat() says, calls `end`, which is *ctl(IPC_RMID), returns -1 and sets errno, with
- * the caller's effective ids in the realm's namespace.
+ * kind->remove of all three. If the caller may remove the item, and `check_idle` (called as the
+ * daemon) returns 0 for what kind->stat() gives, calls `end` with the caller's effective ids in the
+ * realm's namespace. `end` is *ctl(IPC_RMID): 0, or -1 with errno set.
  */
 struct sysvipc_removal {
 	int (*check_idle)(const struct realm *realm, const struct item *item);
@@ -74,8 +75,8 @@ int sysvipc_remove(const struct realm *realm, const struct kind *kind, const cha
 	const struct caller *caller, const struct sysvipc_removal *removal);
 
 /*
- * 0, or the -EPERM that *ctl(IPC_RMID) and *ctl(IPC_SET) have for who is neither the owner nor the
- * creator. It only says which of two errors to give: the call itself decides.
+ * 0, or -EPERM as *ctl(IPC_RMID) and *ctl(IPC_SET) give it to a caller that is neither the owner
+ * nor the creator. It only chooses between two errors: the system call itself decides.
  */
 int sysvipc_check_owner(const struct caller *caller, const struct item *item);
 
@@ -85,5 +86,5 @@ bool sysvipc_present(const struct realm *realm);
 /* An ID: digits without leading zeros that fit an int. False otherwise. */
 bool sysvipc_parse_id(const char *text, int *id);
 
-/* shmctl() and its like of an ID that is gone say EINVAL or EIDRM: -ENOENT. */
+/* Converts errno of shmctl() and its like: EINVAL and EIDRM, for an ID that is gone, to -ENOENT. */
 int sysvipc_error(int error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Segments without a name: .shmtree/unlinked/ID, for unlinked POSIX objects, memfds and anonymous
- * shared memory that somebody maps or holds open. The census finds them.
+ * shared memory that a process maps or holds open. The census finds them.
  *
  * The ID is KIND-NAME-INODE, or KIND-INODE where there is no name: "memfd-wayland-shm-1047",
  * "posix-psm_4f2a-93", "anon-1048". KIND is "posix", "memfd", "anon" or "other" (the kernel's own
@@ -11,11 +11,12 @@
  * the segment lives, and the name of a file that has been unlinked does not change, so the ID
  * does not either.
  *
- * Owner and mode of an unlinked object are its own. Nobody could reach a memfd by a name, so that
- * its mode, which is 0777 usually, was never meant to let anybody in: its owner's part counts
- * alone. Anonymous memory is its maker's, 0600. Both are memory of processes, moreover, and open only
- * to callers that the kernel would let at it through a process that has it: the descriptors of one
- * that holds it (/proc/PID/fd), or the memory of one that maps it (/proc/PID/mem).
+ * An unlinked object has its own owner and mode. A memfd never had a name by which a process could
+ * open it, so that its mode, usually 0777, was never meant to give access: only the owner's bits
+ * count. Anonymous memory belongs to its maker, with mode 0600. Moreover both are memory of
+ * processes: only a caller that the kernel would give access through a process that uses it may
+ * open it, by the descriptors of a process that holds it (/proc/PID/fd) or the memory of one that
+ * maps it (/proc/PID/mem).
  */
 #pragma once
 
