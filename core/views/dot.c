@@ -92,7 +92,7 @@ static void add_segment(const struct item *item, void *data)
 	taking->segment++;
 }
 
-/* Keeps the names of those alone that the caller sees. */
+/* Keeps only the names of processes that the caller sees. */
 static void look_as(struct dot *dot, const char *proc, const struct caller *caller)
 {
 	struct caller_sight sight;
@@ -113,7 +113,7 @@ static void look_as(struct dot *dot, const char *proc, const struct caller *call
 	caller_sight_end(&sight);
 }
 
-/* Makes all edges of one sort from what is not shown to one segment a single one. */
+/* Merges all edges of one sort from hidden processes to a segment into a single one. */
 static void merge_hidden(struct dot *dot)
 {
 	struct edge *merged = NULL;

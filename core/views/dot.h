@@ -3,9 +3,9 @@
  * Processes and segments as a Graphviz digraph: the file `graph.dot`.
  *
  * An edge from a process to a segment stands for its mappings, a dashed one for its descriptors,
- * with their number. Whether a reader sees a process is what the rows of `mappers` go by: those
- * whose mappings procfs would not show are one node, without numbers or names, so that the edges of
- * a segment still add up to its counts.
+ * with their number. A reader sees the same processes as in `mappers`: those whose mappings procfs
+ * would not show it are a single node, without pids or names, so that the edges of a segment still
+ * add up to its counts.
  */
 #pragma once
 

@@ -4,7 +4,7 @@
 
 #include "kinds/kind.h"
 
-/* No limit, or nothing that is counted against it. */
+/* There is no limit, or nothing is counted against it. */
 #define LIMIT_NONE UINT64_MAX
 
 struct limit {
@@ -15,10 +15,10 @@ struct limit {
 #define LIMITS_MAX 24
 
 /*
- * The limits of a realm, in `out`, LIMITS_MAX at most; returns how many. What this kernel does not
- * have is left out.
+ * Writes the limits of a realm to `out`, LIMITS_MAX at most; returns how many. Limits that this
+ * kernel does not have are left out.
  */
 size_t limits_read(const struct realm *realm, struct limit *out);
 
-/* The table RESOURCE LIMIT USED USE%: "unlimited", and "-" for what cannot be said. Pure. */
+/* Appends the table RESOURCE LIMIT USED USE%: "unlimited", and "-" for what is not known. Pure. */
 void limits_format(const struct limit *limits, size_t n, GString *out);

@@ -5,8 +5,8 @@
  *
  * The format wants all samples of one family together, where a table has all values of one segment
  * together: rows are numbered family by family, and each one is rendered from the snapshot when it
- * is asked for. No type but gauge and counter occurs, and no escape that is not the older text
- * format's as well: what reads only that one (node_exporter's textfile collector) reads this too.
+ * is asked for. Only gauges and counters occur, and only escapes that the older text format has
+ * too: a program that reads only that format (node_exporter's textfile collector) can read this.
  */
 #pragma once
 
