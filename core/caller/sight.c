@@ -150,9 +150,9 @@ static bool all_equal(const uid_t ids[IDS], uid_t id)
 }
 
 /*
- * Whether it is dumpable, as the owner of its files in procfs tells: its effective user. If not, they
- * belong to the root of the user namespace in which the program was begun; the two are one if that root
- * is who runs it, and then the answer is no.
+ * Whether it is dumpable, as the owner of its files in procfs tells: its effective user. If not,
+ * they belong to the root of the user namespace in which the program was begun; the two are one if
+ * that root is who runs it, and then the answer is no.
  */
 static bool is_dumpable(int dir, const struct proc_status *status)
 {
