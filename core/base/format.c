@@ -113,31 +113,6 @@ void format_time(GString *out, const struct timespec *time)
 	g_string_append_printf(out, "%lld.%09ld", seconds, nanoseconds);
 }
 
-/* The third letter of a group: x, unless a set-ID or sticky bit shows in its place. */
-static char special(mode_t mode, mode_t execute, mode_t bit, char letter)
-{
-	if (mode & bit)
-		return mode & execute ? letter : (char)g_ascii_toupper(letter);
-	return mode & execute ? 'x' : '-';
-}
-
-void format_perms(GString *out, mode_t mode)
-{
-	const char perms[] = {
-		mode & S_IRUSR ? 'r' : '-',
-		mode & S_IWUSR ? 'w' : '-',
-		special(mode, S_IXUSR, S_ISUID, 's'),
-		mode & S_IRGRP ? 'r' : '-',
-		mode & S_IWGRP ? 'w' : '-',
-		special(mode, S_IXGRP, S_ISGID, 's'),
-		mode & S_IROTH ? 'r' : '-',
-		mode & S_IWOTH ? 'w' : '-',
-		special(mode, S_IXOTH, S_ISVTX, 't'),
-	};
-
-	g_string_append_len(out, perms, sizeof(perms));
-}
-
 void format_json_bytes(JsonBuilder *builder, const char *key, const char *value)
 {
 	json_builder_set_member_name(builder, key);

@@ -8,7 +8,6 @@
  */
 #include "census/census-private.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 

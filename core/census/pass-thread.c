@@ -154,7 +154,7 @@ int pass_thread_run(struct pass_thread *pass_thread, const struct devices *devic
 	if (!done)
 		return -EBUSY;
 	result->tally = pass_thread->tally;
-	result->incomplete_view = pass_thread_incomplete_view(pass_thread);
+	result->incomplete_view = pass_thread->backend->incomplete_view(pass_thread->state);
 	return pass_thread->status;
 }
 
@@ -167,18 +167,13 @@ bool pass_thread_is_unchanged(struct pass_thread *pass_thread, const struct devi
 		pass_thread->devices.generation != devices->generation ||
 		!pass_thread->backend->unchanged(pass_thread->state, facets, &result->tally))
 		return false;
-	result->incomplete_view = pass_thread_incomplete_view(pass_thread);
+	result->incomplete_view = pass_thread->backend->incomplete_view(pass_thread->state);
 	return true;
 }
 
 struct spaces *pass_thread_spaces(const struct pass_thread *pass_thread)
 {
 	return pass_thread->spaces;
-}
-
-const char *pass_thread_incomplete_view(const struct pass_thread *pass_thread)
-{
-	return pass_thread->backend->incomplete_view(pass_thread->state);
 }
 
 const char *pass_thread_caveat(const struct pass_thread *pass_thread)

@@ -46,6 +46,3 @@ struct spaces *pass_thread_spaces(const struct pass_thread *pass_thread);
 
 /* What makes the counts wrong on this machine, in one line (a static string), or NULL. */
 const char *pass_thread_caveat(const struct pass_thread *pass_thread);
-
-/* Why whole processes may be invisible, in one line (a static string), or NULL. */
-const char *pass_thread_incomplete_view(const struct pass_thread *pass_thread);

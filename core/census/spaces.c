@@ -306,11 +306,6 @@ void space_describe(struct space *space, uid_t uid, const char *command)
 	g_strlcpy(space->command, command, sizeof(space->command));
 }
 
-size_t spaces_count(const struct spaces *spaces)
-{
-	return spaces->order->len;
-}
-
 void spaces_each(struct spaces *spaces, void (*visit)(struct space *space, void *data), void *data)
 {
 	for (guint i = 0; i < spaces->order->len; i++) {

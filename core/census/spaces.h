@@ -130,8 +130,6 @@ void space_share_descriptors(struct spaces *spaces, struct space *space, bool sh
 
 /* What follows only reads. */
 
-size_t spaces_count(const struct spaces *spaces);
-
 /* All; during a pass those that have been seen in it so far. `visit` may set rows, not see more. */
 void spaces_each(struct spaces *spaces, void (*visit)(struct space *space, void *data), void *data);
 

@@ -4,7 +4,6 @@
 #include "base/util.h"
 
 #include <glib.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -42,7 +41,7 @@ struct stall_detector *stall_detector_new(void)
 	return detector;
 }
 
-struct stall_detector *stall_detector_ref(struct stall_detector *detector)
+static struct stall_detector *ref(struct stall_detector *detector)
 {
 	g_atomic_ref_count_inc(&detector->references);
 	return detector;
@@ -62,7 +61,7 @@ struct watched_thread *watched_thread_new(struct stall_detector *detector)
 {
 	struct watched_thread *thread = g_new0(struct watched_thread, 1);
 
-	thread->detector = stall_detector_ref(detector);
+	thread->detector = ref(detector);
 	return thread;
 }
 

@@ -19,7 +19,6 @@
 struct stall_detector;
 
 struct stall_detector *stall_detector_new(void);
-struct stall_detector *stall_detector_ref(struct stall_detector *detector);
 void stall_detector_unref(struct stall_detector *detector);
 
 /* A thread that is watched while it asks about processes. */

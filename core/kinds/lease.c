@@ -2,6 +2,7 @@
 #include "kinds/lease.h"
 
 #include "base/util.h"
+#include "caller/effective.h"
 
 #include <fcntl.h>
 #include <glib.h>

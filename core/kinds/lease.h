@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "caller/effective.h"
+#include "caller/caller.h"
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -2,6 +2,7 @@
 #include "kinds/posix-removal.h"
 
 #include "base/util.h"
+#include "caller/effective.h"
 #include "kinds/lease.h"
 
 #include <dirent.h>

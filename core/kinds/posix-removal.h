@@ -16,7 +16,7 @@
  */
 #pragma once
 
-#include "caller/effective.h"
+#include "caller/caller.h"
 
 #include <stdbool.h>
 

@@ -6,7 +6,6 @@
 #include "base/util.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 

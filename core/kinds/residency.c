@@ -4,8 +4,6 @@
 #include "base/fdpath.h"
 #include "base/util.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>

@@ -10,7 +10,6 @@
 #include "kinds/nameless.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 

@@ -7,9 +7,6 @@
 
 #include "kinds/kind.h"
 
-#include <sys/ipc.h>
-#include <time.h>
-
 /* The first part of an item of each of the three. */
 struct sysvipc_item {
 	struct item item; /* `name` is the key */

@@ -12,6 +12,7 @@
 
 #include <glib.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 static enum vma_interest look(const struct vma *vma, void *data)

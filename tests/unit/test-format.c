@@ -110,24 +110,6 @@ static void writes_times_on_both_sides_of_1970(void)
 	assert_time(-1, 1, "-0.999999999");
 }
 
-static void assert_perms(mode_t mode, const char *expected)
-{
-	GString *out = g_string_new(NULL);
-
-	format_perms(out, mode);
-	ASSERT_STRING(out->str, expected);
-	g_string_free(out, TRUE);
-}
-
-static void writes_permissions_as_ls_does(void)
-{
-	assert_perms(0100644, "rw-r--r--");
-	assert_perms(0, "---------");
-	assert_perms(07777, "rwsrwsrwt");
-	assert_perms(07000, "--S--S--T");
-	assert_perms(01711, "rwx--x--t");
-}
-
 static char *json_of(const char *value)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -182,7 +164,6 @@ static CU_TestInfo tests[] = {
 	{ "labels keep the bytes of what is not UTF-8", labels_keep_the_bytes_of_what_is_not_utf8 },
 	{ "graph labels show what tables do", graph_labels_show_what_tables_do },
 	{ "writes times on both sides of 1970", writes_times_on_both_sides_of_1970 },
-	{ "writes permissions as ls does", writes_permissions_as_ls_does },
 	{ "JSON has UTF-8 as it is", json_has_utf8_as_it_is },
 	{ "JSON keeps the bytes of what is not UTF-8", json_keeps_the_bytes_of_what_is_not_utf8 },
 	CU_TEST_INFO_NULL,
