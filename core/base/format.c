@@ -17,9 +17,9 @@ static bool next_character(const char *text, gunichar *character, size_t *length
 }
 
 /*
- * What a terminal may take for a command or for a change of direction, so that a line reads as another:
- * control characters, those of C1 included, separators of lines, and all that show nothing themselves
- * but turn the text around them.
+ * What a terminal may take for a command or for a change of direction, so that a line reads as
+ * another: control characters, those of C1 included, separators of lines, and all that show nothing
+ * themselves but turn the text around them.
  */
 static bool is_treacherous(gunichar character)
 {

@@ -12,10 +12,10 @@
 #include <time.h>
 
 /*
- * Appends a value to a table: each byte of a backslash, tab, newline and every other control character,
- * of C1 too (as UTF-8 or as a byte alone), and of the characters that separate lines or change the
- * direction of the text, becomes a backslash and three octal digits, as in /proc/PID/maps; all other
- * bytes stand as they are, UTF-8 or not. `printf %b` undoes it.
+ * Appends a value to a table: each byte of a backslash, tab, newline and every other control
+ * character, of C1 too (as UTF-8 or as a byte alone), and of the characters that separate lines or
+ * change the direction of the text, becomes a backslash and three octal digits, as in
+ * /proc/PID/maps; all other bytes stand as they are, UTF-8 or not. `printf %b` undoes it.
  */
 void format_escaped(GString *out, const char *value);
 
@@ -38,9 +38,6 @@ void format_time(GString *out, const struct timespec *time);
 
 /* Appends a decimal number; UINT64_MAX, which stands for what is not known, is "unknown". */
 void format_count(GString *out, uint64_t count);
-
-/* Appends nine letters, as in the output of ls(1) after the type: "rw-r--r--", "rwsr-xr-t". */
-void format_perms(GString *out, mode_t mode);
 
 /*
  * Adds a member whose value is a string of bytes. What is valid UTF-8 is written as it is. What is

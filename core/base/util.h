@@ -45,8 +45,9 @@ static inline void memory_trim(void)
 }
 
 /*
- * Whether a call failed (negative errno) for a reason that has to do with the moment, not with what it was
- * about: a lack of descriptors or memory, or a signal. It says nothing, and may go well if tried again.
+ * Whether a call failed (negative errno) for a reason that has to do with the moment, not with what
+ * it was about: a lack of descriptors or memory, or a signal. It says nothing, and may go well if
+ * tried again.
  */
 static inline bool is_shortage(int error)
 {

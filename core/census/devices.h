@@ -42,7 +42,10 @@ struct file_seen {
 	uint32_t ipc_ns;  /* of the process; 0: the daemon's own. Matters for System V only */
 };
 
-/* 0, or a negative errno: the kernel gave no memfd to learn its device from; nothing is to be cleared. */
+/*
+ * 0, or a negative errno: the kernel gave no memfd to learn its device from; nothing is to be
+ * cleared.
+ */
 int devices_init(struct devices *devices, uint64_t shm_dev);
 
 /* Another owner of the same set; each ends with devices_clear(). */

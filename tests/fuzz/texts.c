@@ -134,6 +134,7 @@ int fuzz_texts(const uint8_t *data, size_t size)
 		parse_queue,
 		parse_shown,
 		parse_cgroup,
+		parse_status,
 	};
 	g_autofree char *text = NULL;
 	struct semaphore semaphore;
