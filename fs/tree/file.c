@@ -125,6 +125,7 @@ static void open_now(struct fs *fs, struct deferred *d)
 	if (d->held)
 		census_release(fs->census);
 	if (r == -EAGAIN && d->at_once) {
+		metadata_free(file); /* a worker begins anew */
 		d->at_once = false;
 		defer_if(fs, true, d, open_now);
 		return;

@@ -294,7 +294,7 @@ def rows_of_mappers(t):
                                 int(offset, 16)))
         equal(len(wanted), 4)
         rows = t.rows('x', 'mappers')
-        equal(list(rows[0]), 'PID UID COMMAND START END PERMS OFFSET'.split())
+        equal(list(rows[0]), 'PID UID COMMAND START END PERMS OFFSET BORN UNIT CMDLINE'.split())
         got = {(int(r['PID']), int(r['UID']), r['COMMAND'].decode(), int(r['START'], 16),
                 int(r['END'], 16), r['PERMS'].decode(), int(r['OFFSET'])) for r in rows}
         equal(got, wanted)
@@ -306,7 +306,7 @@ def rows_of_holders(t):
     with opened(t.shm / 'x', os.O_RDONLY) as one, opened(t.root / 'x', os.O_RDWR) as two, \
             opened(t.shm / 'x', os.O_WRONLY) as three:
         rows = t.rows('x', 'holders')
-        equal(list(rows[0]), 'PID UID COMMAND FD MODE'.split())
+        equal(list(rows[0]), 'PID UID COMMAND FD MODE BORN UNIT CMDLINE'.split())
         equal({int(r['PID']) for r in rows}, {os.getpid()})
         equal({int(r['FD']): r['MODE'].decode() for r in rows}, {one: 'r', two: 'rw', three: 'w'})
 

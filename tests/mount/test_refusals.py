@@ -47,7 +47,7 @@ def bpf_for_a_normal_user(t):
 
 @test(HERE, start=False)
 def back_ends_of_another_procfs(t):
-    os.mkdir('recorded')
+    os.makedirs('recorded/1')  # a process, or it would be no procfs at all
     says(refused(t, t.root, '-o', f'proc={t.private}/recorded,census=query'), 'census=query', 'live procfs')
     says(refused(t, t.root, '-o', f'proc={t.private}/recorded,census=bpf'), 'census=bpf', 'procfs')
 
