@@ -207,3 +207,17 @@ def a_user_gets_so_many_listings(t):
         equal(as_user(OTHER, OTHER, lambda: read(t.meta / 'segments')), 0, 'another user')
         equal(os.listdir(t.root), ['.shmtree'])
     eventually(lambda: as_user(USER, USER, lambda: os.listdir(t.root)) == 0, 'listings again')
+
+
+@test(MOUNTED)
+def questions_that_need_a_pass_are_given_back(t):
+    """More of them, one after another, than one user may have open at a time."""
+    write(t.root / 'x', b'x')
+    os.chmod(t.root / 'x', 0o644)
+
+    def ask():
+        fd = os.open(t.root / 'x', os.O_RDONLY)  # so that the object alone does not tell its state
+        for _ in range(1100):
+            equal(read(t.root / '.shmtree/posix/x/state'), b'open\n')
+        os.close(fd)
+    equal(as_user(USER, USER, ask), 0)
