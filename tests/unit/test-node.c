@@ -70,6 +70,17 @@ static void a_node_lives_until_both_kernel_and_daemon_let_it_go(void)
 	node_forget(table, node, 1);
 }
 
+static void what_is_forgotten_is_subtracted(void)
+{
+	struct node *node = node_lookup_object(table, 7, "one");
+
+	node_lookup_object(table, 7, "one");
+	node_lookup_object(table, 7, "one");
+	node_forget(table, node, 2);
+	ASSERT_INT(node->nlookup, 1);
+	node_forget(table, node, 1);
+}
+
 static void a_child_keeps_its_parent(void)
 {
 	struct node *top = node_lookup_tree(table, NULL, &tree_top, TREE_NAME);
@@ -177,6 +188,7 @@ static CU_TestInfo tests[] = {
 	{ "the root is never forgotten", the_root_is_never_forgotten },
 	{ "a node lives until both kernel and daemon let it go",
 		a_node_lives_until_both_kernel_and_daemon_let_it_go },
+	{ "what is forgotten is subtracted", what_is_forgotten_is_subtracted },
 	{ "a child keeps its parent", a_child_keeps_its_parent },
 	{ "a lookup brings a data node up to date", a_lookup_brings_a_data_node_up_to_date },
 	{ "an orphan is found no more", an_orphan_is_found_no_more },
