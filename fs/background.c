@@ -11,7 +11,10 @@
 
 static int ready_fd = -1;
 
-/* A byte means that the mount works; an end without one that the child has failed, and said why. */
+/*
+ * Ends the parent with the outcome of the child: a byte from it means that the mount works, the end of
+ * the pipe without a byte that it failed and has printed why.
+ */
 static void wait_for_child(pid_t child, int fd)
 {
 	ssize_t n;
@@ -49,14 +52,15 @@ void background_ready(void)
 	auto_fd null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char byte = 1;
 
-	/* Only now: an automount point lets nobody but the process group of its manager mount on it. */
+	/* Only now: on an automount point only processes in its manager's process group can mount. */
 	setsid();
 	if (chdir("/") < 0)
 		log_line("cannot leave the directory: %s", g_strerror(errno));
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)
 		dup2(null, fd);
 	if (write(ready_fd, &byte, 1) < 0)
-		log_line("nobody waits for the mount: %s", g_strerror(errno));
+		log_line("the process that started this one no longer waits for the mount: %s",
+			g_strerror(errno));
 	close(ready_fd);
 	ready_fd = -1;
 }

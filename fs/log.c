@@ -22,7 +22,7 @@ static void emit(int level, const char *text)
 		fprintf(stderr, "shmtree: %s\n", text);
 }
 
-/* One message may come in several pieces, of which the last has the newline. */
+/* Keeps the first message. libfuse may print it in several pieces; the last has the newline. */
 static void keep(const char *piece)
 {
 	char *longer;
@@ -34,7 +34,7 @@ static void keep(const char *piece)
 	state.kept = longer;
 }
 
-/* libfuse ends most messages with a newline and starts many with "fuse: ". */
+/* Takes off the newline at the end, and "fuse: " at the beginning, that libfuse's messages have. */
 static void tidy(char *text)
 {
 	g_strchomp(text);

@@ -9,13 +9,13 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* A moment: longer than a request takes, shorter than a person notices. */
+/* How often the watcher looks: longer than a request takes, shorter than a person notices. */
 #define MOMENT_MS 5
 
-/* A request that took longer may be one of many: those of that turn go to workers (turns.h). */
+/* After a request that took longer, the requests of its turn go to workers (turns.h). */
 #define SLOW_US 2000
 
-/* With nothing to do for so many moments, the watcher sleeps until there is. */
+/* After so many moments without a request the watcher sleeps until a request comes. */
 #define REST_AFTER 40
 
 /* Readers at most, relieved ones included. */
@@ -53,7 +53,7 @@ static unsigned active_locked(const struct server *server)
 	return active;
 }
 
-/* After a request: false if the reader has been relieved meanwhile, and its relief suffices. */
+/* Called after a request: false if the reader was relieved meanwhile and there are enough readers. */
 static bool still_needed(struct reader *reader)
 {
 	struct server *server = reader->server;
@@ -80,7 +80,7 @@ static void end_reader(struct reader *reader, int result)
 	g_free(reader);
 }
 
-/* The watcher does the rest. */
+/* Marks the reader that is at this request as interrupted; the watcher signals it. */
 static void note_interrupted(struct server *server, uint64_t unique)
 {
 	g_mutex_lock(&server->lock);
@@ -94,7 +94,7 @@ static void note_interrupted(struct server *server, uint64_t unique)
 	shutdown_wake();
 }
 
-/* By this thread itself, with the watcher looking. */
+/* Answers the request in this thread, where the watcher sees how long it takes. */
 static void answer(struct reader *reader, const struct fuse_buf *request)
 {
 	struct server *server = reader->server;
@@ -126,7 +126,7 @@ static void *read_requests(void *data)
 		if (r == -EINTR)
 			continue;
 		if (r == -ENOMEM) {
-			g_usleep(1000); /* it passes */
+			g_usleep(1000); /* other processes may give memory back */
 			continue;
 		}
 		if (r <= 0)
@@ -141,10 +141,10 @@ static void *read_requests(void *data)
 			break;
 	}
 	free(buf.mem);
-	/* What the kernel says to who was about to read when it was unmounted. */
+	/* What the kernel returns from a read(2) that began while the mount was being unmounted. */
 	if (r == -ECONNABORTED)
 		r = 0;
-	/* Without a connection there is nothing left to serve, for any of them. */
+	/* Without a connection no reader has anything to serve. */
 	if (r <= 0 && r != -EINTR)
 		fuse_session_exit(session);
 	end_reader(reader, MIN(r, 0));
@@ -172,7 +172,10 @@ static int add_reader_locked(struct server *server)
 
 /* The watcher */
 
-/* Relieves who is where it was at the last look. Returns whether anybody has done anything. */
+/*
+ * Relieves each reader that is still at the request of the last look, and adds readers in their place.
+ * Returns whether a reader or worker was busy since.
+ */
 static bool look(struct server *server)
 {
 	bool active = false;
@@ -195,7 +198,7 @@ static bool look(struct server *server)
 	while (active_locked(server) < server->wanted && server->readers->len < READERS_MAX &&
 		!fuse_session_exited(server->fs->session))
 		if (add_reader_locked(server) < 0)
-			break; /* at the next look, then */
+			break; /* the next look tries again */
 	g_mutex_unlock(&server->lock);
 	return turns_signal(server->fs->turns) || active;
 }
@@ -210,7 +213,7 @@ static void watch(struct server *server)
 			shutdown_sleep(MOMENT_MS);
 			continue;
 		}
-		/* A request that begins just now is seen by the look, or sees this and wakes us. */
+		/* A reader that begins a request now either is seen by look() or sees this and wakes us. */
 		g_atomic_int_set(&server->resting, TRUE);
 		if (!look(server))
 			shutdown_sleep(-1);
@@ -219,7 +222,10 @@ static void watch(struct server *server)
 	}
 }
 
-/* Brings the readers out of their read(2), and gives those at a request time to answer it. */
+/*
+ * Interrupts the read(2) of the readers, and gives those at a request time to answer it. Returns
+ * whether all have ended.
+ */
 static bool stop_readers(struct server *server)
 {
 	unsigned left = 1;
@@ -240,7 +246,7 @@ static bool stop_readers(struct server *server)
 
 int serve(struct fs *fs, unsigned readers)
 {
-	/* Not on the stack: it outlives this call with a reader that cannot be stopped. */
+	/* Not on the stack: a reader that cannot be stopped uses it after this call. */
 	struct server *server = g_new0(struct server, 1);
 	int r;
 
