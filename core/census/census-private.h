@@ -8,7 +8,7 @@
 #include "census/census.h"
 
 #include "census/pass-thread.h"
-#include "census/references.h"
+#include "census/object-side.h"
 
 #include <glib.h>
 

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/object-side.h"
+
+#include "census/object/objects.h"
+#include "census/spaces.h"
+
+#include <stdlib.h>
+
+/*
+ * An object with references, of which no process has shown a row, may have changed hands between
+ * the readings. It is believed only when another reading says so too.
+ */
+#define REPEATS_MAX 2
+
+struct object_side {
+	bool wanted, leave_out_self;
+	GMutex opening;
+	/* Under the lock until `tried` is set, atomically; then constant. */
+	gint tried;
+	struct objects *objects;
+	const char *why_not;
+	/* The pass's. */
+	bool looked;      /* both looks of the last pass went well */
+	bool began;       /* the first did */
+	unsigned repeats; /* readings that this pass has repeated */
+	GArray *suspects; /* of uint64_t: inodes with references that no process showed, sorted */
+};
+
+struct object_side *object_side_new(bool wanted, bool leave_out_self, const char *why_not)
+{
+	struct object_side *side = g_new0(struct object_side, 1);
+
+	side->wanted = wanted;
+	side->leave_out_self = leave_out_self;
+	side->why_not = wanted ? NULL : why_not;
+	side->tried = !wanted;
+	side->suspects = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	g_mutex_init(&side->opening);
+	return side;
+}
+
+void object_side_free(struct object_side *side)
+{
+	if (!side)
+		return;
+	objects_free(side->objects);
+	g_array_unref(side->suspects);
+	g_mutex_clear(&side->opening);
+	g_free(side);
+}
+
+struct objects *object_side_get(struct object_side *side, bool wait)
+{
+	if (g_atomic_int_get(&side->tried))
+		return side->objects;
+	if (!wait)
+		return NULL;
+	g_mutex_lock(&side->opening);
+	if (!side->tried) {
+		objects_open(side->leave_out_self, &side->objects, &side->why_not);
+		g_atomic_int_set(&side->tried, 1);
+	}
+	g_mutex_unlock(&side->opening);
+	return side->objects;
+}
+
+const char *object_side_why_not(struct object_side *side, bool *tried)
+{
+	*tried = g_atomic_int_get(&side->tried);
+	return *tried ? side->why_not : NULL;
+}
+
+void object_side_skip(struct object_side *side)
+{
+	side->looked = false;
+}
+
+void object_side_begin(struct object_side *side, const struct devices *devices)
+{
+	struct objects *objects = object_side_get(side, true);
+
+	side->looked = false;
+	side->repeats = 0;
+	side->began = objects && objects_begin(objects, devices) == 0;
+}
+
+static int by_value(gconstpointer a, gconstpointer b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* False if there is one among them that was none the last time. */
+static bool take_suspects(struct object_side *side, const struct spaces *spaces)
+{
+	GArray *suspects = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	bool known = true;
+
+	for (size_t i = 0; i < objects_count(side->objects); i++) {
+		const struct object *object = objects_at(side->objects, i);
+
+		if (object->references == 0 || object->key.class == SEGMENT_SYSV ||
+			spaces_find(spaces, &object->key))
+			continue;
+		g_array_append_val(suspects, object->inode);
+		known = known && side->suspects->len &&
+			bsearch(&object->inode, side->suspects->data, side->suspects->len,
+				sizeof(uint64_t), by_value);
+	}
+	g_array_sort(suspects, by_value);
+	g_array_unref(side->suspects);
+	side->suspects = suspects;
+	return known;
+}
+
+bool object_side_end(struct object_side *side, const struct devices *devices,
+	const struct spaces *spaces)
+{
+	if (!side->began)
+		return false;
+	side->looked = objects_end(side->objects, devices) == 0;
+	if (!side->looked || take_suspects(side, spaces) || side->repeats++ == REPEATS_MAX)
+		return false;
+	side->looked = false;
+	side->began = objects_begin(side->objects, devices) == 0;
+	return side->began;
+}
+
+const struct objects *object_side_found(const struct object_side *side)
+{
+	return side->looked ? side->objects : NULL;
+}
