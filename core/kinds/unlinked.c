@@ -351,6 +351,7 @@ static int unlinked_open(const struct realm *realm, const struct item *seen, str
 
 struct access {
 	struct caller_sight sight;
+	bool shown;   /* some process has it */
 	bool granted; /* by the way to it through one process */
 };
 
@@ -359,6 +360,7 @@ static void try_memory(const struct mapping_row *row, void *data)
 {
 	struct access *access = data;
 
+	access->shown = true;
 	if (!access->granted)
 		access->granted = caller_reaches_memory(&access->sight, row->pid);
 }
@@ -368,11 +370,15 @@ static void try_descriptor(const struct descriptor_row *row, void *data)
 {
 	struct access *access = data;
 
+	access->shown = true;
 	if (!access->granted)
 		access->granted = caller_sees_memory(&access->sight, row->pid);
 }
 
-/* An unlinked object has an owner, a mode and maybe an ACL that were meant for others. */
+/*
+ * An unlinked object has an owner, a mode and maybe an ACL that were meant for others. Of memory that
+ * no process shows nothing can be asked: it is not reached, as where there is no way to it.
+ */
 static int unlinked_permit(const struct realm *realm, const struct item *item,
 	const struct caller *caller, int want)
 {
@@ -385,6 +391,8 @@ static int unlinked_permit(const struct realm *realm, const struct item *item,
 	census_each_mapping(realm->census, &item->key, try_memory, &access);
 	census_each_descriptor(realm->census, &item->key, try_descriptor, &access);
 	caller_sight_end(&access.sight);
+	if (!access.shown)
+		return -ENXIO;
 	return access.granted ? 0 : -EACCES;
 }
 

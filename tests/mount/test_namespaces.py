@@ -8,7 +8,7 @@ import os
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check,
                      equal, eventually, fails, opened, read, table, write)
 from ipc import (Attached, CLONE_NEWIPC, Child, OTHER, attribute, ipc_test, map_alone,
-                 new_segment)
+                 new_segment, shm_remove)
 
 PAGE = mmap.PAGESIZE
 
@@ -17,8 +17,9 @@ class Elsewhere:
     """What a container is to us: a process in namespaces of its own, with a segment of the same ID
     and an object of the same name as ours."""
 
-    def __init__(self, name='object'):
+    def __init__(self, name='object', shmid=0):
         self.name = name
+        self.shmid = shmid
 
     def __call__(self):
         call('unshare', CLONE_NEWIPC | CLONE_NEWNS)
@@ -27,9 +28,15 @@ class Elsewhere:
         write(f'/dev/shm/{self.name}', b'elsewhere')
         write('/dev/shm/deleted', b'gone there')
         held = [map_alone('/dev/shm/deleted', PAGE), map_alone(f'/dev/shm/{self.name}', PAGE),
-                Attached(new_segment(2 * PAGE, b'segment elsewhere'))]
+                Attached(self.segment())]
         os.unlink('/dev/shm/deleted')
         return held
+
+    def segment(self):
+        """The kernel counts IDs upwards; the daemon's self-test has used the first one of ours."""
+        while (shmid := new_segment(2 * PAGE, b'segment elsewhere')) < self.shmid:
+            shm_remove(shmid)
+        return shmid
 
 
 def realms_of(t, child):
@@ -43,7 +50,7 @@ def realms_of(t, child):
 def each_has_its_own(t):
     ours = new_segment(PAGE, b'segment here')
     write(t.shm / 'object', b'here')
-    with Child(Elsewhere()) as child, Attached(ours):
+    with Child(Elsewhere(shmid=ours)) as child, Attached(ours):
         ipc, shm = realms_of(t, child)
         check({ipc.name, shm.name} <= set(os.listdir(t.meta / 'namespaces')), 'both are listed')
         equal(sorted(os.listdir(ipc)),

@@ -55,6 +55,8 @@ def sweep_test(function):
     return isolated
 
 
+MINE = f'5437x{os.getpid()}'  # memfds are the whole machine's, and so are other tests'
+
 # As root over the whole mount. Those that remove or change objects in the root do so by contract.
 REMOVERS = {
     'rm': ['rm', '-rf', '--one-file-system'],
@@ -87,7 +89,7 @@ class Database:
         write('/dev/shm/5436', b'unlinked')
         nameless = map_alone('/dev/shm/5436', PAGE)
         os.unlink('/dev/shm/5436')
-        return segment, queue, nameless, memfd('5437', b'memfd')
+        return segment, queue, nameless, memfd(MINE, b'memfd')
 
 
 def facts(t, child):
@@ -101,7 +103,7 @@ def facts(t, child):
                   for i in os.listdir(t.meta / kind) if attribute(t.meta / kind / i, 'key') == key]
     found += [('mqueue', *(attribute(t.meta / 'mqueue' / '5435', c) for c in ('perms', 'uid')))]
     for name in os.listdir(t.meta / 'unlinked'):
-        if 'posix-5436' in name or 'memfd-5437' in name:
+        if 'posix-5436' in name or f'memfd-{MINE}-' in name:
             st = os.stat(t.meta / 'unlinked' / name / 'data')
             found.append((name, st.st_mode, st.st_uid, st.st_gid, st.st_size))
     ipc, shm = realms_of(t, child)

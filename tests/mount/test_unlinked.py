@@ -277,7 +277,7 @@ def segments_that_die_meanwhile_are_gone_or_themselves(t):
                 try:
                     content = read(t.meta / 'unlinked' / name / 'data')
                 except OSError as error:
-                    check(error.errno in (errno.ENOENT, errno.ESTALE), str(error))
+                    check(error.errno in (errno.ENOENT, errno.ESTALE, errno.ENXIO), str(error))
                     continue
                 letter = name[len(f'memfd-{MINE}-churn-')].encode()
                 check(set(content) <= set(letter), f'{content[:10]} in {name}')
