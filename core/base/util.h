@@ -26,8 +26,8 @@ static inline void closep(const int *fd)
 	}
 }
 
-/* A descriptor that closes itself at the end of its scope; steal_fd() takes it out. */
-#define auto_fd __attribute__((cleanup(closep))) int
+/* A descriptor that closes itself at the end of its scope; steal_fd() takes it out. May only be held. */
+#define auto_fd __attribute__((cleanup(closep), unused)) int
 
 static inline int steal_fd(int *fd)
 {

@@ -272,9 +272,11 @@ struct bpf_iter__task_file {
 #pragma clang attribute pop
 
 /* Not in the headers of older systems; the sizes are the kernel's ABI. */
+#ifndef HAVE_BPF_ITER_NUM
 struct bpf_iter_num {
 	__u64 opaque[1];
 } __attribute__((aligned(8)));
+#endif
 
 struct bpf_iter_task {
 	__u64 opaque[3];
