@@ -368,13 +368,10 @@ static void read_consistently(struct read_space *ask, struct mm_struct *mm,
 	__u32 seq = lock_seq(mm);
 
 	ask->seq = seq;
-	if (write_locked(mm)) {
-		ask->status = READ_BUSY;
-		return;
-	}
+	ask->torn = write_locked(mm);
 	read_mappings(ask, it);
 	if (write_locked(mm) || lock_seq(mm) != seq)
-		ask->status = READ_TORN;
+		ask->torn = true;
 }
 
 static void read_space_of(struct read_space *ask, struct task_struct *task)

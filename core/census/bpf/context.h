@@ -53,7 +53,7 @@ struct reading {
 	struct mm_version *version; /* of the walk, and then as of the reading */
 	int pin;                    /* used meanwhile */
 	int status;                 /* READ_*, or a negative errno */
-	bool changed;               /* the table was, with READ_DONE */
+	bool changed;               /* the table was, with READ_DONE and READ_TORN */
 };
 
 /* The result of a round. */

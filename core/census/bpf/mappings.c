@@ -14,15 +14,17 @@ static bool has_version(const struct space *space, const struct mm_version *vers
 		space->backend_data[BPF_DATA_VERSION] == (version->exec_id << 32 | version->seq);
 }
 
-/*
- * Marks the space as not read: neither its version nor the walk's will be equal to any later one.
- */
-static void invalidate(struct bpf_census *census, struct space *space, struct mm_version *version,
-	struct round *round)
+/* Marks the space as one to be read again: its version and the walk's equal no later one. */
+static void invalidate(const struct reading *reading)
 {
-	round->changed |= space_set_mappings(census->spaces, space, NULL, 0);
-	version->mm = 0;
-	set_version(space, version);
+	reading->version->mm = 0;
+	set_version(reading->space, reading->version);
+}
+
+static void empty(struct bpf_census *census, const struct reading *reading, struct round *round)
+{
+	round->changed |= space_set_mappings(census->spaces, reading->space, NULL, 0);
+	invalidate(reading);
 }
 
 /*
@@ -39,7 +41,11 @@ static bool worth_waiting(struct space *space)
 	return now - space->backend_data[BPF_DATA_BUSY] < BUSY_WAIT_MAX_NS;
 }
 
-/* Applies the result of a reading: the space gets the version that was read, or none. */
+/*
+ * Applies the result of a reading: the space gets the version that was read, or none. One that was
+ * changed all the time keeps what was found last, which has every mapping that stayed; but it counts
+ * as one that could not be read.
+ */
 static void apply_reading(struct bpf_census *census, const struct reading *reading,
 	struct round *round)
 {
@@ -52,17 +58,22 @@ static void apply_reading(struct bpf_census *census, const struct reading *readi
 		break;
 	case READ_GONE: /* the next walk has another version, or none */
 		round->gone++;
-		invalidate(census, reading->space, reading->version, round);
+		empty(census, reading, round);
+		break;
+	case READ_TORN:
+		round->busy |= worth_waiting(reading->space);
+		round->unreadable++;
+		round->changed |= reading->changed;
+		invalidate(reading);
 		break;
 	case READ_BUSY:
-	case READ_TORN:
 		round->busy |= worth_waiting(reading->space);
 		/* fall through */
 	default:
 		if (is_shortage(reading->status))
 			round->shortage = reading->status;
 		round->unreadable++;
-		invalidate(census, reading->space, reading->version, round);
+		empty(census, reading, round);
 	}
 }
 

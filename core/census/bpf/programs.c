@@ -139,7 +139,7 @@ unsigned programs_slots(const struct programs *programs)
 }
 
 int programs_read(struct programs *programs, unsigned slot, struct mm_version *version,
-	void (*visit)(const struct seen_mapping *seen, void *data), void *data)
+	bool to_the_end, void (*visit)(const struct seen_mapping *seen, void *data), void *data)
 {
 	struct read_space ask = {
 		.mm = version->mm,
@@ -148,6 +148,8 @@ int programs_read(struct programs *programs, unsigned slot, struct mm_version *v
 		.room = MAPPINGS_MAX,
 	};
 
+	bool torn = false;
+
 	for (bool first = true;; first = false) {
 		uint32_t seq = ask.seq;
 		int err =
@@ -155,10 +157,11 @@ int programs_read(struct programs *programs, unsigned slot, struct mm_version *v
 
 		if (err != 0)
 			return err;
-		if (!first && seq != ask.seq)
-			return READ_TORN;
 		if (ask.status != READ_DONE && ask.status != READ_MORE)
 			return ask.status;
+		torn |= ask.torn || (!first && seq != ask.seq);
+		if (torn && !to_the_end)
+			return READ_TORN;
 		for (uint32_t i = 0; i < ask.count; i++)
 			visit(&programs->mappings[ask.first + i], data);
 		if (ask.status == READ_DONE)
@@ -166,7 +169,7 @@ int programs_read(struct programs *programs, unsigned slot, struct mm_version *v
 		ask.from = ask.next;
 	}
 	version->seq = ask.seq;
-	return READ_DONE;
+	return torn ? READ_TORN : READ_DONE;
 }
 
 int programs_descriptors(struct programs *programs,
@@ -199,7 +202,7 @@ static int own_seq(struct programs *programs, uint32_t *seq)
 	do { /* another thread of ours may have the lock */
 		ask = (struct read_space){ 0 };
 		err = program_run(programs->skeleton->progs.read_space.prog_fd, &ask, sizeof ask);
-	} while (err == 0 && (ask.status == READ_BUSY || ask.status == READ_TORN));
+	} while (err == 0 && (ask.status == READ_BUSY || ask.torn));
 	*seq = ask.seq;
 	if (err == 0 && ask.status == READ_GONE)
 		err = -ESRCH;

@@ -49,9 +49,13 @@ unsigned programs_slots(const struct programs *programs);
  * Shows `visit` the mappings of the address space of a version, in ascending order; a mapping whose
  * `same_file` is set has the file of the one before. READ_DONE, with the version's `seq` as it was
  * then; or another status, and what was shown is void. A negative errno if the kernel refused.
+ *
+ * With `to_the_end`, an address space that changes meanwhile is read to its end all the same. Then
+ * what was shown before READ_TORN are the mappings that stayed, each of them, and some of those that
+ * came and went. Without, READ_TORN is returned as early as can be.
  */
 int programs_read(struct programs *programs, unsigned slot, struct mm_version *version,
-	void (*visit)(const struct seen_mapping *seen, void *data), void *data);
+	bool to_the_end, void (*visit)(const struct seen_mapping *seen, void *data), void *data);
 
 /*
  * Shows `visit` each descriptor that may refer to a segment, those of one thread one after another

@@ -105,15 +105,15 @@ static void read_one(struct read_slot *slot, struct reading *reading)
 {
 	struct bpf_census *census = slot->pool->census;
 
-	for (int tries = 0; tries < BUSY_TRIES; tries++) {
+	for (int tries = 1; tries <= BUSY_TRIES; tries++) {
 		g_array_set_size(slot->rows, 0);
 		reading->status = programs_read(census->programs, slot->number, reading->version,
-			add_mapping, slot);
+			tries == BUSY_TRIES, add_mapping, slot);
 		if (reading->status != READ_BUSY && reading->status != READ_TORN)
 			break;
 		sched_yield();
 	}
-	if (reading->status != READ_DONE)
+	if (reading->status != READ_DONE && reading->status != READ_TORN)
 		return;
 	g_mutex_lock(&slot->pool->filling);
 	reading->changed = space_set_mappings(census->spaces, reading->space,

@@ -68,7 +68,7 @@ enum read_status {
 	READ_MORE, /* the buffer is full: go on from `next` */
 	READ_GONE, /* the thread, or its use of this address space */
 	READ_BUSY, /* someone has the address space locked */
-	READ_TORN, /* it changed meanwhile */
+	READ_TORN, /* it changed meanwhile: each mapping was there at some instant, not all at one */
 };
 
 /* In and out of the program `read_space`. */
@@ -82,4 +82,5 @@ struct read_space {
 	__u32 seq;   /* out: at which it was as the mappings say */
 	__u32 status;
 	__u32 count;
+	__u32 torn; /* out, with READ_DONE and READ_MORE: it changed, or was being changed */
 };
