@@ -303,17 +303,36 @@ struct act {
 	struct shmid_ds ds;
 };
 
+/* A count that changes while it is read is read again this often. */
+#define LOOK_TRIES 3
+
 /*
- * That nobody has it attached the kernel counts itself; what else may have its file open, through
- * the mount for instance, the census knows.
+ * Whether the kernel counts open files of the segment beside its own: 0 or -EBUSY. A negative errno
+ * otherwise if that cannot be told.
+ */
+static int check_references(const struct realm *realm, const struct item *item)
+{
+	struct object_now now;
+	int r = -EAGAIN;
+
+	for (int tries = 0; r == -EAGAIN && tries < LOOK_TRIES; tries++)
+		r = sysv_look(realm, item, true, &now);
+	if (r == -EAGAIN)
+		return -EBUSY;
+	return r == 0 && now.references > 0 ? -EBUSY : r;
+}
+
+/*
+ * Attachments the kernel counts on the segment itself, and on its file whatever else has that. Where
+ * the second count cannot be read, the processes are searched, and what they do not show is missed.
  */
 static int check_idle(const struct realm *realm, const struct item *item)
 {
 	struct usage usage;
-	int r;
+	int r = item->in_use ? -EBUSY : check_references(realm, item);
 
-	if (item->in_use)
-		return -EBUSY;
+	if (r == 0 || r == -EBUSY || r == -ENOENT)
+		return r;
 	r = census_hold(realm->census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS);
 	if (r < 0)
 		return r;

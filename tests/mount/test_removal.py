@@ -13,6 +13,7 @@ from harness import (MOUNTED, as_user, call, check, equal, eventually, fails, op
                      skip, test, write)
 from ipc import Attached, Child, OTHER, USER, ipc_test, map_alone, new_segment, shm_stat
 from test_ipc import checked, new_mqueue, new_msg, new_sem
+from test_object import Ring, in_flight as socket_holds, need_objects
 
 PAGE = mmap.PAGESIZE
 PREFIX = '.shmtree-removing.'
@@ -206,6 +207,32 @@ def a_segment_in_use_stays(t):
         equal(as_user(USER, USER, lambda: os.chmod(here / 'data', 0)), errno.EPERM)
     eventually(lambda: removed(here), 'removed when nobody has it')
     fails(errno.ENOENT, os.rmdir, here)
+
+
+def segment_file(shmid):
+    """A descriptor of the file behind a System V segment, by an attachment that is gone again."""
+    with Attached(shmid) as memory:
+        start = ctypes.addressof(memory)
+        name, = (n for n in os.listdir('/proc/self/map_files') if n.startswith(f'{start:x}-'))
+        return os.open(f'/proc/self/map_files/{name}', os.O_RDWR)
+
+
+@ipc_test
+def what_no_process_shows_keeps_a_segment(t):
+    need_objects(t)
+    shmid = new_segment(PAGE, b'used')
+    here = t.meta / 'sysv' / str(shmid)
+    with socket_holds(segment_file(shmid)):
+        equal(shm_stat(shmid).nattch, 0)
+        equal(read(here / 'state'), b'held\n')
+        fails(errno.EBUSY, os.rmdir, here)
+        with Attached(shmid) as memory:
+            equal(memory[:4], b'used')
+    with os.fdopen(segment_file(shmid)) as file:
+        ring = Ring(file.fileno())
+    fails(errno.EBUSY, os.rmdir, here)
+    ring.close()
+    eventually(lambda: removed(here), 'removed when the ring is gone')
 
 
 @ipc_test
