@@ -15,6 +15,8 @@ struct view {
 	const struct item *item; /* an attribute's; NULL for a file about the whole realm */
 	struct caller caller;    /* rows of tables are for whom may see them */
 	bool filled;             /* the item has been through kind->residency() */
+	/* What is known of who the caller sees, pid: 1 (no) or 2 (yes); NULL: ask each time. */
+	GHashTable *sees;
 };
 
 /* How an attribute's text becomes a member of info.json. */

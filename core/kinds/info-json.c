@@ -119,6 +119,39 @@ static int add_all_held(struct making *making)
 	return 0;
 }
 
+static bool is_common(const struct attribute *attribute)
+{
+	for (const struct attribute *a = segment_attributes; a->name; a++)
+		if (a == attribute)
+			return true;
+	return false;
+}
+
+static void add_of_kind(const struct attribute *attribute, void *data)
+{
+	static const char *const in_row[] = { "perms", "uid", "gid", "atime", "ctime", NULL };
+
+	if (!is_common(attribute) && !attribute->slow && !g_strv_contains(in_row, attribute->name))
+		add_attribute(attribute, data);
+}
+
+char *info_of_kind(const struct view *view)
+{
+	g_autoptr(JsonBuilder) builder = json_builder_new();
+	g_autoptr(GHashTable) asked = g_hash_table_new(NULL, NULL);
+	struct making making = { view, builder, asked };
+	g_autofree char *text = NULL;
+	JsonNode *root;
+
+	json_builder_begin_object(builder);
+	item_each_attribute(view->item, add_of_kind, &making);
+	json_builder_end_object(builder);
+	root = json_builder_get_root(builder);
+	text = json_to_string(root, FALSE);
+	json_node_unref(root);
+	return strlen(text) > 2 ? g_strndup(text + 1, strlen(text) - 2) : NULL;
+}
+
 int info_show(const struct view *view, const struct attribute *self, GString *out)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new();

@@ -9,3 +9,11 @@
  * itself, after it has asked the user database: that may take long, and nobody else is to wait.
  */
 int info_show(const struct view *view, const struct attribute *self, GString *out);
+
+/*
+ * The attributes that only some kinds have, for a list of all segments: members of a JSON object
+ * without its braces. Left out are those that every segment has, what is in the row of a list
+ * anyway, and what would wait for the user database. NULL if there are none. The census is held
+ * with all facets.
+ */
+char *info_of_kind(const struct view *view);

@@ -47,17 +47,36 @@ bool past_process_may_live(const struct realm *realm, pid_t pid, int64_t then)
 	return access(path, R_OK) < 0 || past_process_find(realm, pid, then).alive;
 }
 
+static bool ask_whether_seen(const struct view *view, pid_t pid)
+{
+	struct caller_sight sight;
+	bool seen;
+
+	caller_sight_begin(&sight, view->realm->proc, &view->caller);
+	seen = caller_sees_process(&sight, pid);
+	caller_sight_end(&sight);
+	return seen;
+}
+
+/* To begin with a caller's sight costs more than all the rest, and few processes make many segments. */
+static bool is_seen(const struct view *view, pid_t pid)
+{
+	gpointer key = GINT_TO_POINTER(pid);
+	guint known = view->sees ? GPOINTER_TO_UINT(g_hash_table_lookup(view->sees, key)) : 0;
+
+	if (!known)
+		known = 1 + ask_whether_seen(view, pid);
+	if (view->sees)
+		g_hash_table_insert(view->sees, key, GUINT_TO_POINTER(known));
+	return known == 2;
+}
+
 struct past_process past_process_seen(const struct view *view, pid_t pid, int64_t then)
 {
 	struct past_process process = past_process_find(view->realm, pid, then);
-	struct caller_sight sight;
 
-	if (!process.alive)
-		return process;
-	caller_sight_begin(&sight, view->realm->proc, &view->caller);
-	if (!caller_sees_process(&sight, pid))
+	if (process.alive && !is_seen(view, pid))
 		*process.command = 0;
-	caller_sight_end(&sight);
 	return process;
 }
 

@@ -534,14 +534,18 @@ static int json_last(const struct view *view, const struct attribute *self, Json
 }
 
 /*
- * The kernel shows only in the file behind a segment that it has huge pages, so that it is known of one
- * that somebody has attached; and nowhere whether its swap space is reserved.
+ * The kernel shows only in the file behind a segment that it has huge pages, so that without a look
+ * at the object it is known only of one that some process has attached; and nowhere whether its swap
+ * space is reserved.
  */
 static bool has_huge_pages(const struct view *view)
 {
-	auto_fd fd = nameless_open(view->realm, &view->item->key, NULL, NULL);
+	struct object_now now;
 	struct item_file file;
 
+	if (sysv_look(view->realm, view->item, true, &now) == 0)
+		return now.huge;
+	auto_fd fd = nameless_open(view->realm, &view->item->key, NULL, NULL);
 	return fd >= 0 && file_identify(fd, &file) == 0 && !file.passthrough;
 }
 

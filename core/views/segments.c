@@ -4,6 +4,7 @@
 #include "base/format.h"
 #include "kinds/incomplete.h"
 #include "base/util.h"
+#include "kinds/info-json.h"
 #include "kinds/item-use.h"
 
 #include <inttypes.h>
@@ -21,6 +22,8 @@ struct segments {
 
 struct taking {
 	const struct realm *realm;
+	const struct caller *caller; /* who reads what only some kinds have; NULL: not wanted */
+	GHashTable *sees;            /* of the view */
 	struct segments *segments;
 	GHashTable *linked; /* keys of the objects with several names that have been counted */
 	item_visitor also;
@@ -42,6 +45,27 @@ static void add_total(GArray *totals, const struct segments_row *row)
 	total->size += row->size;
 	if (row->allocated != BYTES_UNKNOWN)
 		total->allocated += row->allocated;
+	if (row->hidden != REFERENCES_UNKNOWN)
+		total->hidden += row->hidden;
+}
+
+static const char *keep_string(struct segments *segments, const char *string)
+{
+	segments->string_bytes += strlen(string) + 1;
+	return g_string_chunk_insert(segments->strings, string);
+}
+
+static const char *take_of_kind(const struct taking *taking, const struct item *item)
+{
+	const struct view view = {
+		.realm = taking->realm,
+		.item = item,
+		.caller = *taking->caller,
+		.sees = taking->sees,
+	};
+	g_autofree char *text = info_of_kind(&view);
+
+	return text ? keep_string(taking->segments, text) : NULL;
 }
 
 static void take_item(const struct item *item, void *data)
@@ -59,7 +83,7 @@ static void take_item(const struct item *item, void *data)
 		item->kind->residency(taking->realm, &full);
 	row = (struct segments_row){
 		.label = item->label,
-		.id = g_string_chunk_insert(segments->strings, item->id),
+		.id = keep_string(segments, item->id),
 		.mode = item->mode,
 		.uid = item->uid,
 		.gid = item->gid,
@@ -72,12 +96,12 @@ static void take_item(const struct item *item, void *data)
 		.hidden = use.references.hidden,
 		.state = use.state,
 		.mtime = item->mtime,
+		.atime = item->atime,
+		.ctime = item->ctime,
+		.ino = item->key.ino,
+		.of_kind = taking->caller ? take_of_kind(taking, item) : NULL,
 	};
-	row.name = strcmp(item->id, item->name) == 0 ?
-		row.id :
-		g_string_chunk_insert(segments->strings, item->name);
-	segments->string_bytes +=
-		strlen(row.id) + 1 + (row.name == row.id ? 0 : strlen(row.name) + 1);
+	row.name = strcmp(item->id, item->name) == 0 ? row.id : keep_string(segments, item->name);
 	g_array_append_val(segments->rows, row);
 	if (item->links < 2 ||
 		g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key)))
@@ -103,17 +127,14 @@ static void note_incomplete(const struct realm *realm, struct segments *segments
 		json_object_get_member(json_node_get_object(node), "incomplete"), FALSE);
 }
 
-struct segments *segments_take(const struct realm *realm)
-{
-	return segments_take_with(realm, NULL, NULL);
-}
-
-struct segments *segments_take_with(const struct realm *realm, item_visitor also, void *data)
+static struct segments *take(const struct realm *realm, const struct caller *caller,
+	item_visitor also, void *data)
 {
 	struct segments *segments = g_new0(struct segments, 1);
 	g_autoptr(GHashTable) linked =
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, g_free, NULL);
-	struct taking taking = { realm, segments, linked, also, data };
+	g_autoptr(GHashTable) sees = g_hash_table_new(NULL, NULL);
+	struct taking taking = { realm, caller, sees, segments, linked, also, data };
 
 	segments->rows = g_array_new(FALSE, FALSE, sizeof(struct segments_row));
 	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
@@ -123,6 +144,16 @@ struct segments *segments_take_with(const struct realm *realm, item_visitor also
 			segments->failures++;
 	note_incomplete(realm, segments);
 	return segments;
+}
+
+struct segments *segments_take(const struct realm *realm)
+{
+	return take(realm, NULL, NULL, NULL);
+}
+
+struct segments *segments_take_with(const struct realm *realm, item_visitor also, void *data)
+{
+	return take(realm, NULL, also, data);
 }
 
 void segments_free(struct segments *segments)
@@ -224,24 +255,35 @@ static JsonNode *json_row(const struct segments_row *row)
 	format_json_number(builder, "references", row->references);
 	format_json_number(builder, "hidden", row->hidden);
 	json_text(builder, "state", segment_state_name(row->state));
+	format_json_time(builder, "atime", &row->atime);
 	format_json_time(builder, "mtime", &row->mtime);
+	format_json_time(builder, "ctime", &row->ctime);
+	format_json_number(builder, "ino", row->ino);
 	json_builder_end_object(builder);
 	return json_builder_get_root(builder);
+}
+
+static void append_json_row(const struct segments_row *row, GString *out)
+{
+	JsonNode *node = json_row(row);
+	g_autofree char *text = json_to_string(node, FALSE);
+
+	json_node_unref(node);
+	g_string_append_len(out, text, strlen(text) - 1);
+	if (row->of_kind)
+		g_string_append_printf(out, ",%s", row->of_kind);
+	g_string_append_c(out, '}');
 }
 
 static void format_json(const void *snapshot, size_t row, GString *out)
 {
 	const struct segments *segments = snapshot;
-	g_autofree char *text = NULL;
-	JsonNode *node;
 
 	if (row == 0) {
 		g_string_append(out, "{\"segments\":[");
 	} else if (row <= segments->rows->len) {
-		node = json_row(&g_array_index(segments->rows, struct segments_row, row - 1));
-		text = json_to_string(node, FALSE);
-		json_node_unref(node);
-		g_string_append_printf(out, "%s\n%s", row == 1 ? "" : ",", text);
+		g_string_append(out, row == 1 ? "\n" : ",\n");
+		append_json_row(segments_at(segments, row - 1), out);
 	} else {
 		g_string_append_printf(out, "\n],\"incomplete\":%s}\n", segments->incomplete_json);
 	}
@@ -253,11 +295,9 @@ static void free_snapshot(void *snapshot)
 }
 
 /* A header, the segments, and an end. */
-static struct view_rows take_rows(const struct realm *realm,
+static struct view_rows rows_of(struct segments *segments,
 	void (*format)(const void *snapshot, size_t row, GString *out))
 {
-	struct segments *segments = segments_take(realm);
-
 	return (struct view_rows){
 		.n = segments->rows->len + 2,
 		.bytes = segments_bytes(segments),
@@ -269,12 +309,12 @@ static struct view_rows take_rows(const struct realm *realm,
 
 struct view_rows segments_table(const struct realm *realm)
 {
-	return take_rows(realm, format_table);
+	return rows_of(segments_take(realm), format_table);
 }
 
-struct view_rows segments_json(const struct realm *realm)
+struct view_rows segments_json(const struct realm *realm, const struct caller *caller)
 {
-	return take_rows(realm, format_json);
+	return rows_of(take(realm, caller, NULL, NULL), format_json);
 }
 
 void segments_each_total(const struct segments *segments,

@@ -23,6 +23,10 @@ struct segments_row {
 	uint64_t references, hidden; /* REFERENCES_UNKNOWN */
 	enum segment_state state;
 	struct timespec mtime;
+	/* For the JSON document: the same, and what only its kind has (info_of_kind()), or NULL. */
+	struct timespec atime, ctime;
+	uint64_t ino;
+	const char *of_kind;
 };
 
 /*
@@ -48,13 +52,14 @@ size_t segments_bytes(const struct segments *segments);
 
 /* The table, and the JSON document, of a realm's segments. Call them as segments_take(). */
 struct view_rows segments_table(const struct realm *realm);
-struct view_rows segments_json(const struct realm *realm);
+struct view_rows segments_json(const struct realm *realm, const struct caller *caller);
 
 /* Sums over the segments of one label ("posix", "memfd" …). */
 struct segments_total {
 	const char *label;
 	uint64_t segments;
 	uint64_t size, allocated; /* bytes */
+	uint64_t hidden;          /* references that no process shows, as far as known */
 };
 void segments_each_total(const struct segments *segments,
 	void (*visit)(const struct segments_total *total, void *data), void *data);

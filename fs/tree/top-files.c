@@ -154,6 +154,11 @@ static void show_total(const struct segments_total *total, void *data)
 		total->allocated);
 }
 
+static void add_hidden(const struct segments_total *total, void *data)
+{
+	*(uint64_t *)data += total->hidden;
+}
+
 #define UNPRIVILEGED                                                                               \
 	"unprivileged: processes of others cannot be read, nor the data of System V segments and " \
 	"of "                                                                                      \
@@ -164,6 +169,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	struct census_report report = census_report(fs->census);
 	struct segments *segments = segments_take(view->realm);
 	GString *text = out->text;
+	uint64_t references = 0;
 	unsigned hidden;
 	bool reserved;
 
@@ -186,6 +192,8 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 		charges_limit(fs->charges, CHARGE_LISTINGS),
 		charges_limit(fs->charges, CHARGE_BYTES));
 	segments_each_total(segments, show_total, text);
+	segments_each_total(segments, add_hidden, &references);
+	g_string_append_printf(text, "hidden_references\t%" PRIu64 "\n", references);
 	if (segments_failures(segments) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", segments_failures(segments));
 	show_namespaces(view->realm, text);
@@ -203,7 +211,7 @@ static int show_segments(struct fs *fs, const struct view *view, struct content 
 static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_json(view->realm);
+	out->rows = segments_json(view->realm, &view->caller);
 	return 0;
 }
 

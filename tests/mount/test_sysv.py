@@ -63,6 +63,27 @@ def a_segment_shows_with_its_facts(t):
 
 
 @ipc_test
+def the_list_has_its_facts_too(t):
+    """segments.json: what the attribute files have, for one that waits for its destruction too."""
+    shmid, dying = new_segment(PAGE, b'x', key=5), new_segment(PAGE)
+    with Child(lambda: Attached(dying)), Attached(dying):
+        shm_remove(dying)
+        rows = {s['id']: s for s in json.loads(read(t.meta / 'segments.json'))['segments']
+                if s['kind'] == 'sysv'}
+        for identifier in shmid, dying:
+            fact, info = rows[str(identifier)], json.loads(read(place(t, identifier) / 'info.json'))
+            ds = shm_stat(identifier)
+            equal((fact['nattch'], fact['dtime'], fact['atime'], fact['ctime'], fact['ino']),
+                  (ds.nattch, ds.dtime, ds.atime, ds.ctime, identifier))
+            equal({k: fact[k] for k in ('key', 'creator', 'last', 'status', 'cuid', 'cgid')},
+                  {k: info[k] for k in ('key', 'creator', 'last', 'status', 'cuid', 'cgid')})
+            equal(fact['creator'], {'pid': os.getpid(), 'command': 'python3', 'state': 'alive'})
+        equal((rows[str(shmid)]['status'], rows[str(shmid)]['key']), ('', '0x00000005'))
+        equal((rows[str(dying)]['status'], rows[str(dying)]['nattch']), ('dest', 2))
+    shm_remove(shmid)
+
+
+@ipc_test
 def a_dead_creator_is_dead(t):
     pid = os.fork()
     if pid == 0:
