@@ -18,6 +18,9 @@
 #include <sys/resource.h>
 #include <sys/vfs.h>
 
+/* By which the daemons of one machine know each other's mounts. */
+#define MOUNT_REGISTER "/run/shmtree/mounts"
+
 /* As many descriptors as the system allows: one for each open file, and its locks. */
 static void raise_limits(void)
 {
@@ -90,6 +93,7 @@ static int start_census(struct fs *fs)
 		.self = getpid(),
 		.why = &why,
 		.no_objects = !fs->options.object_census,
+		.mount_register = MOUNT_REGISTER,
 	};
 	int r = census_new(&config, &fs->census);
 	struct stat ns;

@@ -7,6 +7,7 @@
 
 #include "census/census.h"
 
+#include "census/mount-register.h"
 #include "census/pass-thread.h"
 #include "census/object-side.h"
 
@@ -23,6 +24,7 @@ struct census {
 		*pass_thread;  /* NULL: it has been left behind, the next pass makes another */
 	struct spaces *spaces; /* the pass thread's */
 	struct object_side *object_side;
+	struct mount_register *mounts; /* NULL: there is none. Used by one pass at a time */
 	char *why_not_better;
 
 	GMutex lock;

@@ -120,6 +120,8 @@ int census_new(const struct census_config *config, struct census **out)
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
 	census->object_side = make_object_side(config, proc);
+	if (!error && config->mount_register)
+		(void)mount_register_open(config->mount_register, config->shm_dev, &census->mounts);
 	/* The best that works is found by the first pass: to load BPF takes some 15 ms. */
 	census->choice = config->backend;
 	census->report.backend = "auto";
@@ -145,6 +147,7 @@ void census_free(struct census *census)
 	g_assert(!census->holders && !census->awaiting);
 	pass_thread_free(census->pass_thread);
 	object_side_free(census->object_side);
+	mount_register_close(census->mounts);
 	stall_detector_unref(census->stall_detector);
 	devices_clear(&census->next_devices);
 	g_free(census->proc);
@@ -164,6 +167,8 @@ static void add_device(struct census *census, uint64_t dev, enum device_role rol
 void census_set_mount(struct census *census, uint64_t dev)
 {
 	add_device(census, dev, DEVICE_MOUNT);
+	if (census->mounts)
+		(void)mount_register_add(census->mounts, dev);
 }
 
 void census_add_device(struct census *census, uint64_t dev)
@@ -277,6 +282,22 @@ static int read_with_objects(struct census *census, const struct devices *device
 	return error;
 }
 
+static void add_other_mount(uint64_t mount_dev, pid_t server, void *data)
+{
+	struct device mount = { .dev = mount_dev, .role = DEVICE_OTHER_MOUNT, .server = server };
+
+	g_array_append_val((GArray *)data, mount);
+}
+
+/* Called with the lock. Mounts come and go; a register that does not answer changes nothing. */
+static void update_other_mounts(struct census *census)
+{
+	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(struct device));
+
+	if (census->mounts && mount_register_each(census->mounts, add_other_mount, mounts) == 0)
+		devices_set_other_mounts(&census->next_devices, mounts);
+}
+
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */
 static void run_pass(struct census *census)
 {
@@ -289,6 +310,7 @@ static void run_pass(struct census *census)
 	census->begun++;
 	census->awaiting = 0;
 	census->awaited_facets = 0;
+	update_other_mounts(census);
 	devices = devices_copy(&census->next_devices);
 	g_mutex_unlock(&census->lock);
 
@@ -376,6 +398,7 @@ bool census_hold_at_once(struct census *census, unsigned facets)
 		return false;
 	}
 	census->begun++;
+	update_other_mounts(census);
 	devices = devices_copy(&census->next_devices);
 	g_mutex_unlock(&census->lock);
 

@@ -45,6 +45,11 @@ struct census_config {
 	   a static string; NULL if it is not the back end that failed. */
 	const char **why;
 	bool no_objects; /* do without what the kernel counts on the objects themselves */
+	/*
+	 * The file by which daemons know each other's mounts of the same tmpfs (mount-register.h),
+	 * in which census_set_mount() enters this one's; NULL: none. What hinders its use is no error.
+	 */
+	const char *mount_register;
 };
 
 /* "auto", "bpf", "query" or "text", as the option and `status` have it. */

@@ -109,6 +109,13 @@ enum device_role devices_role(const struct devices *devices, uint64_t dev)
 	return at < devices->set->len && device->dev == dev ? device->role : DEVICE_NONE;
 }
 
+static void replace(struct devices *devices, GArray *set)
+{
+	g_array_unref(devices->set);
+	devices->set = set;
+	devices->generation++;
+}
+
 void devices_add(struct devices *devices, uint64_t dev, enum device_role role)
 {
 	struct device device = { .dev = dev, .role = role };
@@ -118,9 +125,65 @@ void devices_add(struct devices *devices, uint64_t dev, enum device_role role)
 		return;
 	set = g_array_copy(devices->set);
 	g_array_insert_val(set, find(devices, dev), device);
-	g_array_unref(devices->set);
-	devices->set = set;
-	devices->generation++;
+	replace(devices, set);
+}
+
+static const struct device *device_at(const GArray *set, guint i)
+{
+	return &g_array_index(set, struct device, i);
+}
+
+static bool has_other_mount(const GArray *set, const struct device *mount)
+{
+	for (guint i = 0; i < set->len; i++)
+		if (device_at(set, i)->role == DEVICE_OTHER_MOUNT &&
+			device_at(set, i)->dev == mount->dev &&
+			device_at(set, i)->server == mount->server)
+			return true;
+	return false;
+}
+
+static guint count_other_mounts(const GArray *set)
+{
+	guint count = 0;
+
+	for (guint i = 0; i < set->len; i++)
+		count += device_at(set, i)->role == DEVICE_OTHER_MOUNT;
+	return count;
+}
+
+static bool has_other_mounts(const struct devices *devices, const GArray *mounts)
+{
+	if (count_other_mounts(devices->set) != mounts->len)
+		return false;
+	for (guint i = 0; i < mounts->len; i++)
+		if (!has_other_mount(devices->set, device_at(mounts, i)))
+			return false;
+	return true;
+}
+
+static int by_number(gconstpointer a, gconstpointer b)
+{
+	const struct device *x = a, *y = b;
+
+	return (x->dev > y->dev) - (x->dev < y->dev);
+}
+
+void devices_set_other_mounts(struct devices *devices, const GArray *mounts)
+{
+	GArray *set;
+
+	if (has_other_mounts(devices, mounts))
+		return;
+	set = g_array_new(FALSE, FALSE, sizeof(struct device));
+	for (guint i = 0; i < devices->set->len; i++)
+		if (device_at(devices->set, i)->role != DEVICE_OTHER_MOUNT)
+			g_array_append_vals(set, device_at(devices->set, i), 1);
+	for (guint i = 0; i < mounts->len; i++)
+		if (devices_role(devices, device_at(mounts, i)->dev) != DEVICE_MOUNT)
+			g_array_append_vals(set, device_at(mounts, i), 1);
+	g_array_sort(set, by_number);
+	replace(devices, set);
 }
 
 static bool identify_internal(const struct devices *devices, const struct file_seen *file,
@@ -155,6 +218,7 @@ bool devices_identify(const struct devices *devices, const struct file_seen *fil
 	case DEVICE_INTERNAL:
 		return identify_internal(devices, file, key);
 	case DEVICE_MOUNT:
+	case DEVICE_OTHER_MOUNT:
 		return devices_of_mount_ino(devices, file->ino, key);
 	case DEVICE_NONE:
 		break;

@@ -14,17 +14,20 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum device_role {
-	DEVICE_NONE,     /* not shared memory */
-	DEVICE_SHM,      /* a tmpfs whose files are POSIX objects: /dev/shm, here or elsewhere */
-	DEVICE_INTERNAL, /* of the kernel's own mounts: the class is in the name */
-	DEVICE_MOUNT,    /* the daemon's mount: the inode number says which segment */
+	DEVICE_NONE,        /* not shared memory */
+	DEVICE_SHM,         /* a tmpfs whose files are POSIX objects: /dev/shm, here or elsewhere */
+	DEVICE_INTERNAL,    /* of the kernel's own mounts: the class is in the name */
+	DEVICE_MOUNT,       /* the daemon's mount: the inode number says which segment */
+	DEVICE_OTHER_MOUNT, /* the same, of another daemon that shows the same tmpfs */
 };
 
 struct device {
 	uint64_t dev;
 	enum device_role role;
+	pid_t server; /* of DEVICE_OTHER_MOUNT: the daemon; 0: not seen from here */
 };
 
 struct devices {
@@ -54,6 +57,12 @@ void devices_clear(struct devices *devices);
 
 /* Adding one that is known changes nothing. */
 void devices_add(struct devices *devices, uint64_t dev, enum device_role role);
+
+/*
+ * Makes these (of struct device, each a DEVICE_OTHER_MOUNT) the only mounts of other daemons. The
+ * set stays as it is where they are the same as before.
+ */
+void devices_set_other_mounts(struct devices *devices, const GArray *mounts);
 
 enum device_role devices_role(const struct devices *devices, uint64_t dev);
 

@@ -22,6 +22,20 @@ static bool add_open_file(const struct space *space, const struct descriptor *ro
 	return true;
 }
 
+struct served {
+	const struct segment *segment;
+	GArray *files;
+};
+
+static void add_served_files(const struct space *space, void *data)
+{
+	const struct served *served = data;
+
+	for (size_t i = 0; i < space->n_descriptors; i++)
+		if (space->descriptors[i].segment == served->segment)
+			add_file(served->files, space->descriptors[i].file);
+}
+
 static int compare_files(gconstpointer a, gconstpointer b)
 {
 	const uint64_t *x = a, *y = b;
@@ -32,10 +46,12 @@ static int compare_files(gconstpointer a, gconstpointer b)
 uint64_t spaces_count_files(struct spaces *spaces, const struct segment *segment)
 {
 	g_autoptr(GArray) files = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	struct served served = { segment, files };
 	uint64_t count = 0, last = 0;
 
 	spaces_each_mapping(spaces, segment, add_mapped_file, files);
 	spaces_each_descriptor(spaces, segment, add_open_file, files);
+	spaces_each_server(spaces, add_served_files, &served);
 	g_array_sort(files, compare_files);
 	for (guint i = 0; i < files->len; i++) {
 		uint64_t file = g_array_index(files, uint64_t, i);

@@ -84,12 +84,30 @@ void pass_thread_free(struct pass_thread *pass_thread)
 	dispose(pass_thread);
 }
 
+/* Marks the daemons of other mounts, and no other space. */
+static void mark_servers(struct pass_thread *pass_thread)
+{
+	const GArray *set = pass_thread->devices.set;
+
+	spaces_serve_none(pass_thread->spaces);
+	for (guint i = 0; set && i < set->len; i++) {
+		const struct device *device = &g_array_index(set, struct device, i);
+		struct space *space = NULL;
+
+		if (device->role == DEVICE_OTHER_MOUNT && device->server)
+			space = spaces_lookup(pass_thread->spaces, device->server);
+		if (space)
+			space_serve(pass_thread->spaces, space);
+	}
+}
+
 static void pass(struct pass_thread *pass_thread)
 {
 	pass_thread->tally = (struct census_tally){ 0 };
 	spaces_begin(pass_thread->spaces);
 	pass_thread->status = pass_thread->backend->pass(pass_thread->state, pass_thread->spaces,
 		pass_thread->facets, &pass_thread->tally);
+	mark_servers(pass_thread);
 	spaces_end(pass_thread->spaces);
 	if (pass_thread->status == 0)
 		pass_thread->status = pass_thread->tally.shortage;

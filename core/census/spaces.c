@@ -16,6 +16,7 @@ struct spaces {
 	GPtrArray *order;        /* the same, in ascending order of pid between passes */
 	GHashTable *segments;    /* their key: struct segment, which it owns */
 	GPtrArray *unreferenced; /* segments that may be left without a row */
+	GPtrArray *servers;      /* the spaces that serve */
 	uint64_t pass;
 	uint64_t counting; /* how many sets of rows have been added or subtracted so far */
 	bool grown;        /* `order` may be out of order */
@@ -54,6 +55,7 @@ struct spaces *spaces_new(void)
 	spaces->segments =
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, NULL, segment_free);
 	spaces->unreferenced = g_ptr_array_new();
+	spaces->servers = g_ptr_array_new();
 	g_mutex_init(&spaces->lock);
 	return spaces;
 }
@@ -75,6 +77,7 @@ void spaces_free(struct spaces *spaces)
 	g_ptr_array_unref(spaces->order);
 	g_hash_table_unref(spaces->segments);
 	g_ptr_array_unref(spaces->unreferenced);
+	g_ptr_array_unref(spaces->servers);
 	g_mutex_clear(&spaces->lock);
 	g_free(spaces);
 }
@@ -84,9 +87,11 @@ static size_t space_rows(const struct space *space, enum kind kind)
 	return kind == MAPPINGS ? space->n_mappings : space->n_descriptors;
 }
 
-static bool space_shares(const struct space *space, enum kind kind)
+/* Whether the sums leave the rows out. */
+static bool is_left_out(const struct space *space, enum kind kind)
 {
-	return kind == MAPPINGS ? space->shares_mappings : space->shares_descriptors;
+	return kind == MAPPINGS ? space->shares_mappings :
+				  space->shares_descriptors || space->serves;
 }
 
 static struct segment *segment_at(const struct space *space, enum kind kind, size_t row)
@@ -95,13 +100,12 @@ static struct segment *segment_at(const struct space *space, enum kind kind, siz
 }
 
 /*
- * Adds the space's rows to the sums (sign 1) or subtracts them (-1), unless another space counts
- * them.
+ * Adds the space's rows to the sums (sign 1) or subtracts them (-1), unless these leave them out.
  */
 static void count(struct spaces *spaces, struct space *space, enum kind kind, int sign)
 {
 	drop_index(spaces);
-	if (space_shares(space, kind))
+	if (is_left_out(space, kind))
 		return;
 	spaces->counting++;
 	for (size_t i = 0; i < space_rows(space, kind); i++) {
@@ -188,11 +192,35 @@ void space_share_descriptors(struct spaces *spaces, struct space *space, bool sh
 	count(spaces, space, DESCRIPTORS, 1);
 }
 
+void space_serve(struct spaces *spaces, struct space *space)
+{
+	if (space->serves)
+		return;
+	count(spaces, space, DESCRIPTORS, -1);
+	space->serves = true;
+	g_ptr_array_add(spaces->servers, space);
+}
+
+static void serve_no_more(struct spaces *spaces, struct space *space)
+{
+	if (g_ptr_array_remove_fast(spaces->servers, space)) {
+		space->serves = false;
+		count(spaces, space, DESCRIPTORS, 1);
+	}
+}
+
+void spaces_serve_none(struct spaces *spaces)
+{
+	while (spaces->servers->len)
+		serve_no_more(spaces, spaces->servers->pdata[0]);
+}
+
 /* Takes the space out of the table; its owner frees it. */
 static void empty(struct spaces *spaces, struct space *space)
 {
 	space_set_mappings(spaces, space, NULL, 0);
 	space_set_descriptors(spaces, space, NULL, 0);
+	serve_no_more(spaces, space);
 }
 
 void spaces_begin(struct spaces *spaces)
@@ -332,6 +360,13 @@ void spaces_each_segment(const struct spaces *spaces,
 		visit(segment, data);
 }
 
+void spaces_each_server(const struct spaces *spaces,
+	void (*visit)(const struct space *space, void *data), void *data)
+{
+	for (guint i = 0; i < spaces->servers->len; i++)
+		visit(spaces->servers->pdata[i], data);
+}
+
 static uint64_t segment_rows(const struct segment *segment, enum kind kind)
 {
 	return kind == MAPPINGS ? segment->usage.mappings : segment->usage.openers;
@@ -356,7 +391,7 @@ static GArray *make_index(struct spaces *spaces, enum kind kind)
 	for (guint i = 0; i < spaces->order->len; i++) {
 		const struct space *space = spaces->order->pdata[i];
 
-		for (size_t row = 0; !space_shares(space, kind) && row < space_rows(space, kind);
+		for (size_t row = 0; !is_left_out(space, kind) && row < space_rows(space, kind);
 			row++) {
 			size_t at = segment_at(space, kind, row)->index_end[kind]++;
 
@@ -401,7 +436,7 @@ static void each_place(struct spaces *spaces, const struct segment *segment, enu
 	for (guint i = 0; n && i < spaces->order->len; i++) {
 		const struct space *space = spaces->order->pdata[i];
 
-		for (size_t row = 0; !space_shares(space, kind) && row < space_rows(space, kind);
+		for (size_t row = 0; !is_left_out(space, kind) && row < space_rows(space, kind);
 			row++) {
 			if (segment_at(space, kind, row) != segment)
 				continue;

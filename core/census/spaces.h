@@ -77,6 +77,8 @@ struct space {
 	size_t n_descriptors;
 	/* The rows are another space's too, and counted there. */
 	bool shares_mappings, shares_descriptors;
+	/* A daemon that shows segments by a mount: those who use that count, not its descriptors. */
+	bool serves;
 	/* private to spaces.c */
 	uint64_t seen; /* the last pass in which it was */
 };
@@ -128,10 +130,17 @@ bool space_set_descriptors(struct spaces *spaces, struct space *space,
 void space_share_mappings(struct spaces *spaces, struct space *space, bool shares);
 void space_share_descriptors(struct spaces *spaces, struct space *space, bool shares);
 
+/* Sets `serves`, and takes the space's descriptors out of the sums; takes that back for all. */
+void space_serve(struct spaces *spaces, struct space *space);
+void spaces_serve_none(struct spaces *spaces);
+
 /* What follows only reads. */
 
 /* All; during a pass those that have been seen in it so far. `visit` may set rows, not see more. */
 void spaces_each(struct spaces *spaces, void (*visit)(struct space *space, void *data), void *data);
+
+void spaces_each_server(const struct spaces *spaces,
+	void (*visit)(const struct space *space, void *data), void *data);
 
 /* NULL if no space uses it. */
 const struct segment *spaces_find(const struct spaces *spaces, const struct segment_key *key);
@@ -139,8 +148,9 @@ void spaces_each_segment(const struct spaces *spaces,
 	void (*visit)(const struct segment *segment, void *data), void *data);
 
 /*
- * How many open files the rows of one segment stand for: descriptors and mappings that come of one
- * open(2) count once. Rows whose file is not known do not count.
+ * How many open files the rows of one segment stand for, those that the sums leave out included:
+ * descriptors and mappings that come of one open(2) count once. Rows whose file is not known do not
+ * count.
  */
 uint64_t spaces_count_files(struct spaces *spaces, const struct segment *segment);
 

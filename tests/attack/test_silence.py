@@ -6,8 +6,8 @@ import mmap
 import os
 import resource
 
-from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, call, check, equal, eventually,
-                     read, test, write)
+from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, Mapper, Tree, call, check, equal,
+                     eventually, need_passthrough, read, test, write)
 from ipc import Child, ipc_test, map_alone
 from strangers import in_pid_namespace
 
@@ -35,6 +35,46 @@ def any_number_of_other_directories_is_counted(t):
     finally:
         for child in reversed(children):  # each has the pipes of those before it
             child.end()
+
+
+def counts_through_another_mount(t, backend):
+    """What goes through another daemon's mount of the same tmpfs is its users', not the daemon's."""
+    other = Tree('auto')
+    other.root = t.private / 'other'
+    other.root.mkdir()
+    options = ('-o', f'census={backend}')
+    t.start(*options)
+    need_passthrough(t)
+    other.start(*options)
+    write(t.shm / 'o', bytes(PAGE))
+    for here, there in ((t, other), (other, t)):
+        with Mapper(there.root / 'o') as mapper:
+            mapper('map 3')
+            eventually(lambda: (here.number('o', 'mappings'), here.number('o', 'openers')) == (3, 1),
+                       'through the other mount there are three mappings and one descriptor')
+            equal(here.number('o', 'processes'), 1)
+            equal({int(row['PID']) for row in here.rows('o', 'holders')}, {mapper.pid})
+        here.becomes_idle('o')
+    with open(t.shm / 'o', 'rb'):
+        other.kill()
+        call('umount2', other.root, 2)
+        eventually(lambda: t.number('o', 'openers') == 1, 'a daemon that has ended serves nobody')
+    t.becomes_idle('o')
+
+
+@test(paths=('auto',), start=False)
+def another_mount_is_counted_with_query(t):
+    counts_through_another_mount(t, 'query')
+
+
+@test(paths=('auto',), start=False)
+def another_mount_is_counted_with_text(t):
+    counts_through_another_mount(t, 'text')
+
+
+@test(paths=('auto',), start=False)
+def another_mount_is_counted_with_bpf(t):
+    counts_through_another_mount(t, 'bpf')
 
 
 def daemon_without_descriptors(t, backend):

@@ -2,6 +2,7 @@
 /* The suites, in the order in which they run. */
 SUITE(format)
 SUITE(devices)
+SUITE(mount_register)
 SUITE(maps)
 SUITE(spaces)
 SUITE(proc)

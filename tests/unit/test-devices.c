@@ -149,6 +149,37 @@ static void other_inode_numbers_of_the_mount_are_nobodys(void)
 		CU_ASSERT_FALSE(devices_of_mount_ino(&devices, class << 60 | 1, &key));
 }
 
+static void set_other_mounts(uint64_t dev, pid_t server)
+{
+	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(struct device));
+	struct device mount = { .dev = dev, .role = DEVICE_OTHER_MOUNT, .server = server };
+
+	if (dev)
+		g_array_append_val(mounts, mount);
+	devices_set_other_mounts(&devices, mounts);
+}
+
+static void other_mounts_come_and_go(void)
+{
+	const uint64_t dev = makedev(0, 97);
+	unsigned generation = devices.generation;
+
+	set_other_mounts(0, 0);
+	ASSERT_INT(devices.generation, generation);
+	set_other_mounts(dev, 5);
+	ASSERT_INT(identified(dev, 7, "/mnt/x").dev, SHM_DEV);
+	ASSERT_INT(identified(dev, 7, "/mnt/x").ino, 7);
+	ASSERT_INT(devices.generation, ++generation);
+	set_other_mounts(dev, 5);
+	ASSERT_INT(devices.generation, generation);
+	set_other_mounts(dev, 6);
+	ASSERT_INT(devices.generation, ++generation);
+	set_other_mounts(0, 0);
+	ASSERT_INT(devices_role(&devices, dev), DEVICE_NONE);
+	ASSERT_INT(devices_role(&devices, MOUNT_DEV), DEVICE_MOUNT);
+	ASSERT_INT(devices_role(&devices, ELSEWHERE), DEVICE_SHM);
+}
+
 static void keys_differ_in_every_part(void)
 {
 	const struct segment_key key = { .dev = 1, .ino = 2, .ns = 3, .class = SEGMENT_SYSV };
@@ -188,6 +219,7 @@ static CU_TestInfo tests[] = {
 	{ "inode numbers of the mount lead back", inode_numbers_of_the_mount_lead_back },
 	{ "other inode numbers of the mount are nobody's",
 		other_inode_numbers_of_the_mount_are_nobodys },
+	{ "other mounts come and go", other_mounts_come_and_go },
 	{ "adds a device once", adds_a_device_once },
 	{ "knows any number of devices", knows_any_number_of_devices },
 	{ "keys differ in every part", keys_differ_in_every_part },

@@ -261,6 +261,38 @@ static void sums_agree_after_any_changes(void)
 	}
 }
 
+static void what_a_daemon_serves_is_no_opener(void)
+{
+	const struct segment_key key = { .dev = 2, .ino = 1 };
+	struct descriptor row = { .fd = 3, .file = 77 };
+	struct space *daemon, *user;
+	const struct segment *segment;
+
+	spaces_begin(spaces);
+	row.segment = spaces_segment(spaces, &key, NULL);
+	daemon = spaces_see(spaces, 10, 1);
+	user = spaces_see(spaces, 11, 1);
+	space_set_descriptors(spaces, daemon, &row, 1);
+	space_set_descriptors(spaces, user, &row, 1);
+	space_serve(spaces, daemon);
+	space_serve(spaces, daemon);
+	spaces_end(spaces);
+	segment = spaces_find(spaces, &key);
+	ASSERT_INT(segment->usage.openers, 1);
+	row.file = 78;
+	space_set_descriptors(spaces, daemon, &row, 1);
+	ASSERT_INT(segment->usage.openers, 1);
+	ASSERT_INT(spaces_count_files(spaces, segment), 2);
+	spaces_serve_none(spaces);
+	ASSERT_INT(segment->usage.openers, 2);
+	space_serve(spaces, daemon);
+	spaces_begin(spaces);
+	spaces_see(spaces, 11, 1);
+	spaces_end(spaces);
+	ASSERT_INT(segment->usage.openers, 1);
+	ASSERT_INT(spaces_count_files(spaces, segment), 1);
+}
+
 static CU_TestInfo tests[] = {
 	{ "sums follow the rows", sums_follow_the_rows },
 	{ "equal rows are no change", equal_rows_are_no_change },
@@ -270,6 +302,7 @@ static CU_TestInfo tests[] = {
 	{ "a segment keeps the last name", a_segment_keeps_the_last_name },
 	{ "rows come by pid and address, with and without the index",
 		rows_come_by_pid_and_address_with_and_without_index },
+	{ "what a daemon serves is no opener", what_a_daemon_serves_is_no_opener },
 	{ "sums agree after any changes", sums_agree_after_any_changes },
 	CU_TEST_INFO_NULL,
 };

@@ -91,6 +91,7 @@ static enum vma_interest look(const struct vma *vma, void *data)
 		known = spaces_find(rows->spaces, &key);
 		return known && known->name ? VMA_PLAIN : VMA_NAMED;
 	case DEVICE_MOUNT:
+	case DEVICE_OTHER_MOUNT:
 		return VMA_PLAIN;
 	case DEVICE_NONE:
 		break;
