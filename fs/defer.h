@@ -17,12 +17,10 @@ struct deferred {
 	bool has_fi;
 	struct stat attr; /* setattr */
 	int to_set;
-	mode_t mode;  /* mkdir, fallocate */
-	off_t offset; /* fallocate, copy_file_range */
-	size_t length;
-	struct fuse_file_info fi_out; /* copy_file_range */
-	off_t offset_out;
-	unsigned flags;       /* copy_file_range, rename */
+	mode_t mode;          /* mkdir, fallocate */
+	off_t offset;         /* fallocate */
+	size_t length;        /* fallocate */
+	unsigned flags;       /* rename */
 	int result;           /* defer_reply() */
 	bool held;            /* the census is, for this request: tree/file.c */
 	bool at_once;         /* only if that needs no waiting: likewise */

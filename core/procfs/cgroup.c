@@ -212,3 +212,17 @@ void cgroup_parse(const char *text, char *path, size_t size, char unit[CGROUP_UN
 	}
 	g_strlcpy(path, first ? first : "", size);
 }
+
+char *cgroup_memory_directory(const char *text)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	const char *paths[SOURCES] = { NULL };
+	const char *path;
+
+	find_paths(lines, paths);
+	path = paths[FROM_MEMORY] ? paths[FROM_MEMORY] : paths[FROM_V2];
+	/* The kernel shows the way from the namespace's root. */
+	if (!path || g_str_has_prefix(path, "/.."))
+		return NULL;
+	return g_strconcat("/sys/fs/cgroup", paths[FROM_MEMORY] ? "/memory" : "", path, NULL);
+}

@@ -27,3 +27,10 @@ bool cgroup_parse_unit(const char *path, char unit[CGROUP_UNIT_MAX]);
  * `size` is cut. `unit` is that of the first of these paths that names one.
  */
 void cgroup_parse(const char *text, char *path, size_t size, char unit[CGROUP_UNIT_MAX]);
+
+/*
+ * The directory of the group by which the kernel accounts for memory, in the usual place below
+ * /sys/fs/cgroup: of version 1's memory controller, else of version 2. `text` is /proc/PID/cgroup. NULL
+ * if it names none, or one outside the cgroup namespace of the reader. Freed with g_free().
+ */
+char *cgroup_memory_directory(const char *text);

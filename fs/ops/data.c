@@ -13,6 +13,7 @@
 #include "reply.h"
 #include "tree/tree.h"
 #include "base/libc.h"
+#include "caller/memory-cgroup.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -136,10 +137,10 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 
 static void fallocate_now(struct fs *fs, struct deferred *d)
 {
-	int r = fallocate(handle_of(&d->fi)->fd, d->mode, d->offset, d->length);
-
 	(void)fs;
-	reply_result(d->req, r < 0 ? -errno : 0);
+	reply_result(d->req,
+		memory_cgroup_fallocate(fuse_req_ctx(d->req)->pid, handle_of(&d->fi)->fd, d->mode,
+			d->offset, d->length));
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -159,40 +160,6 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 		reply_result(req, -EPERM);
 	else
 		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, fallocate_now);
-}
-
-static void copy_now(struct fs *fs, struct deferred *d)
-{
-	ssize_t r = within_size(handle_of(&d->fi_out), d->length, d->offset_out);
-
-	(void)fs;
-	if (r >= 0) {
-		r = copy_file_range(handle_of(&d->fi)->fd, &d->offset, handle_of(&d->fi_out)->fd,
-			&d->offset_out, r, d->flags);
-		if (r < 0)
-			r = -errno;
-	}
-	reply_count(d->req, r);
-}
-
-void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
-	struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
-	struct fuse_file_info *fi_out, size_t len, int flags)
-{
-	struct deferred d = { .req = req,
-		.node = node_of(req, ino_in),
-		.fi = *fi_in,
-		.fi_out = *fi_out,
-		.offset = off_in,
-		.offset_out = off_out,
-		.length = len,
-		.flags = flags };
-
-	/* EXDEV: the kernel copies by reading and writing instead. */
-	if (d.node->type == NODE_TREE || node_of(req, ino_out)->type == NODE_TREE)
-		reply_result(req, -EXDEV);
-	else
-		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, copy_now);
 }
 
 /* The inode flags of chattr(1): the kernel has checked who may set them, tmpfs checks again. */

@@ -40,6 +40,5 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.flock = op_flock,
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
-	.copy_file_range = op_copy_file_range,
 	.ioctl = op_ioctl,
 };

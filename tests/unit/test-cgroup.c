@@ -120,6 +120,26 @@ static void what_is_no_such_text_is_nobodys(void)
 		check_text(texts[i], "", "-");
 }
 
+static void assert_directory(const char *text, const char *expected)
+{
+	g_autofree char *directory = cgroup_memory_directory(text);
+
+	CU_ASSERT_FATAL((directory == NULL) == (expected == NULL));
+	if (expected)
+		ASSERT_STRING(directory, expected);
+}
+
+static void the_group_that_memory_is_charged_to_is_found(void)
+{
+	assert_directory("9:name=systemd:/a\n4:memory:/b\n0::/c\n", "/sys/fs/cgroup/memory/b");
+	assert_directory("9:name=systemd:/a\n0::/c/d\n", "/sys/fs/cgroup/c/d");
+	assert_directory("4:cpu,memory:/\n", "/sys/fs/cgroup/memory/");
+	assert_directory("0::/../c\n", NULL);
+	assert_directory("0::/..\n", NULL);
+	assert_directory("9:name=systemd:/a\n", NULL);
+	assert_directory("", NULL);
+}
+
 static CU_TestInfo tests[] = {
 	{ "containers are known by their ids", containers_are_known_by_their_ids },
 	{ "pods and units are known by their names", pods_and_units_are_known_by_their_names },
@@ -127,6 +147,8 @@ static CU_TestInfo tests[] = {
 	{ "long names are cut", long_names_are_cut },
 	{ "both versions are read", both_versions_are_read },
 	{ "what is no such text is nobody's", what_is_no_such_text_is_nobodys },
+	{ "the group that memory is charged to is found",
+		the_group_that_memory_is_charged_to_is_found },
 	CU_TEST_INFO_NULL,
 };
 

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a caller uses up is the caller's, and ends where the caller's own limits are."""
+import os
+import pathlib
+
+from harness import check, equal, eventually, read, skip, test, write
+from ipc import Child
+
+MIB = 1 << 20
+LIMIT = 16 * MIB
+
+
+class MemoryGroup:
+    """A control group that may have LIMIT bytes, by version 1 or 2; a process of this test joins it."""
+
+    def __init__(self):
+        name = f'shmtree-test-{os.getpid()}'
+        first = pathlib.Path('/sys/fs/cgroup/memory')
+        second = pathlib.Path('/sys/fs/cgroup')
+        try:
+            if (first / 'memory.limit_in_bytes').exists():
+                self.path, limit, self.used = first / name, 'memory.limit_in_bytes', 'memory.usage_in_bytes'
+            elif 'memory' in (second / 'cgroup.subtree_control').read_text().split():
+                self.path, limit, self.used = second / name, 'memory.max', 'memory.current'
+            else:
+                skip('the root control group does not account for memory')
+            self.path.mkdir()
+        except OSError as error:
+            skip(f'no control group can be made here: {error}')
+        write(self.path / limit, str(LIMIT).encode())
+
+    def join(self):
+        write(self.path / 'cgroup.procs', b'0')
+
+    def charged(self):
+        return int(read(self.path / self.used))
+
+    def end(self):
+        eventually(lambda: not read(self.path / 'cgroup.procs'), 'the group is empty')
+        self.path.rmdir()
+
+
+def allocate(path, size):
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.posix_fallocate(fd, 0, size)
+    finally:
+        os.close(fd)
+
+
+@test()
+def what_fallocate_takes_is_charged_to_the_caller(t):
+    write(t.root / 'o', b'')
+    group = MemoryGroup()
+    try:
+        before = group.charged()
+
+        def work():
+            group.join()
+            allocate(t.root / 'o', LIMIT // 2)
+            os.truncate(t.root / 'o', LIMIT)
+
+        Child(work).end()
+        equal(os.stat(t.root / 'o').st_blocks * 512, LIMIT // 2)
+        check(group.charged() - before > LIMIT // 4, f'{group.charged() - before} bytes are charged')
+    finally:
+        os.unlink(t.root / 'o')
+        group.end()
+
+
+@test()
+def a_limit_of_memory_ends_what_fallocate_takes(t):
+    """The kernel ends a process of the group, which may be the one that calls."""
+    write(t.root / 'o', b'')
+    group = MemoryGroup()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                group.join()
+                allocate(t.root / 'o', 3 * LIMIT)
+            except OSError:
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        check(status != 0, 'memory beyond the limit was had')
+        check(os.stat(t.root / 'o').st_blocks * 512 <= LIMIT, 'no more than the limit is allocated')
+    finally:
+        os.unlink(t.root / 'o')
+        group.end()
