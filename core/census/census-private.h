@@ -8,8 +8,8 @@
 #include "census/census.h"
 
 #include "census/mount-register.h"
-#include "census/pass-thread.h"
-#include "census/object-side.h"
+#include "census/object/object-side.h"
+#include "census/pass/pass-thread.h"
 
 #include <glib.h>
 

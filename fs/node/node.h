@@ -31,7 +31,7 @@
 #pragma once
 
 #include "charge.h"
-#include "census/segment.h"
+#include "census/counts/segment.h"
 
 #include <fuse_lowlevel.h>
 #include <glib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/devices.h"
+#include "census/counts/devices.h"
 
 #include "unit.h"
 #include "base/util.h"

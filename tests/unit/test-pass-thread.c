@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A process that gives no answer: nobody waits for it, and whoever asked is not lost. */
-#include "census/pass-thread.h"
+#include "census/pass/pass-thread.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/spaces.h"
+#include "census/counts/spaces.h"
 
 #include "unit.h"
 

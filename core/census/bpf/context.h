@@ -3,7 +3,7 @@
 #pragma once
 
 #include "census/bpf/programs.h"
-#include "census/backend.h"
+#include "census/pass/backend.h"
 
 #include <glib.h>
 

@@ -7,7 +7,7 @@
  */
 #include "census/bpf/context.h"
 
-#include "census/stall.h"
+#include "census/pass/stall.h"
 
 /* How many walks to try until one during which no process starts or ends. */
 #define TRIES_MAX 16

@@ -5,7 +5,7 @@
  */
 #include "census/bpf/context.h"
 
-#include "census/stall.h"
+#include "census/pass/stall.h"
 #include "base/util.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* In the place of the BPF back end where it was not built. */
-#include "census/backend.h"
+#include "census/pass/backend.h"
 
 #include <errno.h>
 

@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "census/devices.h"
+#include "census/counts/devices.h"
 #include "census/object/records.h"
 
 #include <stdbool.h>

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "procfs/proc.h"
-#include "census/spaces.h"
+#include "census/counts/spaces.h"
 
 #include <linux/kcmp.h>
 

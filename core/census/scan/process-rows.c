@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/scan/process-rows.h"
 
-#include "census/stall.h"
+#include "census/pass/stall.h"
 #include "census/scan/kcmp-sharing.h"
 
 #include <fcntl.h>

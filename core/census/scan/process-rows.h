@@ -5,10 +5,10 @@
  */
 #pragma once
 
-#include "census/devices.h"
+#include "census/counts/devices.h"
 #include "procfs/maps.h"
 #include "procfs/proc.h"
-#include "census/spaces.h"
+#include "census/counts/spaces.h"
 
 struct process_rows {
 	const struct proc *proc;

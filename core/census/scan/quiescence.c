@@ -2,7 +2,7 @@
 #include "census/scan/quiescence.h"
 
 #include "base/hash.h"
-#include "census/stall.h"
+#include "census/pass/stall.h"
 #include "procfs/proc.h"
 
 #include <inttypes.h>

@@ -20,7 +20,7 @@
  */
 #include "census/scan/scan.h"
 
-#include "census/stall.h"
+#include "census/pass/stall.h"
 #include "census/scan/process-rows.h"
 #include "census/scan/kcmp-sharing.h"
 #include "census/scan/quiescence.h"

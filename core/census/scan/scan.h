@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "census/backend.h"
+#include "census/pass/backend.h"
 #include "procfs/maps.h"
 
 typedef int (*maps_reader)(int fd, const struct maps_sink *sink);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How many open files the rows of a segment stand for. */
-#include "census/spaces.h"
+#include "census/counts/spaces.h"
 
 static void add_file(GArray *files, uint64_t file)
 {

@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "census/devices.h"
-#include "census/spaces.h"
+#include "census/counts/devices.h"
+#include "census/counts/spaces.h"
 #include "procfs/proc.h"
 
 /* What a back end works with; it outlives the back end. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/pass-thread.h"
+#include "census/pass/pass-thread.h"
 
 /* How often the census checks a thread that runs a pass. */
 #define LOOK_US (20 * 1000)

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "census/backend.h"
-#include "census/stall.h"
+#include "census/pass/backend.h"
+#include "census/pass/stall.h"
 
 struct pass_thread;
 

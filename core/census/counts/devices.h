@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "census/segment.h"
+#include "census/counts/segment.h"
 
 #include <glib.h>
 #include <stdbool.h>

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "census/devices.h"
+#include "census/counts/devices.h"
 
 #include <stdbool.h>
 

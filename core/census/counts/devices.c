@@ -11,7 +11,7 @@
  * after the other, so that 40 bits last; and namespaces from NS_FIRST on, with those that exist
  * from the start just below.
  */
-#include "census/devices.h"
+#include "census/counts/devices.h"
 
 #include "base/memfd.h"
 #include "base/util.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/stall.h"
+#include "census/pass/stall.h"
 
 #include "base/util.h"
 

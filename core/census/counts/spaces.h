@@ -25,8 +25,8 @@
  */
 #pragma once
 
-#include "census/segment.h"
-#include "census/usage.h"
+#include "census/counts/segment.h"
+#include "census/counts/usage.h"
 
 #include <stdbool.h>
 #include <stddef.h>

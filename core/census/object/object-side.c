@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/object-side.h"
+#include "census/object/object-side.h"
 
 #include "census/object/objects.h"
-#include "census/spaces.h"
+#include "census/counts/spaces.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/segment.h"
+#include "census/counts/segment.h"
 
 #include "base/hash.h"
 
