@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* shmtree: the machine's shared memory as a tree of files. */
-#include "background.h"
-#include "defer.h"
-#include "fs.h"
-#include "identity.h"
+#include "mount/background.h"
+#include "serve/defer.h"
+#include "daemon/fs.h"
+#include "daemon/identity.h"
 #include "kinds/posix-removal.h"
-#include "node/lock-wait.h"
-#include "log.h"
-#include "session.h"
+#include "serve/lock-wait.h"
+#include "daemon/log.h"
+#include "mount/session.h"
 #include "base/util.h"
-#include "watch.h"
+#include "serve/watch.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>

@@ -3,7 +3,7 @@
 
 #include "kinds/posix-removal.h"
 #include "node/data-node.h"
-#include "visit.h"
+#include "daemon/visit.h"
 #include "base/util.h"
 
 #include <fcntl.h>

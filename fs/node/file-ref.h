@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "fs.h"
-#include "identity.h"
+#include "daemon/fs.h"
+#include "daemon/identity.h"
 #include "node/open-file.h"
 
 struct file_ref {

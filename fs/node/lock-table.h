@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 
 #include <fcntl.h>
 

@@ -30,7 +30,7 @@
  */
 #pragma once
 
-#include "charge.h"
+#include "daemon/charge.h"
 #include "census/counts/segment.h"
 
 #include <fuse_lowlevel.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/passthrough.h"
 
-#include "fs.h"
-#include "log.h"
+#include "daemon/fs.h"
+#include "daemon/log.h"
 
 #include <sys/ioctl.h>
 

@@ -7,10 +7,10 @@
  */
 #include "ops/ops.h"
 
-#include "defer.h"
-#include "identity.h"
+#include "serve/defer.h"
+#include "daemon/identity.h"
 #include "node/handle.h"
-#include "reply.h"
+#include "serve/reply.h"
 #include "tree/tree.h"
 #include "base/libc.h"
 #include "caller/memory-cgroup.h"

@@ -6,9 +6,9 @@
  */
 #include "ops/ops.h"
 
-#include "defer.h"
+#include "serve/defer.h"
 #include "kinds/posix-removal.h"
-#include "reply.h"
+#include "serve/reply.h"
 #include "tree/tree.h"
 #include "base/util.h"
 

@@ -14,8 +14,8 @@
 #include "ops/ops.h"
 
 #include "node/handle.h"
-#include "node/lock-wait.h"
-#include "reply.h"
+#include "serve/lock-wait.h"
+#include "serve/reply.h"
 #include "base/util.h"
 
 #include <sys/file.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/ops.h"
 
-#include "defer.h"
-#include "identity.h"
+#include "serve/defer.h"
+#include "daemon/identity.h"
 #include "node/handle.h"
 #include "kinds/posix-removal.h"
-#include "reply.h"
-#include "reply-node.h"
+#include "serve/reply.h"
+#include "serve/reply-node.h"
 #include "tree/tree.h"
 #include "tree/data.h"
 #include "base/util.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/ops.h"
 
-#include "negotiate.h"
+#include "mount/negotiate.h"
 
 /* No fsync: the kernel takes ENOSYS for a success without further questions, as tmpfs has it. */
 const struct fuse_lowlevel_ops fs_ops = {

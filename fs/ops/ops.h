@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 
 extern const struct fuse_lowlevel_ops fs_ops;
 

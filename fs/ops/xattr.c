@@ -4,9 +4,9 @@
 
 #include "base/fdpath.h"
 #include "caller/effective.h"
-#include "identity.h"
+#include "daemon/identity.h"
 #include "node/handle.h"
-#include "reply.h"
+#include "serve/reply.h"
 #include "tree/tree.h"
 #include "tree/data.h"
 

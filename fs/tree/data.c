@@ -2,8 +2,8 @@
 #include "tree/data.h"
 
 #include "caller/effective.h"
-#include "identity.h"
-#include "visit.h"
+#include "daemon/identity.h"
+#include "daemon/visit.h"
 
 #include <fcntl.h>
 

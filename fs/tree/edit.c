@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Creation and removal of items, by mkdir and rmdir of their directories. */
-#include "defer.h"
-#include "identity.h"
-#include "log.h"
-#include "reply.h"
+#include "serve/defer.h"
+#include "daemon/identity.h"
+#include "daemon/log.h"
+#include "serve/reply.h"
 #include "tree/tree.h"
 
 #include <string.h>

@@ -2,9 +2,9 @@
 /* The metadata files: made when opened, on a worker where that may wait, and then only read. */
 #include "tree/tree.h"
 
-#include "defer.h"
-#include "identity.h"
-#include "reply.h"
+#include "serve/defer.h"
+#include "daemon/identity.h"
+#include "serve/reply.h"
 
 #include <fcntl.h>
 

@@ -9,7 +9,7 @@
 #include "views/openmetrics.h"
 #include "views/processes.h"
 #include "kinds/realms.h"
-#include "watch.h"
+#include "serve/watch.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -5,10 +5,10 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 #include "kinds/kind.h"
 #include "tree/content.h"
-#include "visit.h"
+#include "daemon/visit.h"
 
 /* The one name in the root that is not an object's. */
 #define TREE_NAME ".shmtree"

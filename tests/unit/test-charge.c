@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "unit.h"
 
-#include "charge.h"
+#include "daemon/charge.h"
 
 #include <errno.h>
 #include <stdlib.h>

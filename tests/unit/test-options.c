@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "unit.h"
 
-#include "log.h"
-#include "options.h"
+#include "daemon/log.h"
+#include "daemon/options.h"
 
 #include <fcntl.h>
 #include <glib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "log.h"
+#include "daemon/log.h"
 
 #include <fuse_log.h>
 #include <glib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "options.h"
+#include "daemon/options.h"
 
-#include "log.h"
+#include "daemon/log.h"
 
 #include <fuse_opt.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 
 #include <limits.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "defer.h"
+#include "serve/defer.h"
 
-#include "reply.h"
-#include "turns.h"
-#include "workers.h"
+#include "serve/reply.h"
+#include "serve/turns.h"
+#include "serve/workers.h"
 
 struct job {
 	struct fs *fs;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "session.h"
+#include "mount/session.h"
 
 #include "base/privilege.h"
-#include "defer.h"
-#include "device.h"
-#include "identity.h"
-#include "node/lock-wait.h"
-#include "log.h"
+#include "serve/defer.h"
+#include "serve/device.h"
+#include "daemon/identity.h"
+#include "serve/lock-wait.h"
+#include "daemon/log.h"
 #include "procfs/mountinfo.h"
 #include "ops/ops.h"
-#include "serve.h"
-#include "shutdown.h"
-#include "watch.h"
+#include "serve/serve.h"
+#include "serve/shutdown.h"
+#include "serve/watch.h"
 
 #include <linux/capability.h>
 #include <stdlib.h>

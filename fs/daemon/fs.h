@@ -4,8 +4,8 @@
 
 #include "kinds/kind.h"
 #include "node/node.h"
-#include "options.h"
-#include "charge.h"
+#include "daemon/options.h"
+#include "daemon/charge.h"
 
 #include <sys/stat.h>
 

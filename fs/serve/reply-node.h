@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 #include "node/handle.h"
 
 /* Hands over one lookup of `node`. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "shutdown.h"
+#include "serve/shutdown.h"
 
-#include "fs.h"
-#include "log.h"
+#include "daemon/fs.h"
+#include "daemon/log.h"
 #include "base/util.h"
 
 #include <poll.h>

@@ -40,7 +40,7 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 
 #define WATCH_SECONDS 1
 

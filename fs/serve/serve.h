@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 
 /*
  * Serves with `readers` threads until the session ends: 0, or a negative errno. Sets fs->stuck if a

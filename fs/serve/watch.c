@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "watch.h"
+#include "serve/watch.h"
 
 #include "base/fdpath.h"
-#include "log.h"
-#include "shutdown.h"
+#include "daemon/log.h"
+#include "serve/shutdown.h"
 #include "base/util.h"
 
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "fs.h"
+#include "daemon/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "workers.h"
+#include "serve/workers.h"
 
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "visit.h"
+#include "daemon/visit.h"
 
 #include "base/util.h"
 #include "kinds/realms.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "background.h"
+#include "mount/background.h"
 
-#include "log.h"
+#include "daemon/log.h"
 #include "base/util.h"
 
 #include <fcntl.h>

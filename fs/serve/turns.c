@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "turns.h"
+#include "serve/turns.h"
 
-#include "fs.h"
-#include "log.h"
-#include "shutdown.h"
+#include "daemon/fs.h"
+#include "daemon/log.h"
+#include "serve/shutdown.h"
 
 #include <linux/fuse.h>
 #include <string.h>

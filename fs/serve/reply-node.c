@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "reply-node.h"
+#include "serve/reply-node.h"
 
 #include "node/data-node.h"
-#include "reply.h"
+#include "serve/reply.h"
 #include "tree/tree-entry.h"
-#include "watch.h"
+#include "serve/watch.h"
 
 /*
  * How long the kernel may believe a reply. The tree's fixed places never change, and what they say

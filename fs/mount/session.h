@@ -2,7 +2,7 @@
 /* The mount itself: what may prevent it, serving it, and its end. */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 
 /* 0, or -1 after one line on stderr about what prevents the mount. Clears away a dead one. */
 int session_check(struct options *options);

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "workers.h"
+#include "serve/workers.h"
 
 #include <pthread.h>
 

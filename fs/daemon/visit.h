@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "fs.h"
+#include "daemon/fs.h"
 
 struct visit {
 	struct realm realm;

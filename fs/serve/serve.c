@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "serve.h"
+#include "serve/serve.h"
 
-#include "shutdown.h"
-#include "turns.h"
+#include "serve/shutdown.h"
+#include "serve/turns.h"
 #include "base/util.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "reply.h"
+#include "serve/reply.h"
 
-#include "log.h"
+#include "daemon/log.h"
 
 #include <errno.h>
 #include <glib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "node/lock-wait.h"
+#include "serve/lock-wait.h"
 
-#include "defer.h"
-#include "reply.h"
-#include "shutdown.h"
+#include "serve/defer.h"
+#include "serve/reply.h"
+#include "serve/shutdown.h"
 #include "base/libc.h"
 #include "base/util.h"
 
