@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* shmtree: the machine's shared memory as a tree of files. */
-#include "mount/background.h"
-#include "serve/defer.h"
+#include "base/util.h"
+#include "daemon/charge.h"
 #include "daemon/fs.h"
 #include "daemon/identity.h"
-#include "kinds/posix-removal.h"
-#include "serve/lock-wait.h"
 #include "daemon/log.h"
+#include "kinds/posix-removal.h"
+#include "mount/background.h"
 #include "mount/session.h"
-#include "base/util.h"
+#include "node/node.h"
+#include "serve/defer.h"
+#include "serve/lock-wait.h"
 #include "serve/watch.h"
 
 #include <fcntl.h>

@@ -2,13 +2,14 @@
 /* The daemon's one object: what main() sets up and every request finds in fuse_req_userdata(). */
 #pragma once
 
-#include "kinds/kind.h"
-#include "node/node.h"
 #include "daemon/options.h"
-#include "daemon/charge.h"
+#include "kinds/realm.h"
 
+#include <fuse_lowlevel.h>
 #include <sys/stat.h>
 
+struct charges;
+struct node_table;
 struct turns;
 struct watch;
 struct workers;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "mount/background.h"
 
-#include "daemon/log.h"
 #include "base/util.h"
+#include "daemon/log.h"
 
 #include <fcntl.h>
 #include <glib.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "mount/negotiate.h"
 
-#include "mount/background.h"
 #include "base/privilege.h"
 #include "daemon/fs.h"
 #include "daemon/log.h"
+#include "mount/background.h"
 
 #include <linux/capability.h>
 #include <unistd.h>

@@ -2,13 +2,14 @@
 #include "mount/session.h"
 
 #include "base/privilege.h"
+#include "daemon/identity.h"
+#include "daemon/log.h"
+#include "mount/negotiate.h"
+#include "ops/ops.h"
+#include "procfs/mountinfo.h"
 #include "serve/defer.h"
 #include "serve/device.h"
-#include "daemon/identity.h"
 #include "serve/lock-wait.h"
-#include "daemon/log.h"
-#include "procfs/mountinfo.h"
-#include "ops/ops.h"
 #include "serve/serve.h"
 #include "serve/shutdown.h"
 #include "serve/watch.h"
@@ -175,12 +176,14 @@ static void prepare_census(struct fs *fs, struct deferred *d)
 
 int session_mount(struct fs *fs)
 {
+	struct fuse_lowlevel_ops ops = fs_ops;
 	struct deferred d = { 0 };
 	struct mount mount;
 
 	defer_if(fs, true, &d, prepare_census);
 	add_mount_options(fs);
-	fs->session = fuse_session_new(&fs->options.fuse, &fs_ops, sizeof fs_ops, fs);
+	ops.init = negotiate;
+	fs->session = fuse_session_new(&fs->options.fuse, &ops, sizeof ops, fs);
 	if (!fs->session) {
 		log_failure("libfuse did not accept the options", "see shmtree --help");
 		return -1;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/file-ref.h"
 
+#include "base/util.h"
+#include "daemon/visit.h"
 #include "kinds/posix-removal.h"
 #include "node/data-node.h"
-#include "daemon/visit.h"
-#include "base/util.h"
 
 #include <fcntl.h>
 

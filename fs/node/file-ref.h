@@ -7,6 +7,7 @@
 
 #include "daemon/fs.h"
 #include "daemon/identity.h"
+#include "node/node.h"
 #include "node/open-file.h"
 
 struct file_ref {

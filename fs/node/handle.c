@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/handle.h"
 
-#include "node/passthrough.h"
 #include "base/util.h"
+#include "node/passthrough.h"
 
 #include <fcntl.h>
 

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "daemon/charge.h"
 #include "daemon/fs.h"
 
 #include <fcntl.h>

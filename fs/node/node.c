@@ -2,10 +2,10 @@
 #include "node/node.h"
 
 #include "base/hash.h"
+#include "base/util.h"
 #include "node/data-node.h"
 #include "node/id-table.h"
 #include "node/unlinked-grace.h"
-#include "base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>

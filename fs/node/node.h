@@ -30,8 +30,8 @@
  */
 #pragma once
 
-#include "daemon/charge.h"
 #include "census/counts/segment.h"
+#include "daemon/charge.h"
 
 #include <fuse_lowlevel.h>
 #include <glib.h>

@@ -2,6 +2,7 @@
 #include "node/open-file.h"
 
 #include "base/util.h"
+#include "node/node.h"
 
 struct open_file *open_file_new(uint64_t generation, bool direct, bool fixed_size)
 {

@@ -7,13 +7,13 @@
  */
 #include "ops/ops.h"
 
-#include "serve/defer.h"
-#include "daemon/identity.h"
-#include "node/handle.h"
-#include "serve/reply.h"
-#include "tree/tree.h"
 #include "base/libc.h"
 #include "caller/memory-cgroup.h"
+#include "daemon/identity.h"
+#include "node/handle.h"
+#include "serve/defer.h"
+#include "serve/reply.h"
+#include "tree/tree.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>

@@ -6,11 +6,11 @@
  */
 #include "ops/ops.h"
 
-#include "serve/defer.h"
+#include "base/util.h"
 #include "kinds/posix-removal.h"
+#include "serve/defer.h"
 #include "serve/reply.h"
 #include "tree/tree.h"
-#include "base/util.h"
 
 #include <dirent.h>
 #include <fcntl.h>

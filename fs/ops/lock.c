@@ -13,10 +13,10 @@
  */
 #include "ops/ops.h"
 
+#include "base/util.h"
 #include "node/handle.h"
 #include "serve/lock-wait.h"
 #include "serve/reply.h"
-#include "base/util.h"
 
 #include <sys/file.h>
 

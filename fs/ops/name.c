@@ -2,14 +2,14 @@
 #include "ops/ops.h"
 
 #include "base/fdpath.h"
-#include "serve/defer.h"
-#include "daemon/identity.h"
-#include "node/handle.h"
-#include "serve/reply.h"
-#include "serve/reply-node.h"
-#include "tree/tree.h"
 #include "base/libc.h"
 #include "base/util.h"
+#include "daemon/identity.h"
+#include "node/handle.h"
+#include "serve/defer.h"
+#include "serve/reply-node.h"
+#include "serve/reply.h"
+#include "tree/tree.h"
 
 #include <fcntl.h>
 #include <stdio.h>

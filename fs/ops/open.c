@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/ops.h"
 
-#include "serve/defer.h"
-#include "daemon/identity.h"
-#include "node/handle.h"
-#include "kinds/posix-removal.h"
-#include "serve/reply.h"
-#include "serve/reply-node.h"
-#include "tree/tree.h"
-#include "tree/data.h"
 #include "base/util.h"
+#include "daemon/identity.h"
+#include "kinds/posix-removal.h"
+#include "node/handle.h"
+#include "serve/defer.h"
+#include "serve/reply-node.h"
+#include "serve/reply.h"
+#include "tree/data.h"
+#include "tree/tree.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/ops.h"
 
-#include "mount/negotiate.h"
-
-/* No fsync: the kernel takes ENOSYS for a success without further questions, as tmpfs has it. */
+/*
+ * No fsync: the kernel takes ENOSYS for a success without further questions, as tmpfs has it. `init` is
+ * the session's (mount/session.c).
+ */
 const struct fuse_lowlevel_ops fs_ops = {
-	.init = negotiate,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/fs.h"
+#include "node/node.h"
 
 extern const struct fuse_lowlevel_ops fs_ops;
 

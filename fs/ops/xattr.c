@@ -7,8 +7,8 @@
 #include "daemon/identity.h"
 #include "node/handle.h"
 #include "serve/reply.h"
-#include "tree/tree.h"
 #include "tree/data.h"
+#include "tree/tree.h"
 
 #include <linux/limits.h>
 #include <string.h>

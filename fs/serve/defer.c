@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve/defer.h"
 
+#include "node/node.h"
 #include "serve/reply.h"
 #include "serve/turns.h"
 #include "serve/workers.h"

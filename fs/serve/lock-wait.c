@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve/lock-wait.h"
 
+#include "base/libc.h"
+#include "base/util.h"
 #include "serve/defer.h"
 #include "serve/reply.h"
 #include "serve/shutdown.h"
-#include "base/libc.h"
-#include "base/util.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -2,8 +2,8 @@
 #include "serve/reply-node.h"
 
 #include "node/data-node.h"
+#include "node/tree-node.h"
 #include "serve/reply.h"
-#include "tree/tree-entry.h"
 #include "serve/watch.h"
 
 /*

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve/serve.h"
 
+#include "base/util.h"
 #include "serve/shutdown.h"
 #include "serve/turns.h"
-#include "base/util.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve/shutdown.h"
 
+#include "base/util.h"
 #include "daemon/fs.h"
 #include "daemon/log.h"
-#include "base/util.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>

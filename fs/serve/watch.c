@@ -2,9 +2,9 @@
 #include "serve/watch.h"
 
 #include "base/fdpath.h"
+#include "base/util.h"
 #include "daemon/log.h"
 #include "serve/shutdown.h"
-#include "base/util.h"
 
 #include <poll.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Creation and removal of items, by mkdir and rmdir of their directories. */
-#include "serve/defer.h"
 #include "daemon/identity.h"
 #include "daemon/log.h"
+#include "serve/defer.h"
 #include "serve/reply.h"
 #include "tree/tree.h"
 

@@ -2,8 +2,8 @@
 /* The metadata files: made when opened, on a worker where that may wait, and then only read. */
 #include "tree/tree.h"
 
-#include "serve/defer.h"
 #include "daemon/identity.h"
+#include "serve/defer.h"
 #include "serve/reply.h"
 
 #include <fcntl.h>

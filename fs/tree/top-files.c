@@ -3,13 +3,13 @@
 #include "tree/top-files.h"
 
 #include "base/fdpath.h"
-#include "views/dot.h"
-#include "views/limits.h"
-#include "views/segments.h"
-#include "views/openmetrics.h"
-#include "views/processes.h"
 #include "kinds/realms.h"
 #include "serve/watch.h"
+#include "views/dot.h"
+#include "views/limits.h"
+#include "views/openmetrics.h"
+#include "views/processes.h"
+#include "views/segments.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -6,33 +6,13 @@
 #pragma once
 
 #include "daemon/fs.h"
-#include "kinds/kind.h"
-#include "tree/content.h"
 #include "daemon/visit.h"
+#include "kinds/kind.h"
+#include "node/tree-node.h"
+#include "tree/content.h"
 
 /* The one name in the root that is not an object's. */
 #define TREE_NAME ".shmtree"
-
-enum tree_type {
-	TREE_TOP,
-	TREE_NAMESPACES,
-	TREE_REALM,
-	TREE_FILE,
-	TREE_KIND,
-	TREE_ITEM,
-	TREE_ATTRIBUTE,
-	TREE_LINK
-};
-
-struct tree_entry {
-	enum tree_type type;
-	const char *name;        /* TREE_FILE */
-	const struct kind *kind; /* TREE_KIND and below */
-	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
-	bool each_realm;         /* TREE_FILE: also of each other realm */
-	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
-	int (*show)(struct fs *fs, const struct view *view, struct content *out);
-};
 
 /* The places below a kind's directory, the same for all kinds. */
 struct kind_entries {
@@ -41,16 +21,6 @@ struct kind_entries {
 const struct kind_entries *tree_entries(const struct kind *kind);
 
 extern const struct tree_entry tree_top, tree_namespaces, tree_other_realm;
-
-/*
- * Whether it is a place whose name and attributes never change: all but the directories of items
- * and of others' realms, which come and go.
- */
-static inline bool tree_is_fixed(const struct node *node)
-{
-	return node->type == NODE_TREE && node->entry->type != TREE_ITEM &&
-		node->entry->type != TREE_REALM;
-}
 
 /* The name of the realm that a node lies in (kinds/realms.h), "" for the daemon's own. */
 const char *tree_realm(const struct node *node);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tree/tree.h"
 
-#include "serve/defer.h"
 #include "daemon/identity.h"
 #include "kinds/realms.h"
-#include "serve/reply.h"
+#include "serve/defer.h"
 #include "serve/reply-node.h"
+#include "serve/reply.h"
 #include "tree/data.h"
 #include "tree/top-files.h"
 

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a node below .shmtree stands for. The tree (tree/tree-entry.h) makes the entries. */
+#pragma once
+
+#include "node/node.h"
+
+#include <stdbool.h>
+
+struct content;
+struct fs;
+struct kind;
+struct view;
+
+enum tree_type {
+	TREE_TOP,
+	TREE_NAMESPACES,
+	TREE_REALM,
+	TREE_FILE,
+	TREE_KIND,
+	TREE_ITEM,
+	TREE_ATTRIBUTE,
+	TREE_LINK
+};
+
+struct tree_entry {
+	enum tree_type type;
+	const char *name;        /* TREE_FILE */
+	const struct kind *kind; /* TREE_KIND and below */
+	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
+	bool each_realm;         /* TREE_FILE: also of each other realm */
+	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
+	int (*show)(struct fs *fs, const struct view *view, struct content *out);
+};
+
+/*
+ * Whether the node's name and attributes never change: true for all but the directories of items and of
+ * other realms, which come and go.
+ */
+static inline bool tree_is_fixed(const struct node *node)
+{
+	return node->type == NODE_TREE && node->entry->type != TREE_ITEM &&
+		node->entry->type != TREE_REALM;
+}
