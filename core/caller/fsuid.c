@@ -14,6 +14,28 @@
 	(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) |  \
 		CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_FSETID) | CAPABILITY(CAP_LINUX_IMMUTABLE))
 
+/* What a request may need, for the daemon itself or because its caller has it. */
+static const unsigned kept_capabilities[] = {
+	CAP_BPF,             /* the programs of the census */
+	CAP_CHOWN,           /* a caller may have it */
+	CAP_DAC_OVERRIDE,    /* objects of all users; a caller may have it */
+	CAP_DAC_READ_SEARCH, /* file handles; a caller may have it */
+	CAP_FOWNER,          /* a caller may have it */
+	CAP_FSETID,          /* a caller may have it */
+	CAP_IPC_LOCK,        /* System V segments of huge pages */
+	CAP_IPC_OWNER,       /* the state of all System V objects */
+	CAP_LEASE,           /* whether anybody has another user's object open */
+	CAP_LINUX_IMMUTABLE, /* a caller may have it */
+	CAP_MKNOD,           /* a caller may have it */
+	CAP_PERFMON,         /* the programs of the census */
+	CAP_SETFCAP,         /* a caller may have it */
+	CAP_SETGID,          /* to act as a caller */
+	CAP_SETUID,          /* to act as a caller */
+	CAP_SYS_ADMIN,       /* mount, passthrough, setns, trusted attributes */
+	CAP_SYS_CHROOT,      /* setns to a mount namespace */
+	CAP_SYS_PTRACE,      /* what processes map and hold */
+};
+
 static bool privileged;
 
 static void set_groups(const gid_t *groups, size_t n)
@@ -45,10 +67,18 @@ void fsuid_init(void)
 	privileged = geteuid() == 0 && thread_set_groups(NULL, 0) == 0;
 }
 
+/*
+ * Without CAP_SYS_RESOURCE limits, and the quotas of a tmpfs, hold for what is done for callers. A normal
+ * user's daemon keeps what it has: it executes fusermount3, which must gain privileges.
+ */
 void fsuid_settle(void)
 {
-	/* Limits, and the quotas of a tmpfs, hold for what is done for callers. */
-	process_give_up_capability(CAP_SYS_RESOURCE);
+	uint64_t kept = 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(kept_capabilities); i++)
+		kept |= CAPABILITY(kept_capabilities[i]);
+	if (privileged)
+		process_keep_capabilities(kept);
 }
 
 bool fsuid_privileged(void)

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -78,13 +79,23 @@ void thread_set_capabilities(uint64_t wanted)
 		g_error("capset: %s", g_strerror(errno));
 }
 
-void process_give_up_capability(unsigned capability)
+void process_keep_capabilities(uint64_t wanted)
 {
 	capability_sets sets;
 
+	/* Each until the kernel knows none of that number; without CAP_SETPCAP the bounds stay. */
+	for (unsigned number = 0; prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0; number++)
+		if (!(wanted & CAPABILITY(number)))
+			prctl(PR_CAPBSET_DROP, number, 0, 0, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	get_capabilities(sets);
-	sets[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
-	sets[CAP_TO_INDEX(capability)].permitted &= ~CAP_TO_MASK(capability);
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		uint32_t part = (uint32_t)(wanted >> 32 * i);
+
+		sets[i].effective &= part;
+		sets[i].permitted &= part;
+		sets[i].inheritable = 0;
+	}
 	if (syscall(SYS_capset, &header, sets) < 0)
 		g_error("capset: %s", g_strerror(errno));
 }

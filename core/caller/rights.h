@@ -42,8 +42,11 @@ uint64_t thread_capabilities(void);
 /* Makes effective those of `wanted` that the thread is permitted, and no others. Cannot fail. */
 void thread_set_capabilities(uint64_t wanted);
 
-/* For good, of the calling thread and of those that it starts. */
-void process_give_up_capability(unsigned capability);
+/*
+ * Gives up all capabilities but those of `wanted`, also for programs that it might execute: for good,
+ * of the calling thread and of those that it starts. Cannot fail.
+ */
+void process_keep_capabilities(uint64_t wanted);
 
 /* Sets the thread's supplementary groups. 0 or a negative errno: a user namespace may forbid it. */
 int thread_set_groups(const gid_t *groups, size_t n);

@@ -3,10 +3,11 @@
 import ctypes
 import errno
 import os
+import pathlib
 import subprocess
 
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check, equal,
-                     fails, opened, read, write)
+                     fails, opened, read, test, write)
 from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, new_segment, shm_remove
 from strangers import ATTACKER, GROUP, VICTIM, drop_capabilities, in_child, in_pid_namespace
 
@@ -255,3 +256,24 @@ def an_acl_decides_after_the_name_has_gone(t):
         in_child(lambda: equal(read(data), b'secret'), ATTACKER)
         equal(as_user(ATTACKER, ATTACKER, lambda: os.open(data, os.O_RDWR)), errno.EACCES)
         equal(as_user(4307, 4307, lambda: os.open(data, os.O_RDONLY)), errno.EACCES)
+
+
+CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, LINUX_IMMUTABLE = 0, 1, 2, 3, 4, 6, 7, 9
+IPC_LOCK, IPC_OWNER, SYS_CHROOT, SYS_PTRACE, SYS_ADMIN = 14, 15, 18, 19, 21
+MKNOD, LEASE, SETFCAP, PERFMON, BPF = 27, 28, 31, 38, 39
+KEPT = (CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, LINUX_IMMUTABLE, IPC_LOCK,
+        IPC_OWNER, SYS_CHROOT, SYS_PTRACE, SYS_ADMIN, MKNOD, LEASE, SETFCAP, PERFMON, BPF)
+
+
+@test(paths=('auto', 'off'))
+def the_daemon_has_the_rights_that_it_needs_and_no_others(t):
+    """In each of its threads, and whatever it might execute."""
+    kept = sum(1 << number for number in KEPT)
+    read(t.meta / 'status')  # some more threads
+    for task in pathlib.Path(f'/proc/{t.daemon.pid}/task').iterdir():
+        said = dict(line.split(':\t', 1) for line in read(task / 'status').decode().splitlines() if ':\t' in line)
+        for held in ('CapPrm', 'CapBnd'):
+            equal(int(said[held], 16) & ~kept, 0, f'{held} beyond what is needed')
+        for none in ('CapInh', 'CapAmb'):
+            equal(int(said[none], 16), 0, none)
+        equal(said['NoNewPrivs'], '1')
