@@ -9,7 +9,7 @@
  *
  * What procfs does not show, such as a descriptor on its way through a socket or registered with
  * io_uring, is found by what the kernel counts on the object itself, where BPF programs can read
- * that: census_references(), census_look(). And a System V segment is taken to be of the
+ * that: census_references(), census_look(), and traced by census_each_hidden(). And a System V segment is taken to be of the
  * IPC namespace that its process is in, which one that has moved since may no longer be.
  *
  * Errors are data: a process that could not be read makes the census incomplete, never wrong.
@@ -185,6 +185,38 @@ struct usage census_usage(struct census *census, const struct segment_key *key);
  */
 struct references census_references(struct census *census, const struct segment_key *key,
 	uint64_t inode);
+
+/* A reference to a segment's file that no process shows, as far as it can be traced. */
+enum hidden_type {
+	HIDDEN_SOCKET, /* in the queue of a UNIX socket, on its way to another process */
+	HIDDEN_RING,   /* registered with an io_uring */
+	HIDDEN_LOOP,   /* the backing file of a loop device */
+};
+
+struct hidden_row {
+	enum hidden_type type;
+	uint64_t
+		number; /* the socket's inode number, the ring's descriptor, the loop device's number */
+	/* A process that has the socket or ring open; `pid` 0: there is none, and it is the kernel's. */
+	pid_t pid, task;
+	uid_t uid;
+	char command[16]; /* empty without a process */
+	int flags;        /* O_ACCMODE and O_PATH bits of the open file */
+	bool swap;        /* the kernel swaps to the loop device */
+};
+
+/*
+ * Those that there are now, since the pass was made; none of a segment all of whose references the
+ * pass has accounted for. `inode` as for census_references(). May wait for a device.
+ */
+void census_each_hidden(struct census *census, const struct segment_key *key, uint64_t inode,
+	void (*visit)(const struct hidden_row *row, void *data), void *data);
+
+/* How many open files of all segments are held so. */
+struct hidden_sums {
+	uint64_t sockets, rings, loops;
+};
+struct hidden_sums census_hidden_sums(struct census *census);
 
 void census_each_segment(struct census *census,
 	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data),

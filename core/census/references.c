@@ -6,12 +6,15 @@
 static uint64_t hidden_of(struct census *census, const struct object *object,
 	const struct segment *segment)
 {
+	g_autoptr(GArray) files = NULL;
 	uint64_t shown = 0;
 
 	if (segment && !census->backend->knows_files)
 		return REFERENCES_UNKNOWN;
-	if (segment)
-		shown = spaces_count_files(census->spaces, segment);
+	if (segment) {
+		files = spaces_files(census->spaces, segment);
+		shown = files->len;
+	}
 	return object->references > shown ? object->references - shown : 0;
 }
 

@@ -218,6 +218,95 @@ static void json_descriptor(const struct descriptor_row *row, void *data)
 	json_builder_end_object(writer->builder);
 }
 
+/* "socket:[12345]" as /proc/PID/fd shows it, "io_uring:5", "loop:0". */
+static char *hidden_name(const struct hidden_row *row)
+{
+	static const char *const formats[] = {
+		[HIDDEN_SOCKET] = "socket:[%" PRIu64 "]",
+		[HIDDEN_RING] = "io_uring:%" PRIu64,
+		[HIDDEN_LOOP] = "loop:%" PRIu64,
+	};
+
+	return g_strdup_printf(formats[row->type], row->number);
+}
+
+/* Loop devices and their files everyone sees in sysfs. */
+static bool may_see_hidden(struct table_writer *writer, const struct hidden_row *row)
+{
+	if (row->pid)
+		return may_see(writer, row->pid);
+	if (row->type == HIDDEN_LOOP || writer->sight.all)
+		return true;
+	writer->hidden++;
+	return false;
+}
+
+static void text_hidden(const struct hidden_row *row, void *data)
+{
+	struct table_writer *writer = data;
+	g_autofree char *name = hidden_name(row);
+
+	if (!may_see_hidden(writer, row))
+		return;
+	text_process(writer->out, row->pid, row->uid, *row->command ? row->command : "-");
+	g_string_append_printf(writer->out, "\t%s\t%s", name, mode_name(row->flags));
+	if (row->pid)
+		text_facts(writer, row->pid);
+	else
+		g_string_append_printf(writer->out, "\t-\t-\t%s\n", row->swap ? "swap" : "-");
+}
+
+static void json_hidden(const struct hidden_row *row, void *data)
+{
+	struct table_writer *writer = data;
+	g_autofree char *name = hidden_name(row);
+
+	if (!may_see_hidden(writer, row))
+		return;
+	json_builder_begin_object(writer->builder);
+	json_process(writer->builder, row->pid, row->uid, row->command);
+	format_json_bytes(writer->builder, "fd", name);
+	format_json_bytes(writer->builder, "mode", mode_name(row->flags));
+	if (row->pid)
+		json_facts(writer, row->pid);
+	json_builder_set_member_name(writer->builder, "swap");
+	json_builder_add_boolean_value(writer->builder, row->swap);
+	json_builder_end_object(writer->builder);
+}
+
+static void keep_hidden(const struct hidden_row *row, void *data)
+{
+	g_array_append_vals(data, row, 1);
+}
+
+/* Taken before the thread looks as the caller, who may not ask the kernel for this. */
+static GArray *take_hidden(const struct view *view)
+{
+	GArray *rows = g_array_new(FALSE, FALSE, sizeof(struct hidden_row));
+	struct object_now now = { 0 };
+
+	/* A System V segment is found by its inode: see item_references(). */
+	if (view->item->key.class != SEGMENT_SYSV ||
+		(view->item->kind->look &&
+			view->item->kind->look(view->realm, view->item, true, &now) == 0))
+		census_each_hidden(view->realm->census, &view->item->key, now.inode, keep_hidden,
+			rows);
+	return rows;
+}
+
+static void each_holder(const struct view *view, struct table_writer *writer,
+	void (*descriptor)(const struct descriptor_row *row, void *data),
+	void (*hidden)(const struct hidden_row *row, void *data))
+{
+	g_autoptr(GArray) rows = take_hidden(view);
+
+	caller_sight_begin(&writer->sight, view->realm->proc, &view->caller);
+	census_each_descriptor(view->realm->census, &view->item->key, descriptor, writer);
+	for (guint i = 0; i < rows->len; i++)
+		hidden(&g_array_index(rows, struct hidden_row, i), writer);
+	caller_sight_end(&writer->sight);
+}
+
 static int show_mappers(const struct view *view, const struct attribute *self, GString *out)
 {
 	struct table_writer writer = { .out = out, .proc = view->realm->proc };
@@ -249,9 +338,7 @@ static int show_holders(const struct view *view, const struct attribute *self, G
 
 	(void)self;
 	g_string_append(out, "PID\tUID\tCOMMAND\tFD\tMODE\tBORN\tUNIT\tCMDLINE\n");
-	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
-	census_each_descriptor(view->realm->census, &view->item->key, text_descriptor, &writer);
-	caller_sight_end(&writer.sight);
+	each_holder(view, &writer, text_descriptor, text_hidden);
 	end_text(view, &writer);
 	return 0;
 }
@@ -261,9 +348,7 @@ static int json_holders(const struct view *view, const struct attribute *self, J
 	struct table_writer writer = { .builder = builder, .proc = view->realm->proc };
 
 	begin_json(&writer, self->name);
-	caller_sight_begin(&writer.sight, view->realm->proc, &view->caller);
-	census_each_descriptor(view->realm->census, &view->item->key, json_descriptor, &writer);
-	caller_sight_end(&writer.sight);
+	each_holder(view, &writer, json_descriptor, json_hidden);
 	end_json(&writer, self->name);
 	return 0;
 }
@@ -280,7 +365,7 @@ const struct attribute segment_attributes[] = {
 	{ "swapped", FORM_NUMBER, 0, show_residency, offsetof(struct item, swapped) },
 	{ "state", FORM_TEXT, CENSUS_ALL, show_state, .quick = show_state_of_object },
 	{ "mappers", FORM_OTHER, CENSUS_MAPPINGS, show_mappers, .json = json_mappers },
-	{ "holders", FORM_OTHER, CENSUS_DESCRIPTORS, show_holders, .json = json_holders },
+	{ "holders", FORM_OTHER, CENSUS_ALL, show_holders, .json = json_holders },
 	{ "info.json", FORM_OTHER, 0, info_show, .slow = true },
 	{ NULL },
 };

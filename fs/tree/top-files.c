@@ -159,6 +159,21 @@ static void add_hidden(const struct segments_total *total, void *data)
 	*(uint64_t *)data += total->hidden;
 }
 
+/* References that no process shows, and where those are that can be found. */
+static void show_hidden(struct census *census, const struct segments *segments, GString *out)
+{
+	struct hidden_sums sums = { 0 };
+	uint64_t references = 0;
+
+	segments_each_total(segments, add_hidden, &references);
+	if (references > 0)
+		sums = census_hidden_sums(census);
+	g_string_append_printf(out,
+		"hidden_references\t%" PRIu64 "\nhidden_in_flight\t%" PRIu64
+		"\nhidden_io_uring\t%" PRIu64 "\nhidden_loop\t%" PRIu64 "\n",
+		references, sums.sockets, sums.rings, sums.loops);
+}
+
 #define UNPRIVILEGED                                                                               \
 	"unprivileged: processes of others cannot be read, nor the data of System V segments and " \
 	"of "                                                                                      \
@@ -169,7 +184,6 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	struct census_report report = census_report(fs->census);
 	struct segments *segments = segments_take(view->realm);
 	GString *text = out->text;
-	uint64_t references = 0;
 	unsigned hidden;
 	bool reserved;
 
@@ -192,8 +206,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 		charges_limit(fs->charges, CHARGE_LISTINGS),
 		charges_limit(fs->charges, CHARGE_BYTES));
 	segments_each_total(segments, show_total, text);
-	segments_each_total(segments, add_hidden, &references);
-	g_string_append_printf(text, "hidden_references\t%" PRIu64 "\n", references);
+	show_hidden(fs->census, segments, text);
 	if (segments_failures(segments) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", segments_failures(segments));
 	show_namespaces(view->realm, text);

@@ -4,6 +4,7 @@ import array
 import contextlib
 import ctypes
 import errno
+import json
 import mmap
 import os
 import socket
@@ -183,6 +184,136 @@ def what_a_ring_holds(t):
     equal(facts(t, 'x'), ('1', '1', 'held'))
     ring.close()
     eventually(lambda: facts(t, 'x') == ('0', '0', 'idle'), 'the ring is gone')
+
+
+def holders(t, name):
+    return [(r['FD'].decode(), int(r['PID']), r['MODE'].decode()) for r in t.rows(name, 'holders')]
+
+
+def send(one, fds):
+    one.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))])
+
+
+@test(MOUNTED)
+def holders_name_sockets(t):
+    """Those in whose queue a descriptor is, with the processes that have the socket open."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    one, two = socket.socketpair()
+    name = f'socket:[{os.fstat(two.fileno()).st_ino}]'
+    with one, two, open(t.shm / 'x', 'rb') as file:
+        send(one, [file.fileno()])
+        equal(holders(t, 'x'), [(str(file.fileno()), os.getpid(), 'r')], 'it is open, and not hidden')
+        file.close()
+        equal(holders(t, 'x'), [(name, os.getpid(), 'r')])
+        with Child(lambda: None) as child:  # has the socket as well
+            equal(holders(t, 'x'), [(name, pid, 'r') for pid in sorted((os.getpid(), child.pid))])
+            row, other = json.loads(read(t.meta / 'posix' / 'x' / 'info.json'))['holders']
+            equal((row['fd'], row['mode'], {row['pid'], other['pid']}),
+                  (name, 'r', {os.getpid(), child.pid}))
+        status = t.status()
+        check(int(status['hidden_in_flight']) >= 1, status)
+        check(int(status['hidden_references']) >= int(status['hidden_in_flight']), status)
+    equal(holders(t, 'x'), [])
+
+
+@test(MOUNTED)
+def holders_name_sockets_in_sockets(t):
+    """One that no process has, because it is in flight itself; and one that nobody has accepted."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    outer, outside = socket.socketpair()
+    inner, inside = socket.socketpair()
+    number = os.fstat(inside.fileno()).st_ino
+    with outer, outside:
+        with opened(t.shm / 'x', os.O_RDWR) as fd:
+            send(inner, [fd])
+        send(outer, [inside.fileno()])
+        inner.close()
+        inside.close()
+        equal(holders(t, 'x'), [(f'socket:[{number}]', os.getpid(), 'rw')])
+    eventually(lambda: holders(t, 'x') == [], 'the sockets are closed')
+    place = os.fspath(t.private / 'listener')
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(place)
+        listener.listen()
+        client.connect(place)
+        with opened(t.shm / 'x', os.O_RDONLY) as fd:
+            send(client, [fd])
+        number = os.fstat(listener.fileno()).st_ino
+        equal(holders(t, 'x'), [(f'socket:[{number}]', os.getpid(), 'r')])
+    os.unlink(place)
+
+
+@test(MOUNTED)
+def holders_name_rings(t):
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    with opened(t.shm / 'x', os.O_RDWR) as fd:
+        ring = Ring(fd)
+    equal(holders(t, 'x'), [(f'io_uring:{ring.fd}', os.getpid(), 'rw')])
+    check(int(t.status()['hidden_io_uring']) >= 1, 'status counts it')
+    ring.close()
+    eventually(lambda: holders(t, 'x') == [], 'the ring is gone')
+
+
+@contextlib.contextmanager
+def loop_device(path):
+    result = subprocess.run(['losetup', '--find', '--show', os.fspath(path)], capture_output=True,
+                            text=True, check=False)
+    if result.returncode != 0:
+        skip(f'losetup: {result.stderr.strip()}')
+    device = result.stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(['losetup', '--detach', device], check=True)
+
+
+@test(MOUNTED)
+def holders_name_loop_devices(t):
+    """Of an object, and of a memfd; without BPF as well."""
+    write(t.shm / 'x', bytes(1 << 20))
+    with loop_device(t.shm / 'x') as device:
+        wanted = [(f'loop:{device.removeprefix("/dev/loop")}', 0, 'rw')]
+        if t.status()['object_census'] == 'on':
+            equal(facts(t, 'x'), ('1', '1', 'held'))
+            check(int(t.status()['hidden_loop']) >= 1, 'status counts it')
+        equal(holders(t, 'x'), wanted)
+        row, = t.rows('x', 'holders')
+        equal((row['COMMAND'], row['CMDLINE']), (b'-', b'-'))
+        if subprocess.run(['mkswap', device], capture_output=True, check=False).returncode == 0 and \
+                subprocess.run(['swapon', device], capture_output=True, check=False).returncode == 0:
+            row, = t.rows('x', 'holders')
+            subprocess.run(['swapoff', device], check=True)
+            equal(row['CMDLINE'], b'swap')
+        t.stop()
+        t.start('-o', 'census=text')
+        equal(holders(t, 'x'), wanted)
+    eventually(lambda: holders(t, 'x') == [], 'the device has let go of it')
+
+
+@test(MOUNTED)
+def holders_are_seen_as_procfs_shows_them(t):
+    """A user sees own sockets; those of others are counted."""
+    need_objects(t)
+    os.chmod(t.shm, 0o1777)
+    write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
+
+    def sent():
+        one, two = socket.socketpair()
+        with opened(t.shm / 'x', os.O_RDWR) as fd:
+            send(one, [fd])
+        return one, two
+
+    def look():
+        with in_flight(os.open(t.shm / 'x', os.O_RDONLY)):
+            rows, remarks = table(read(t.meta / 'posix' / 'x' / 'holders'))
+            equal([(int(r['PID']), r['MODE']) for r in rows], [(os.getpid(), b'r')])
+            check(any('not shown' in line for line in remarks), remarks)
+    with Child(sent):
+        equal(as_user(USER, USER, look), 0)
 
 
 @test(MOUNTED)

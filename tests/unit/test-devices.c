@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/counts/devices.h"
+#include "census/loops.h"
 
 #include "unit.h"
 #include "base/util.h"
@@ -212,6 +213,26 @@ static void names_are_cut_to_the_file(void)
 	assert_bare(SEGMENT_FILE, "", "");
 }
 
+static void a_loop_device_is_asked_only_about_memory(void)
+{
+	const char *mounts = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+			     "2 1 0:20 / /dev/shm rw - tmpfs tmpfs rw\n"
+			     "3 1 0:21 / /dev/shm/deep rw - nfs server:/x rw\n"
+			     "4 1 0:22 / /mnt rw - fuse.shmtree /dev/shm rw\n"
+			     "5 1 0:23 / /twice rw - tmpfs tmpfs rw\n"
+			     "6 1 0:24 / /twice rw - fuse.sshfs x rw\n";
+
+	CU_ASSERT(loops_may_back("/dev/shm/x", mounts));
+	CU_ASSERT(loops_may_back("/dev/shm/a/b (deleted)", mounts));
+	CU_ASSERT(loops_may_back("/mnt/x", mounts));
+	CU_ASSERT(loops_may_back("/memfd:x (deleted)", mounts));
+	CU_ASSERT(!loops_may_back("/dev/shm/deep/x", mounts));
+	CU_ASSERT(!loops_may_back("/dev/shmx", mounts));
+	CU_ASSERT(!loops_may_back("/twice/x", mounts));
+	CU_ASSERT(!loops_may_back("/var/x", mounts));
+	CU_ASSERT(!loops_may_back("", ""));
+}
+
 static CU_TestInfo tests[] = {
 	{ "learns the devices of memfds", learns_the_devices_of_memfds },
 	{ "tells classes apart by name", tells_classes_apart_by_name },
@@ -224,6 +245,7 @@ static CU_TestInfo tests[] = {
 	{ "knows any number of devices", knows_any_number_of_devices },
 	{ "keys differ in every part", keys_differ_in_every_part },
 	{ "names are cut to the file", names_are_cut_to_the_file },
+	{ "a loop device is asked only about memory", a_loop_device_is_asked_only_about_memory },
 	CU_TEST_INFO_NULL,
 };
 

@@ -256,6 +256,78 @@ struct shm_file_data {
 	struct file *file;
 };
 
+/* The list of a socket's messages begins with the first one's address, and so does each message. */
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
+struct sk_buff {
+	struct sk_buff *next;
+	struct sock *sk;
+	char cb[48];
+};
+
+struct sock_common {
+	unsigned short skc_family;
+	unsigned char skc_state;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
+	struct socket *sk_socket;
+};
+
+struct socket {
+	struct sock *sk;
+	struct file *file;
+};
+
+struct unix_sock {
+	struct sock sk;
+};
+
+/* Files that a message carries; what a message of a UNIX socket keeps in its `cb`. */
+struct scm_fp_list {
+	short count;
+	struct file *fp[1];
+};
+
+struct unix_skb_parms {
+	struct scm_fp_list *fp;
+};
+
+/* The files registered with an io_uring: since Linux 6.13, and before. */
+struct io_rsrc_node {
+	unsigned long file_ptr;
+};
+
+struct io_rsrc_data {
+	unsigned int nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+
+struct io_ring_ctx {
+	struct io_file_table file_table;
+};
+
+struct io_fixed_file {
+	unsigned long file_ptr;
+};
+
+struct io_file_table___plain {
+	struct io_fixed_file *files;
+};
+
+struct io_ring_ctx___plain {
+	struct io_file_table___plain file_table;
+	unsigned int nr_user_files;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -267,6 +339,11 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
+};
+
+struct bpf_iter__unix {
+	struct bpf_iter_meta *meta;
+	struct unix_sock *unix_sk;
 };
 
 #pragma clang attribute pop
@@ -319,3 +396,7 @@ extern void bpf_rcu_read_unlock(void) __ksym;
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
 #define FUSE_SUPER_MAGIC 0x65735546
+#define SOCKFS_MAGIC 0x534f434b
+#define ANON_INODE_FS_MAGIC 0x09041934
+#define AF_UNIX 1
+#define TCP_LISTEN 10

@@ -43,21 +43,26 @@ static int compare_files(gconstpointer a, gconstpointer b)
 	return (*x > *y) - (*x < *y);
 }
 
-uint64_t spaces_count_files(struct spaces *spaces, const struct segment *segment)
+GArray *spaces_files(struct spaces *spaces, const struct segment *segment)
 {
-	g_autoptr(GArray) files = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	GArray *files = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	struct served served = { segment, files };
-	uint64_t count = 0, last = 0;
+	uint64_t *at, last = 0;
+	guint kept = 0;
 
 	spaces_each_mapping(spaces, segment, add_mapped_file, files);
 	spaces_each_descriptor(spaces, segment, add_open_file, files);
 	spaces_each_server(spaces, add_served_files, &served);
 	g_array_sort(files, compare_files);
-	for (guint i = 0; i < files->len; i++) {
-		uint64_t file = g_array_index(files, uint64_t, i);
+	at = (uint64_t *)files->data;
+	for (guint i = 0; i < files->len; i++)
+		if (at[i] != last)
+			at[kept++] = last = at[i];
+	g_array_set_size(files, kept);
+	return files;
+}
 
-		count += file != last;
-		last = file;
-	}
-	return count;
+bool spaces_has_file(const GArray *files, uint64_t file)
+{
+	return g_array_binary_search((GArray *)files, &file, compare_files, NULL);
 }

@@ -148,11 +148,12 @@ void spaces_each_segment(const struct spaces *spaces,
 	void (*visit)(const struct segment *segment, void *data), void *data);
 
 /*
- * How many open files the rows of one segment stand for, those that the sums leave out included:
- * descriptors and mappings that come of one open(2) count once. Rows whose file is not known do not
- * count.
+ * The open files that the rows of one segment stand for, those that the sums leave out included
+ * (uint64_t, ascending; freed by the caller): descriptors and mappings that come of one open(2) are
+ * one. Rows whose file is not known have none.
  */
-uint64_t spaces_count_files(struct spaces *spaces, const struct segment *segment);
+GArray *spaces_files(struct spaces *spaces, const struct segment *segment);
+bool spaces_has_file(const GArray *files, uint64_t file);
 
 /*
  * The rows of one segment that its sums count; ends early when `visit` returns false. The first

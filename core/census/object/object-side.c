@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/object/object-side.h"
 
+#include "census/object/holders.h"
 #include "census/object/objects.h"
 #include "census/counts/spaces.h"
 
@@ -19,6 +20,9 @@ struct object_side {
 	gint tried;
 	struct objects *objects;
 	const char *why_not;
+	/* Likewise, `holders_tried`. */
+	gint holders_tried;
+	struct holders *holders;
 	/* The pass's. */
 	bool looked;      /* both looks of the last pass went well */
 	bool began;       /* the first did */
@@ -43,6 +47,7 @@ void object_side_free(struct object_side *side)
 {
 	if (!side)
 		return;
+	holders_free(side->holders);
 	objects_free(side->objects);
 	g_array_unref(side->suspects);
 	g_mutex_clear(&side->opening);
@@ -62,6 +67,21 @@ struct objects *object_side_get(struct object_side *side, bool wait)
 	}
 	g_mutex_unlock(&side->opening);
 	return side->objects;
+}
+
+struct holders *object_side_holders(struct object_side *side)
+{
+	if (!object_side_get(side, true))
+		return NULL;
+	if (g_atomic_int_get(&side->holders_tried))
+		return side->holders;
+	g_mutex_lock(&side->opening);
+	if (!side->holders_tried) {
+		holders_open(&side->holders);
+		g_atomic_int_set(&side->holders_tried, 1);
+	}
+	g_mutex_unlock(&side->opening);
+	return side->holders;
 }
 
 const char *object_side_why_not(struct object_side *side, bool *tried)

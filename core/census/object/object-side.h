@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 struct census;
+struct holders;
 struct objects;
 struct spaces;
 
@@ -27,6 +28,9 @@ struct objects *object_side_get(struct object_side *side, bool wait);
 
 /* Why it is off, in one line; NULL if it is on, or was not tried yet (`tried` says which). */
 const char *object_side_why_not(struct object_side *side, bool *tried);
+
+/* The search for holders that no process shows, loaded at the first call; NULL where it does not work. */
+struct holders *object_side_holders(struct object_side *side);
 
 /* Around the reading of processes in a pass. The second says whether that must be repeated. */
 void object_side_begin(struct object_side *side, const struct devices *devices);

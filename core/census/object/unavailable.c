@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Built without BPF: there is no object side, and nobody gets one to ask. */
+#include "census/object/holders.h"
 #include "census/object/objects.h"
 
 #include <errno.h>
@@ -67,5 +68,22 @@ int objects_look(struct objects *objects, int fd, struct seen_object *out)
 int objects_look_sysv(struct objects *objects, int shmid, struct seen_object *out)
 {
 	(void)objects, (void)shmid, (void)out;
+	return -EOPNOTSUPP;
+}
+
+int holders_open(struct holders **out)
+{
+	(void)out;
+	return -EOPNOTSUPP;
+}
+
+void holders_free(struct holders *holders)
+{
+	(void)holders;
+}
+
+int holders_list(struct holders *holders, GArray *out)
+{
+	(void)holders, (void)out;
 	return -EOPNOTSUPP;
 }

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Who has the references to a segment that no process shows: see census.h. */
+#include "census/census-private.h"
+#include "census/loops.h"
+#include "census/object/holders.h"
+#include "census/object/objects.h"
+
+#include <fcntl.h>
+
+/* All sockets and rings; empty where it cannot be known. */
+static GArray *list_holders(struct census *census)
+{
+	struct holders *holders = object_side_holders(census->object_side);
+	GArray *list = g_array_new(FALSE, FALSE, sizeof(struct holder));
+
+	if (holders)
+		holders_list(holders, list);
+	return list;
+}
+
+static GArray *files_of(struct census *census, const struct segment_key *key)
+{
+	const struct segment *segment = spaces_find(census->spaces, key);
+
+	return segment ? spaces_files(census->spaces, segment) :
+			 g_array_new(FALSE, FALSE, sizeof(uint64_t));
+}
+
+struct hidden_visit {
+	struct census *census;
+	const struct segment_key *key;
+	void (*visit)(const struct hidden_row *row, void *data);
+	void *data;
+};
+
+static void visit_holder(const struct hidden_visit *each, const struct holder *holder)
+{
+	struct hidden_row row = {
+		.type = holder->type == HOLDER_SOCKET ? HIDDEN_SOCKET : HIDDEN_RING,
+		.number = holder->number,
+		.pid = holder->pid,
+		.task = holder->task,
+		.uid = holder->uid,
+		.flags = holder->flags & (O_ACCMODE | O_PATH),
+	};
+
+	if (holder->pid)
+		g_strlcpy(row.command, holder->command, sizeof row.command);
+	each->visit(&row, each->data);
+}
+
+static void each_holder(const struct hidden_visit *each, uint64_t inode)
+{
+	g_autoptr(GArray) list = list_holders(each->census);
+	g_autoptr(GArray) shown = files_of(each->census, each->key);
+
+	for (guint i = 0; i < list->len; i++) {
+		const struct holder *holder = &g_array_index(list, struct holder, i);
+
+		if (holder->inode == inode && !spaces_has_file(shown, holder->file))
+			visit_holder(each, holder);
+	}
+}
+
+static void visit_loop(const struct loop_device *loop, void *data)
+{
+	const struct hidden_visit *each = data;
+	const struct hidden_row row = {
+		.type = HIDDEN_LOOP,
+		.number = loop->number,
+		.flags = loop->read_only ? O_RDONLY : O_RDWR,
+		.swap = loop->swap,
+	};
+
+	if (loop->dev == each->key->dev && loop->ino == each->key->ino)
+		each->visit(&row, each->data);
+}
+
+void census_each_hidden(struct census *census, const struct segment_key *key, uint64_t inode,
+	void (*visit)(const struct hidden_row *row, void *data), void *data)
+{
+	const struct objects *objects = object_side_found(census->object_side);
+	struct hidden_visit each = { census, key, visit, data };
+	struct references references = census_references(census, key, inode);
+	const struct object *object;
+
+	if (references.hidden == 0)
+		return;
+	object = !objects ? NULL :
+		inode     ? objects_find_inode(objects, inode) :
+			    objects_find(objects, key);
+	if (object)
+		each_holder(&each, object->inode);
+	if (key->class != SEGMENT_SYSV)
+		loops_each(census->proc, visit_loop, &each);
+}
+
+struct summing {
+	struct census *census;
+	struct hidden_sums sums;
+};
+
+/* Several processes may have one socket. Holders stand in the order of their inodes. */
+static void add_holders(struct summing *summing, const GArray *list)
+{
+	const struct objects *objects = object_side_found(summing->census->object_side);
+	g_autoptr(GHashTable) in_sockets = g_hash_table_new(NULL, NULL);
+	g_autoptr(GHashTable) in_rings = g_hash_table_new(NULL, NULL);
+	const struct object *object = NULL;
+	g_autoptr(GArray) shown = NULL;
+
+	for (guint i = 0; i < list->len; i++) {
+		const struct holder *holder = &g_array_index(list, struct holder, i);
+
+		if (i == 0 || holder->inode != holder[-1].inode) {
+			g_clear_pointer(&shown, g_array_unref);
+			object = objects_find_inode(objects, holder->inode);
+			if (object)
+				shown = files_of(summing->census, &object->key);
+		}
+		if (object && !spaces_has_file(shown, holder->file))
+			g_hash_table_add(holder->type == HOLDER_SOCKET ? in_sockets : in_rings,
+				(gpointer)(uintptr_t)holder->file);
+	}
+	summing->sums.sockets = g_hash_table_size(in_sockets);
+	summing->sums.rings = g_hash_table_size(in_rings);
+}
+
+static void add_loop(const struct loop_device *loop, void *data)
+{
+	static const enum segment_class classes[] = { SEGMENT_FILE, SEGMENT_MEMFD };
+	struct summing *summing = data;
+	const struct objects *objects = object_side_found(summing->census->object_side);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(classes); i++) {
+		const struct segment_key key = { loop->dev, loop->ino, 0, classes[i] };
+
+		summing->sums.loops += objects_find(objects, &key) != NULL;
+	}
+}
+
+struct hidden_sums census_hidden_sums(struct census *census)
+{
+	struct summing summing = { .census = census };
+	g_autoptr(GArray) list = NULL;
+
+	if (!object_side_found(census->object_side))
+		return summing.sums;
+	list = list_holders(census);
+	add_holders(&summing, list);
+	loops_each(census->proc, add_loop, &summing);
+	return summing.sums;
+}

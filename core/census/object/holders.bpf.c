@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's side of the search for open files that no descriptor table has: those in queues of
+ * UNIX sockets (SCM_RIGHTS), and those registered with an io_uring.
+ *
+ * The iterators of the kernel hold the file, or the socket, that a program is called for. Its queue
+ * is read without the queue's lock, by reads that cannot fault: what is taken off it meanwhile may
+ * be reported, or be missing. The result is for a table that names holders, never for a count.
+ */
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+
+#include "census/bpf/kernel.h"
+#include "census/bpf/viewer.h"
+#include "census/object/holder-records.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define MESSAGES_MAX 65536
+#define MESSAGE_FILES_MAX 253 /* SCM_MAX_FD */
+#define RING_FILES_MAX 1048576
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define FILE_BITS 7UL /* of io_uring's, in the address of a file */
+
+#define OFFSET(type, member)                                                                       \
+	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
+/* The same address, with what is read by it a value that is not trusted: reads cannot fault. */
+#define plain(address, type) ((type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
+
+static __u64 read_pointer(__u64 address)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof value, (void *)address);
+	return value;
+}
+
+/* The UNIX socket that a file is, or NULL. */
+static struct sock *unix_socket(struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	struct sock *sk;
+
+	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFSOCK ||
+		BPF_CORE_READ(inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return NULL;
+	sk = BPF_CORE_READ(socket, sk);
+	return sk && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX ? sk : NULL;
+}
+
+/* Of a file of FUSE the one that passthrough opened below it is counted on the segment. */
+static struct file *counted_file(struct file *file)
+{
+	struct fuse_file *fuse;
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != FUSE_SUPER_MAGIC)
+		return file;
+	fuse = BPF_CORE_READ(file, private_data);
+	if (!fuse || !bpf_core_field_exists(fuse->passthrough))
+		return NULL;
+	return BPF_CORE_READ(fuse, passthrough);
+}
+
+/* Writes the record if the file may be a segment, or a socket that has some. */
+static void write_held(struct seq_file *seq, struct seen_holder *record, struct file *held)
+{
+	struct file *file = counted_file(held);
+	unsigned long magic;
+
+	if (!file)
+		return;
+	record->socket = (__u64)unix_socket(file);
+	record->file = (__u64)file;
+	record->inode = (__u64)BPF_CORE_READ(file, f_inode);
+	record->flags = BPF_CORE_READ(file, f_flags);
+	magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
+	if (record->socket || magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC)
+		bpf_seq_write(seq, record, sizeof *record);
+}
+
+static void write_message(struct seq_file *seq, struct seen_holder *record, __u64 message)
+{
+	__u64 files = read_pointer(
+		message + OFFSET(struct sk_buff, cb) + OFFSET(struct unix_skb_parms, fp));
+	struct bpf_iter_num it;
+	__s16 count;
+	int *at;
+
+	if (!files)
+		return;
+	count = BPF_CORE_READ((struct scm_fp_list *)files, count);
+	bpf_iter_num_new(&it, 0, MESSAGE_FILES_MAX);
+	while ((at = bpf_iter_num_next(&it))) {
+		__u64 file;
+
+		if (*at >= count)
+			break;
+		file = read_pointer(files + OFFSET(struct scm_fp_list, fp) + 8 * (__u64)*at);
+		if (file)
+			write_held(seq, record, (struct file *)file);
+	}
+	bpf_iter_num_destroy(&it);
+}
+
+static void write_queue(struct seq_file *seq, struct seen_holder *record, struct sock *sk)
+{
+	__u64 head = (__u64)sk + OFFSET(struct sock, sk_receive_queue);
+	__u64 message = read_pointer(head);
+	struct bpf_iter_num it;
+
+	bpf_iter_num_new(&it, 0, MESSAGES_MAX);
+	while (bpf_iter_num_next(&it)) {
+		if (!message || message == head)
+			break;
+		write_message(seq, record, message);
+		message = read_pointer(message);
+	}
+	bpf_iter_num_destroy(&it);
+}
+
+/* The messages of a socket that listens are connections to be accepted, each a socket with a queue. */
+static void write_connections(struct seq_file *seq, struct seen_holder *record, struct sock *sk)
+{
+	__u64 head = (__u64)sk + OFFSET(struct sock, sk_receive_queue);
+	__u64 message = read_pointer(head);
+	struct bpf_iter_num it;
+
+	bpf_iter_num_new(&it, 0, MESSAGES_MAX);
+	while (bpf_iter_num_next(&it)) {
+		struct sock *connection;
+
+		if (!message || message == head)
+			break;
+		connection = BPF_CORE_READ((struct sk_buff *)message, sk);
+		record->queue = (__u64)connection;
+		if (connection)
+			write_queue(seq, record, connection);
+		message = read_pointer(message);
+	}
+	bpf_iter_num_destroy(&it);
+}
+
+static void write_socket(struct seq_file *seq, struct seen_holder *record, struct sock *sk)
+{
+	record->queue = (__u64)sk;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		write_connections(seq, record, sk);
+	else
+		write_queue(seq, record, sk);
+}
+
+/* The number of a ring's registered files, and where their array begins. */
+static __u32 ring_files(struct io_ring_ctx *ring, __u64 *array)
+{
+	struct io_ring_ctx___plain *before = (struct io_ring_ctx___plain *)ring;
+
+	if (bpf_core_field_exists(ring->file_table.data.nodes)) {
+		*array = (__u64)BPF_CORE_READ(ring, file_table.data.nodes);
+		return BPF_CORE_READ(ring, file_table.data.nr);
+	}
+	if (bpf_core_field_exists(before->file_table.files)) {
+		*array = (__u64)BPF_CORE_READ(before, file_table.files);
+		return BPF_CORE_READ(before, nr_user_files);
+	}
+	return 0;
+}
+
+static struct file *ring_file(struct io_ring_ctx *ring, __u64 array, __u32 at)
+{
+	__u64 place = array + 8 * (__u64)at;
+
+	if (bpf_core_field_exists(ring->file_table.data.nodes)) {
+		place = read_pointer(place);
+		if (!place)
+			return NULL;
+		place += OFFSET(struct io_rsrc_node, file_ptr);
+	}
+	return (struct file *)(read_pointer(place) & ~FILE_BITS);
+}
+
+static void write_ring(struct seq_file *seq, struct seen_holder *record, struct io_ring_ctx *ring)
+{
+	struct bpf_iter_num it;
+	__u64 array = 0;
+	__u32 count = ring_files(ring, &array);
+	int *at;
+
+	bpf_iter_num_new(&it, 0, RING_FILES_MAX);
+	while ((at = bpf_iter_num_next(&it))) {
+		struct file *file;
+
+		if ((__u32)*at >= count)
+			break;
+		file = ring_file(ring, array, *at);
+		if (file)
+			write_held(seq, record, file);
+	}
+	bpf_iter_num_destroy(&it);
+}
+
+static bool is_ring(struct file *file)
+{
+	char name[11] = {};
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC ||
+		bpf_probe_read_kernel_str(name, sizeof name,
+			BPF_CORE_READ(file, f_path.dentry, d_name.name)) < 0)
+		return false;
+	for (unsigned i = 0; i < sizeof name; i++)
+		if (name[i] != "[io_uring]"[i])
+			return false;
+	return true;
+}
+
+/* The kernel's iterator holds the file, and passes by threads that share their leader's table. */
+SEC("iter/task_file")
+int list_of_processes(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task, *leader;
+	struct file *file = ctx->file;
+	struct seen_holder record = {};
+	struct viewer viewer;
+	struct sock *sk;
+	bool ring;
+
+	if (!task || !file || task->flags & PF_KTHREAD)
+		return 0;
+	sk = unix_socket(file);
+	ring = !sk && is_ring(file);
+	if (!sk && !ring)
+		return 0;
+	leader = task->group_leader;
+	viewer_init(&viewer);
+	record.pid = viewer_pid(&viewer, leader);
+	if (!record.pid)
+		return 0;
+	record.task = task->pid;
+	record.uid = leader->real_cred->euid.val;
+	record.fd = ctx->fd;
+	bpf_probe_read_kernel(record.command, COMMAND_SIZE, leader->comm);
+	if (ring) {
+		write_ring(ctx->meta->seq, &record, file->private_data);
+		return 0;
+	}
+	record.queue_ino = BPF_CORE_READ(file, f_inode, i_ino);
+	write_socket(ctx->meta->seq, &record, sk);
+	return 0;
+}
+
+/* All sockets of the network namespace, also those that no process has: they are in a queue too. */
+SEC("iter/unix")
+int list_of_sockets(struct bpf_iter__unix *ctx)
+{
+	struct seen_holder record = {};
+	struct sock *sk = (struct sock *)ctx->unix_sk;
+
+	if (!sk)
+		return 0;
+	record.queue_ino = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+	write_socket(ctx->meta->seq, &record, sk);
+	return 0;
+}

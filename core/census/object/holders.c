@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/object/holders.h"
+
+#include "base/util.h"
+#include "census/bpf/loading.h"
+#include "census/object/holder-records.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "holders.lskel.h" /* it needs those above */
+
+#include <bpf/bpf.h>
+
+#define RECORDS_MAX 512
+/* Sockets that are looked at for one that no process has: it is in a queue, whose socket may be too. */
+#define WAY_MAX 64
+
+struct holders {
+	GMutex lock; /* protects the iterators */
+	struct holders_bpf *skeleton;
+};
+
+static void unload(void *data)
+{
+	struct holders *holders = data;
+
+	g_clear_pointer(&holders->skeleton, holders_bpf__destroy);
+}
+
+static int load(void *data)
+{
+	struct holders *holders = data;
+	int r;
+
+	holders->skeleton = holders_bpf__open();
+	if (!holders->skeleton)
+		return -ENOMEM;
+	r = holders_bpf__load(holders->skeleton);
+	if (r == 0)
+		r = holders_bpf__list_of_processes__attach(holders->skeleton);
+	if (r >= 0)
+		r = holders_bpf__list_of_sockets__attach(holders->skeleton);
+	return MIN(r, 0);
+}
+
+int holders_open(struct holders **out)
+{
+	struct holders *holders = g_new0(struct holders, 1);
+	int r;
+
+	g_mutex_init(&holders->lock);
+	r = program_load(load, unload, holders);
+	if (r < 0) {
+		holders_free(holders);
+		return r;
+	}
+	*out = holders;
+	return 0;
+}
+
+void holders_free(struct holders *holders)
+{
+	if (!holders)
+		return;
+	unload(holders);
+	g_mutex_clear(&holders->lock);
+	g_free(holders);
+}
+
+static int read_records(int link, GArray *out)
+{
+	auto_fd fd = bpf_iter_create(link);
+	g_autofree struct seen_holder *buffer = NULL;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	/* A read gives whole records as long as the kernel's buffer, of 32 KiB, fits into ours. */
+	buffer = g_new(struct seen_holder, RECORDS_MAX);
+	for (;;) {
+		got = read(fd, buffer, RECORDS_MAX * sizeof *buffer);
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+			continue; /* EAGAIN: a million descriptors without one for us */
+		if (got <= 0)
+			return got < 0 ? -errno : 0;
+		g_array_append_vals(out, buffer, got / sizeof *buffer);
+	}
+}
+
+/* What the two lists say, while it is put together. */
+struct finding {
+	GArray *records;   /* of struct seen_holder */
+	GHashTable *ways;  /* a socket's address: GArray of the indices of records that hold it */
+	GHashTable *owned; /* addresses of the sockets that some process has */
+	GArray *out;       /* of struct holder */
+};
+
+static const struct seen_holder *record_at(const struct finding *finding, guint at)
+{
+	return &g_array_index(finding->records, struct seen_holder, at);
+}
+
+static void free_way(gpointer way)
+{
+	g_array_unref(way);
+}
+
+static void note_record(struct finding *finding, guint at)
+{
+	const struct seen_holder *record = record_at(finding, at);
+	gpointer socket = (gpointer)(uintptr_t)record->socket;
+	GArray *way;
+
+	if (record->pid && record->queue)
+		g_hash_table_add(finding->owned, (gpointer)(uintptr_t)record->queue);
+	if (!socket)
+		return;
+	way = g_hash_table_lookup(finding->ways, socket);
+	if (!way) {
+		way = g_array_new(FALSE, FALSE, sizeof(guint));
+		g_hash_table_insert(finding->ways, socket, way);
+	}
+	g_array_append_val(way, at);
+}
+
+/* The file of the one record, and the process of the other. */
+static void add_holder(struct finding *finding, const struct seen_holder *held,
+	const struct seen_holder *owner)
+{
+	struct holder holder = {
+		.file = held->file,
+		.inode = held->inode,
+		.number = held->queue ? held->queue_ino : (uint64_t)held->fd,
+		.type = held->queue ? HOLDER_SOCKET : HOLDER_RING,
+		.pid = owner->pid,
+		.task = owner->task,
+		.uid = owner->uid,
+		.flags = held->flags,
+	};
+
+	memcpy(holder.command, owner->command, sizeof holder.command);
+	g_array_append_val(finding->out, holder);
+}
+
+/* Appends, to the sockets on the way, those in whose queues this one is; the processes are owners. */
+static bool go_on(struct finding *finding, const struct seen_holder *held, uint64_t socket,
+	GArray *way)
+{
+	const GArray *holding = g_hash_table_lookup(finding->ways, (gpointer)(uintptr_t)socket);
+	bool found = false;
+
+	for (guint i = 0; holding && i < holding->len; i++) {
+		const struct seen_holder *record =
+			record_at(finding, g_array_index(holding, guint, i));
+
+		if (record->pid) {
+			add_holder(finding, held, record);
+			found = true;
+		} else if (way->len < WAY_MAX) {
+			g_array_append_val(way, record->queue);
+		}
+	}
+	return found;
+}
+
+/* A file in the queue of a socket that no process has. */
+static void add_unowned(struct finding *finding, const struct seen_holder *held)
+{
+	g_autoptr(GArray) way = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	bool found = false;
+
+	g_array_append_val(way, held->queue);
+	for (guint i = 0; i < way->len; i++)
+		found |= go_on(finding, held, g_array_index(way, uint64_t, i), way);
+	if (!found)
+		add_holder(finding, held, held);
+}
+
+static void put_together(struct finding *finding)
+{
+	for (guint i = 0; i < finding->records->len; i++)
+		note_record(finding, i);
+	for (guint i = 0; i < finding->records->len; i++) {
+		const struct seen_holder *record = record_at(finding, i);
+
+		if (record->socket)
+			continue;
+		if (record->pid)
+			add_holder(finding, record, record);
+		else if (!g_hash_table_contains(finding->owned, (gpointer)(uintptr_t)record->queue))
+			add_unowned(finding, record);
+	}
+}
+
+static int order(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int by_place(gconstpointer a, gconstpointer b)
+{
+	const struct holder *x = a, *y = b;
+	int r = order(x->inode, y->inode);
+
+	if (r == 0)
+		r = order(x->type, y->type);
+	if (r == 0)
+		r = order(x->number, y->number);
+	if (r == 0)
+		r = order(x->pid, y->pid);
+	return r == 0 ? order(x->file, y->file) : r;
+}
+
+static void drop_repeated(GArray *array)
+{
+	struct holder *at = (struct holder *)array->data;
+	guint kept = 0;
+
+	g_array_sort(array, by_place);
+	for (guint i = 0; i < array->len; i++)
+		if (kept == 0 || by_place(&at[kept - 1], &at[i]) != 0)
+			at[kept++] = at[i];
+	g_array_set_size(array, kept);
+}
+
+int holders_list(struct holders *holders, GArray *out)
+{
+	g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(struct seen_holder));
+	g_autoptr(GHashTable) ways = g_hash_table_new_full(NULL, NULL, NULL, free_way);
+	g_autoptr(GHashTable) owned = g_hash_table_new(NULL, NULL);
+	struct finding finding = { records, ways, owned, out };
+	int r;
+
+	g_mutex_lock(&holders->lock);
+	r = read_records(holders->skeleton->links.list_of_processes_fd, records);
+	if (r == 0)
+		r = read_records(holders->skeleton->links.list_of_sockets_fd, records);
+	g_mutex_unlock(&holders->lock);
+	if (r < 0)
+		return r;
+	put_together(&finding);
+	drop_repeated(out);
+	return 0;
+}
