@@ -7,6 +7,7 @@
 #include "daemon/log.h"
 #include "kinds/posix-removal.h"
 #include "mount/background.h"
+#include "mount/prerequisites.h"
 #include "mount/session.h"
 #include "node/node.h"
 #include "serve/defer.h"
@@ -19,9 +20,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
-
-/* By which the daemons of one machine know each other's mounts. */
-#define MOUNT_REGISTER "/run/shmtree/mounts"
 
 /* As many descriptors as the system allows: one for each open file, and its locks. */
 static void raise_limits(void)
@@ -95,7 +93,7 @@ static int start_census(struct fs *fs)
 		.self = getpid(),
 		.why = &why,
 		.no_objects = !fs->options.object_census,
-		.mount_register = MOUNT_REGISTER,
+		.mount_register = FS_MOUNT_REGISTER,
 	};
 	int r = census_new(&config, &fs->census);
 	struct stat ns;
@@ -168,7 +166,7 @@ int main(int argc, char **argv)
 	case OPTIONS_MOUNT:
 		raise_limits();
 		fsuid_settle();
-		if (session_check(&fs.options) == 0)
+		if (prerequisites_check(&fs.options) == 0)
 			status = run(&fs);
 		break;
 	case OPTIONS_WRONG:

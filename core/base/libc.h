@@ -30,6 +30,12 @@ static inline int fsmount(int fd, unsigned flags, unsigned attributes)
 {
 	return syscall(SYS_fsmount, fd, flags, attributes);
 }
+
+static inline int move_mount(int from_dir, const char *from, int to_dir, const char *to,
+	unsigned flags)
+{
+	return syscall(SYS_move_mount, from_dir, from, to_dir, to, flags);
+}
 #endif
 
 #ifndef HAVE_PWRITEV2

@@ -8,6 +8,9 @@
 #include <fuse_lowlevel.h>
 #include <sys/stat.h>
 
+/* By which the daemons of one machine know each other's mounts (census/mount-register.h). */
+#define FS_MOUNT_REGISTER "/run/shmtree/mounts"
+
 struct charges;
 struct node_table;
 struct turns;
@@ -37,6 +40,7 @@ struct fs {
 	const char *io_uring_missing;    /* why not, a static string; NULL: not asked for */
 	bool stuck;                      /* some request does not come to an end */
 	bool settled;                    /* the kernel has agreed on the protocol */
+	bool replaced;                   /* mounted by replace_mount(): libfuse cannot unmount it */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

@@ -11,6 +11,7 @@
 struct options {
 	char *source;     /* the tmpfs directory that holds the objects; owned */
 	char *mountpoint; /* absolute; owned */
+	bool dead;        /* a mount is there whose daemon was killed, for ours to replace */
 	char *label;      /* what the list of mounts shows as the source; owned */
 	char *proc;       /* the procfs to read; owned */
 	enum census_backend_choice census;

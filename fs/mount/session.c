@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "mount/session.h"
 
-#include "base/privilege.h"
+#include "base/util.h"
 #include "daemon/identity.h"
 #include "daemon/log.h"
+#include "mount/attributes.h"
+#include "mount/dead-mount.h"
 #include "mount/negotiate.h"
 #include "ops/ops.h"
 #include "procfs/mountinfo.h"
@@ -14,129 +16,14 @@
 #include "serve/shutdown.h"
 #include "serve/watch.h"
 
-#include <linux/capability.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
-#include <sys/statvfs.h>
 
 /*
  * Requests that one processor's ring takes before it takes no more until one is answered, which may
  * be one that waits for a lock. libfuse's 8 are soon full of those.
  */
 #define RING_PLACES "64"
-
-/* What prevents the mount */
-
-static int check_fuse(void)
-{
-	if (access("/dev/fuse", R_OK | W_OK) == 0)
-		return 0;
-	if (errno == ENOENT)
-		log_line("there is no /dev/fuse; load the module (modprobe fuse), or give the "
-			 "container "
-			 "the device");
-	else
-		log_line("no access to /dev/fuse: %s; run it as root, or ask for access",
-			g_strerror(errno));
-	return -1;
-}
-
-/* Whoever was mounted there was killed: its objects are the kernel's, only the mount is left over. */
-static int clear_dead_mount(const char *path)
-{
-	const char *const helper[] = { "fusermount3", "-u", "-z", "-q", path, NULL };
-	struct mount mount;
-
-	if (mountinfo_find(path, &mount) == 1 && strcmp(mount.fstype, "fuse.shmtree") == 0 &&
-		(fsuid_privileged() ? umount2(path, MNT_DETACH) == 0 :
-				      g_spawn_sync(NULL, (char **)helper, NULL,
-					      G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL,
-					      NULL, NULL, NULL, NULL, NULL, NULL)))
-		return 0;
-	log_line("%s: the file system mounted there is dead; clear it with umount -l %s", path,
-		path);
-	return -1;
-}
-
-static int check_mountpoint(struct options *options)
-{
-	struct stat st, source;
-	struct mount mount;
-	g_autofree char *real = NULL;
-
-	/* The one is what the kernel says while it ends the connection, the other from then on. */
-	if (stat(options->mountpoint, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED) &&
-		clear_dead_mount(options->mountpoint) < 0)
-		return -1;
-	real = realpath(options->mountpoint, NULL);
-	if (!real || stat(real, &st) < 0) {
-		log_line("%s: %s; create it first (mkdir) or name another directory",
-			options->mountpoint, g_strerror(errno));
-		return -1;
-	}
-	if (!S_ISDIR(st.st_mode)) {
-		log_line("%s is not a directory; name an empty directory to mount on", real);
-		return -1;
-	}
-	if (!fsuid_privileged() && access(real, W_OK) < 0) {
-		log_line("%s: no permission to mount there; a normal user mounts on a directory of "
-			 "their own",
-			real);
-		return -1;
-	}
-	if (mountinfo_find(real, &mount) == 1 && strcmp(mount.fstype, "fuse.shmtree") == 0) {
-		log_line("%s: shmtree is mounted there already; unmount it first (umount %s) or "
-			 "name another "
-			 "directory",
-			real, real);
-		return -1;
-	}
-	/* Every program's shared memory would hang on the daemon's life. */
-	if (stat(options->source, &source) == 0 && source.st_dev == st.st_dev &&
-		source.st_ino == st.st_ino) {
-		log_line("%s is where the objects are; name another directory to mount on", real);
-		return -1;
-	}
-	g_free(options->mountpoint);
-	options->mountpoint = g_strdup(real);
-	return 0;
-}
-
-/* In a container nobody may have what mount(2) asks for, and fusermount3 would not say why. */
-static int check_power(void)
-{
-	if (privilege_capable(CAP_SYS_ADMIN) || privilege_attainable(CAP_SYS_ADMIN))
-		return 0;
-	log_line("mounting needs CAP_SYS_ADMIN, which no program can have here; start the "
-		 "container with it (--cap-add SYS_ADMIN), or without no-new-privileges");
-	return -1;
-}
-
-static int check_helper(void)
-{
-	g_autofree char *helper = NULL;
-
-	if (fsuid_privileged())
-		return 0;
-	helper = g_find_program_in_path("fusermount3");
-	if (helper)
-		return 0;
-	log_line("fusermount3, which mounts for a normal user, is not installed; install the "
-		 "package "
-		 "fuse3 or run it as root");
-	return -1;
-}
-
-int session_check(struct options *options)
-{
-	if (check_fuse() < 0 || check_mountpoint(options) < 0 || check_power() < 0 ||
-		check_helper() < 0)
-		return -1;
-	return 0;
-}
-
-/* Mounting */
 
 /* A comma in the label must not end the option. */
 static void add_label(struct fuse_args *args, const char *label)
@@ -150,20 +37,31 @@ static void add_label(struct fuse_args *args, const char *label)
 	free(escaped);
 }
 
+static void add_source_attributes(struct fs *fs)
+{
+	struct fuse_args *args = &fs->options.fuse;
+	unsigned attributes = attributes_of_source(fs);
+
+	if (attributes & MOUNT_ATTR_NOSUID)
+		fuse_opt_add_arg(args, "-onosuid");
+	if (attributes & MOUNT_ATTR_NODEV)
+		fuse_opt_add_arg(args, "-onodev");
+	if (attributes & MOUNT_ATTR_NOEXEC)
+		fuse_opt_add_arg(args, "-onoexec");
+}
+
 static void add_mount_options(struct fs *fs)
 {
 	struct fuse_args *args = &fs->options.fuse;
-	struct statvfs st;
 
 	fuse_opt_insert_arg(args, 1, "-odefault_permissions");
 	if (fsuid_privileged())
 		fuse_opt_insert_arg(args, 1, "-oallow_other");
 	if (fs->options.io_uring)
 		fuse_opt_insert_arg(args, 1, "-oio_uring,io_uring_q_depth=" RING_PLACES);
-	if (fstatvfs(fs->shm_fd, &st) == 0 && st.f_flag & ST_NOEXEC)
-		fuse_opt_insert_arg(args, 1, "-onoexec");
 	add_label(args, fs->options.label);
-	/* Last, so that it wins: libfuse has added the name that the program was called by. */
+	/* Last, so that they win over what mount(8)'s helper and libfuse have added. */
+	add_source_attributes(fs);
 	fuse_opt_add_arg(args, "-osubtype=shmtree");
 }
 
@@ -174,13 +72,10 @@ static void prepare_census(struct fs *fs, struct deferred *d)
 	census_prepare(fs->census);
 }
 
-int session_mount(struct fs *fs)
+static int new_session(struct fs *fs)
 {
 	struct fuse_lowlevel_ops ops = fs_ops;
-	struct deferred d = { 0 };
-	struct mount mount;
 
-	defer_if(fs, true, &d, prepare_census);
 	add_mount_options(fs);
 	ops.init = negotiate;
 	fs->session = fuse_session_new(&fs->options.fuse, &ops, sizeof ops, fs);
@@ -192,10 +87,47 @@ int session_mount(struct fs *fs)
 		log_failure("signal handlers could not be set", "there may be too many open files");
 		return -1;
 	}
-	if (fuse_session_mount(fs->session, fs->options.mountpoint) < 0) {
-		log_failure("the mount was refused", "see mount.fuse3(8)");
+	return 0;
+}
+
+static int mount_here(struct fs *fs)
+{
+	if (fuse_session_mount(fs->session, fs->options.mountpoint) == 0)
+		return 0;
+	log_failure("the mount was refused", "see mount.fuse3(8)");
+	return -1;
+}
+
+/* libfuse takes over what has been mounted, or mounts once the dead mount has gone. */
+static int mount_for_dead(struct fs *fs)
+{
+	g_autofree char *real = NULL, *given = NULL;
+
+	auto_fd lock = dead_mount_lock(), device = -1;
+	if (!dead_mount_find(fs->options.mountpoint, &real)) {
+		log_line("%s: another daemon has mounted there meanwhile", fs->options.mountpoint);
 		return -1;
 	}
+	device = dead_mount_replace(fs);
+	if (new_session(fs) < 0)
+		return -1;
+	if (device < 0)
+		return dead_mount_clear(real) < 0 ? -1 : mount_here(fs);
+	given = g_strdup_printf("/dev/fd/%d", device);
+	fs->replaced = fuse_session_mount(fs->session, given) == 0;
+	if (fs->replaced)
+		steal_fd(&device);
+	return fs->replaced ? 0 : -1;
+}
+
+int session_mount(struct fs *fs)
+{
+	struct deferred d = { 0 };
+	struct mount mount;
+
+	defer_if(fs, true, &d, prepare_census);
+	if (fs->options.dead ? mount_for_dead(fs) < 0 : new_session(fs) < 0 || mount_here(fs) < 0)
+		return -1;
 	/* A distribution's libfuse may be without custom I/O: then it reads and writes by itself. */
 	(void)device_use(fs->session);
 	if (mountinfo_find(fs->options.mountpoint, &mount) == 1) {
@@ -266,6 +198,14 @@ int session_serve(struct fs *fs)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static void unmount_own(struct fs *fs, int flags)
+{
+	struct mount mount;
+
+	if (mountinfo_find(fs->options.mountpoint, &mount) == 1 && mount.dev == fs->realm.mount_dev)
+		umount2(fs->options.mountpoint, flags | MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
 /*
  * A notification that hangs in the kernel, on a caller whom nobody serves any more, would keep the
  * connection open, and everybody else waiting, even beyond the end of this process. Root can end
@@ -273,10 +213,7 @@ int session_serve(struct fs *fs)
  */
 static void abort_connection(struct fs *fs)
 {
-	struct mount mount;
-
-	if (mountinfo_find(fs->options.mountpoint, &mount) == 1 && mount.dev == fs->realm.mount_dev)
-		umount2(fs->options.mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+	unmount_own(fs, MNT_FORCE);
 }
 
 static bool end_watch(struct fs *fs)
@@ -300,6 +237,8 @@ void session_end(struct fs *fs)
 	shutdown_finish();
 	if (!fs->session)
 		return;
+	if (fs->replaced)
+		unmount_own(fs, 0);
 	fuse_session_unmount(fs->session);
 	/* The mount is gone, as was asked (or was never there); what is left hangs on others. */
 	if (fs->stuck)

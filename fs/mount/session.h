@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The mount itself: what may prevent it, serving it, and its end. */
+/* The mount itself: serving it, and its end. */
 #pragma once
 
 #include "daemon/fs.h"
 
-/* 0, or -1 after one line on stderr about what prevents the mount. Clears away a dead one. */
-int session_check(struct options *options);
-
-/* Creates the session and mounts it; likewise. */
+/*
+ * Creates the session and mounts it, in place of a dead mount if there is one. 0, or -1 after one line
+ * on stderr.
+ */
 int session_mount(struct fs *fs);
 
 /* Serves until it is unmounted or a signal says to end: the exit status. */

@@ -12,6 +12,7 @@ from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, new_segment, s
 from strangers import ATTACKER, GROUP, VICTIM, drop_capabilities, in_child, in_pid_namespace
 
 IPC_SET = 1
+MS_REMOUNT, MS_BIND, MS_NOEXEC = 32, 4096, 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -277,3 +278,14 @@ def the_daemon_has_the_rights_that_it_needs_and_no_others(t):
         for none in ('CapInh', 'CapAmb'):
             equal(int(said[none], 16), 0, none)
         equal(said['NoNewPrivs'], '1')
+
+
+@test(paths=('auto', 'off'), start=False)
+def what_source_forbids_the_mount_forbids(t):
+    """However it is mounted: mount(8) gives its helpers suid and dev. A mount that replaces a dead one too."""
+    call('mount', 'none', t.shm, 0, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC, 0)
+    for _ in range(2):
+        t.start('-o', 'suid,dev,exec')
+        equal(os.statvfs(t.root).f_flag & ~os.ST_RELATIME, MS_NOSUID | MS_NODEV | MS_NOEXEC, 'flags of the mount')
+        t.kill()
+    t.start()

@@ -3,9 +3,13 @@
 import errno
 import mmap
 import os
+import platform
 import subprocess
 
-from harness import (MOUNTED, close_dead, equal, check, fails, mounts_at, opened, read, run, test, write)
+from harness import (MOUNTED, call, check, close_dead, equal, eventually, fails, mounts_at, opened, read,
+                     run, skip, test, wait_for_mount, write)
+
+MS_SHARED = 1 << 20
 
 
 @test(MOUNTED)
@@ -90,3 +94,79 @@ def busy(t):
         text = subprocess.run(['umount', str(t.root)], capture_output=True, check=False)
         check(text.returncode != 0 and b'busy' in text.stderr, 'a mount in use is not taken away')
     equal(read(t.root / 'x'), b'')
+
+
+def need_mounts_beneath():
+    """Which keep the directory below out of sight while a dead mount is replaced."""
+    release = tuple(int(part) for part in platform.release().split('.')[:2])
+    if release < (6, 5):
+        skip('needs Linux 6.5')
+
+
+def writer(path):
+    """A process that creates that file over and over."""
+    script = f'''
+import os
+print('go', flush=True)
+while True:
+    try:
+        os.close(os.open({str(path)!r}, os.O_RDWR | os.O_CREAT))
+    except OSError:
+        pass
+'''
+    process = subprocess.Popen(['python3', '-c', script], stdout=subprocess.PIPE)
+    equal(process.stdout.readline(), b'go\n')
+    return process
+
+
+def replaced_under_writers(t):
+    writers = [writer(t.root / f'w{i}') for i in range(2)]
+    for _ in range(10):
+        t.kill()
+        t.start()
+        equal(mounts_at(t.root), 1, 'the dead mount has gone')
+        eventually((t.shm / 'w0').exists, 'the writers are served')
+        os.unlink(t.shm / 'w0')
+    for process in writers:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    t.stop()
+    equal(os.listdir(t.root), [], 'in the directory below the mount')
+
+
+@test(MOUNTED)
+def nothing_is_written_below_while_a_dead_mount_is_replaced(t):
+    need_mounts_beneath()
+    replaced_under_writers(t)
+
+
+@test(MOUNTED, start=False)
+def nothing_is_written_below_a_mount_on_a_shared_one(t):
+    """As the root directory is where systemd runs."""
+    need_mounts_beneath()
+    shared = t.private / 'shared'
+    shared.mkdir()
+    call('mount', 'work', shared, b'tmpfs', 0, b'')
+    call('mount', 'none', shared, 0, MS_SHARED, 0)
+    t.root = shared / 'mnt'
+    t.root.mkdir()
+    t.start()
+    replaced_under_writers(t)
+
+
+@test(MOUNTED)
+def two_daemons_that_replace_a_dead_mount_at_once(t):
+    """One of them does, the other says that it came too late; nobody's mount is taken away."""
+    for _ in range(5):
+        t.kill()
+        daemons = [subprocess.Popen([t.program, str(t.root), '-f'], stdin=subprocess.DEVNULL,
+                                    stderr=subprocess.PIPE) for _ in range(2)]
+        eventually(lambda: any(d.poll() is not None for d in daemons), 'one of them gives up')
+        late, t.daemon = sorted(daemons, key=lambda d: d.poll() is None)
+        equal(late.returncode, 1)
+        check(late.stderr.read().count(b'\n') == 1, 'one line says why')
+        late.stderr.close()
+        wait_for_mount(t.root, t.daemon)
+        t.daemon.stderr.close()
+        equal(mounts_at(t.root), 1)
