@@ -180,11 +180,33 @@ def tests(machine, arguments):
     return output
 
 
+def structure_is_checked(machine):
+    """All of it, where the release has the clang-format that it takes."""
+    succeed(machine, 'scripts/setup --test')
+    output = succeed(machine, 'scripts/check-structure')
+    if not output.endswith(' passed, 0 failed, 0 skipped\n'):
+        raise Failed(output)
+
+
+def installed(machine, option, programs):
+    succeed(machine, f'scripts/setup {option}')
+    for program in programs:
+        succeed(machine, f'command -v {program}')
+
+
 def peers_are_there(machine):
     """What scripts/bench measures shmtree beside, and with."""
-    succeed(machine, 'scripts/setup --bench')
-    for program in ('g++', 'fio', 'hyperfine', 'bindfs', 'lsof', 'fuser', 'lsfd'):
-        succeed(machine, f'command -v {program}')
+    installed(machine, '--bench', ('g++', 'fio', 'hyperfine', 'bindfs', 'lsof', 'fuser', 'lsfd'))
+
+
+def makers_of_machines_are_there(machine):
+    """What these machines, and those of tests/kernels, are made with."""
+    installed(machine, '--kernels', ('mmdebstrap', 'python3', 'git', 'qemu-system-x86_64', 'cpio'))
+
+
+def machine_is_made(machine):
+    succeed(machine, 'scripts/setup --fresh && FRESH_CACHE=/var/cache/made tests/fresh/rootfs bookworm && '
+            'tar -tf /var/cache/made/bookworm.tar ./usr/bin/apt-get')
 
 
 def unit_tests(machine):
@@ -197,20 +219,24 @@ def mounted_tests(machine):
 
 SCENARIOS = (
     Scenario('README as root', 'bookworm', often=True, steps=(
-        first_screen_as_root, everything_optional_is_built, run_twice, run_at_once,
+        first_screen_as_root, everything_optional_is_built, structure_is_checked, run_twice, run_at_once,
         run_in_read_only_tree, run_in_tree_of_another, install_by_hand)),
     Scenario('README as a user, with spaces in the path', 'trixie', often=True,
              at='/home/you/my own tree', steps=(
-                 first_screen_as_user, nothing_of_root_left, everything_optional_is_built, run_as_user)),
+                 first_screen_as_user, nothing_of_root_left, everything_optional_is_built, run_as_user,
+                 peers_are_there)),
     Scenario('the tests', 'trixie', often=True, steps=(unit_tests, mounted_tests)),
     Scenario('nothing optional', 'bookworm', often=True, steps=(
-        refuse_user_without_packages, refuse_unbuilt_read_only_tree, run_without_optional_packages)),
+        refuse_user_without_packages, refuse_unbuilt_read_only_tree, run_without_optional_packages,
+        makers_of_machines_are_there)),
     Scenario('README as root', 'trixie', steps=(
         first_screen_as_root, everything_optional_is_built, run_twice, install_by_hand)),
     Scenario('README as a user', 'bookworm', at='/home/you/src', steps=(
         first_screen_as_user, nothing_of_root_left, run_as_user)),
     Scenario('the tests', 'bookworm', steps=(unit_tests, mounted_tests)),
     Scenario('the tests in a chroot', 'bookworm', way='chroot', steps=(unit_tests, mounted_tests)),
-    Scenario('the benchmarks', 'trixie', steps=(peers_are_there,)),
+    Scenario('the benchmarks', 'bookworm', steps=(peers_are_there,)),
+    Scenario('a machine in a machine', 'bookworm', steps=(machine_is_made,)),
+    Scenario('a machine in a machine', 'trixie', steps=(machine_is_made,)),
     Scenario('an old system', 'bullseye', steps=(refuse_old_system,)),
 )
