@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -38,8 +39,56 @@ static void a_kernel_that_counts_otherwise_is_noticed(void)
 	}
 	object_programs_free(programs);
 }
+
+/* The number of a new segment, which is gone again. */
+static int next_segment(void)
+{
+	int id = shmget(IPC_PRIVATE, 1, 0600);
+
+	shmctl(id, IPC_RMID, NULL);
+	return id;
+}
+
+#define NO_NAMESPACE -1
+
+/* In an IPC namespace where nobody else makes segments: how many were made meanwhile. */
+static gpointer count_segments(gpointer data)
+{
+	const char *why;
+	bool sysv;
+	int first, second, last;
+
+	if (unshare(CLONE_NEWIPC) < 0)
+		return GINT_TO_POINTER(NO_NAMESPACE);
+	first = next_segment();
+	second = next_segment();
+	if (object_self_test(data, CASE_NONE, &sysv, &why) < 0 || !sysv)
+		return GINT_TO_POINTER(NO_NAMESPACE);
+	last = next_segment();
+	return GINT_TO_POINTER((last - second) / (second - first) - 1);
+}
+
+static void nobody_sees_the_segment_of_the_self_test(void)
+{
+	struct object_programs *programs;
+	const char *why;
+	int made;
+
+	if (object_programs_load(&programs, &why) < 0)
+		return;
+	made = GPOINTER_TO_INT(g_thread_join(g_thread_new("self", count_segments, programs)));
+	if (made == NO_NAMESPACE)
+		unit_skip("no IPC namespace can be made here");
+	else
+		ASSERT_INT(made, 0);
+	object_programs_free(programs);
+}
 #else
 static void a_kernel_that_counts_otherwise_is_noticed(void)
+{
+}
+
+static void nobody_sees_the_segment_of_the_self_test(void)
 {
 }
 #endif
@@ -209,6 +258,7 @@ static void many_objects_are_all_found(void)
 
 static CU_TestInfo tests[] = {
 	{ "a kernel that counts otherwise is noticed", a_kernel_that_counts_otherwise_is_noticed },
+	{ "nobody sees the segment of the self-test", nobody_sees_the_segment_of_the_self_test },
 	{ "a memfd has its open files", a_memfd_has_its_open_files },
 	{ "a named object has its open files", a_named_object_has_its_open_files },
 	{ "a System V segment has its attachments", a_system_v_segment_has_its_attachments },

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <linux/mount.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -238,16 +239,28 @@ static int test_attached(struct test *test, int id)
 	return r;
 }
 
-static int test_sysv(struct test *test)
+/* A thread in an IPC namespace of its own, where nobody else sees the segment. */
+static gpointer test_in_namespace(gpointer data)
 {
-	int id = shmget(IPC_PRIVATE, 1, 0600), r;
+	struct test *test = data;
+	int id, r;
 
+	if (unshare(CLONE_NEWIPC) < 0)
+		return GINT_TO_POINTER(0);
+	id = shmget(IPC_PRIVATE, 1, 0600);
 	if (id < 0)
-		return 0; /* all that there may be exist, or there is no System V */
+		return GINT_TO_POINTER(0); /* there is no System V */
 	r = test_attached(test, id);
 	shmctl(id, IPC_RMID, NULL);
 	test->sysv = r == 0;
-	return r;
+	return GINT_TO_POINTER(r);
+}
+
+static int test_sysv(struct test *test)
+{
+	GThread *thread = g_thread_try_new("self-test", test_in_namespace, test, NULL);
+
+	return thread ? GPOINTER_TO_INT(g_thread_join(thread)) : 0;
 }
 
 static int run_all(struct test *test)

@@ -27,8 +27,8 @@ enum object_case {
 
 /*
  * 0, or a negative errno with one line in `why` (a static string): -ENOTSUP where the kernel counts
- * otherwise. `sysv` says whether System V segments could be tried too: there may be none left to be
- * had. `fault` is for tests: in that case something else is expected than a kernel says.
+ * otherwise. `sysv` says whether System V segments could be tried too, which takes an IPC namespace:
+ * unshare(2) may say no. `fault` is for tests: in that case something else is expected than a kernel says.
  */
 int object_self_test(struct object_programs *programs, enum object_case fault, bool *sysv,
 	const char **why);
