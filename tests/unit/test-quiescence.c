@@ -209,12 +209,18 @@ static void move_to_and_fro(void)
 		at = mremap(at, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, ends[to]);
 }
 
+/*
+ * Where there are not processors enough, the child may lose its own with its address space locked,
+ * and so long that the census does not wait for it.
+ */
 static uint64_t count_mappings(struct census *census, const struct segment_key *key, bool *said)
 {
+	struct census_report report;
 	uint64_t mappings;
 
 	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
-	*said = census_report(census).inconsistent > 0;
+	report = census_report(census);
+	*said = report.inconsistent > 0 || report.unreadable > 0;
 	mappings = census_usage(census, key).mappings;
 	census_release(census);
 	return mappings;
