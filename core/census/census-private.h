@@ -10,6 +10,7 @@
 #include "census/mount-register.h"
 #include "census/object/object-side.h"
 #include "census/pass/pass-thread.h"
+#include "census/remember.h"
 
 #include <glib.h>
 
@@ -26,6 +27,7 @@ struct census {
 	struct object_side *object_side;
 	struct mount_register *mounts; /* NULL: there is none. Used by one pass at a time */
 	char *why_not_better;
+	struct memory memory;
 
 	GMutex lock;
 	GCond changed;

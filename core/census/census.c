@@ -117,6 +117,7 @@ int census_new(const struct census_config *config, struct census **out)
 	census->proc = g_strdup(config->proc);
 	census->self = config->self;
 	census->stall_detector = stall_detector_new();
+	census->memory = (struct memory){ .proc = census->proc, .past = past_new() };
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
 	census->object_side = make_object_side(config, proc);
@@ -149,6 +150,7 @@ void census_free(struct census *census)
 	object_side_free(census->object_side);
 	mount_register_close(census->mounts);
 	stall_detector_unref(census->stall_detector);
+	past_free(census->memory.past);
 	devices_clear(&census->next_devices);
 	g_free(census->proc);
 	g_free(census->why_not_better);
@@ -226,8 +228,11 @@ static int read_all(struct census *census, const struct devices *devices, unsign
 				return error;
 		}
 		error = pass_thread_run(census->pass_thread, devices, facets, result);
-		if (error == -EBUSY)
+		if (error == -EBUSY) {
 			census->pass_thread = NULL;
+			past_forget(census->memory.past,
+				past_now()); /* with the table, who was in it */
+		}
 	} while (!census->pass_thread);
 	return error;
 }
@@ -317,6 +322,8 @@ static void run_pass(struct census *census)
 	result = ensure_backend(census, &devices);
 	if (!result)
 		result = read_with_objects(census, &devices, facets, &found);
+	if (!result)
+		remember_pass(&census->memory, census->spaces, census->object_side, facets);
 	devices_clear(&devices);
 
 	g_mutex_lock(&census->lock);
@@ -375,7 +382,7 @@ void census_prepare(struct census *census)
 	census->ended++;
 	g_cond_broadcast(&census->changed);
 	g_mutex_unlock(&census->lock);
-	if (remembers && census_hold(census, CENSUS_MAPPINGS) == 0)
+	if (remembers && census_hold(census, CENSUS_ALL) == 0)
 		census_release(census);
 }
 
@@ -403,6 +410,8 @@ bool census_hold_at_once(struct census *census, unsigned facets)
 	g_mutex_unlock(&census->lock);
 
 	unchanged = pass_thread_is_unchanged(census->pass_thread, &devices, facets, &found);
+	if (unchanged)
+		remember_unchanged(&census->memory, facets);
 	devices_clear(&devices);
 
 	g_mutex_lock(&census->lock);

@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "census/counts/past.h"
 #include "census/counts/segment.h"
 #include "census/counts/usage.h"
 
@@ -163,6 +164,27 @@ void census_prepare(struct census *census);
  */
 int census_look(struct census *census, int fd, bool wait, struct object_now *out);
 int census_look_sysv(struct census *census, int shmid, bool wait, struct object_now *out);
+
+/*
+ * Since when a segment, which is idle now, is known to be: past_idle_since(). `after`: its own last
+ * change; `exact`: that is when its last use ended. `passed`: whether a pass has found it idle since.
+ */
+struct timespec census_idle_since(struct census *census, const struct segment_key *key,
+	const struct timespec *after, bool exact, bool *passed);
+
+/* The same of what no pass looks at: past_found_idle(). */
+struct timespec census_found_idle(struct census *census, const struct segment_key *key,
+	const struct timespec *after);
+
+/* Something that no process shows was found to use the segment just now. */
+void census_note_use(struct census *census, const struct segment_key *key);
+
+/*
+ * The process that used a segment last, which no process does by now, as far as passes have seen; and
+ * when it was seen to. False: none is known. `out->unit` is a reference of the caller's.
+ */
+bool census_last_user(struct census *census, const struct segment_key *key, struct past_user *out,
+	struct timespec *when);
 
 /* 0, or a negative errno when procfs itself cannot be read; then nothing is held. */
 int census_hold(struct census *census, unsigned facets);

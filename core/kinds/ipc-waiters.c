@@ -7,18 +7,20 @@
 #include <stdio.h>
 
 /* "NUMBER 0xARGUMENT …"; "running"; "-1 0xSP 0xPC" for a thread that is not in a call. */
-bool ipc_parse_syscall(const char *text, long number, int id)
+bool ipc_parse_syscall(const char *text, long number, int *id)
 {
 	uint64_t argument;
 	long found;
 
-	return sscanf(text, "%ld 0x%" SCNx64, &found, &argument) == 2 && found == number &&
-		(uint32_t)argument == (uint32_t)id;
+	if (sscanf(text, "%ld 0x%" SCNx64, &found, &argument) != 2 || found != number)
+		return false;
+	*id = (int)(uint32_t)argument;
+	return true;
 }
 
 struct search {
 	long number;
-	int id;
+	GHashTable *ids;
 };
 
 /* A thread that is gone does not wait. */
@@ -32,10 +34,13 @@ static int look_at_thread(int dir, pid_t tid, const struct search *search)
 	auto_fd thread = proc_open_thread(dir, tid);
 	char text[256];
 	ssize_t n = thread < 0 ? thread : proc_read_file(thread, "syscall", text, sizeof text);
+	int id;
 
 	if (n < 0)
 		return answer(n);
-	return ipc_parse_syscall(text, search->number, search->id);
+	if (ipc_parse_syscall(text, search->number, &id))
+		g_hash_table_remove(search->ids, GINT_TO_POINTER(id));
+	return 0;
 }
 
 static int look_at_process(const struct proc *proc, pid_t pid, const struct realm *realm,
@@ -55,26 +60,25 @@ static int look_at_process(const struct proc *proc, pid_t pid, const struct real
 	r = proc_list_threads(dir, tids);
 	for (guint i = 0; r == 0 && i < tids->len; i++)
 		r = look_at_thread(dir, g_array_index(tids, int, i), search);
-	return r < 0 ? answer(r) : r;
+	return answer(r);
 }
 
-int ipc_thread_waits(const struct realm *realm, long number, int id)
+int ipc_leave_out_awaited(const struct realm *realm, long number, GHashTable *ids)
 {
 	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	const struct search search = { number, id };
+	const struct search search = { number, ids };
 	struct proc *proc;
-	int found = 0, failed = 0, r = proc_open(realm->proc, &proc);
+	int failed = 0, r = proc_open(realm->proc, &proc);
 
 	if (r < 0)
 		return r;
 	r = proc_list(proc, pids);
-	for (guint i = 0; r == 0 && found <= 0 && i < pids->len; i++) {
-		found = look_at_process(proc, g_array_index(pids, pid_t, i), realm, &search);
-		if (found < 0)
-			failed = found;
+	for (guint i = 0; r == 0 && g_hash_table_size(ids) > 0 && i < pids->len; i++) {
+		int looked = look_at_process(proc, g_array_index(pids, pid_t, i), realm, &search);
+
+		if (looked < 0)
+			failed = looked;
 	}
 	proc_close(proc);
-	if (r < 0 || found > 0)
-		return r < 0 ? r : 1;
-	return failed;
+	return r < 0 ? r : failed;
 }

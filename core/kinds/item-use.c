@@ -36,11 +36,20 @@ static enum segment_state state_of(const struct realm *realm, const struct item 
 	return is_free ? STATE_IDLE : STATE_HELD;
 }
 
+/* The census remembers by itself what it has rows of. */
+static void note_use(const struct realm *realm, const struct item *item, const struct item_use *use)
+{
+	if (use->state != STATE_IDLE && use->state != STATE_UNKNOWN && !item->in_use &&
+		use->usage.mappings == 0 && use->usage.openers == 0)
+		census_note_use(realm->census, &item->key);
+}
+
 void item_use(const struct realm *realm, const struct item *item, struct item_use *out)
 {
 	out->usage = census_usage(realm->census, &item->key);
 	out->references = item_references(realm, item);
 	out->state = state_of(realm, item, out);
+	note_use(realm, item, out);
 }
 
 bool item_state_of_object(const struct realm *realm, const struct item *item, bool wait,
@@ -56,5 +65,7 @@ bool item_state_of_object(const struct realm *realm, const struct item *item, bo
 		*out = STATE_MAPPED;
 	else
 		return false;
+	if (*out == STATE_MAPPED && !item->in_use)
+		census_note_use(realm->census, &item->key);
 	return true;
 }

@@ -77,6 +77,18 @@ struct kind {
 	int (*is_free)(const struct realm *realm, const struct item *item);
 
 	/*
+	 * NULL, or each() of those alone of which is_free() is true, where that costs less than to ask
+	 * of each.
+	 */
+	int (*each_free)(const struct realm *realm, item_visitor visit, void *data);
+
+	/*
+	 * When the item was last used, as the kernel notes it beside the times in `struct item`
+	 * (seconds, 0: never). NULL: it does not.
+	 */
+	int64_t (*used)(const struct item *item);
+
+	/*
 	 * Removes the item if nothing uses it at that very instant: -EBUSY otherwise, or what the call
 	 * that removes it elsewhere says to the caller. 1: it was removed, but a process came to use
 	 * it while it was. May wait for the census.

@@ -232,6 +232,34 @@ static int check_empty(int fd)
 	return attr.mq_curmsgs > 0 ? -EBUSY : 0;
 }
 
+/*
+ * Whether no process has it open and it is empty: 1 or 0. By what the kernel counts on its file; else
+ * by a lease (lease.h), which disturbs who opens the queue for some microseconds.
+ */
+static int prove_free(const struct work *work, int dir)
+{
+	struct object_now now;
+	int counted, r;
+
+	auto_fd place = openat(dir, work->id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place < 0)
+		return -errno;
+	counted = census_look(work->realm->census, place, true, &now);
+	if (counted == -EAGAIN || (counted == 0 && now.references > 0))
+		return 0;
+	auto_fd fd = lease_open(dir, work->id);
+	if (fd < 0)
+		return fd == -EBUSY ? 0 : fd;
+	r = counted == 0 ? 0 : lease_take(fd);
+	if (r == 0)
+		r = check_empty(fd);
+	if (counted < 0)
+		lease_drop(fd);
+	if (r == 0)
+		return 1;
+	return r == -EBUSY ? 0 : r;
+}
+
 static int unlink_as(const struct caller *caller, int dir, const char *name)
 {
 	struct effective ids;
@@ -294,6 +322,13 @@ static int mqueue_remove(const struct realm *realm, const char *id, const struct
 	struct work work = { .realm = realm, .act = unlink_queue, .id = id, .caller = caller };
 
 	return is_queue_name(id) ? sysvipc_enter(realm, with_root, &work) : -ENOENT;
+}
+
+static int mqueue_is_free(const struct realm *realm, const struct item *item)
+{
+	struct work work = { .realm = realm, .act = prove_free, .id = item->id };
+
+	return sysvipc_enter(realm, with_root, &work);
 }
 
 static int read_details(const struct view *view, struct queue *out)
@@ -366,5 +401,6 @@ const struct kind kind_mqueue = {
 	.each = mqueue_each,
 	.stat = mqueue_stat,
 	.permit = sysvipc_permit,
+	.is_free = mqueue_is_free,
 	.remove = mqueue_remove,
 };

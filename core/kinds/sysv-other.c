@@ -213,20 +213,76 @@ static int sem_stat(const struct realm *realm, const char *id, struct item **out
 /*
  * Users of a message queue are the threads that wait for a message, and the processes that sent and
  * received the last one, as long as these live. The kernel shows no others. A queue that no process
- * has used yet may be about to be used.
+ * has used yet may be about to be used. Whether a thread waits is yet to be seen.
  */
+static bool msg_may_be_idle(const struct realm *realm, const struct msg_queue *queue)
+{
+	bool used = queue->sender != 0 || queue->receiver != 0;
+
+	return queue->messages == 0 && used &&
+		!past_process_may_live(realm, queue->sender, queue->sent) &&
+		!past_process_may_live(realm, queue->receiver, queue->received);
+}
+
+static gpointer id_of(const struct item *item)
+{
+	return GINT_TO_POINTER((int)strtol(item->id, NULL, 10));
+}
+
 static int msg_check_idle(const struct realm *realm, const struct item *item)
 {
-	const struct msg_queue *queue = (const struct msg_queue *)item;
-	bool used = queue->sender != 0 || queue->receiver != 0;
-	int r;
+	g_autoptr(GHashTable) ids = g_hash_table_new(NULL, NULL);
 
-	if (queue->messages > 0 || !used ||
-		past_process_may_live(realm, queue->sender, queue->sent) ||
-		past_process_may_live(realm, queue->receiver, queue->received))
+	if (!msg_may_be_idle(realm, (const struct msg_queue *)item))
 		return -EBUSY;
-	r = ipc_thread_waits(realm, SYS_msgrcv, (int)strtol(item->id, NULL, 10));
-	return r == 0 ? 0 : -EBUSY;
+	g_hash_table_add(ids, id_of(item));
+	return ipc_leave_out_awaited(realm, SYS_msgrcv, ids) == 0 && g_hash_table_size(ids) > 0 ?
+		0 :
+		-EBUSY;
+}
+
+static int msg_is_free(const struct realm *realm, const struct item *item)
+{
+	return msg_check_idle(realm, item) == 0;
+}
+
+struct candidates {
+	const struct realm *realm;
+	GHashTable *ids;
+	GPtrArray *queues; /* of struct msg_queue, owned */
+};
+
+static void take_candidate(const struct item *item, void *data)
+{
+	const struct candidates *candidates = data;
+
+	if (!msg_may_be_idle(candidates->realm, (const struct msg_queue *)item))
+		return;
+	g_hash_table_add(candidates->ids, id_of(item));
+	g_ptr_array_add(candidates->queues, g_memdup2(item, sizeof(struct msg_queue)));
+}
+
+/* All threads are looked at once, not for each queue. */
+static int msg_each_free(const struct realm *realm, item_visitor visit, void *data)
+{
+	g_autoptr(GHashTable) ids = g_hash_table_new(NULL, NULL);
+	g_autoptr(GPtrArray) queues = g_ptr_array_new_with_free_func(g_free);
+	struct candidates candidates = { realm, ids, queues };
+	int r = msg_each(realm, take_candidate, &candidates);
+
+	if (r == 0)
+		r = ipc_leave_out_awaited(realm, SYS_msgrcv, ids);
+	for (guint i = 0; r == 0 && i < queues->len; i++)
+		if (g_hash_table_contains(ids, id_of(queues->pdata[i])))
+			visit(queues->pdata[i], data);
+	return 0; /* a process that cannot be read may wait for each of them */
+}
+
+static int64_t msg_used(const struct item *item)
+{
+	const struct msg_queue *queue = (const struct msg_queue *)item;
+
+	return MAX(queue->sent, queue->received);
 }
 
 static int end_queue(int id)
@@ -291,6 +347,16 @@ static int sem_check_idle(const struct realm *realm, const struct item *item)
 	return sysvipc_enter(realm, check_set, &check);
 }
 
+static int sem_is_free(const struct realm *realm, const struct item *item)
+{
+	return sem_check_idle(realm, item) == 0;
+}
+
+static int64_t sem_used(const struct item *item)
+{
+	return ((const struct sem_set *)item)->operated;
+}
+
 static int end_set(int id)
 {
 	return semctl(id, 0, IPC_RMID);
@@ -332,6 +398,9 @@ const struct kind kind_msg = {
 	.each = msg_each,
 	.stat = msg_stat,
 	.permit = sysvipc_permit,
+	.is_free = msg_is_free,
+	.each_free = msg_each_free,
+	.used = msg_used,
 	.remove = msg_remove,
 };
 
@@ -343,5 +412,7 @@ const struct kind kind_sem = {
 	.each = sem_each,
 	.stat = sem_stat,
 	.permit = sysvipc_permit,
+	.is_free = sem_is_free,
+	.used = sem_used,
 	.remove = sem_remove,
 };

@@ -293,6 +293,11 @@ static int sysv_is_free(const struct realm *realm, const struct item *item)
 	return ((const struct sysv_segment *)item)->nattch == 0;
 }
 
+static int64_t sysv_used(const struct item *item)
+{
+	return ((const struct sysv_segment *)item)->dtime;
+}
+
 struct act {
 	const struct caller *caller;
 	const struct item_change *change;
@@ -595,6 +600,7 @@ const struct kind kind_sysv = {
 	.residency = sysv_residency,
 	.look = sysv_look,
 	.is_free = sysv_is_free,
+	.used = sysv_used,
 	.remove = sysv_remove,
 	.create = sysv_create,
 	.change = sysv_change,

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CGROUP_TEXT 8192
 
@@ -40,4 +41,33 @@ void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts
 	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
 		cgroup_parse(text, facts->cgroup, sizeof facts->cgroup, facts->unit);
 	read_cmdline(dir, facts->cmdline);
+}
+
+/*
+ * The files of a process that is not dumpable belong to root, though its directory does not. What
+ * runs as root is then not told apart, and does not matter: its user sees every process.
+ */
+static bool is_dumpable(int dir)
+{
+	struct stat process, file;
+
+	return fstat(dir, &process) == 0 && fstatat(dir, "exe", &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+		process.st_uid == file.st_uid;
+}
+
+void process_origin_read(const char *proc, pid_t pid, struct process_origin *out)
+{
+	char text[CGROUP_TEXT], cgroup[CGROUP_SHOWN];
+	struct proc_stat stat;
+
+	*out = (struct process_origin){ .unit = "-" };
+	g_autofree char *name = g_strdup_printf("%s/%d", proc, pid);
+	auto_fd dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return;
+	if (proc_read_stat(dir, &stat) == 0)
+		out->born = stat.start_time;
+	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
+		cgroup_parse(text, cgroup, sizeof cgroup, out->unit);
+	out->dumpable = is_dumpable(dir);
 }

@@ -4,6 +4,7 @@
 
 #include "procfs/cgroup.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,3 +23,13 @@ struct process_facts {
 
 /* Reads them anew, unless they are this process's already. `proc` is the procfs's path. */
 void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts);
+
+/* What the census keeps of a process that uses segments. */
+struct process_origin {
+	uint64_t born; /* as above */
+	char unit[CGROUP_UNIT_MAX];
+	bool dumpable; /* its user may read its memory, as far as that goes */
+};
+
+/* Of a process that is gone: 0, "-", false. */
+void process_origin_read(const char *proc, pid_t pid, struct process_origin *out);

@@ -4,6 +4,7 @@
 #include "base/format.h"
 #include "kinds/incomplete.h"
 #include "base/util.h"
+#include "kinds/idle.h"
 #include "kinds/info-json.h"
 #include "kinds/item-use.h"
 
@@ -95,6 +96,8 @@ static void take_item(const struct item *item, void *data)
 		.references = use.references.count,
 		.hidden = use.references.hidden,
 		.state = use.state,
+		.since = use.state == STATE_IDLE ? idle_since(taking->realm, item) :
+						   (struct timespec){ 0 },
 		.mtime = item->mtime,
 		.atime = item->atime,
 		.ctime = item->ctime,
@@ -210,6 +213,11 @@ static void table_row(const struct segments_row *row, GString *out)
 	format_count(out, row->references);
 	g_string_append_c(out, '\t');
 	format_count(out, row->hidden);
+	g_string_append_c(out, '\t');
+	if (row->state == STATE_IDLE)
+		format_time(out, &row->since);
+	else
+		g_string_append_c(out, '-');
 	g_string_append_c(out, '\n');
 }
 
@@ -220,7 +228,8 @@ static void format_table(const void *snapshot, size_t row, GString *out)
 	if (row == 0)
 		g_string_append(out,
 			"KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
-			"PROCESSES\tOPENERS\tSTATE\tMTIME\tSWAPPED\tREFERENCES\tHIDDEN\n");
+			"PROCESSES\tOPENERS\tSTATE\tMTIME\tSWAPPED\tREFERENCES\tHIDDEN\t"
+			"SINCE\n");
 	else if (row <= segments->rows->len)
 		table_row(&g_array_index(segments->rows, struct segments_row, row - 1), out);
 	else
@@ -255,6 +264,10 @@ static JsonNode *json_row(const struct segments_row *row)
 	format_json_number(builder, "references", row->references);
 	format_json_number(builder, "hidden", row->hidden);
 	json_text(builder, "state", segment_state_name(row->state));
+	if (row->state == STATE_IDLE)
+		format_json_time(builder, "since", &row->since);
+	else
+		format_json_number(builder, "since", UINT64_MAX);
 	format_json_time(builder, "atime", &row->atime);
 	format_json_time(builder, "mtime", &row->mtime);
 	format_json_time(builder, "ctime", &row->ctime);

@@ -19,7 +19,10 @@ enum tree_type {
 	TREE_KIND,
 	TREE_ITEM,
 	TREE_ATTRIBUTE,
-	TREE_LINK
+	TREE_LINK,
+	TREE_IDLE,
+	TREE_IDLE_KIND,
+	TREE_IDLE_ITEM
 };
 
 struct tree_entry {
@@ -39,5 +42,5 @@ struct tree_entry {
 static inline bool tree_is_fixed(const struct node *node)
 {
 	return node->type == NODE_TREE && node->entry->type != TREE_ITEM &&
-		node->entry->type != TREE_REALM;
+		node->entry->type != TREE_IDLE_ITEM && node->entry->type != TREE_REALM;
 }

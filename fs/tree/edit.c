@@ -79,13 +79,18 @@ void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *
 		defer_if(fs, tree_waits(parent), &d, mkdir_now);
 }
 
+static bool holds_items(const struct node *parent)
+{
+	return parent->entry->type == TREE_KIND || parent->entry->type == TREE_IDLE_KIND;
+}
+
 void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
 {
 	struct deferred d = { .req = req, .node = parent, .locks_directory = true };
 
 	if (*tree_realm(parent))
 		reply_result(req, -EROFS);
-	else if (parent->entry->type != TREE_KIND || !parent->entry->kind->remove)
+	else if (!holds_items(parent) || !parent->entry->kind->remove)
 		reply_result(req, -EPERM);
 	else if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
 		reply_result(req, -ENAMETOOLONG);

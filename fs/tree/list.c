@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is in the directories of the tree. */
+#include "kinds/idle.h"
 #include "kinds/realms.h"
 #include "tree/top-files.h"
 #include "tree/tree.h"
@@ -70,6 +71,26 @@ static int list_kind(struct fs *fs, struct lister *l)
 	return r;
 }
 
+static void list_idle(const struct realm *realm, const struct lister *l)
+{
+	for (const struct kind *const *k = kinds; *k; k++)
+		if (idle_has(*k) && (*k)->present(realm))
+			list_name(l, (*k)->directory, S_IFDIR);
+}
+
+static int list_idle_kind(struct fs *fs, struct lister *l)
+{
+	const struct kind *kind = l->node->entry->kind;
+	struct visit visit;
+	int r = visit_enter(fs, "", idle_needs(kind), &visit);
+
+	if (r < 0)
+		return r;
+	r = idle_each(&visit.realm, kind, list_item, l);
+	visit_leave(fs, &visit);
+	return r;
+}
+
 static int list_in_item(struct fs *fs, struct lister *l)
 {
 	g_autofree struct item *item = NULL;
@@ -92,7 +113,15 @@ int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, vo
 	switch (node->entry->type) {
 	case TREE_TOP:
 		list_realm(fs, &fs->realm, &l);
+		list_name(&l, tree_idle.name, S_IFDIR);
 		list_name(&l, tree_namespaces.name, S_IFDIR);
+		return 0;
+	case TREE_IDLE:
+		list_idle(&fs->realm, &l);
+		return 0;
+	case TREE_IDLE_KIND:
+		return list_idle_kind(fs, &l);
+	case TREE_IDLE_ITEM:
 		return 0;
 	case TREE_NAMESPACES:
 		return list_namespaces(fs, &l);

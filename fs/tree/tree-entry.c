@@ -4,6 +4,7 @@
 const struct tree_entry tree_top = { .type = TREE_TOP };
 const struct tree_entry tree_namespaces = { .type = TREE_NAMESPACES, .name = "namespaces" };
 const struct tree_entry tree_other_realm = { .type = TREE_REALM };
+const struct tree_entry tree_idle = { .type = TREE_IDLE, .name = "idle" };
 
 /* Made at the first question: the kinds are a table of core's. */
 const struct kind_entries *tree_entries(const struct kind *kind)
@@ -20,6 +21,8 @@ const struct kind_entries *tree_entries(const struct kind *kind)
 			e->item = (struct tree_entry){ .type = TREE_ITEM, .kind = *k };
 			e->attribute = (struct tree_entry){ .type = TREE_ATTRIBUTE, .kind = *k };
 			e->link = (struct tree_entry){ .type = TREE_LINK, .kind = *k };
+			e->idle = (struct tree_entry){ .type = TREE_IDLE_KIND, .kind = *k };
+			e->idle_item = (struct tree_entry){ .type = TREE_IDLE_ITEM, .kind = *k };
 			g_hash_table_insert(all, (gpointer)*k, e);
 		}
 		g_once_init_leave(&made, 1);
@@ -52,6 +55,9 @@ bool tree_waits(const struct node *node)
 {
 	if (node->type != NODE_TREE || node->entry->type == TREE_TOP)
 		return false;
+	/* What is idle takes a census. */
+	if (node->entry->type == TREE_IDLE_KIND || node->entry->type == TREE_IDLE_ITEM)
+		return true;
 	/* A realm of others is found by a look at all processes. */
 	return node->entry->type == TREE_NAMESPACES || *tree_realm(node) ||
 		(node->entry->kind && node->entry->kind->needs);

@@ -16,11 +16,11 @@
 
 /* The places below a kind's directory, the same for all kinds. */
 struct kind_entries {
-	struct tree_entry directory, item, attribute, link;
+	struct tree_entry directory, item, attribute, link, idle, idle_item;
 };
 const struct kind_entries *tree_entries(const struct kind *kind);
 
-extern const struct tree_entry tree_top, tree_namespaces, tree_other_realm;
+extern const struct tree_entry tree_top, tree_namespaces, tree_other_realm, tree_idle;
 
 /* The name of the realm that a node lies in (kinds/realms.h), "" for the daemon's own. */
 const char *tree_realm(const struct node *node);

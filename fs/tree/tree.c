@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tree/tree.h"
 
+#include "base/util.h"
 #include "daemon/identity.h"
+#include "kinds/idle.h"
 #include "kinds/realms.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
@@ -31,6 +33,9 @@ static void fill_stat(const struct node *node, const struct item *item, struct s
 		[TREE_ITEM] = S_IFDIR | 0555,
 		[TREE_ATTRIBUTE] = S_IFREG | 0444,
 		[TREE_LINK] = S_IFLNK | 0777,
+		[TREE_IDLE] = S_IFDIR | 0555,
+		[TREE_IDLE_KIND] = S_IFDIR | 0777,
+		[TREE_IDLE_ITEM] = S_IFDIR | 0555,
 	};
 
 	*out = (struct stat){
@@ -47,7 +52,21 @@ static void fill_stat(const struct node *node, const struct item *item, struct s
 		out->st_gid = item->gid;
 		out->st_mtim = item->mtime;
 	}
+	/* What its removal would free, for ls(1). */
+	if (item && node->entry->type == TREE_IDLE_ITEM && item->segment)
+		out->st_size = item->size;
 	out->st_atim = out->st_ctim = out->st_mtim;
+}
+
+/* The item if it is idle, with since when it is as its time of modification; else -ENOENT. */
+static int stat_idle(struct fs *fs, const struct node *node, const char *id, struct item **out)
+{
+	struct timespec since;
+	int r = idle_stat(&fs->realm, node->entry->kind, id, out, &since);
+
+	if (r == 0)
+		(*out)->mtime = since;
+	return is_shortage(r) ? -EIO : r;
 }
 
 int tree_stat(struct fs *fs, struct node *node, struct stat *out)
@@ -57,6 +76,8 @@ int tree_stat(struct fs *fs, struct node *node, struct stat *out)
 
 	if (node->entry->type == TREE_ITEM)
 		r = tree_stat_item(fs, node, node->name, &item);
+	else if (node->entry->type == TREE_IDLE_ITEM)
+		r = stat_idle(fs, node, node->name, &item);
 	if (r == 0)
 		fill_stat(node, item, out);
 	return r == -ENOENT ? -ESTALE : r;
@@ -84,6 +105,8 @@ static const struct tree_entry *find_entry(struct fs *fs, const struct realm *re
 	for (const struct kind *const *k = kinds; *k; k++)
 		if (strcmp(name, (*k)->directory) == 0 && (*k)->present(realm))
 			return &tree_entries(*k)->directory;
+	if (own && strcmp(name, tree_idle.name) == 0)
+		return &tree_idle;
 	return own && strcmp(name, tree_namespaces.name) == 0 ? &tree_namespaces : NULL;
 }
 
@@ -137,6 +160,29 @@ static void lookup_item(struct fs *fs, struct deferred *d)
 	}
 	tree_reply(fs, d->req,
 		node_lookup_tree(fs->nodes, d->node, &tree_entries(d->node->entry->kind)->item,
+			d->name),
+		item);
+}
+
+static const struct tree_entry *find_idle(const struct realm *realm, const char *name)
+{
+	for (const struct kind *const *k = kinds; *k; k++)
+		if (strcmp(name, (*k)->directory) == 0 && idle_has(*k) && (*k)->present(realm))
+			return &tree_entries(*k)->idle;
+	return NULL;
+}
+
+static void lookup_idle(struct fs *fs, struct deferred *d)
+{
+	g_autofree struct item *item = NULL;
+	int r = stat_idle(fs, d->node, d->name, &item);
+
+	if (r < 0) {
+		reply_result(d->req, r);
+		return;
+	}
+	tree_reply(fs, d->req,
+		node_lookup_tree(fs->nodes, d->node, &tree_entries(d->node->entry->kind)->idle_item,
 			d->name),
 		item);
 }
@@ -199,6 +245,15 @@ void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char 
 		break;
 	case TREE_ITEM:
 		defer_if(fs, tree_waits(parent), &d, lookup_in_item);
+		break;
+	case TREE_IDLE:
+		reply_found(fs, &d, find_idle(&fs->realm, name));
+		break;
+	case TREE_IDLE_KIND:
+		defer_if(fs, true, &d, lookup_idle);
+		break;
+	case TREE_IDLE_ITEM:
+		reply_result(req, -ENOENT);
 		break;
 	default:
 		reply_result(req, -ENOTDIR);

@@ -9,6 +9,9 @@
  *	    NAME/          TREE_ITEM
  *	      mappings     TREE_ATTRIBUTE
  *	      data         TREE_LINK, or a segment node (tree/data.h)
+ *	  idle/            TREE_IDLE
+ *	    posix/         TREE_IDLE_KIND, with those items of a kind that are idle
+ *	      NAME/        TREE_IDLE_ITEM, which is empty
  *	  namespaces/      TREE_NAMESPACES, for root alone
  *	    ipc-NUMBER/    TREE_REALM, with the kinds' directories of another realm; all that is
  *	                   below it is read-only (-EROFS)

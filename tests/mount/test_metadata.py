@@ -11,7 +11,7 @@ from harness import (MOUNTED, Mapper, as_user, equal, check, fails, json_bytes, 
 
 PAGE = mmap.PAGESIZE
 SEGMENT_COLUMNS = ('KIND ID NAME PERMS UID GID SIZE ALLOCATED RESIDENT MAPPINGS PROCESSES OPENERS '
-                   'STATE MTIME SWAPPED REFERENCES HIDDEN').split()
+                   'STATE MTIME SWAPPED REFERENCES HIDDEN SINCE').split()
 ATTRIBUTES = {'mappings', 'processes', 'openers', 'resident', 'swapped', 'state', 'mappers',
               'holders', 'info.json', 'data'}
 

@@ -283,19 +283,26 @@ static void another_segment_of_the_same_id_has_another_stamp(void)
 	CU_ASSERT(!item_same(&a.ipc.item, &b.ipc.item));
 }
 
+static bool waits_for(const char *text, long number, int id)
+{
+	int found;
+
+	return ipc_parse_syscall(text, number, &found) && found == id;
+}
+
 static void a_thread_that_waits_is_told_by_its_system_call(void)
 {
 	static const char waits[] = "70 0x8000 0x7ffe 0x2000 0x0 0x0 0x0 0x7ffe 0x7f22\n";
 
-	CU_ASSERT(ipc_parse_syscall(waits, 70, 0x8000));
-	CU_ASSERT(!ipc_parse_syscall(waits, 70, 0x800));
-	CU_ASSERT(!ipc_parse_syscall(waits, 7, 0x8000));
+	CU_ASSERT(waits_for(waits, 70, 0x8000));
+	CU_ASSERT(!waits_for(waits, 70, 0x800));
+	CU_ASSERT(!waits_for(waits, 7, 0x8000));
 	/* The upper half of a register means nothing where an int is expected. */
-	CU_ASSERT(ipc_parse_syscall("70 0xffffffff00000003 0x0", 70, 3));
-	CU_ASSERT(!ipc_parse_syscall("running\n", 70, 0));
-	CU_ASSERT(!ipc_parse_syscall("-1 0x7ffe 0x7f22\n", 70, 0));
-	CU_ASSERT(!ipc_parse_syscall("70\n", 70, 0));
-	CU_ASSERT(!ipc_parse_syscall("", 70, 0));
+	CU_ASSERT(waits_for("70 0xffffffff00000003 0x0", 70, 3));
+	CU_ASSERT(!waits_for("running\n", 70, 0));
+	CU_ASSERT(!waits_for("-1 0x7ffe 0x7f22\n", 70, 0));
+	CU_ASSERT(!waits_for("70\n", 70, 0));
+	CU_ASSERT(!waits_for("", 70, 0));
 }
 
 static CU_TestInfo tests[] = {

@@ -17,6 +17,7 @@ struct spaces {
 	GHashTable *segments;    /* their key: struct segment, which it owns */
 	GPtrArray *unreferenced; /* segments that may be left without a row */
 	GPtrArray *servers;      /* the spaces that serve */
+	GPtrArray *gone;         /* segments that have been, with their last users; owned */
 	uint64_t pass;
 	uint64_t counting; /* how many sets of rows have been added or subtracted so far */
 	bool grown;        /* `order` may be out of order */
@@ -33,17 +34,24 @@ static void segment_free(void *data)
 {
 	struct segment *segment = data;
 
+	if (segment->last.unit)
+		g_ref_string_release(segment->last.unit);
 	g_free(segment->name);
 	g_free(segment);
 }
 
-static void space_free(void *data)
+static void free_rows(struct space *space)
 {
-	struct space *space = data;
-
 	g_free(space->mappings);
 	g_free(space->descriptors);
-	g_free(space);
+	if (space->unit)
+		g_ref_string_release(space->unit);
+}
+
+static void space_free(void *data)
+{
+	free_rows(data);
+	g_free(data);
 }
 
 struct spaces *spaces_new(void)
@@ -56,6 +64,7 @@ struct spaces *spaces_new(void)
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, NULL, segment_free);
 	spaces->unreferenced = g_ptr_array_new();
 	spaces->servers = g_ptr_array_new();
+	spaces->gone = g_ptr_array_new_with_free_func(segment_free);
 	g_mutex_init(&spaces->lock);
 	return spaces;
 }
@@ -78,6 +87,7 @@ void spaces_free(struct spaces *spaces)
 	g_hash_table_unref(spaces->segments);
 	g_ptr_array_unref(spaces->unreferenced);
 	g_ptr_array_unref(spaces->servers);
+	g_ptr_array_unref(spaces->gone);
 	g_mutex_clear(&spaces->lock);
 	g_free(spaces);
 }
@@ -131,12 +141,31 @@ static void note_unreferenced(struct spaces *spaces, struct segment *segment)
 	}
 }
 
+/* The process whose row was the last one is the last user, as far as is known. */
+static void note_last_user(struct segment *segment, const struct space *space, enum kind kind)
+{
+	if (segment->last.unit)
+		g_ref_string_release(segment->last.unit);
+	segment->last = (struct past_user){
+		.pid = space->pid,
+		.born = space->born,
+		.uid = space->uid,
+		.readable = space->readable,
+		.unit = space->unit ? g_ref_string_acquire(space->unit) : NULL,
+	};
+	memcpy(segment->last.command, space->command, sizeof segment->last.command);
+	segment->last_mapped = kind == MAPPINGS;
+	segment->used = true;
+}
+
 static void count_refs(struct spaces *spaces, struct space *space, enum kind kind, int sign)
 {
 	for (size_t i = 0; i < space_rows(space, kind); i++) {
 		struct segment *segment = segment_at(space, kind, i);
 
 		segment->rows += sign;
+		if (segment->rows == 0)
+			note_last_user(segment, space, kind);
 		note_unreferenced(spaces, segment);
 	}
 }
@@ -264,10 +293,27 @@ void spaces_end(struct spaces *spaces)
 		struct segment *segment = spaces->unreferenced->pdata[i];
 
 		segment->unreferenced = false;
-		if (segment->rows == 0)
+		if (segment->rows == 0 && segment->used) {
+			g_hash_table_steal(spaces->segments, &segment->key);
+			g_ptr_array_add(spaces->gone, segment);
+		} else if (segment->rows == 0) {
 			g_hash_table_remove(spaces->segments, &segment->key);
+		}
 	}
 	g_ptr_array_set_size(spaces->unreferenced, 0);
+}
+
+void spaces_take_gone(struct spaces *spaces,
+	void (*visit)(const struct segment_key *key, const struct past_user *user, bool mapped,
+		void *data),
+	void *data)
+{
+	for (guint i = 0; i < spaces->gone->len; i++) {
+		const struct segment *segment = spaces->gone->pdata[i];
+
+		visit(&segment->key, &segment->last, segment->last_mapped, data);
+	}
+	g_ptr_array_set_size(spaces->gone, 0);
 }
 
 struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key,
@@ -306,8 +352,7 @@ struct space *spaces_see(struct spaces *spaces, pid_t pid, uint64_t start_time)
 		spaces->grown = true;
 	} else if (space->start_time != start_time) {
 		empty(spaces, space);
-		g_free(space->mappings);
-		g_free(space->descriptors);
+		free_rows(space);
 		*space = (struct space){ .pid = pid, .task = pid, .start_time = start_time };
 	}
 	space->seen = spaces->pass;

@@ -25,6 +25,7 @@
  */
 #pragma once
 
+#include "census/counts/past.h"
 #include "census/counts/segment.h"
 #include "census/counts/usage.h"
 
@@ -38,10 +39,13 @@ struct segment {
 	struct usage usage;
 	char *name; /* the last that the kernel showed, or NULL */
 	/* private to spaces.c */
-	uint64_t rows;       /* that point here, counted in `usage` or not */
-	uint64_t counting;   /* the last set of rows in which it was met */
-	size_t index_end[2]; /* of its part of the index, for mappings and for descriptors */
-	bool unreferenced;   /* on the list of those to drop */
+	uint64_t rows;         /* that point here, counted in `usage` or not */
+	bool used;             /* a row has pointed here */
+	struct past_user last; /* whose row went last; `unit` is a reference of its own */
+	bool last_mapped;      /* that row was a mapping */
+	uint64_t counting;     /* the last set of rows in which it was met */
+	size_t index_end[2];   /* of its part of the index, for mappings and for descriptors */
+	bool unreferenced;     /* on the list of those to drop */
 };
 
 /*
@@ -70,6 +74,10 @@ struct space {
 	char command[16];    /* TASK_COMM_LEN */
 	pid_t task; /* a thread whose /proc entries work: not the leader once that is dead */
 	uint64_t backend_data[5]; /* the back end's own; zero in a new space */
+	/* Of a process with rows, once census.c has asked procfs. */
+	bool asked, readable;
+	uint64_t born;    /* clock ticks after boot; 0: not known */
+	GRefString *unit; /* owned; NULL: none */
 
 	struct mapping *mappings;
 	size_t n_mappings;
@@ -122,6 +130,15 @@ bool space_set_mappings(struct spaces *spaces, struct space *space, const struct
 	size_t n);
 bool space_set_descriptors(struct spaces *spaces, struct space *space,
 	const struct descriptor *rows, size_t n);
+
+/*
+ * Calls `visit` for each segment that rows pointed to and none does any more, since the last call:
+ * whose row went last, and whether that was a mapping. Between passes, by one thread.
+ */
+void spaces_take_gone(struct spaces *spaces,
+	void (*visit)(const struct segment_key *key, const struct past_user *user, bool mapped,
+		void *data),
+	void *data);
 
 /*
  * Whether the space's address space (descriptor table) is also another one's, which counts it

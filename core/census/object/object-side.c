@@ -151,3 +151,15 @@ const struct objects *object_side_found(const struct object_side *side)
 {
 	return side->looked ? side->objects : NULL;
 }
+
+void object_side_each_held(const struct object_side *side,
+	void (*visit)(const struct segment_key *key, void *data), void *data)
+{
+	for (guint i = 0; side->looked && i < side->suspects->len; i++) {
+		const struct object *object = objects_find_inode(side->objects,
+			g_array_index(side->suspects, uint64_t, i));
+
+		if (object)
+			visit(&object->key, data);
+	}
+}

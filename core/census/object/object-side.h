@@ -40,5 +40,9 @@ bool object_side_end(struct object_side *side, const struct devices *devices,
 /* What the last pass found, or NULL if it did not look. */
 const struct objects *object_side_found(const struct object_side *side);
 
+/* Of what it found: each that has references, of which no process has shown a row. Not System V. */
+void object_side_each_held(const struct object_side *side,
+	void (*visit)(const struct segment_key *key, void *data), void *data);
+
 /* A pass that does not look at objects: what was found is void. */
 void object_side_skip(struct object_side *side);
