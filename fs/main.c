@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* shmtree: the machine's shared memory as a tree of files. */
 #include "base/util.h"
+#include "caller/account.h"
 #include "daemon/charge.h"
 #include "daemon/fs.h"
 #include "daemon/identity.h"
@@ -13,6 +14,7 @@
 #include "serve/defer.h"
 #include "serve/lock-wait.h"
 #include "serve/watch.h"
+#include "tree/shared-open.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -127,7 +129,8 @@ static int run(struct fs *fs)
 	if (!fs->options.cmdline.foreground)
 		background_start();
 	lock_wait_init();
-	fs->charges = charges_new();
+	fs->charges = charges_new(account_of);
+	fs->shared_opens = shared_opens_new();
 	fs->nodes = node_table_new(fs->charges);
 	restore_objects(fs);
 	watch_open(fs);
@@ -145,6 +148,8 @@ static void fs_clear(struct fs *fs)
 		node_table_free(fs->nodes);
 	if (fs->charges)
 		charges_free(fs->charges);
+	if (fs->shared_opens)
+		shared_opens_free(fs->shared_opens);
 	if (fs->census)
 		census_free(fs->census);
 	closep(&fs->shm_fd);

@@ -152,3 +152,16 @@ void format_count(GString *out, uint64_t count)
 	else
 		g_string_append_printf(out, "%" G_GUINT64_FORMAT, count);
 }
+
+void format_json_open(GString *out, JsonBuilder *builder, unsigned indent)
+{
+	JsonNode *root = json_builder_get_root(builder);
+	g_autofree char *text = json_to_string(root, TRUE);
+
+	json_node_unref(root);
+	for (const char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+		g_string_append_printf(out, "%*s", (int)indent, "");
+		g_string_append_len(out, line, end + 1 - line);
+	}
+	g_string_truncate(out, out->len - 1);
+}

@@ -51,3 +51,9 @@ void format_json_number(JsonBuilder *builder, const char *key, uint64_t value);
 
 /* Adds a member that is a time: seconds since 1970, with a fraction. */
 void format_json_time(JsonBuilder *builder, const char *key, const struct timespec *time);
+
+/*
+ * Appends the object that the builder has made, as json_to_string() does with each line indented by so
+ * many spaces, up to the end of its last member: more members can follow.
+ */
+void format_json_open(GString *out, JsonBuilder *builder, unsigned indent);

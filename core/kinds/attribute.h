@@ -2,6 +2,8 @@
 /* Attributes: what an item shows, each as a file of its directory and as a member of info.json. */
 #pragma once
 
+#include "base/packed.h"
+#include "base/view-rows.h"
 #include "caller/caller.h"
 #include "kinds/item.h"
 #include "kinds/realm.h"
@@ -17,6 +19,7 @@ struct view {
 	bool filled;             /* the item has been through kind->residency() */
 	/* What is known of who the caller sees, pid: 1 (no) or 2 (yes); NULL: ask each time. */
 	GHashTable *sees;
+	struct budget *budget; /* of what take() makes; NULL: it has no end */
 };
 
 /* How an attribute's text becomes a member of info.json. */
@@ -24,7 +27,11 @@ enum attribute_form {
 	FORM_NUMBER, /* a decimal number and a newline; "unknown" is null */
 	FORM_TEXT,   /* a value and a newline */
 	FORM_OTHER,  /* by json(), or not at all */
+	FORM_USERS,  /* an array of the rows that `users` tells */
 };
+
+/* Which rows of the census (segment-users.h). */
+enum users_of { USERS_NONE, USERS_MAPPERS, USERS_HOLDERS };
 
 struct attribute {
 	const char *name;
@@ -33,6 +40,9 @@ struct attribute {
 	/* Appends the content. 0 or a negative errno: what the open(2) of the file gives. */
 	int (*show)(const struct view *view, const struct attribute *self, GString *out);
 	size_t offset; /* for show(): where in the item the value is */
+	/* In place of show(), for what may be long. 0, and a snapshot in `out`, or a negative errno. */
+	int (*take)(const struct view *view, const struct attribute *self, struct view_rows *out);
+	enum users_of users; /* FORM_USERS */
 	/*
 	 * True if the content was appended without the census, whatever `needs` says. `wait`: it may
 	 * take long. NULL: never.

@@ -3,13 +3,27 @@
 
 #include "base/format.h"
 #include "kinds/incomplete.h"
+#include "kinds/segment-users.h"
 
 #include <string.h>
 
+/* The arrays: `mappers` and `holders`. */
+#define TABLES 2
+
+struct info {
+	GString *head; /* all other members, without the end of the object */
+	struct {
+		const char *name; /* static */
+		struct segment_users *users;
+	} tables[TABLES];
+	unsigned n;
+};
+
 struct making {
 	const struct view *view;
-	JsonBuilder *builder;
-	GHashTable *asked; /* struct attribute: GString of it, for those that are slow */
+	struct info *info;
+	JsonBuilder *builder; /* of the head */
+	GHashTable *asked;    /* struct attribute: GString of it, for those that are slow */
 };
 
 /* What stat(1) shows. */
@@ -43,7 +57,7 @@ static void ask_slow(const struct attribute *attribute, void *data)
 	const struct making *making = data;
 	GString *text;
 
-	if (!attribute->slow || attribute->form == FORM_OTHER)
+	if (!attribute->slow || !attribute->show || attribute->form == FORM_OTHER)
 		return;
 	text = g_string_new(NULL);
 	if (attribute->show(making->view, attribute, text) == 0)
@@ -75,13 +89,25 @@ static int add_text(const struct making *making, const struct attribute *attribu
 	return 0;
 }
 
+static void add_users(struct making *making, const struct attribute *attribute)
+{
+	struct info *info = making->info;
+
+	g_assert(info->n < TABLES);
+	info->tables[info->n].name = attribute->name;
+	info->tables[info->n].users = segment_users_take(making->view, attribute->users);
+	info->n++;
+}
+
 /* One that fails, as for a reader who may not know, is null: the others are none the worse for it. */
 static void add_attribute(const struct attribute *attribute, void *data)
 {
-	const struct making *making = data;
+	struct making *making = data;
 	int r = 0;
 
-	if (attribute->form != FORM_OTHER)
+	if (attribute->form == FORM_USERS)
+		add_users(making, attribute);
+	else if (attribute->form != FORM_OTHER)
 		r = add_text(making, attribute);
 	else if (attribute->json)
 		r = attribute->json(making->view, attribute, making->builder);
@@ -139,7 +165,7 @@ char *info_of_kind(const struct view *view)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new();
 	g_autoptr(GHashTable) asked = g_hash_table_new(NULL, NULL);
-	struct making making = { view, builder, asked };
+	struct making making = { .view = view, .builder = builder, .asked = asked };
 	g_autofree char *text = NULL;
 	JsonNode *root;
 
@@ -152,29 +178,88 @@ char *info_of_kind(const struct view *view)
 	return strlen(text) > 2 ? g_strndup(text + 1, strlen(text) - 2) : NULL;
 }
 
-int info_show(const struct view *view, const struct attribute *self, GString *out)
+static void free_info(void *snapshot)
+{
+	struct info *info = snapshot;
+
+	for (unsigned i = 0; i < info->n; i++)
+		segment_users_free(info->tables[i].users);
+	g_string_free(info->head, TRUE);
+	g_free(info);
+}
+
+static void format_row(const void *snapshot, size_t row, GString *out)
+{
+	const struct info *info = snapshot;
+
+	if (row-- == 0) {
+		g_string_append_len(out, info->head->str, info->head->len);
+		return;
+	}
+	for (unsigned i = 0; i < info->n; i++) {
+		size_t rows = segment_users_json_rows(info->tables[i].users);
+
+		if (row < rows) {
+			segment_users_json(info->tables[i].users, info->tables[i].name, row, out);
+			return;
+		}
+		row -= rows;
+	}
+	g_string_append(out, "\n}\n");
+}
+
+static int complete(struct view_rows *self)
+{
+	const struct info *info = self->snapshot;
+	int r = 0;
+
+	self->bytes = sizeof *info + info->head->len;
+	for (unsigned i = 0; i < info->n && r == 0; i++) {
+		r = segment_users_complete(info->tables[i].users);
+		self->bytes += segment_users_bytes(info->tables[i].users);
+	}
+	return r;
+}
+
+/* The head, the tables, and the end. */
+static struct view_rows view_of(struct info *info)
+{
+	struct view_rows rows = {
+		.n = 2,
+		.snapshot = info,
+		.complete = complete,
+		.format = format_row,
+		.free = free_info,
+	};
+
+	for (unsigned i = 0; i < info->n; i++)
+		rows.n += segment_users_json_rows(info->tables[i].users);
+	return rows;
+}
+
+int info_take(const struct view *view, const struct attribute *self, struct view_rows *out)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new();
 	g_autoptr(GHashTable) asked = g_hash_table_new_full(NULL, NULL, NULL, free_text);
 	g_autofree struct item *item = g_memdup2(view->item, view->item->kind->item_size);
+	struct info *info = g_new0(struct info, 1);
 	struct view full = *view;
-	struct making making = { &full, builder, asked };
-	g_autofree char *text = NULL;
-	JsonNode *root;
+	struct making making = { &full, info, builder, asked };
 	int r;
 
 	(void)self;
+	info->head = g_string_new(NULL);
 	if (item->segment && item->kind->residency)
 		item->kind->residency(view->realm, item); /* what fails stays unknown */
 	full.item = item;
 	full.filled = true;
 	item_each_attribute(item, ask_slow, &making);
 	r = add_all_held(&making);
-	if (r < 0)
+	if (r < 0) {
+		free_info(info);
 		return r;
-	root = json_builder_get_root(builder);
-	text = json_to_string(root, TRUE);
-	json_node_unref(root);
-	g_string_append_printf(out, "%s\n", text);
+	}
+	format_json_open(info->head, builder, 0);
+	*out = view_of(info);
 	return 0;
 }

@@ -5,10 +5,10 @@
 #include "kinds/kind.h"
 
 /*
- * show() of that attribute. Where the kind does not need the census already, info_show() holds it
+ * take() of that attribute. Where the kind does not need the census already, info_take() holds it
  * itself, after it has asked the user database: that may take long, and nobody else is to wait.
  */
-int info_show(const struct view *view, const struct attribute *self, GString *out);
+int info_take(const struct view *view, const struct attribute *self, struct view_rows *out);
 
 /*
  * The attributes that only some kinds have, for a list of all segments: members of a JSON object

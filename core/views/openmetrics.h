@@ -11,7 +11,7 @@
 #pragma once
 
 #include "kinds/realm.h"
-#include "views/view-rows.h"
+#include "base/view-rows.h"
 
 /* Takes the snapshot. Call it with the census held for both facets. */
 struct view_rows openmetrics_take(const struct realm *realm);

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "kinds/kind.h"
-#include "views/view-rows.h"
+#include "base/view-rows.h"
 
 enum processes_form { PROCESSES_TABLE, PROCESSES_JSON, CGROUPS_TABLE, CGROUPS_JSON };
 

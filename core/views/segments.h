@@ -7,7 +7,7 @@
 #pragma once
 
 #include "kinds/kind.h"
-#include "views/view-rows.h"
+#include "base/view-rows.h"
 
 struct segments;
 

@@ -13,6 +13,7 @@
 
 struct charges;
 struct node_table;
+struct shared_opens;
 struct turns;
 struct watch;
 struct workers;
@@ -23,10 +24,11 @@ struct fs {
 	struct census *census;
 	struct realm realm; /* this mount's own */
 	struct node_table *nodes;
-	struct charges *charges;   /* what each user's open files take */
-	struct turns *turns;       /* which requests those answer (turns.h) */
-	struct workers *workers;   /* threads for requests that may wait (workers.h) */
-	struct watch *watch;       /* NULL: not asked for, or not to be had (watch.h) */
+	struct charges *charges;           /* what each user's open files take */
+	struct shared_opens *shared_opens; /* of files that say the same to all */
+	struct turns *turns;               /* which requests those answer (turns.h) */
+	struct workers *workers;           /* threads for requests that may wait (workers.h) */
+	struct watch *watch;               /* NULL: not asked for, or not to be had (watch.h) */
 	const char *watch_missing; /* why not, a static string; valid while it does not work */
 
 	int shm_fd; /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */

@@ -71,7 +71,7 @@ static int add_locked(struct lock_table *table, struct fs *fs, const struct lock
 	struct lock_owner *owner;
 	int fd;
 
-	if (charge_take(fs->charges, request->uid, CHARGE_DESCRIPTORS, 1, &charge) < 0)
+	if (charge_take(fs->charges, &request->caller, CHARGE_DESCRIPTORS, 1, &charge) < 0)
 		return -ENOLCK;
 	fd = open_for_locks(fs, request->file);
 	if (fd < 0)

@@ -39,7 +39,7 @@ struct lock_table {
 struct lock_request {
 	uint64_t id;
 	bool flock;
-	uid_t uid;                   /* charged for the descriptor */
+	struct caller caller;        /* charged for the descriptor */
 	pid_t pid;                   /* 0 if the request only asks for locks */
 	const struct handle *handle; /* that the request came by */
 	int file;                    /* a descriptor of the segment */

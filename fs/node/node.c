@@ -362,14 +362,14 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name)
 	g_mutex_unlock(&table->lock);
 }
 
-bool node_keep_grace_fd(struct node_table *table, uint64_t ino, int fd, uid_t uid)
+bool node_keep_grace_fd(struct node_table *table, uint64_t ino, int fd, const struct caller *user)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino };
 	auto_charge charge = { 0 };
 	bool kept = false, aliased = false;
 	struct node *node;
 
-	if (charge_take(table->charges, uid, CHARGE_GRACE_FDS, 1, &charge) < 0)
+	if (charge_take(table->charges, user, CHARGE_GRACE_FDS, 1, &charge) < 0)
 		return false;
 	g_mutex_lock(&table->lock);
 	node = g_hash_table_lookup(table->nodes, &model);

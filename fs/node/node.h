@@ -112,7 +112,7 @@ void node_renamed(struct node_table *table, uint64_t ino, const char *name);
  * the descriptor stays the caller's, if the kernel does not know the object, or too many are kept for
  * that user.
  */
-bool node_keep_grace_fd(struct node_table *table, uint64_t ino, int fd, uid_t uid);
+bool node_keep_grace_fd(struct node_table *table, uint64_t ino, int fd, const struct caller *user);
 
 /* A duplicate of the grace descriptor, owned by the caller; -ENOENT if there is none. */
 int node_dup_grace_fd(struct node_table *table, const struct node *node);

@@ -31,6 +31,7 @@ struct tree_entry {
 	const struct kind *kind; /* TREE_KIND and below */
 	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
 	bool each_realm;         /* TREE_FILE: also of each other realm */
+	bool for_all;            /* TREE_FILE: says the same whoever opens it */
 	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
 	int (*show)(struct fs *fs, const struct view *view, struct content *out);
 };

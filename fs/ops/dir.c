@@ -7,6 +7,7 @@
 #include "ops/ops.h"
 
 #include "base/util.h"
+#include "daemon/identity.h"
 #include "kinds/posix-removal.h"
 #include "serve/defer.h"
 #include "serve/reply.h"
@@ -19,24 +20,17 @@
 /* Where .shmtree stands: behind whatever tmpfs lists, at a position that tmpfs does not use. */
 #define TREE_POSITION (INT64_MAX - 1)
 
-/* What the C library keeps for a stream, and for a name beside it. */
+/* What the C library keeps for a stream. */
 #define STREAM_BYTES (32 * 1024)
-#define NAME_OVERHEAD 16
-
-struct name {
-	uint64_t ino;
-	mode_t type;
-	char *name;
-};
 
 struct listing {
 	GMutex lock; /* one position, maybe many readers */
 	DIR *stream; /* of the root */
 	off_t position;
-	struct dirent *pending; /* read, but did not fit the last reply */
-	GArray *names;          /* of the tree: struct name */
-	size_t bytes;           /* about */
-	struct charge for_listing, for_stream, for_bytes;
+	struct dirent *pending;   /* read, but did not fit the last reply */
+	struct packed_rows names; /* of the tree: inode number, type, name */
+	struct charge for_listing, for_stream;
+	struct charged_budget bytes;
 };
 
 /* A reply under construction. */
@@ -58,31 +52,25 @@ static bool page_add(struct page *page, const char *name, uint64_t ino, mode_t t
 	return true;
 }
 
-static void clear_name(gpointer p)
-{
-	g_free(((struct name *)p)->name);
-}
-
 static void listing_free(struct listing *listing)
 {
-	size_t bytes = listing->bytes;
+	size_t bytes = packed_rows_bytes(&listing->names);
 
 	if (listing->stream)
 		closedir(listing->stream);
+	packed_rows_clear(&listing->names);
 	charge_release(&listing->for_stream);
-	charge_release(&listing->for_bytes);
+	charge_release(&listing->bytes.charge);
 	charge_release(&listing->for_listing);
-	if (listing->names)
-		g_array_unref(listing->names);
 	g_mutex_clear(&listing->lock);
 	g_free(listing);
 	memory_freed(bytes);
 }
 
-static int open_root(struct fs *fs, uid_t uid, struct listing *listing)
+static int open_root(struct fs *fs, const struct caller *caller, struct listing *listing)
 {
 	auto_fd fd = -1;
-	int r = charge_take(fs->charges, uid, CHARGE_DESCRIPTORS, 1, &listing->for_stream);
+	int r = charge_take(fs->charges, caller, CHARGE_DESCRIPTORS, 1, &listing->for_stream);
 
 	if (r < 0)
 		return r;
@@ -91,24 +79,22 @@ static int open_root(struct fs *fs, uid_t uid, struct listing *listing)
 	if (!listing->stream)
 		return -errno;
 	steal_fd(&fd);
-	listing->bytes = STREAM_BYTES;
+	budget_use(&listing->bytes.budget, STREAM_BYTES);
 	return 0;
 }
 
 static void add_name(const char *name, uint64_t ino, mode_t type, void *data)
 {
-	struct name entry = { .ino = ino, .type = type, .name = g_strdup(name) };
-
 	struct listing *listing = data;
 
-	g_array_append_val(listing->names, entry);
-	listing->bytes += sizeof entry + strlen(name) + NAME_OVERHEAD;
+	packed_number(&listing->names, ino);
+	packed_number(&listing->names, type);
+	packed_text(&listing->names, name);
+	packed_row_end(&listing->names);
 }
 
 static int open_tree(struct fs *fs, struct node *node, struct listing *listing)
 {
-	listing->names = g_array_new(FALSE, FALSE, sizeof(struct name));
-	g_array_set_clear_func(listing->names, clear_name);
 	add_name(".", node->ino, S_IFDIR, listing);
 	add_name("..", node->parent ? node->parent->ino : FUSE_ROOT_ID, S_IFDIR, listing);
 	return tree_each_name(fs, node, add_name, listing);
@@ -116,16 +102,18 @@ static int open_tree(struct fs *fs, struct node *node, struct listing *listing)
 
 static int open_listing(struct fs *fs, struct deferred *d, struct listing *listing)
 {
-	uid_t uid = fuse_req_ctx(d->req)->uid;
-	int r = charge_take(fs->charges, uid, CHARGE_LISTINGS, 1, &listing->for_listing);
+	const struct caller caller = identity_caller(d->req);
+	int r = charge_take(fs->charges, &caller, CHARGE_LISTINGS, 1, &listing->for_listing);
 
 	if (r < 0)
 		return r;
-	r = d->node->type == NODE_ROOT ? open_root(fs, uid, listing) :
+	charged_budget_init(&listing->bytes, fs->charges, &caller);
+	r = d->node->type == NODE_ROOT ? open_root(fs, &caller, listing) :
 					 open_tree(fs, d->node, listing);
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
-	return charge_take(fs->charges, uid, CHARGE_BYTES, listing->bytes, &listing->for_bytes);
+	packed_rows_end(&listing->names);
+	return listing->bytes.budget.error;
 }
 
 static void opendir_now(struct fs *fs, struct deferred *d)
@@ -134,6 +122,7 @@ static void opendir_now(struct fs *fs, struct deferred *d)
 	int r;
 
 	g_mutex_init(&listing->lock);
+	packed_rows_init(&listing->names, &listing->bytes.budget);
 	r = open_listing(fs, d, listing);
 	if (r < 0) {
 		listing_free(listing);
@@ -150,7 +139,8 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
 
-	defer_if(fs, tree_waits(d.node), &d, opendir_now);
+	d.lists = tree_waits(d.node);
+	defer_if(fs, d.lists, &d, opendir_now);
 }
 
 static bool is_object(struct fs *fs, const struct dirent *entry)
@@ -207,10 +197,12 @@ static int fill_from_root(struct fs *fs, struct listing *listing, struct page *p
 
 static void fill_from_tree(const struct listing *listing, struct page *page, off_t off)
 {
-	for (uint64_t i = MAX(off, 0); i < listing->names->len; i++) {
-		const struct name *name = &g_array_index(listing->names, struct name, i);
+	for (uint64_t i = MAX(off, 0); i < listing->names.n; i++) {
+		const uint8_t *at = packed_row(&listing->names, i);
+		uint64_t ino = packed_get_number(&at);
+		mode_t type = packed_get_number(&at);
 
-		if (!page_add(page, name->name, name->ino, name->type, i + 1))
+		if (!page_add(page, packed_get_text(&at), ino, type, i + 1))
 			return;
 	}
 }

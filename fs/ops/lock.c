@@ -34,7 +34,7 @@ static int get_owner(fuse_req_t req, const struct handle *handle, uint64_t id, b
 	const struct lock_request request = {
 		.id = id,
 		.flock = flock,
-		.uid = fuse_req_ctx(req)->uid,
+		.caller = identity_caller(req),
 		.pid = pid,
 		.handle = handle,
 		.file = handle->fd,

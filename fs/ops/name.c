@@ -153,10 +153,11 @@ static int hold_object(struct fs *fs, const char *name)
 /* After it has gone: who is about to use the object, and has looked it up, can. */
 static void keep_object(struct fs *fs, fuse_req_t req, int fd)
 {
+	const struct caller caller = identity_caller(req);
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || st.st_nlink > 0 ||
-		!node_keep_grace_fd(fs->nodes, st.st_ino, fd, fuse_req_ctx(req)->uid))
+		!node_keep_grace_fd(fs->nodes, st.st_ino, fd, &caller))
 		close(fd);
 }
 

@@ -55,9 +55,10 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 	struct charge *charge)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	const struct caller caller = identity_caller(req);
 	struct fsuid id;
 	bool retried = false;
-	int fd = charge_take(fs->charges, ctx->uid, CHARGE_DESCRIPTORS, 1, charge);
+	int fd = charge_take(fs->charges, &caller, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;
@@ -113,9 +114,10 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi,
 	struct charge *charge)
 {
+	const struct caller caller = identity_caller(req);
 	struct fsuid id;
 	bool retried = false;
-	int fd = charge_take(fs->charges, fuse_req_ctx(req)->uid, CHARGE_DESCRIPTORS, 1, charge);
+	int fd = charge_take(fs->charges, &caller, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;

@@ -26,6 +26,8 @@ static uint64_t turn_for(const struct deferred *d)
 {
 	uid_t uid = d->other_user ? d->uid : d->req ? fuse_req_ctx(d->req)->uid : 0;
 
+	if (d->lists)
+		return turn_of(uid, TURN_LISTINGS);
 	return turn_of(uid, d->locks_directory ? TURN_NAMES : TURN_FILES);
 }
 

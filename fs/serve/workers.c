@@ -3,8 +3,9 @@
 
 #include <pthread.h>
 
-/* Threads at most, of one queue and of all. */
+/* Threads at most, of one queue, of one of listings, and of all. */
 #define QUEUE_THREADS 16
+#define LISTING_THREADS 2
 #define THREADS 192
 
 /* How long a thread waits for another job before it ends. */
@@ -61,7 +62,10 @@ struct workers *workers_new(bool stay)
 /* Whether the queue may have one thread more. */
 static bool may_run(const struct workers *workers, const struct queue *queue)
 {
-	return queue->running < QUEUE_THREADS && queue->running < THREADS - workers->running;
+	bool listings = queue->turn != TURN_OWN && queue->turn % TURN_CLASSES == TURN_LISTINGS;
+
+	return queue->running < (listings ? LISTING_THREADS : QUEUE_THREADS) &&
+		queue->running < THREADS - workers->running;
 }
 
 /* The lock is held. The queue's first job is to run; the queue goes to the end of the line. */

@@ -17,10 +17,12 @@
 struct workers;
 
 /*
- * What a job is in turn by: its user, and two queues for each. A request during which the kernel may
- * have a directory locked for all users does not wait behind those of its user during which not.
+ * What a job is in turn by: its user, and three queues for each. A request during which the kernel may
+ * have a directory locked for all users does not wait behind those of its user during which not. What
+ * takes long because much is to be listed does not hold up the rest, and few of these run at a time:
+ * the counts of all other users wait for the census that they hold.
  */
-enum turn_class { TURN_FILES, TURN_NAMES, TURN_CLASSES };
+enum turn_class { TURN_FILES, TURN_NAMES, TURN_LISTINGS, TURN_CLASSES };
 
 static inline uint64_t turn_of(uid_t uid, enum turn_class class)
 {
@@ -29,6 +31,9 @@ static inline uint64_t turn_of(uid_t uid, enum turn_class class)
 
 /* The daemon's own work. */
 #define TURN_OWN UINT64_MAX
+
+/* What is listed for several users at once; no user has that number. */
+#define TURN_SHARED turn_of((uid_t)-1, TURN_LISTINGS)
 
 /* `stay`: no thread ever ends. */
 struct workers *workers_new(bool stay);

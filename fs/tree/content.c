@@ -12,6 +12,7 @@ struct content *content_new(void)
 	struct content *content = g_new0(struct content, 1);
 	goffset zero = 0;
 
+	content->refs = 1;
 	content->text = g_string_new(NULL);
 	content->starts = g_array_new(FALSE, FALSE, sizeof(goffset));
 	content->piece = G_MAXSIZE;
@@ -20,8 +21,16 @@ struct content *content_new(void)
 	return content;
 }
 
-void content_free(struct content *content)
+struct content *content_ref(struct content *content)
 {
+	g_atomic_int_inc(&content->refs);
+	return content;
+}
+
+void content_unref(struct content *content)
+{
+	if (!g_atomic_int_dec_and_test(&content->refs))
+		return;
 	if (content->rows.free)
 		content->rows.free(content->rows.snapshot);
 	g_string_free(content->text, TRUE);

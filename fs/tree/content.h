@@ -7,13 +7,14 @@
  */
 #pragma once
 
-#include "views/view-rows.h"
+#include "base/view-rows.h"
 
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct content {
+	gint refs;             /* atomic */
 	GString *text;         /* the whole, or the piece rendered last */
 	struct view_rows rows; /* n > 0: `text` is a piece of these */
 	GMutex lock;           /* readers of one open file may be many */
@@ -21,8 +22,10 @@ struct content {
 	gsize piece;           /* which piece `text` is; G_MAXSIZE: none yet */
 };
 
+/* With one reference. */
 struct content *content_new(void);
-void content_free(struct content *content);
+struct content *content_ref(struct content *content);
+void content_unref(struct content *content);
 
 /* Memory that it takes while it is open, about. The same from when it is made on. */
 size_t content_bytes(const struct content *content);

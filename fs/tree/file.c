@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The metadata files: made when opened, on a worker where that may wait, and then only read. */
-#include "tree/tree.h"
+/* The metadata files: made when opened, and then only read. */
+#include "tree/file.h"
 
+#include "daemon/charge.h"
 #include "daemon/identity.h"
-#include "serve/defer.h"
 #include "serve/reply.h"
-
-#include <fcntl.h>
+#include "tree/tree.h"
 
 static unsigned needs_of(const struct node *node, const struct attribute *attribute)
 {
@@ -15,8 +14,7 @@ static unsigned needs_of(const struct node *node, const struct attribute *attrib
 	return node->entry->kind->needs | (attribute ? attribute->needs : 0);
 }
 
-/* An attribute's needs are the same for every item; which one it is, only the item knows. */
-static const struct attribute *attribute_of(const struct node *node)
+const struct attribute *file_attribute(const struct node *node)
 {
 	if (node->entry->type != TREE_ATTRIBUTE)
 		return NULL;
@@ -38,13 +36,15 @@ static int show_attribute(const struct node *node, struct view view,
 	if (item_attribute(item, attribute->name) != attribute)
 		return -ENOENT;
 	view.item = item;
+	if (attribute->take)
+		return attribute->take(&view, attribute, &out->rows);
 	return attribute->show(&view, attribute, out->text);
 }
 
 /* Without the census, if the attribute can: -EAGAIN otherwise. */
 static int make_quickly(struct fs *fs, struct deferred *d, bool wait, struct content *out)
 {
-	const struct attribute *attribute = attribute_of(d->node);
+	const struct attribute *attribute = file_attribute(d->node);
 	g_autofree struct item *item = NULL;
 	struct visit visit;
 	struct view view = { .realm = &visit.realm, .caller = identity_caller(d->req) };
@@ -63,12 +63,16 @@ static int make_quickly(struct fs *fs, struct deferred *d, bool wait, struct con
 	return r;
 }
 
-static int make(struct fs *fs, struct deferred *d, struct content *out)
+static int make(struct fs *fs, struct deferred *d, struct budget *budget, struct content *out)
 {
-	const struct attribute *attribute = attribute_of(d->node);
+	const struct attribute *attribute = file_attribute(d->node);
 	unsigned needs = d->held ? 0 : needs_of(d->node, attribute);
 	struct visit visit;
-	struct view view = { .realm = &visit.realm, .caller = identity_caller(d->req) };
+	struct view view = {
+		.realm = &visit.realm,
+		.caller = identity_caller(d->req),
+		.budget = budget,
+	};
 	int r = d->held ? -EAGAIN : make_quickly(fs, d, !d->at_once, out);
 
 	if (r != -EAGAIN || d->at_once)
@@ -79,13 +83,25 @@ static int make(struct fs *fs, struct deferred *d, struct content *out)
 	r = attribute ? show_attribute(d->node, view, attribute, out) :
 			d->node->entry->show(fs, &view, out);
 	visit_leave(fs, &visit);
+	if (r == 0 && out->rows.complete)
+		r = out->rows.complete(&out->rows);
 	return r;
 }
+
+/*
+ * The bytes of a content, charged to a user while it is made and as long as they have it open, however
+ * often.
+ */
+struct payment {
+	gint refs; /* atomic */
+	struct charged_budget bytes;
+};
 
 /* What the kernel knows of one open(2), by `fh`. */
 struct open_metadata {
 	struct content *content;
-	struct charge listing, bytes;
+	struct charge listing;
+	struct payment *payment;
 };
 
 static struct open_metadata *metadata_of(const struct fuse_file_info *fi)
@@ -93,43 +109,63 @@ static struct open_metadata *metadata_of(const struct fuse_file_info *fi)
 	return (struct open_metadata *)(uintptr_t)fi->fh;
 }
 
+struct payment *payment_new(struct fs *fs, const struct caller *caller)
+{
+	struct payment *payment = g_new0(struct payment, 1);
+
+	payment->refs = 1;
+	charged_budget_init(&payment->bytes, fs->charges, caller);
+	return payment;
+}
+
+void payment_unref(struct payment *payment)
+{
+	if (!g_atomic_int_dec_and_test(&payment->refs))
+		return;
+	charge_release(&payment->bytes.charge);
+	g_free(payment);
+}
+
+int payment_make(struct fs *fs, struct deferred *d, struct payment *payment,
+	struct content *content)
+{
+	int r = make(fs, d, &payment->bytes.budget, content);
+
+	return r < 0 ? r : payment_cover(payment, content);
+}
+
+int payment_cover(struct payment *payment, const struct content *content)
+{
+	struct budget *budget = &payment->bytes.budget;
+	size_t bytes = content_bytes(content);
+
+	budget_use(budget, bytes - MIN(bytes, budget->used));
+	return budget->error;
+}
+
 static void metadata_free(struct open_metadata *file)
 {
-	charge_release(&file->bytes);
 	charge_release(&file->listing);
-	content_free(file->content);
+	content_unref(file->content);
+	payment_unref(file->payment);
 	g_free(file);
 }
 
-/* The user is charged for one listing first, and for its bytes as soon as they are known. */
-static int make_charged(struct fs *fs, struct deferred *d, struct open_metadata *file)
+void content_reply(struct fs *fs, struct deferred *d, struct content *content,
+	struct payment *payment, int r)
 {
-	uid_t uid = fuse_req_ctx(d->req)->uid;
-	int r = charge_take(fs->charges, uid, CHARGE_LISTINGS, 1, &file->listing);
+	const struct caller caller = identity_caller(d->req);
+	struct open_metadata *file;
 
-	if (r == 0)
-		r = make(fs, d, file->content);
-	if (r == 0)
-		r = charge_take(fs->charges, uid, CHARGE_BYTES, content_bytes(file->content),
-			&file->bytes);
-	return r;
-}
-
-static void open_now(struct fs *fs, struct deferred *d)
-{
-	struct open_metadata *file = g_new0(struct open_metadata, 1);
-	int r;
-
-	file->content = content_new();
-	r = make_charged(fs, d, file);
-	if (d->held)
-		census_release(fs->census);
-	if (r == -EAGAIN && d->at_once) {
-		metadata_free(file); /* a worker begins anew */
-		d->at_once = false;
-		defer_if(fs, true, d, open_now);
+	if (r < 0) {
+		reply_result(d->req, r);
 		return;
 	}
+	file = g_new0(struct open_metadata, 1);
+	g_atomic_int_inc(&payment->refs);
+	file->payment = payment;
+	file->content = content_ref(content);
+	r = charge_take(fs->charges, &caller, CHARGE_LISTINGS, 1, &file->listing);
 	if (r < 0) {
 		metadata_free(file);
 		reply_result(d->req, r);
@@ -140,53 +176,6 @@ static void open_now(struct fs *fs, struct deferred *d)
 	d->fi.noflush = true;
 	if (!reply_fh(d->req, &d->fi))
 		metadata_free(file);
-}
-
-static bool is_slow(const struct node *node)
-{
-	const struct attribute *attribute = attribute_of(node);
-
-	return node->entry->type == TREE_FILE || tree_waits(node) ||
-		(attribute && (attribute->needs || attribute->slow));
-}
-
-/*
- * Some attributes can often be told from the object alone, where they are asked for: a worker is
- * for those that cannot.
- */
-static bool may_be_quick(const struct node *node)
-{
-	const struct attribute *attribute = attribute_of(node);
-
-	return attribute && attribute->quick && !tree_waits(node);
-}
-
-/*
- * A count is often asked for again when nothing has changed since, which takes but a look: then it is
- * answered where it was asked, and costs no more than a file that needs no census.
- */
-static bool hold_at_once(struct fs *fs, const struct node *node)
-{
-	const struct attribute *attribute = attribute_of(node);
-
-	return attribute && attribute->form == FORM_NUMBER && !attribute->slow &&
-		!tree_waits(node) && attribute->needs &&
-		census_hold_at_once(fs->census, attribute->needs);
-}
-
-void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
-{
-	struct deferred d = { .req = req, .node = node, .fi = *fi };
-
-	if (node->entry->type != TREE_FILE && node->entry->type != TREE_ATTRIBUTE) {
-		reply_result(req, -EISDIR);
-	} else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
-		reply_result(req, -EACCES);
-	} else {
-		d.held = hold_at_once(fs, node);
-		d.at_once = !d.held && may_be_quick(node);
-		defer_if(fs, !d.held && !d.at_once && is_slow(node), &d, open_now);
-	}
 }
 
 void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)

@@ -280,11 +280,12 @@ static int show_limits(struct fs *fs, const struct view *view, struct content *o
 
 const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "README", .show = show_readme },
-	{ TREE_FILE, "status", .needs = CENSUS_ALL, .show = show_status },
-	{ TREE_FILE, "segments", .needs = CENSUS_ALL, .each_realm = true, .show = show_segments },
+	{ TREE_FILE, "status", .needs = CENSUS_ALL, .for_all = true, .show = show_status },
+	{ TREE_FILE, "segments", .needs = CENSUS_ALL, .each_realm = true, .for_all = true,
+		.show = show_segments },
 	{ TREE_FILE, "segments.json", .needs = CENSUS_ALL, .each_realm = true,
 		.show = show_segments_json },
-	{ TREE_FILE, "metrics", .needs = CENSUS_ALL, .show = show_metrics },
+	{ TREE_FILE, "metrics", .needs = CENSUS_ALL, .for_all = true, .show = show_metrics },
 	{ TREE_FILE, "graph.dot", .needs = CENSUS_ALL, .show = show_graph },
 	{ TREE_FILE, "processes", .show = show_processes },
 	{ TREE_FILE, "processes.json", .show = show_processes_json },

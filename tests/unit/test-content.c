@@ -63,7 +63,7 @@ static void a_text_is_read_from_any_offset(void)
 	for (gsize offset = 0; offset <= text->len + 1; offset++)
 		for (gsize size = 1; size <= text->len + 1; size++)
 			assert_piece(content, text, offset, size);
-	content_free(content);
+	content_unref(content);
 	g_string_free(text, TRUE);
 }
 
@@ -77,7 +77,7 @@ static void rows_read_forwards_are_the_whole(void)
 
 		for (gsize at = 0; at <= text->len; at += sizes[i])
 			assert_piece(content, text, at, sizes[i]);
-		content_free(content);
+		content_unref(content);
 	}
 	g_string_free(text, TRUE);
 }
@@ -91,7 +91,7 @@ static void rows_are_read_from_any_offset_in_any_order(void)
 	for (gsize at = text->len; at > 200; at -= 199)
 		assert_piece(content, text, at, 500);
 	assert_piece(content, text, 0, text->len);
-	content_free(content);
+	content_unref(content);
 	g_string_free(text, TRUE);
 }
 
@@ -103,10 +103,10 @@ static void beyond_the_end_there_is_nothing(void)
 
 	ASSERT_INT(content_read(content, &byte, 1, text->len), 0);
 	ASSERT_INT(content_read(content, &byte, 1, G_MAXINT64 - 1), 0);
-	content_free(content);
+	content_unref(content);
 	content = content_new();
 	ASSERT_INT(content_read(content, &byte, 1, 0), 0);
-	content_free(content);
+	content_unref(content);
 	g_string_free(text, TRUE);
 }
 
@@ -119,7 +119,7 @@ static void a_row_is_not_rendered_again_while_its_piece_is_read(void)
 	for (gsize at = 0; at < 100; at++)
 		content_read(content, &byte, 1, at);
 	ASSERT_INT(rendered, 100);
-	content_free(content);
+	content_unref(content);
 }
 
 static void its_rows_are_charged_for_and_freed_once(void)
@@ -132,7 +132,7 @@ static void its_rows_are_charged_for_and_freed_once(void)
 	content_read(content, &byte, 1, 5000);
 	ASSERT_INT(content_bytes(content), bytes);
 	freed = 0;
-	content_free(content);
+	content_unref(content);
 	ASSERT_INT(freed, 1);
 }
 

@@ -9,6 +9,8 @@
 
 #define UID 1000
 
+static const struct caller user = { .uid = UID };
+
 static struct fs fs;
 static struct lock_table table;
 static int file;
@@ -23,7 +25,7 @@ static const struct handle *handle(unsigned i)
 
 static void set_up(void)
 {
-	fs = (struct fs){ .charges = charges_new(),
+	fs = (struct fs){ .charges = charges_new(NULL),
 		.proc_fd_dir = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC) };
 	lock_table_init(&table);
 	file = memfd_create("locked", MFD_CLOEXEC);
@@ -41,7 +43,7 @@ static int get(uint64_t id, bool flock, pid_t pid, unsigned by, struct lock_owne
 {
 	const struct lock_request request = { .id = id,
 		.flock = flock,
-		.uid = UID,
+		.caller.uid = UID,
 		.pid = pid,
 		.handle = handle(by),
 		.file = file };
@@ -148,10 +150,10 @@ static void an_owner_is_charged_for_and_given_back(void)
 	struct charge others;
 	struct lock_owner *owner = NULL;
 
-	ASSERT_INT(charge_take(fs.charges, UID, CHARGE_DESCRIPTORS, limit, &others), 0);
+	ASSERT_INT(charge_take(fs.charges, &user, CHARGE_DESCRIPTORS, limit, &others), 0);
 	ASSERT_INT(get(1, false, 11, 0, &owner), -ENOLCK);
 	charge_release(&others);
-	ASSERT_INT(charge_take(fs.charges, UID, CHARGE_DESCRIPTORS, limit - 1, &others), 0);
+	ASSERT_INT(charge_take(fs.charges, &user, CHARGE_DESCRIPTORS, limit - 1, &others), 0);
 	ASSERT_INT(get(1, false, 11, 0, &owner), 0);
 	lock_owner_unref(owner);
 	ASSERT_INT(get(2, false, 11, 0, &owner), -ENOLCK);
@@ -172,9 +174,9 @@ static void an_owner_that_cannot_be_opened_costs_nothing(void)
 	file = -1;
 	CU_ASSERT(get(1, false, 11, 0, &owner) < 0);
 	file = saved;
-	ASSERT_INT(charge_take(fs.charges, UID, CHARGE_DESCRIPTORS, 1, &all), 0);
+	ASSERT_INT(charge_take(fs.charges, &user, CHARGE_DESCRIPTORS, 1, &all), 0);
 	charge_release(&all);
-	ASSERT_INT(charge_take(fs.charges, UID, CHARGE_DESCRIPTORS, limit, &all), 0);
+	ASSERT_INT(charge_take(fs.charges, &user, CHARGE_DESCRIPTORS, limit, &all), 0);
 	charge_release(&all);
 }
 

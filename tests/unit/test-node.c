@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 static struct charges *charges;
+static const struct caller user = { .uid = 1000 };
 static struct node_table *table;
 
 static void set_up(void)
 {
-	charges = charges_new();
+	charges = charges_new(NULL);
 	table = node_table_new(charges);
 }
 
@@ -132,8 +133,8 @@ static void a_grace_fd_is_closed_with_its_node(void)
 	int fd = open("/dev/null", O_PATH | O_CLOEXEC), copy;
 
 	ASSERT_INT(node_dup_grace_fd(table, node), -ENOENT);
-	CU_ASSERT(node_keep_grace_fd(table, 7, fd, 1000));
-	CU_ASSERT(!node_keep_grace_fd(table, 7, fd, 1000));
+	CU_ASSERT(node_keep_grace_fd(table, 7, fd, &user));
+	CU_ASSERT(!node_keep_grace_fd(table, 7, fd, &user));
 	copy = node_dup_grace_fd(table, node);
 	CU_ASSERT(copy >= 0 && copy != fd);
 	close(copy);
@@ -146,7 +147,7 @@ static void the_kernel_must_know_what_is_kept(void)
 {
 	int fd = open("/dev/null", O_PATH | O_CLOEXEC);
 
-	CU_ASSERT(!node_keep_grace_fd(table, 7, fd, 1000));
+	CU_ASSERT(!node_keep_grace_fd(table, 7, fd, &user));
 	CU_ASSERT(is_open(fd));
 	close(fd);
 }
@@ -158,12 +159,12 @@ static void grace_fds_of_one_user_are_limited(void)
 	int fd = open("/dev/null", O_PATH | O_CLOEXEC);
 	struct charge others;
 
-	ASSERT_INT(charge_take(charges, 1000, CHARGE_GRACE_FDS, limit, &others), 0);
-	CU_ASSERT(!node_keep_grace_fd(table, 7, fd, 1000));
+	ASSERT_INT(charge_take(charges, &user, CHARGE_GRACE_FDS, limit, &others), 0);
+	CU_ASSERT(!node_keep_grace_fd(table, 7, fd, &user));
 	charge_release(&others);
-	CU_ASSERT(node_keep_grace_fd(table, 7, fd, 1000));
+	CU_ASSERT(node_keep_grace_fd(table, 7, fd, &user));
 	node_forget(table, node, 1);
-	ASSERT_INT(charge_take(charges, 1000, CHARGE_GRACE_FDS, limit, &others), 0);
+	ASSERT_INT(charge_take(charges, &user, CHARGE_GRACE_FDS, limit, &others), 0);
 	charge_release(&others);
 }
 
@@ -174,7 +175,7 @@ static void of_an_object_with_two_names_it_is_closed_soon(void)
 	int fd = open("/dev/null", O_PATH | O_CLOEXEC), copy;
 
 	node_lookup_object(table, 7, "two");
-	CU_ASSERT(node_keep_grace_fd(table, 7, fd, 1000));
+	CU_ASSERT(node_keep_grace_fd(table, 7, fd, &user));
 	while ((copy = node_dup_grace_fd(table, node)) >= 0) {
 		close(copy);
 		g_usleep(1000);

@@ -12,7 +12,13 @@ struct view_rows {
 	size_t n;       /* rows; each one is some lines of text, or none */
 	size_t bytes;   /* memory that the snapshot takes */
 	void *snapshot; /* owned: ended with free() */
-	/* Appends a row, 0 to n - 1: the same text each time. */
+	/*
+	 * Adds what can be learnt without the census, and may take long: called once, before the rest,
+	 * by the thread that took the snapshot, when it holds the census no longer. May change `n` and
+	 * `bytes`. 0 or a negative errno. NULL: there is nothing to add.
+	 */
+	int (*complete)(struct view_rows *self);
+	/* Appends a row, 0 to n - 1: the same text each time. One thread at a time. */
 	void (*format)(const void *snapshot, size_t row, GString *out);
 	void (*free)(void *snapshot);
 };

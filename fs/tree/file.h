@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How the content of a metadata file is made, paid for, and handed to who opens it. */
+#pragma once
+
+#include "caller/caller.h"
+#include "serve/defer.h"
+#include "tree/content.h"
+#include "tree/tree-entry.h"
+
+struct payment;
+
+/*
+ * What a node of the type TREE_ATTRIBUTE shows, NULL for the others. Its needs are the same for every
+ * item; which one it is, only the item knows.
+ */
+const struct attribute *file_attribute(const struct node *node);
+
+/* With one reference. Nothing is charged yet. */
+struct payment *payment_new(struct fs *fs, const struct caller *caller);
+void payment_unref(struct payment *payment);
+
+/* Makes what the node of `d` says, for its caller, charged meanwhile. 0 or a negative errno. */
+int payment_make(struct fs *fs, struct deferred *d, struct payment *payment,
+	struct content *content);
+
+/* Charges a content that another one's payment was made with. 0 or a negative errno. */
+int payment_cover(struct payment *payment, const struct content *content);
+
+/*
+ * Answers an open(2) with that content, or with the error `r`. The open file has references of its own
+ * to what it is given.
+ */
+void content_reply(struct fs *fs, struct deferred *d, struct content *content,
+	struct payment *payment, int r);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tree/shared-open.h"
+
+#include "daemon/identity.h"
+#include "tree/file.h"
+#include "tree/tree-entry.h"
+#include "serve/workers.h"
+
+struct shared_opens {
+	GMutex lock;
+	/* Under the lock: struct tree_entry to GPtrArray of struct deferred, that no job has taken. */
+	GHashTable *waiting;
+};
+
+struct job {
+	struct fs *fs;
+	const struct tree_entry *file;
+};
+
+struct shared_opens *shared_opens_new(void)
+{
+	struct shared_opens *opens = g_new0(struct shared_opens, 1);
+
+	g_mutex_init(&opens->lock);
+	opens->waiting = g_hash_table_new(NULL, NULL);
+	return opens;
+}
+
+void shared_opens_free(struct shared_opens *opens)
+{
+	g_assert(g_hash_table_size(opens->waiting) == 0);
+	g_hash_table_unref(opens->waiting);
+	g_mutex_clear(&opens->lock);
+	g_free(opens);
+}
+
+static GPtrArray *take_waiting(struct shared_opens *opens, const struct tree_entry *file)
+{
+	GPtrArray *taken;
+
+	g_mutex_lock(&opens->lock);
+	taken = g_hash_table_lookup(opens->waiting, file);
+	g_hash_table_remove(opens->waiting, file);
+	g_mutex_unlock(&opens->lock);
+	return taken;
+}
+
+/* A user who has opened the file several times pays for it once. */
+static struct payment *payment_of(struct fs *fs, GHashTable *payments, const struct caller *caller)
+{
+	struct payment *payment = g_hash_table_lookup(payments, GUINT_TO_POINTER(caller->uid));
+
+	if (!payment) {
+		payment = payment_new(fs, caller);
+		g_hash_table_insert(payments, GUINT_TO_POINTER(caller->uid), payment);
+	}
+	return payment;
+}
+
+static void free_payment(gpointer payment)
+{
+	payment_unref(payment);
+}
+
+static void answer_all(struct fs *fs, GPtrArray *taken, struct content *content, int made)
+{
+	g_autoptr(GHashTable) payments = g_hash_table_new_full(NULL, NULL, NULL, free_payment);
+
+	for (guint i = 0; i < taken->len; i++) {
+		struct deferred *d = taken->pdata[i];
+		const struct caller caller = identity_caller(d->req);
+		struct payment *payment = payment_of(fs, payments, &caller);
+
+		content_reply(fs, d, content, payment,
+			made < 0 ? made : payment_cover(payment, content));
+		node_unref(fs->nodes, d->node);
+		g_free(d);
+	}
+}
+
+/* Until it is handed out, root pays. */
+static void make_for_all(void *data)
+{
+	static const struct caller root = { 0 };
+	struct job *job = data;
+	struct fs *fs = job->fs;
+	GPtrArray *taken = take_waiting(fs->shared_opens, job->file);
+	struct payment *payment = payment_new(fs, &root);
+	struct content *content = content_new();
+	int r = payment_make(fs, taken->pdata[0], payment, content);
+
+	answer_all(fs, taken, content, r);
+	content_unref(content);
+	payment_unref(payment);
+	g_ptr_array_unref(taken);
+	g_free(job);
+}
+
+void shared_open(struct fs *fs, const struct deferred *d)
+{
+	struct shared_opens *opens = fs->shared_opens;
+	const struct tree_entry *file = d->node->entry;
+	GPtrArray *waiting;
+	struct job *job = NULL;
+
+	node_ref(fs->nodes, d->node);
+	g_mutex_lock(&opens->lock);
+	waiting = g_hash_table_lookup(opens->waiting, file);
+	if (!waiting) {
+		waiting = g_ptr_array_new();
+		g_hash_table_insert(opens->waiting, (gpointer)file, waiting);
+		job = g_new(struct job, 1);
+		*job = (struct job){ fs, file };
+	}
+	g_ptr_array_add(waiting, g_memdup2(d, sizeof *d));
+	g_mutex_unlock(&opens->lock);
+	if (job)
+		workers_push(fs->workers, TURN_SHARED, make_for_all, job);
+}

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one user, with all ids that they have, can use up."""
+import contextlib
+import os
+import resource
+import traceback
+
+from harness import MOUNTED, as_user, call, check, equal, read, test, write
+from strangers import ATTACKER, CLONE_NEWUSER, VICTIM, in_child
+
+FIRST, IDS = 700_000, 8
+
+
+def in_user_namespace(function):
+    """As root of a user namespace that the attacker has made, with a range of ids as newuidmap(1) gives."""
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setresgid(ATTACKER, ATTACKER, ATTACKER)
+            os.setresuid(ATTACKER, ATTACKER, ATTACKER)
+            call('unshare', CLONE_NEWUSER)
+            os.write(ready[1], b'x')
+            os.read(go[0], 1)
+            function()
+            status = 0
+        except BaseException:  # it must not return into the parent's code
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    equal(os.read(ready[0], 1), b'x')
+    for name in ('uid_map', 'gid_map'):
+        write(f'/proc/{pid}/{name}', b'0 %d 1\n1 %d %d\n' % (ATTACKER, FIRST, IDS))
+    os.write(go[1], b'x')
+    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+
+
+def open_all(t, most):
+    with contextlib.suppress(OSError):
+        for i in range(most):
+            os.open(t.root / f'{os.getuid()}-{i}', os.O_CREAT | os.O_RDWR)
+            yield
+
+
+@test(MOUNTED, start=False)
+def many_ids_of_one_user_leave_descriptors(t):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048))
+    call('prctl', 24, 24, 0, 0, 0)  # the daemon shall not raise it
+    t.start()
+    os.chmod(t.shm, 0o1777)
+    limit = int(t.status()['user_descriptors_limit'])
+    write(t.shm / 'victims', b'x')
+    os.chown(t.shm / 'victims', VICTIM, VICTIM)
+
+    def victim():
+        for _ in range(limit // 4):
+            os.open(t.root / 'victims', os.O_RDONLY)
+        for i in range(limit // 4):
+            os.open(t.root / f'v{i}', os.O_CREAT | os.O_RDWR)
+        check(os.listdir(t.root), 'an empty root')
+        for name in ('posix/victims/mappings', 'posix/victims/info.json', 'segments', 'status'):
+            check(read(t.meta / name), f'nothing in {name}')
+
+    def attacker():
+        counts, gates = [], []
+        for uid in range(IDS):
+            done, gate = os.pipe(), os.pipe()
+            if os.fork() == 0:
+                os.close(gate[1])
+                os.setresuid(uid, uid, uid)
+                count = sum(1 for _ in open_all(t, limit))
+                os.write(done[1], b'%d' % count)
+                os.read(gate[0], 1)
+                os._exit(0)
+            counts.append(int(os.read(done[0], 16)))
+            gates.append(gate[1])
+        check(limit * 3 // 4 < sum(counts) <= limit, f'{counts} of {limit}')
+        os.write(reached[1], b'x')
+        os.read(end[0], 1)
+    reached, end = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            in_user_namespace(attacker)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(reached[1])
+    equal(os.read(reached[0], 1), b'x', 'what the attacker says')
+    in_child(victim, VICTIM)
+    equal(as_user(0, 0, victim), 0)
+    os.write(end[1], b'x')
+    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+
+
+READERS = 24
+
+
+@test(MOUNTED)
+def listings_are_shared_by_all_who_wait(t):
+    """So that others who want a count do not wait for one listing after the other."""
+    for i in range(2000):
+        write(t.shm / f'{i:06}{"x" * 200}', b'')
+    write(t.shm / 'victims', b'x')
+    os.chown(t.shm / 'victims', VICTIM, VICTIM)
+    begin, made = os.pipe(), os.pipe()
+    pids = []
+    for _ in range(READERS):
+        pid = os.fork()
+        if pid == 0:
+            os.close(begin[1])
+            os.setresuid(ATTACKER, ATTACKER, ATTACKER)
+            os.read(begin[0], 1)
+            try:
+                os.close(os.open(t.meta / 'segments', os.O_RDONLY))
+                os.write(made[1], b'.')
+            finally:
+                os._exit(0)
+        pids.append(pid)
+    before = int(t.status()['census_passes'])
+    os.close(begin[1])
+    for pid in pids:
+        os.waitpid(pid, 0)
+    equal(len(os.read(made[0], READERS + 1)), READERS, 'listings of one user at once')
+    passes = int(t.status()['census_passes']) - before
+    check(passes < READERS // 2, f'{passes} passes for {READERS} readers')
+    in_child(lambda: equal(read(t.meta / 'posix/victims/mappings'), b'0\n'), VICTIM)
