@@ -254,7 +254,7 @@ void census_each_descriptor(struct census *census, const struct segment_key *key
  */
 struct object_row {
 	struct segment_key key; /* System V: without the namespace */
-	const char *name;       /* as census_name(); valid while the census is held */
+	const char *name;       /* of its dentry ("x", "memfd:x"); valid while the census is held */
 	struct stat st; /* st_mode, st_uid, st_gid, st_size, st_blocks, st_nlink and times */
 	uint64_t generation;
 	uint64_t references; /* as in struct references */
@@ -265,13 +265,6 @@ void census_each_object(struct census *census,
 	void (*visit)(const struct object_row *row, void *data), void *data);
 /* False if there is none, or it cannot be known. */
 bool census_object(struct census *census, const struct segment_key *key, struct object_row *out);
-
-/*
- * The last name that the kernel showed for the file behind the segment: without directories and
- * without " (deleted)"; "memfd:x", "SYSV0052e2c1", "dev/zero" for those that have no path. NULL if
- * unknown. The string is the census's, valid while it is held.
- */
-const char *census_name(struct census *census, const struct segment_key *key);
 
 /*
  * A process that uses a segment, as a way to the file behind it: by a mapping,

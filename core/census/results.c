@@ -36,13 +36,6 @@ const char *segment_state_name(enum segment_state state)
 	return names[state];
 }
 
-const char *census_name(struct census *census, const struct segment_key *key)
-{
-	const struct segment *segment = spaces_find(census->spaces, key);
-
-	return segment ? segment->name : NULL;
-}
-
 struct segment_visit {
 	struct census *census;
 	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data);

@@ -69,10 +69,26 @@ bool unlinked_parse_id(const char *id, enum segment_class *class, bool *huge, ui
 	return false;
 }
 
+/*
+ * The name of the file, cut out of `shown` in place. An object that is not deleted but whose name ends
+ * in " (deleted)" loses that: the kernel does not tell the two apart.
+ */
+static char *bare_name(enum segment_class class, char *shown)
+{
+	char *slash = strrchr(shown, '/');
+
+	if (g_str_has_suffix(shown, " (deleted)"))
+		shown[strlen(shown) - strlen(" (deleted)")] = '\0';
+	/* A memfd's name may contain slashes: only the root's slash is cut off. */
+	if (class == SEGMENT_FILE)
+		return slash ? slash + 1 : shown;
+	return *shown == '/' ? shown + 1 : shown;
+}
+
 void unlinked_name(enum segment_class class, const char *shown, char name[NAME_MAX + 1])
 {
 	g_autofree char *copy = g_strdup(shown);
-	const char *bare = segment_bare_name(class, copy);
+	const char *bare = bare_name(class, copy);
 
 	if (class == SEGMENT_ANON)
 		bare = "";

@@ -195,24 +195,6 @@ static void keys_differ_in_every_part(void)
 		CU_ASSERT_FALSE(segment_key_equal(&key, &others[i]));
 }
 
-static void assert_bare(enum segment_class class, const char *shown, const char *expected)
-{
-	g_autofree char *copy = g_strdup(shown);
-
-	ASSERT_STRING(segment_bare_name(class, copy), expected);
-}
-
-static void names_are_cut_to_the_file(void)
-{
-	assert_bare(SEGMENT_FILE, "/dev/shm/a b", "a b");
-	assert_bare(SEGMENT_FILE, "/dev/shm/x (deleted)", "x");
-	assert_bare(SEGMENT_FILE, "/dev/shm/x (deleted) (deleted)", "x (deleted)");
-	assert_bare(SEGMENT_MEMFD, "/memfd:a/b (deleted)", "memfd:a/b");
-	assert_bare(SEGMENT_SYSV, "/SYSV00000000 (deleted)", "SYSV00000000");
-	assert_bare(SEGMENT_ANON, "/dev/zero (deleted)", "dev/zero");
-	assert_bare(SEGMENT_FILE, "", "");
-}
-
 static void a_loop_device_is_asked_only_about_memory(void)
 {
 	const char *mounts = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
@@ -244,7 +226,6 @@ static CU_TestInfo tests[] = {
 	{ "adds a device once", adds_a_device_once },
 	{ "knows any number of devices", knows_any_number_of_devices },
 	{ "keys differ in every part", keys_differ_in_every_part },
-	{ "names are cut to the file", names_are_cut_to_the_file },
 	{ "a loop device is asked only about memory", a_loop_device_is_asked_only_about_memory },
 	CU_TEST_INFO_NULL,
 };

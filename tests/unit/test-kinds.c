@@ -78,6 +78,8 @@ static const char *name_of(enum segment_class class, const char *shown)
 static void names_are_what_the_maker_chose(void)
 {
 	ASSERT_STRING(name_of(SEGMENT_FILE, "/dev/shm/x (deleted)"), "x");
+	ASSERT_STRING(name_of(SEGMENT_FILE, "/dev/shm/a b"), "a b");
+	ASSERT_STRING(name_of(SEGMENT_FILE, ""), "");
 	ASSERT_STRING(name_of(SEGMENT_FILE, "/x (deleted) (deleted)"), "x (deleted)");
 	ASSERT_STRING(name_of(SEGMENT_MEMFD, "/memfd:x (deleted)"), "x");
 	ASSERT_STRING(name_of(SEGMENT_MEMFD, "/memfd:a/b (deleted) (deleted)"), "a/b (deleted)");

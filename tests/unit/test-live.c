@@ -207,7 +207,6 @@ static void assert_user_leads_to_the_file(struct census *census)
 	path = user.start ? g_strdup_printf("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, user.task,
 				    user.start, user.end) :
 			    g_strdup_printf("/proc/%d/fd/%d", user.task, user.fd);
-	ASSERT_STRING(census_name(census, &key), "memfd:census test");
 	census_release(census);
 
 	auto_fd fd = open(path, O_PATH | O_CLOEXEC);

@@ -167,7 +167,7 @@ static void take(const struct segment_key *key, const struct past_user *user, bo
 
 static void see(struct spaces *spaces, pid_t pid, bool maps, bool holds)
 {
-	struct mapping row = { .segment = spaces_segment(spaces, &a, NULL), .end = 1 };
+	struct mapping row = { .segment = spaces_segment(spaces, &a), .end = 1 };
 	struct descriptor descriptor = { row.segment, 3, 0, 0 };
 	struct space *space = spaces_see(spaces, pid, 100);
 
@@ -183,7 +183,7 @@ static void whoever_had_the_last_row(void)
 	spaces_begin(spaces);
 	see(spaces, 1, true, true);
 	see(spaces, 2, true, false);
-	spaces_segment(spaces, &b, NULL); /* no row comes to use it */
+	spaces_segment(spaces, &b); /* no row comes to use it */
 	spaces_end(spaces);
 	spaces_take_gone(spaces, take, &gone);
 	ASSERT_INT(gone.count, 0);

@@ -23,7 +23,7 @@ static const struct segment_key a = { .dev = 1, .ino = 1 }, b = { .dev = 1, .ino
 static struct mapping mapping(const struct segment_key *key, uint64_t start)
 {
 	return (struct mapping){
-		.segment = spaces_segment(spaces, key, NULL),
+		.segment = spaces_segment(spaces, key),
 		.start = start,
 		.end = start + 1,
 		.perms = "rw-s",
@@ -57,7 +57,7 @@ static void sums_follow_the_rows(void)
 	struct space *space =
 		see(1, 3, (struct mapping[]){ mapping(&a, 1), mapping(&b, 2), mapping(&a, 3) });
 	see(2, 1, (struct mapping[]){ mapping(&a, 1) });
-	struct descriptor fds[] = { { spaces_segment(spaces, &a, NULL), 3, 0 } };
+	struct descriptor fds[] = { { spaces_segment(spaces, &a), 3, 0 } };
 	CU_ASSERT(space_set_descriptors(spaces, space, fds, 1));
 	spaces_end(spaces);
 	assert_usage(&a, 3, 2, 1);
@@ -124,7 +124,7 @@ static void shared_rows_count_once(void)
 	struct mapping rows[] = { mapping(&a, 1), mapping(&a, 2) };
 	see(1, 2, rows);
 	struct space *space = see(2, 2, rows);
-	struct descriptor fds[] = { { spaces_segment(spaces, &a, NULL), 3, 0 } };
+	struct descriptor fds[] = { { spaces_segment(spaces, &a), 3, 0 } };
 	space_set_descriptors(spaces, space, fds, 1);
 	space_share_mappings(spaces, space, true);
 	assert_usage(&a, 2, 1, 1);
@@ -138,17 +138,12 @@ static void shared_rows_count_once(void)
 	spaces_end(spaces);
 }
 
-static void a_segment_keeps_the_last_name(void)
+static void a_segment_without_rows_is_dropped(void)
 {
 	spaces_begin(spaces);
-	struct segment *segment = spaces_segment(spaces, &a, NULL);
-	CU_ASSERT_PTR_NULL(segment->name);
-	CU_ASSERT_PTR_EQUAL(spaces_segment(spaces, &a, "one"), segment);
-	spaces_segment(spaces, &a, "two");
-	spaces_segment(spaces, &a, NULL);
-	ASSERT_STRING(segment->name, "two");
+	struct segment *segment = spaces_segment(spaces, &a);
+	CU_ASSERT_PTR_EQUAL(spaces_segment(spaces, &a), segment);
 	spaces_end(spaces);
-	/* Nobody came to use it. */
 	CU_ASSERT_PTR_NULL(spaces_find(spaces, &a));
 }
 
@@ -278,7 +273,7 @@ static void what_a_daemon_serves_is_no_opener(void)
 	const struct segment *segment;
 
 	spaces_begin(spaces);
-	row.segment = spaces_segment(spaces, &key, NULL);
+	row.segment = spaces_segment(spaces, &key);
 	daemon = spaces_see(spaces, 10, 1);
 	user = spaces_see(spaces, 11, 1);
 	space_set_descriptors(spaces, daemon, &row, 1);
@@ -308,7 +303,7 @@ static CU_TestInfo tests[] = {
 	{ "who is not seen is dropped", who_is_not_seen_is_dropped },
 	{ "a pid used anew is another process", a_pid_used_anew_is_another_process },
 	{ "shared rows count once", shared_rows_count_once },
-	{ "a segment keeps the last name", a_segment_keeps_the_last_name },
+	{ "a segment without rows is dropped", a_segment_without_rows_is_dropped },
 	{ "rows come by pid and address, with and without the index",
 		rows_come_by_pid_and_address_with_and_without_index },
 	{ "what a daemon serves is no opener", what_a_daemon_serves_is_no_opener },

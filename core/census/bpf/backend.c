@@ -96,10 +96,7 @@ struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file
 
 	if (!devices_identify(census->source->devices, &seen, &key))
 		return NULL;
-	/* A file of the mount has the mount's name for the segment, not its own. */
-	if (devices_role(census->source->devices, seen.dev) == DEVICE_MOUNT)
-		return spaces_segment(census->spaces, &key, NULL);
-	return spaces_segment(census->spaces, &key, file->name);
+	return spaces_segment(census->spaces, &key);
 }
 
 /* Whether the walk found what the table has. */

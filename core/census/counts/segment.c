@@ -38,18 +38,6 @@ enum segment_class segment_class_of_name(const char *name)
 	return SEGMENT_OTHER;
 }
 
-char *segment_bare_name(enum segment_class class, char *shown)
-{
-	char *slash = strrchr(shown, '/');
-
-	if (g_str_has_suffix(shown, " (deleted)"))
-		shown[strlen(shown) - strlen(" (deleted)")] = '\0';
-	/* A memfd's name may contain slashes: only the root's slash is cut off. */
-	if (class == SEGMENT_FILE)
-		return slash ? slash + 1 : shown;
-	return *shown == '/' ? shown + 1 : shown;
-}
-
 const char *segment_class_name(enum segment_class class)
 {
 	static const char *const names[] = {

@@ -40,12 +40,5 @@ gboolean segment_key_equal(gconstpointer a, gconstpointer b);
  */
 enum segment_class segment_class_of_name(const char *name);
 
-/*
- * The name of a segment's file from what the kernel shows (a path of /proc/PID/maps or a link of
- * /proc/PID/fd), which is cut in place and returned from where the name begins. An object that is
- * not deleted but whose name ends in " (deleted)" loses that: the kernel does not tell them apart.
- */
-char *segment_bare_name(enum segment_class class, char *shown);
-
 /* "posix", "sysv", "memfd", "anon", "other": the KIND column. */
 const char *segment_class_name(enum segment_class class);

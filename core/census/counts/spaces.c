@@ -36,7 +36,6 @@ static void segment_free(void *data)
 
 	if (segment->last.unit)
 		g_ref_string_release(segment->last.unit);
-	g_free(segment->name);
 	g_free(segment);
 }
 
@@ -316,8 +315,7 @@ void spaces_take_gone(struct spaces *spaces,
 	g_ptr_array_set_size(spaces->gone, 0);
 }
 
-struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key,
-	const char *name)
+struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key)
 {
 	struct segment *segment = g_hash_table_lookup(spaces->segments, key);
 
@@ -326,10 +324,6 @@ struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *
 		segment->key = *key;
 		g_hash_table_insert(spaces->segments, &segment->key, segment);
 		note_unreferenced(spaces, segment);
-	}
-	if (name && (!segment->name || strcmp(segment->name, name) != 0)) {
-		g_free(segment->name);
-		segment->name = g_strdup(name);
 	}
 	return segment;
 }

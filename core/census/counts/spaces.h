@@ -37,7 +37,6 @@
 struct segment {
 	struct segment_key key;
 	struct usage usage;
-	char *name; /* the last that the kernel showed, or NULL */
 	/* private to spaces.c */
 	uint64_t rows;         /* that point here, counted in `usage` or not */
 	bool used;             /* a row has pointed here */
@@ -99,13 +98,8 @@ void spaces_free(struct spaces *spaces);
 void spaces_begin(struct spaces *spaces);
 void spaces_end(struct spaces *spaces);
 
-/*
- * The segment of that key, there for the rows of this pass. `name` is the file's, as the kernel
- * shows it, without directories and " (deleted)" (segment_bare_name()); NULL if it was not looked
- * at, which leaves the one known.
- */
-struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key,
-	const char *name);
+/* Finds or makes the segment of that key, for the rows of this pass. */
+struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key);
 
 /*
  * The space of that process, made without rows if it is new, and marked as seen in this pass. A

@@ -65,31 +65,15 @@ static bool identify(struct process_rows *rows, struct file_seen *file, struct s
 	return devices_identify(rows->devices, file, key);
 }
 
-/*
- * The segment's own name. On the daemon's mount a segment has the mount's name for it, not its own.
- */
-static char *own_name(const struct process_rows *rows, const struct file_seen *file,
-	const struct segment_key *key, char *shown)
-{
-	if (!shown || devices_role(rows->devices, file->dev) == DEVICE_MOUNT)
-		return NULL;
-	return segment_bare_name(key->class, shown);
-}
-
 static enum vma_interest look(const struct vma *vma, void *data)
 {
 	const struct process_rows *rows = data;
-	struct segment_key key = { .dev = vma->dev, .ino = vma->ino, .class = SEGMENT_FILE };
-	const struct segment *known;
 
 	stall_progress();
 	switch (devices_role(rows->devices, vma->dev)) {
 	case DEVICE_INTERNAL:
-		return VMA_NAMED;
+		return VMA_NAMED; /* the name tells the class */
 	case DEVICE_SHM:
-		/* A name may change, but costs much to look up: the first one is kept. */
-		known = spaces_find(rows->spaces, &key);
-		return known && known->name ? VMA_PLAIN : VMA_NAMED;
 	case DEVICE_MOUNT:
 	case DEVICE_OTHER_MOUNT:
 		return VMA_PLAIN;
@@ -125,7 +109,7 @@ static void add_mapping(struct vma *vma, void *data)
 	if (!identify(rows, &file, &key))
 		return;
 	drop_overlapped(rows->mappings, vma->start);
-	row.segment = spaces_segment(rows->spaces, &key, own_name(rows, &file, &key, vma->name));
+	row.segment = spaces_segment(rows->spaces, &key);
 	memcpy(row.perms, vma->perms, sizeof(vma->perms));
 	g_array_append_val(rows->mappings, row);
 }
@@ -213,7 +197,7 @@ static int add_descriptor(struct process_rows *rows, int fds, int number)
 	row.flags = descriptor_flags(rows->dir, number);
 	if (row.flags < 0)
 		return row.flags;
-	row.segment = spaces_segment(rows->spaces, &key, own_name(rows, &file, &key, shown));
+	row.segment = spaces_segment(rows->spaces, &key);
 	g_array_append_val(rows->descriptors, row);
 	return 0;
 }
