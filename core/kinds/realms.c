@@ -17,6 +17,9 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+/* How often a path is walked that others may have changed meanwhile. */
+#define CACHED_TRIES 100
+
 static void set_name(struct foreign_realm *ns)
 {
 	if (ns->type == REALM_IPC)
@@ -160,20 +163,37 @@ static int open_ipc(const struct realm *own, const struct foreign_realm *ns, str
 	return 0;
 }
 
-static int open_shm(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
+/*
+ * Opens /dev/shm as a process with that root would, but without asking any file system: one that the
+ * process's root is on, or an overlay of it, may never answer. The kernel keeps in memory whatever leads
+ * to a mount point; -EAGAIN, now and then, only says that something changed meanwhile.
+ */
+static int open_cached_shm(int root)
 {
-	/* As that process would walk it: a link there must not lead into our own files. */
+	/* A link there must not lead into our own files. */
 	struct open_how how = {
 		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED,
 	};
+	int fd = -1;
+
+	for (int tries = 0; fd < 0 && tries < CACHED_TRIES; tries++) {
+		fd = syscall(SYS_openat2, root, "dev/shm", &how, sizeof how);
+		if (fd < 0 && errno != EAGAIN)
+			break;
+	}
+	return fd;
+}
+
+static int open_shm(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
+{
 	g_autofree char *path = g_strdup_printf("%s/%d/root", own->proc, ns->pid);
 	struct stat st;
 
 	auto_fd root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -ENOENT;
-	auto_fd fd = syscall(SYS_openat2, root, "dev/shm", &how, sizeof how);
+	auto_fd fd = open_cached_shm(root);
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != ns->id)
 		return -ENOENT;
 	out->shm_dev = ns->id;

@@ -9,6 +9,7 @@ import subprocess
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check, equal,
                      fails, opened, read, test, write)
 from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, new_segment, shm_remove
+from stalled_fuse import StalledFuse
 from strangers import ATTACKER, GROUP, VICTIM, drop_capabilities, in_child, in_pid_namespace
 
 IPC_SET = 1
@@ -289,3 +290,28 @@ def what_source_forbids_the_mount_forbids(t):
         equal(os.statvfs(t.root).f_flag & ~os.ST_RELATIME, MS_NOSUID | MS_NODEV | MS_NOEXEC, 'flags of the mount')
         t.kill()
     t.start()
+
+
+@test(paths=('auto', 'off'))
+def a_container_whose_root_never_answers_holds_up_nobody(t):
+    def container():
+        """In a root directory on a file system of its own, which serves until the container is made."""
+        call('unshare', CLONE_NEWNS)
+        call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+        root = t.private / 'root'
+        root.mkdir()
+        server = StalledFuse(root)
+        call('mount', 'shm', root / 'dev' / 'shm', b'tmpfs', MS_NOSUID | MS_NODEV, b'size=1m')
+        write(root / 'dev' / 'shm' / 'x', b'1')
+        dev = os.stat(root / 'dev' / 'shm').st_dev
+        os.chroot(root)
+        server.stop_answering()
+        os.write(tell, f'{os.major(dev)}:{os.minor(dev)}'.encode())
+        return server
+
+    told, tell = os.pipe()
+    with Child(container):
+        name = 'shm-' + os.read(told, 100).decode()
+        check(name in os.listdir(t.meta / 'namespaces'), 'it is listed')
+        fails(errno.ENOENT, os.listdir, t.meta / 'namespaces' / name)
+        check(read(t.meta / 'status'), 'others are answered')
