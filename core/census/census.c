@@ -276,14 +276,17 @@ static int read_all_patiently(struct census *census, const struct devices *devic
 static int read_with_objects(struct census *census, const struct devices *devices, unsigned facets,
 	struct pass_result *result)
 {
+	uint64_t reread = 0;
 	int error;
 
 	if (!(facets & CENSUS_OBJECTS))
 		return read_all_patiently(census, devices, facets, result);
 	object_side_begin(census->object_side, devices);
-	do
+	do {
 		error = read_all_patiently(census, devices, facets, result);
-	while (!error && object_side_end(census->object_side, devices, census->spaces));
+		reread += result->tally.reread;
+	} while (!error && object_side_end(census->object_side, devices, census->spaces));
+	result->tally.reread = reread;
 	return error;
 }
 
