@@ -251,6 +251,12 @@ bool caller_sees_memory(struct caller_sight *sight, pid_t pid)
 	return sight->seen;
 }
 
+bool caller_sees_past(const struct caller_sight *sight, uid_t uid, bool readable)
+{
+	return sight->all ||
+		(sight->proc >= 0 && !sight->confined && readable && sight->caller.uid == uid);
+}
+
 /* 0 where there is no Yama. */
 static int yama_scope(void)
 {

@@ -60,5 +60,11 @@ bool caller_sees_memory(struct caller_sight *sight, pid_t pid);
  */
 bool caller_reaches_memory(struct caller_sight *sight, pid_t pid);
 
+/*
+ * Whether a process that is dead would have been seen: one of that effective user, which could read
+ * its memory (`readable`).
+ */
+bool caller_sees_past(const struct caller_sight *sight, uid_t uid, bool readable);
+
 /* Whether the process is visible at all, and with it its name: there is the mount option hidepid. */
 bool caller_sees_process(struct caller_sight *sight, pid_t pid);

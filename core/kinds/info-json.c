@@ -3,6 +3,7 @@
 
 #include "base/format.h"
 #include "kinds/incomplete.h"
+#include "kinds/last-user.h"
 #include "kinds/segment-users.h"
 
 #include <string.h>
@@ -150,7 +151,7 @@ static bool is_common(const struct attribute *attribute)
 	for (const struct attribute *a = segment_attributes; a->name; a++)
 		if (a == attribute)
 			return true;
-	return false;
+	return attribute == last_user_attributes;
 }
 
 static void add_of_kind(const struct attribute *attribute, void *data)

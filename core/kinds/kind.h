@@ -89,6 +89,12 @@ struct kind {
 	int64_t (*used)(const struct item *item);
 
 	/*
+	 * The process that the kernel notes as the last one to use the item, in the pid namespace of
+	 * the daemon, and when that was (seconds); 0: none. NULL: it notes none.
+	 */
+	pid_t (*last_pid)(const struct item *item, int64_t *when);
+
+	/*
 	 * Removes the item if nothing uses it at that very instant: -EBUSY otherwise, or what the call
 	 * that removes it elsewhere says to the caller. 1: it was removed, but a process came to use
 	 * it while it was. May wait for the census.

@@ -2,6 +2,7 @@
 #include "kinds/posix.h"
 
 #include "kinds/inode-generation.h"
+#include "kinds/last-user.h"
 #include "kinds/lease.h"
 #include "kinds/posix-removal.h"
 #include "kinds/posix-semaphore.h"
@@ -140,7 +141,8 @@ static bool posix_present(const struct realm *realm)
 	return realm->shm_fd >= 0;
 }
 
-static const struct attribute *const tables[] = { segment_attributes, semaphore_attributes, NULL };
+static const struct attribute *const tables[] = { segment_attributes, last_user_attributes,
+	semaphore_attributes, NULL };
 
 const struct kind kind_posix = {
 	.directory = "posix",

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "caller/effective.h"
 #include "kinds/inode-generation.h"
+#include "kinds/last-user.h"
 #include "kinds/past-process.h"
 #include "base/util.h"
 #include "kinds/nameless.h"
@@ -497,11 +498,12 @@ static struct past_process creator_of(const struct view *view)
 	return past_process_seen(view, s->creator, s->ipc.item.ctime.tv_sec);
 }
 
-static struct past_process last_of(const struct view *view)
+static pid_t sysv_last_pid(const struct item *item, int64_t *when)
 {
-	const struct sysv_segment *s = (const struct sysv_segment *)view->item;
+	const struct sysv_segment *s = (const struct sysv_segment *)item;
 
-	return past_process_seen(view, s->last, MAX(s->ipc.item.atime.tv_sec, s->dtime));
+	*when = MAX(item->atime.tv_sec, s->dtime);
+	return s->last;
 }
 
 static int show_creator(const struct view *view, const struct attribute *self, GString *out)
@@ -516,23 +518,6 @@ static int show_creator(const struct view *view, const struct attribute *self, G
 static int json_creator(const struct view *view, const struct attribute *self, JsonBuilder *builder)
 {
 	struct past_process process = creator_of(view);
-
-	past_process_json(&process, self->name, builder);
-	return 0;
-}
-
-static int show_last(const struct view *view, const struct attribute *self, GString *out)
-{
-	struct past_process process = last_of(view);
-
-	(void)self;
-	past_process_show(&process, out);
-	return 0;
-}
-
-static int json_last(const struct view *view, const struct attribute *self, JsonBuilder *builder)
-{
-	struct past_process process = last_of(view);
 
 	past_process_json(&process, self->name, builder);
 	return 0;
@@ -577,7 +562,7 @@ static int show_status(const struct view *view, const struct attribute *self, GS
 static const struct attribute attributes[] = {
 	{ "nattch", FORM_NUMBER, 0, show_u64, offsetof(struct sysv_segment, nattch) },
 	{ "creator", FORM_OTHER, 0, show_creator, .json = json_creator },
-	{ "last", FORM_OTHER, 0, show_last, .json = json_last },
+	{ "last", FORM_OTHER, LAST_USER_NEEDS, last_user_show, .json = last_user_json },
 	{ "status", FORM_TEXT, CENSUS_MAPPINGS, show_status },
 	{ "atime", FORM_NUMBER, 0, show_i64, offsetof(struct item, atime.tv_sec) },
 	{ "dtime", FORM_NUMBER, 0, show_i64, offsetof(struct sysv_segment, dtime) },
@@ -601,6 +586,7 @@ const struct kind kind_sysv = {
 	.look = sysv_look,
 	.is_free = sysv_is_free,
 	.used = sysv_used,
+	.last_pid = sysv_last_pid,
 	.remove = sysv_remove,
 	.create = sysv_create,
 	.change = sysv_change,

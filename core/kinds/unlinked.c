@@ -3,6 +3,7 @@
 
 #include "caller/sight.h"
 #include "kinds/inode-generation.h"
+#include "kinds/last-user.h"
 #include "kinds/residency.h"
 #include "base/util.h"
 #include "kinds/nameless.h"
@@ -433,7 +434,7 @@ static bool unlinked_present(const struct realm *realm)
 	return realm->shm_fd >= 0;
 }
 
-static const struct attribute *const tables[] = { segment_attributes, NULL };
+static const struct attribute *const tables[] = { segment_attributes, last_user_attributes, NULL };
 
 const struct kind kind_unlinked = {
 	.directory = "unlinked",

@@ -4,6 +4,7 @@
 #include "views/segments.h"
 #include "caller/sight.h"
 #include "base/format.h"
+#include "procfs/process-facts.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 struct dot_process {
 	pid_t pid;
 	const char *command; /* the census's, until it is known whether it is shown */
+	const char *unit;    /* NULL: none */
 	bool seen;
 };
 
@@ -26,6 +28,7 @@ struct edge {
 struct dot {
 	struct segments *segments;
 	GArray *processes; /* of struct dot_process; the first one is HIDDEN */
+	GArray *order;     /* of guint32: indices of the processes that are shown, by unit */
 	GArray *edges;     /* of struct edge, those of a segment and of one sort together */
 	GStringChunk *commands;
 	size_t command_bytes;
@@ -92,10 +95,27 @@ static void add_segment(const struct item *item, void *data)
 	taking->segment++;
 }
 
+static const char *keep(struct dot *dot, const char *text)
+{
+	dot->command_bytes += strlen(text) + 1;
+	return g_string_chunk_insert(dot->commands, text);
+}
+
+static gint by_unit(gconstpointer a, gconstpointer b, gpointer data)
+{
+	const GArray *processes = data;
+	guint32 x = *(const guint32 *)a, y = *(const guint32 *)b;
+	gint r = g_strcmp0(g_array_index(processes, struct dot_process, x).unit,
+		g_array_index(processes, struct dot_process, y).unit);
+
+	return r ? r : (x > y) - (x < y);
+}
+
 /* Keeps only the names of processes that the caller sees. */
 static void look_as(struct dot *dot, const char *proc, const struct caller *caller)
 {
 	struct caller_sight sight;
+	struct process_facts facts = { 0 };
 
 	caller_sight_begin(&sight, proc, caller);
 	for (guint i = HIDDEN + 1; i < dot->processes->len; i++) {
@@ -103,14 +123,17 @@ static void look_as(struct dot *dot, const char *proc, const struct caller *call
 
 		process->seen = caller_sees_memory(&sight, process->pid);
 		if (process->seen) {
-			process->command = g_string_chunk_insert(dot->commands, process->command);
-			dot->command_bytes += strlen(process->command) + 1;
+			process_facts_read(proc, process->pid, &facts);
+			process->command = keep(dot, process->command);
+			process->unit = strcmp(facts.unit, "-") == 0 ? NULL : keep(dot, facts.unit);
+			g_array_append_val(dot->order, i);
 		} else {
 			*process = (struct dot_process){ 0 };
 			dot->hidden_processes++;
 		}
 	}
 	caller_sight_end(&sight);
+	g_array_sort_with_data(dot->order, by_unit, dot->processes);
 }
 
 /* Merges all edges of one sort from hidden processes to a segment into a single one. */
@@ -185,6 +208,30 @@ static void render_process(const struct dot_process *process, GString *out)
 	g_string_append(out, "\"];\n");
 }
 
+static const struct dot_process *shown_at(const struct dot *dot, size_t at)
+{
+	guint32 index = g_array_index(dot->order, guint32, at);
+
+	return &g_array_index(dot->processes, struct dot_process, index);
+}
+
+/* Those of one unit come one after the other, in a box. */
+static void render_shown(const struct dot *dot, size_t at, GString *out)
+{
+	const struct dot_process *process = shown_at(dot, at);
+	const char *before = at > 0 ? shown_at(dot, at - 1)->unit : NULL;
+	const char *after = at + 1 < dot->order->len ? shown_at(dot, at + 1)->unit : NULL;
+
+	if (process->unit && g_strcmp0(process->unit, before) != 0) {
+		g_string_append_printf(out, "\tsubgraph cluster_%zu {\n\tlabel=\"", at);
+		format_dot(out, process->unit);
+		g_string_append(out, "\";\n");
+	}
+	render_process(process, out);
+	if (process->unit && g_strcmp0(process->unit, after) != 0)
+		g_string_append(out, "\t}\n");
+}
+
 static void render_hidden(const struct dot *dot, GString *out)
 {
 	if (dot->hidden_processes > 0)
@@ -208,7 +255,6 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 {
 	const struct dot *dot = snapshot;
 	size_t segments = segments_count(dot->segments);
-	const struct dot_process *process;
 
 	if (row == 0) {
 		render_head(dot, out);
@@ -220,15 +266,14 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 		return;
 	}
 	row -= segments;
-	if (row < dot->processes->len) {
-		process = &g_array_index(dot->processes, struct dot_process, row);
-		if (row == HIDDEN)
+	if (row < 1 + dot->order->len) {
+		if (row == 0)
 			render_hidden(dot, out);
-		else if (process->seen)
-			render_process(process, out);
+		else
+			render_shown(dot, row - 1, out);
 		return;
 	}
-	row -= dot->processes->len;
+	row -= 1 + dot->order->len;
 	if (row < dot->edges->len)
 		render_edge(dot, edge_at(dot->edges, row), out);
 	else
@@ -242,14 +287,15 @@ static void free_snapshot(void *snapshot)
 	segments_free(dot->segments);
 	g_array_unref(dot->processes);
 	g_array_unref(dot->edges);
+	g_array_unref(dot->order);
 	g_string_chunk_free(dot->commands);
 	g_free(dot);
 }
 
-/* The head, the nodes (the first process is all that are hidden), the edges, and the end. */
+/* The head, the segments, what is hidden, the processes that are not, the edges, and the end. */
 static size_t count_rows(const struct dot *dot)
 {
-	return 1 + segments_count(dot->segments) + dot->processes->len + dot->edges->len + 1;
+	return 1 + segments_count(dot->segments) + 1 + dot->order->len + dot->edges->len + 1;
 }
 
 struct view_rows dot_take(const struct realm *realm, const struct caller *caller)
@@ -261,6 +307,7 @@ struct view_rows dot_take(const struct realm *realm, const struct caller *caller
 
 	dot->processes = g_array_new(FALSE, FALSE, sizeof(struct dot_process));
 	dot->edges = g_array_new(FALSE, FALSE, sizeof(struct edge));
+	dot->order = g_array_new(FALSE, FALSE, sizeof(guint32));
 	dot->commands = g_string_chunk_new(1024);
 	dot->report = census_report(realm->census);
 	g_array_append_val(dot->processes, hidden);
@@ -271,7 +318,8 @@ struct view_rows dot_take(const struct realm *realm, const struct caller *caller
 		.n = count_rows(dot),
 		.bytes = segments_bytes(dot->segments) +
 			dot->processes->len * sizeof(struct dot_process) +
-			dot->edges->len * sizeof(struct edge) + dot->command_bytes,
+			dot->order->len * sizeof(guint32) + dot->edges->len * sizeof(struct edge) +
+			dot->command_bytes,
 		.snapshot = dot,
 		.format = format_row,
 		.free = free_snapshot,

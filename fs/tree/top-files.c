@@ -39,6 +39,7 @@ static const char readme[] =
 	"                  idle (proven: nothing has it); unknown (no proof to be had)\n"
 	"    mappers       a row for each mapping: who, where\n"
 	"    holders       a row for each descriptor\n"
+	"    last          who used it last, as far as has been seen\n"
 	"    info.json     all of it\n"
 	"    data          the bytes\n"
 	"  sysv/SHMID/     the same for a System V segment, with nattch, creator, status ...\n"

@@ -192,6 +192,26 @@ def beside_postgresql(t):
 
 
 @sweep_test
+def updatedb_ends_and_finds_each(t):
+    updatedb = shutil.which('updatedb.plocate') or shutil.which('updatedb')
+    if not updatedb:
+        skip('no updatedb')
+    found = t.private / 'database'
+    with in_use(t):
+        write(t.shm / 'large', b'named')
+        done = subprocess.run([updatedb, '-U', t.root, '-o', found, '--prunefs', '', '--prunepaths',
+                               '', '--prune-bind-mounts', 'no', '--require-visibility', 'no'],
+                              capture_output=True, timeout=60, check=False)
+        equal(done.returncode, 0, done.stderr)
+        check(os.stat(found).st_size > 0, 'a database')
+        if shutil.which('plocate'):
+            names = subprocess.run(['plocate', '-d', found, '/large'], capture_output=True,
+                                   check=True).stdout.decode().splitlines()
+            check({os.fspath(t.root / 'large'), os.fspath(t.meta / 'posix' / 'large' / 'state')} <=
+                  set(names), names)
+
+
+@sweep_test
 def readers_end_and_copy_each_segment_once(t):
     size = 3 << 20
     marks = named, systemv, anonymous = b'named', b'system v', b'memfd'

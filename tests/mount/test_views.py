@@ -11,6 +11,7 @@ import time
 
 from harness import (MOUNTED, Mapper, as_user, check, equal, opened, read, run, skip, table, test,
                      write)
+from test_whose import DIGITS, cgroup
 
 PAGE = mmap.PAGESIZE
 USER, OTHER = 1234, 1235
@@ -218,6 +219,27 @@ def metrics_of_many_are_read_in_pieces(t):
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 NODE = re.compile(r'\t(s\d+|p\d+|hidden) \[(?:shape=\w+,)?label=' + QUOTED + r'\];')
 EDGE = re.compile(r'\t(p\d+|hidden) -> (s\d+) \[label="(\d+)"(,style=dashed)?\];')
+CLUSTER = re.compile(r'\tsubgraph cluster_\d+ {')
+UNIT = re.compile(r'\tlabel=' + QUOTED + ';')
+
+
+def processes_by_unit(content):
+    """The processes in each box that a unit has, and under None those in no box."""
+    found, unit = {None: []}, None
+    for line in content.decode().split('\n'):
+        if CLUSTER.fullmatch(line):
+            equal(unit, None, 'no box in a box')
+            unit = ''
+        elif match := UNIT.fullmatch(line):
+            equal(unit, '', 'a box begins with its label')
+            unit = match[1]
+            check(unit not in found, f'one box: {unit}')
+            found[unit] = []
+        elif line == '\t}':
+            unit = None
+        elif (match := NODE.fullmatch(line)) and match[1][0] == 'p':
+            found[unit].append(int(match[1][1:]))
+    return found
 
 
 def parse_graph(content):
@@ -229,6 +251,8 @@ def parse_graph(content):
     check(all(line.startswith('// ') for line in lines[:begin]), 'comments')
     nodes, edges = {}, {}
     for line in lines[begin + 3:-2]:
+        if CLUSTER.fullmatch(line) or UNIT.fullmatch(line) or line == '\t}':
+            continue
         if match := NODE.fullmatch(line):
             check(match[1] not in nodes, f'one node: {line}')
             nodes[match[1]] = match[2].split('\\n')
@@ -300,6 +324,29 @@ def graph_shows_what_its_reader_could_see(t):
                 for sort in ('maps', 'holds')))
         for user in mine:
             equal(as_user(user, user, look), 0, f'as {user}')
+
+
+@test(MOUNTED)
+def graph_groups_processes_by_unit(t):
+    write(t.shm / 'x', bytes(PAGE))
+    with Mapper(t.shm / 'x') as one, Mapper(t.shm / 'x') as other, Mapper(t.shm / 'x') as alone:
+        with cgroup('graph') as group:
+            for mapper in one, other:
+                write(f'{group}/cgroup.procs', b'%d' % mapper.pid)
+            text = read(t.meta / 'graph.dot')
+            boxes = processes_by_unit(text)
+            equal(boxes[DIGITS[:12]], sorted([one.pid, other.pid]))
+            check(all(alone.pid not in pids for unit, pids in boxes.items()
+                      if unit == DIGITS[:12]), boxes)
+            nodes, edges, _ = parse_graph(text)
+            x = segment_node(nodes, 'posix', 'x')
+            equal({key[0] for key in edges if key[1] == x},
+                  {f'p{m.pid}' for m in (one, other, alone)})
+            if shutil.which('dot'):
+                check(DIGITS[:12].encode() in run('dot', '-Tsvg', stdin=text), 'in the drawing')
+            for mapper in one, other:  # a group with a process in it stays
+                write(f'{os.path.dirname(os.path.dirname(group))}/cgroup.procs',
+                      b'%d' % mapper.pid)
 
 
 @test(MOUNTED)

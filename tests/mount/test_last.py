@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`last`: which process used a segment last, as far as the daemon has seen; and who may see that."""
+import json
+import mmap
+import os
+import subprocess
+import time
+
+from harness import MOUNTED, as_user, check, equal, eventually, read, test, write
+from ipc import Attached, Child, OTHER, USER, attribute, ipc_test, map_alone, new_segment
+from test_whose import DIGITS, born, cgroup
+
+PAGE = mmap.PAGESIZE
+NOBODY = {'pid': '0', 'command': '', 'state': 'none', 'born': '-', 'uid': '-', 'unit': '-',
+          'until': '-'}
+
+
+def last(t, name='x', kind='posix'):
+    lines = attribute(t.meta / kind / name, 'last').split('\n')
+    facts = dict(line.split('\t', 1) for line in lines if not line.startswith('#'))
+    return facts, [line for line in lines if line.startswith('#')]
+
+
+def maps():
+    return map_alone('/dev/shm/x', PAGE)
+
+
+@ipc_test
+def it_is_remembered_with_its_unit(t):
+    write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
+    equal(last(t), (NOBODY, []))
+    for use in maps, lambda: open('/dev/shm/x', 'rb'):
+        with cgroup('last') as group:
+            with Child(use, USER) as child:
+                write(f'{group}/cgroup.procs', b'%d' % child.pid)
+                start = born(child.pid).decode()
+                facts, _ = last(t)
+                wanted = {'pid': str(child.pid), 'command': 'python3', 'state': 'alive',
+                          'born': start, 'uid': str(USER), 'unit': DIGITS[:12], 'until': 'now'}
+                equal(facts, wanted)
+                seen = time.time()
+            facts, remarks = last(t)
+            until = float(facts.pop('until'))
+            check(abs(until - seen) < 600 and until <= time.time(), (until, seen))
+            wanted.pop('until')
+            equal((facts, remarks), ({**wanted, 'state': 'dead'}, []))
+    found = json.loads(read(t.meta / 'posix' / 'x' / 'info.json'))['last']
+    equal((found['pid'], found['uid'], found['unit'], found['state'], found['now'],
+           found['not_shown']), (child.pid, USER, DIGITS[:12], 'dead', False, 0))
+    check(abs(found['until'] - until) < 1e-3, found)
+
+
+@test(MOUNTED)
+def what_no_census_saw_is_not_known(t):
+    write(t.shm / 'x', bytes(PAGE))
+    equal(last(t)[0], NOBODY)
+    with Child(maps):
+        pass
+    eventually(lambda: t.attribute('x', 'state') == 'idle', 'idle')
+    equal(last(t)[0], NOBODY)
+
+
+@ipc_test
+def who_may_see_it(t):
+    os.chmod(t.private, 0o755)
+    write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
+
+    def sees(pid, hidden):
+        def look():
+            facts, remarks = last(t)
+            equal((facts['pid'], remarks), (str(pid), ['# 1 not shown'] if hidden else []))
+        return look
+
+    def confined():
+        text = subprocess.run(['unshare', '-Ur', 'cat', t.meta / 'posix' / 'x' / 'last'], check=True,
+                              capture_output=True).stdout
+        check(text.startswith(b'pid\t0\n') and text.endswith(b'# 1 not shown\n'), text)
+    for dumpable in 1, 0:
+        with Child(maps, USER, dumpable) as child:
+            check(b'%d' % child.pid in read(t.meta / 'posix' / 'x' / 'mappers'), 'seen')
+            own = child.pid if dumpable else 0
+            equal(as_user(USER, USER, sees(own, not dumpable)), 0)
+            equal(as_user(OTHER, OTHER, sees(0, True)), 0)
+        sees(child.pid, False)()
+        equal(as_user(USER, USER, sees(own, not dumpable)), 0, ('its user', dumpable))
+        equal(as_user(OTHER, OTHER, sees(0, True)), 0)
+        equal(as_user(USER, USER, confined), 0)
+        equal(as_user(OTHER, OTHER, confined), 0)
+
+
+@ipc_test
+def the_kernel_notes_more_of_system_v(t):
+    name = str(new_segment(PAGE))
+    with Child(lambda: Attached(int(name))) as child:
+        facts, _ = last(t, name, 'sysv')
+        equal((facts['pid'], facts['state'], facts['until'], facts['uid']),
+              (str(child.pid), 'alive', 'now', '0'))
+        start = facts['born']
+    facts, _ = last(t, name, 'sysv')
+    equal((facts['pid'], facts['command'], facts['state'], facts['born']),
+          (str(child.pid), 'python3', 'dead', start))
+    equal(float(facts['until']), float(attribute(t.meta / 'sysv' / name, 'dtime')))
+    with Child(lambda: Attached(int(name))) as unseen:
+        pass
+    facts, _ = last(t, name, 'sysv')
+    equal((facts['pid'], facts['state'], facts['born'], facts['unit']),
+          (str(unseen.pid), 'dead', '-', '-'))
