@@ -28,6 +28,7 @@ struct census {
 	struct mount_register *mounts; /* NULL: there is none. Used by one pass at a time */
 	char *why_not_better;
 	struct memory memory;
+	struct charged *charged;
 
 	GMutex lock;
 	GCond changed;

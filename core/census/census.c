@@ -118,6 +118,7 @@ int census_new(const struct census_config *config, struct census **out)
 	census->self = config->self;
 	census->stall_detector = stall_detector_new();
 	census->memory = (struct memory){ .proc = census->proc, .past = past_new() };
+	census->charged = charged_new();
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
 	census->object_side = make_object_side(config, proc);
@@ -151,6 +152,7 @@ void census_free(struct census *census)
 	mount_register_close(census->mounts);
 	stall_detector_unref(census->stall_detector);
 	past_free(census->memory.past);
+	charged_free(census->charged);
 	devices_clear(&census->next_devices);
 	g_free(census->proc);
 	g_free(census->why_not_better);

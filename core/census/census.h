@@ -22,6 +22,7 @@
 #include "census/counts/past.h"
 #include "census/counts/segment.h"
 #include "census/counts/usage.h"
+#include "census/object/charged.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -185,6 +186,13 @@ void census_note_use(struct census *census, const struct segment_key *key);
  */
 bool census_last_user(struct census *census, const struct segment_key *key, struct past_user *out,
 	struct timespec *when);
+
+/*
+ * Which memory cgroups pay for the pages of the object that a look has found (charged_read()), whose
+ * file the caller keeps open if it can.
+ */
+int census_charged(struct census *census, const struct object_now *now, int64_t limit_us,
+	struct charge_sums *out);
 
 /* 0, or a negative errno when procfs itself cannot be read; then nothing is held. */
 int census_hold(struct census *census, unsigned facets);

@@ -134,3 +134,9 @@ int census_look_sysv(struct census *census, int shmid, bool wait, struct object_
 		r = objects_look_sysv(objects, shmid, &second);
 	return r == 0 ? tell(&first, &second, 1, out) : r;
 }
+
+int census_charged(struct census *census, const struct object_now *now, int64_t limit_us,
+	struct charge_sums *out)
+{
+	return charged_read(census->charged, now->inode, now->ino, now->generation, limit_us, out);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/posix.h"
 
+#include "kinds/charged.h"
 #include "kinds/inode-generation.h"
 #include "kinds/last-user.h"
 #include "kinds/lease.h"
@@ -142,7 +143,7 @@ static bool posix_present(const struct realm *realm)
 }
 
 static const struct attribute *const tables[] = { segment_attributes, last_user_attributes,
-	semaphore_attributes, NULL };
+	charged_attributes, semaphore_attributes, NULL };
 
 const struct kind kind_posix = {
 	.directory = "posix",

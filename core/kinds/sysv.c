@@ -2,6 +2,7 @@
 #include "kinds/sysv.h"
 
 #include "kinds/attribute.h"
+#include "kinds/charged.h"
 #include "base/hash.h"
 #include "caller/effective.h"
 #include "kinds/inode-generation.h"
@@ -569,8 +570,8 @@ static const struct attribute attributes[] = {
 	{ NULL },
 };
 
-static const struct attribute *const tables[] = { segment_attributes, sysvipc_attributes,
-	attributes, NULL };
+static const struct attribute *const tables[] = { segment_attributes, charged_attributes,
+	sysvipc_attributes, attributes, NULL };
 
 const struct kind kind_sysv = {
 	.directory = "sysv",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/unlinked.h"
 
+#include "kinds/charged.h"
 #include "caller/sight.h"
 #include "kinds/inode-generation.h"
 #include "kinds/last-user.h"
@@ -434,7 +435,8 @@ static bool unlinked_present(const struct realm *realm)
 	return realm->shm_fd >= 0;
 }
 
-static const struct attribute *const tables[] = { segment_attributes, last_user_attributes, NULL };
+static const struct attribute *const tables[] = { segment_attributes, last_user_attributes,
+	charged_attributes, NULL };
 
 const struct kind kind_unlinked = {
 	.directory = "unlinked",

@@ -4,6 +4,7 @@
  * ending early.
  */
 #include "base/util.h"
+#include "census/object/charged.h"
 #include "census/object/objects.h"
 
 #include "unit.h"
@@ -256,6 +257,53 @@ static void many_objects_are_all_found(void)
 	devices_clear(&devices);
 }
 
+/* As many leaves of the page cache as one run of the program does not visit. */
+#define FAR_PAGES 1100
+#define PAGES_OF_A_LEAF 64
+
+static void who_pays_is_told_within_a_time(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	auto_fd fd = memfd_create("far", 0);
+	struct charged *charged = charged_new();
+	struct seen_object seen;
+	struct charge_sums sums;
+	uint64_t bytes = 0;
+	int r;
+
+	if (!open_objects()) {
+		charged_free(charged);
+		return;
+	}
+	for (int i = 0; i < FAR_PAGES; i++)
+		CU_ASSERT(pwrite(fd, "x", 1, (off_t)i * PAGES_OF_A_LEAF * page) == 1);
+	CU_ASSERT_FATAL(objects_look(objects, fd, &seen) == 0);
+	r = charged_read(charged, seen.inode, seen.ino, seen.generation, G_USEC_PER_SEC * 60,
+		&sums);
+	if (r == 0) {
+		CU_ASSERT_FALSE(sums.stopped);
+		ASSERT_INT(sums.bytes, FAR_PAGES * page);
+		for (unsigned i = 0; i < sums.n; i++)
+			bytes += sums.groups[i].bytes;
+		ASSERT_INT(bytes, sums.bytes);
+		g_free(sums.groups);
+		r = charged_read(charged, seen.inode, seen.ino, seen.generation, 0, &sums);
+		CU_ASSERT_FATAL(r == 0);
+		CU_ASSERT(sums.stopped);
+		CU_ASSERT(sums.bytes > 0 && sums.bytes < FAR_PAGES * (uint64_t)page);
+		CU_ASSERT(sums.stopped_at < FAR_PAGES * PAGES_OF_A_LEAF * (uint64_t)page);
+		g_free(sums.groups);
+		ASSERT_INT(
+			charged_read(charged, seen.inode, seen.ino, seen.generation + 1, 0, &sums),
+			-ESTALE);
+	} else {
+		ASSERT_INT(r, -ENOTSUP);
+	}
+	charged_free(charged);
+	objects_free(objects);
+	devices_clear(&devices);
+}
+
 static CU_TestInfo tests[] = {
 	{ "a kernel that counts otherwise is noticed", a_kernel_that_counts_otherwise_is_noticed },
 	{ "nobody sees the segment of the self-test", nobody_sees_the_segment_of_the_self_test },
@@ -263,6 +311,7 @@ static CU_TestInfo tests[] = {
 	{ "a named object has its open files", a_named_object_has_its_open_files },
 	{ "a System V segment has its attachments", a_system_v_segment_has_its_attachments },
 	{ "many objects are all found", many_objects_are_all_found },
+	{ "who pays is told within a time", who_pays_is_told_within_a_time },
 	CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo objects_suite = { "objects", .pTests = tests };

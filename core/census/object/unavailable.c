@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Built without BPF: there is no object side, and nobody gets one to ask. */
+#include "census/object/charged.h"
 #include "census/object/holders.h"
 #include "census/object/objects.h"
 
@@ -86,4 +87,21 @@ int holders_list(struct holders *holders, GArray *out)
 {
 	(void)holders, (void)out;
 	return -EOPNOTSUPP;
+}
+
+struct charged *charged_new(void)
+{
+	return NULL;
+}
+
+void charged_free(struct charged *charged)
+{
+	(void)charged;
+}
+
+int charged_read(struct charged *charged, uint64_t inode, uint64_t ino, uint32_t generation,
+	int64_t limit_us, struct charge_sums *out)
+{
+	(void)charged, (void)inode, (void)ino, (void)generation, (void)limit_us, (void)out;
+	return -ENOTSUP;
 }

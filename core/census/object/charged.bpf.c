@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Visits the page cache of one file of a tmpfs, and counts its pages by the memory cgroup that pays for
+ * them.
+ *
+ * The page cache is a tree (xarray) of nodes with 64 slots. A node says by its `shift` how many pages
+ * a slot stands for. A large folio has several slots: the first has its address, the others the
+ * number of that slot (a sibling entry). So each slot is counted for itself, and no folio's size has
+ * to be known. No lock is taken: nodes and folios are read by probes that cannot fault, and pages that
+ * come and go meanwhile are counted or not.
+ */
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+
+#include "census/bpf/kernel.h"
+#include "census/object/charged-records.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define GROUPS_MAX 16384
+#define NODES_MAX 1024 /* that one run visits */
+#define LEVELS_MAX 11
+#define SLOTS 64
+#define SIBLING_MAX ((SLOTS - 1) << 2 | 2)
+#define NODE_MIN 4096
+#define MEMCG_FLAGS 7
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct kernfs_node {
+	__u64 id;
+};
+struct cgroup {
+	struct kernfs_node *kn;
+};
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+};
+struct folio {
+	unsigned long memcg_data;
+};
+struct address_space___pages {
+	struct xarray i_pages;
+};
+#pragma clang attribute pop
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GROUPS_MAX);
+	__type(key, struct charge_key);
+	__type(value, __u64);
+} charges SEC(".maps");
+
+#define OFFSET(type, member)                                                                       \
+	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
+
+static __u64 read_word(__u64 address)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof value, (void *)address);
+	return value;
+}
+
+static __u64 slot_at(__u64 node, __u32 slot)
+{
+	return read_word(node + OFFSET(struct xa_node, slots) + 8 * (__u64)(slot & (SLOTS - 1)));
+}
+
+static __u32 shift_of(__u64 node)
+{
+	__u8 shift = 0;
+
+	bpf_probe_read_kernel(&shift, sizeof shift, (void *)(node + OFFSET(struct xa_node, shift)));
+	return shift & 63;
+}
+
+static bool is_node(__u64 entry)
+{
+	return (entry & 3) == 2 && entry > NODE_MIN;
+}
+
+/* `entry` stands for so many pages. */
+static __always_inline void count(struct charge_walk *walk, __u64 entry, __u64 pages)
+{
+	struct charge_key key = { .request = walk->request };
+	struct mem_cgroup *memcg;
+	__u64 *sum;
+
+	if (entry & 1) {
+		walk->swapped += pages;
+		return;
+	}
+	/* Empty, or the tree's own mark. */
+	if (!entry || entry & 3)
+		return;
+	memcg = (struct mem_cgroup *)(BPF_CORE_READ((struct folio *)entry, memcg_data) &
+		~(unsigned long)MEMCG_FLAGS);
+	if (memcg)
+		key.group = BPF_CORE_READ(memcg, css.cgroup, kn, id);
+	walk->pages += pages;
+	sum = bpf_map_lookup_elem(&charges, &key);
+	if (sum)
+		*sum += pages;
+	else if (bpf_map_update_elem(&charges, &key, &pages, BPF_ANY) < 0)
+		walk->lost += pages;
+}
+
+/* A slot of a node, or of the first one of its folio. */
+static __u64 entry_at(__u64 node, __u32 slot)
+{
+	__u64 entry = slot_at(node, slot);
+
+	return (entry & 3) == 2 && entry <= SIBLING_MAX ? slot_at(node, entry >> 2) : entry;
+}
+
+/* The slots of a leaf from there on. Not static, so that the verifier checks it on its own. */
+__attribute__((noinline)) int count_leaf(struct charge_walk *walk, __u64 node)
+{
+	struct bpf_iter_num it;
+	__u32 first;
+	int *slot;
+
+	if (!walk)
+		return 0;
+	first = walk->at & (SLOTS - 1);
+	bpf_iter_num_new(&it, 0, SLOTS);
+	while ((slot = bpf_iter_num_next(&it)))
+		if ((__u32)*slot >= first)
+			count(walk, entry_at(node, *slot), 1);
+	bpf_iter_num_destroy(&it);
+	walk->at = (walk->at | (SLOTS - 1)) + 1;
+	return 0;
+}
+
+/* The node, or the slot above the leaves, that has the page `walk->at`. */
+__attribute__((noinline)) int count_next(struct charge_walk *walk, __u64 root)
+{
+	struct bpf_iter_num it;
+	__u64 node = root, at;
+	__u32 shift = 0;
+
+	if (!walk)
+		return 0;
+	at = walk->at;
+	shift = shift_of(node);
+	if (shift < 58 && at >> (shift + 6)) {
+		walk->status = CHARGE_DONE;
+		return 0;
+	}
+	bpf_iter_num_new(&it, 0, LEVELS_MAX);
+	while (bpf_iter_num_next(&it)) {
+		__u64 entry;
+
+		shift = shift_of(node);
+		entry = slot_at(node, at >> shift);
+		if (shift == 0 || !is_node(entry))
+			break;
+		node = entry - 2;
+	}
+	bpf_iter_num_destroy(&it);
+	if (shift == 0)
+		return count_leaf(walk, node);
+	count(walk, entry_at(node, at >> shift), 1ULL << shift);
+	walk->at = ((at >> shift) + 1) << shift;
+	return 0;
+}
+
+static void count_all(struct charge_walk *walk, __u64 head)
+{
+	struct bpf_iter_num it;
+
+	/* A tree of one page, which is number 0, has no node. */
+	if (!is_node(head)) {
+		if (walk->at == 0)
+			count(walk, head, 1);
+		walk->status = CHARGE_DONE;
+		return;
+	}
+	bpf_iter_num_new(&it, 0, NODES_MAX);
+	while (bpf_iter_num_next(&it)) {
+		if (walk->status == CHARGE_DONE)
+			break;
+		count_next(walk, head - 2);
+	}
+	bpf_iter_num_destroy(&it);
+}
+
+SEC("syscall")
+int walk_charges(struct charge_walk *context)
+{
+	struct charge_walk walk = *context; /* the verifier wants no sums done in the original */
+	struct inode *inode = (struct inode *)walk.inode;
+
+	walk.status = CHARGE_MORE;
+	bpf_rcu_read_lock();
+	if (!bpf_core_field_exists(((struct folio *)0)->memcg_data))
+		walk.status = CHARGE_BLIND;
+	else if (BPF_CORE_READ(inode, i_ino) != walk.ino ||
+		BPF_CORE_READ(inode, i_generation) != walk.generation)
+		walk.status = CHARGE_OTHER;
+	else
+		count_all(&walk,
+			read_word((__u64)BPF_CORE_READ(inode, i_mapping) +
+				OFFSET(struct address_space___pages, i_pages.xa_head)));
+	bpf_rcu_read_unlock();
+	*context = walk;
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "procfs/cgroup-path.h"
+
+#include "base/fdpath.h"
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define FILEID_KERNFS 0xfe /* linux/exportfs.h: eight bytes, the number of the node */
+
+static const char *const places[] = { "/sys/fs/cgroup/memory", "/sys/fs/cgroup",
+	"/sys/fs/cgroup/unified" };
+
+/* The directory where the hierarchy that accounts for memory is mounted; -1: there is none. */
+static int open_hierarchy(const char **place)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+		auto_fd fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct statfs st;
+
+		if (fd < 0 || fstatfs(fd, &st) < 0 ||
+			(st.f_type != CGROUP_SUPER_MAGIC && st.f_type != CGROUP2_SUPER_MAGIC))
+			continue;
+		*place = places[i];
+		return steal_fd(&fd);
+	}
+	return -1;
+}
+
+char *cgroup_path_of(uint64_t ino)
+{
+	union {
+		struct file_handle handle;
+		char bytes[sizeof(struct file_handle) + sizeof ino];
+	} node = { .handle = { .handle_bytes = sizeof ino, .handle_type = FILEID_KERNFS } };
+	char path[PATH_MAX];
+	const char *place;
+	struct stat st;
+	ssize_t n;
+
+	auto_fd mount = open_hierarchy(&place);
+	if (mount < 0)
+		return NULL;
+	memcpy(node.handle.f_handle, &ino, sizeof ino);
+	auto_fd fd = open_by_handle_at(mount, &node.handle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != ino || st.st_nlink == 0)
+		return NULL;
+	n = readlink(fd_path(fd).text, path, sizeof path - 1);
+	if (n < (ssize_t)strlen(place))
+		return NULL;
+	path[n] = '\0';
+	if (strncmp(path, place, strlen(place)) != 0 || g_str_has_suffix(path, " (deleted)"))
+		return NULL;
+	return g_strdup(path[strlen(place)] ? path + strlen(place) : "/");
+}
