@@ -17,12 +17,15 @@
 
 #include <sys/shm.h>
 
+/* The segment is destroyed with its last attachment; linux/shm.h. */
+#define SYSV_DEST 01000
+
 struct sysv_segment {
 	struct sysvipc_item ipc;
 	pid_t creator, last; /* 0: none */
 	uint64_t nattch;
 	int64_t dtime; /* seconds; 0: never */
-	/* SHM_DEST, SHM_LOCKED, SHM_HUGETLB, SHM_NORESERVE, as the kernel shows them. */
+	/* SYSV_DEST, SHM_LOCKED, SHM_HUGETLB, SHM_NORESERVE, as the kernel shows them. */
 	unsigned flags;
 };
 
@@ -40,6 +43,17 @@ bool sysv_parse_spec(const char *spec, key_t *key, size_t *size);
 /* kind_sysv.permit: what shmat(2) would say. */
 int sysv_permit(const struct realm *realm, const struct item *item, const struct caller *caller,
 	int want);
+
+/* kind_sysv.look: what the kernel counts on the segment's file. */
+int sysv_look(const struct realm *realm, const struct item *item, bool wait,
+	struct object_now *out);
+
+/* kind_sysv.create, .change and .remove, with the rights of the caller (sysv-change.c). */
+int sysv_create(const struct realm *realm, const char *spec, mode_t mode,
+	const struct caller *caller, struct item **out);
+int sysv_change(const struct realm *realm, const char *id, const struct item_change *change,
+	const struct caller *caller);
+int sysv_remove(const struct realm *realm, const char *id, const struct caller *caller);
 
 /* kind_sysv.open */
 int sysv_open(const struct realm *realm, const struct item *seen, struct item_file *out);
