@@ -6,6 +6,7 @@
  */
 #include "unit.h"
 
+#include "actor.h"
 #include "backend.h"
 
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -29,67 +29,6 @@ static struct segment_key key;
 static size_t page;
 
 #define PAGES 8
-
-/* A child that does one step of a test at a time. */
-struct actor {
-	pid_t pid;
-	int channel;
-};
-
-/* In the child: the step before is done; waits to be told to do the next. */
-static void step(int channel)
-{
-	char byte = 's';
-
-	if (write(channel, &byte, 1) != 1 || read(channel, &byte, 1) != 1)
-		_exit(0);
-}
-
-static void await_step(const struct actor *actor)
-{
-	char byte;
-
-	CU_ASSERT_EQUAL(read(actor->channel, &byte, 1), 1);
-}
-
-static void next(const struct actor *actor)
-{
-	CU_ASSERT_EQUAL(write(actor->channel, "n", 1), 1);
-	await_step(actor);
-}
-
-static struct actor start(void (*play)(int channel))
-{
-	struct actor actor;
-	int pair[2];
-
-	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	actor.pid = fork();
-	CU_ASSERT_FATAL(actor.pid >= 0);
-	if (actor.pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(pair[0]);
-		play(pair[1]);
-		_exit(0);
-	}
-	close(pair[1]);
-	actor.channel = pair[0];
-	await_step(&actor);
-	return actor;
-}
-
-/* Its end, and that of all that it started, which it must be the last to survive. */
-static void stop(struct actor *actor)
-{
-	char byte;
-
-	shutdown(actor->channel, SHUT_WR);
-	while (read(actor->channel, &byte, 1) == 1)
-		;
-	close(actor->channel);
-	kill(actor->pid, SIGKILL);
-	CU_ASSERT_EQUAL(waitpid(actor->pid, NULL, 0), actor->pid);
-}
 
 static struct usage ask(unsigned facets)
 {
@@ -123,35 +62,35 @@ static void play_maps(int channel)
 	/* Room for the object twice. */
 	char *room = mmap(NULL, 2 * PAGES * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	step(channel);
+	actor_step(channel);
 	mmap(room, PAGES * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, object, 0);
-	step(channel);
+	actor_step(channel);
 	mprotect(room + 2 * page, page, PROT_READ);
-	step(channel);
+	actor_step(channel);
 	munmap(room + 5 * page, page);
-	step(channel);
+	actor_step(channel);
 	mremap(room, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED, room + PAGES * page);
-	step(channel);
+	actor_step(channel);
 	munmap(room, 2 * PAGES * page);
-	step(channel);
+	actor_step(channel);
 }
 
 static void test_maps(void)
 {
-	struct actor actor = start(play_maps);
+	struct actor actor = actor_start(play_maps);
 
 	expect(0, 0);
-	next(&actor);
+	actor_next(&actor);
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(3, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(4, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(4, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(0, 0);
-	stop(&actor);
+	actor_stop(&actor);
 }
 
 static void play_row(int channel)
@@ -164,7 +103,7 @@ static void play_row(int channel)
 	munmap(at, 3 * page);
 	if (write(channel, &number, sizeof number) != sizeof number)
 		_exit(1);
-	step(channel);
+	actor_step(channel);
 }
 
 static void see_row(const struct mapping_row *row, void *data)
@@ -175,21 +114,11 @@ static void see_row(const struct mapping_row *row, void *data)
 static void test_row(void)
 {
 	struct mapping_row row = { 0 };
-	struct actor actor = { 0 };
+	struct actor actor = actor_fork(play_row);
 	uint64_t at = 0;
-	int pair[2];
 
-	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	actor.channel = pair[0];
-	actor.pid = fork();
-	if (actor.pid == 0) {
-		close(pair[0]);
-		play_row(pair[1]);
-		_exit(0);
-	}
-	close(pair[1]);
 	CU_ASSERT_EQUAL(read(actor.channel, &at, sizeof at), sizeof at);
-	await_step(&actor);
+	actor_await(&actor);
 	CU_ASSERT_EQUAL_FATAL(census_hold(census, CENSUS_MAPPINGS), 0);
 	census_each_mapping(census, &key, see_row, &row);
 	ASSERT_STRING(row.perms, "r-xs");
@@ -199,7 +128,7 @@ static void test_row(void)
 	ASSERT_INT(row.end, at + 4 * page);
 	ASSERT_INT(row.offset, 3 * page);
 	census_release(census);
-	stop(&actor);
+	actor_stop(&actor);
 }
 
 static void play_fork(int channel)
@@ -207,29 +136,29 @@ static void play_fork(int channel)
 	pid_t child;
 
 	map(1);
-	step(channel);
+	actor_step(channel);
 	child = fork();
 	if (child == 0) {
 		close(channel);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		pause();
 	}
-	step(channel);
+	actor_step(channel);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	step(channel);
+	actor_step(channel);
 }
 
 static void test_fork(void)
 {
-	struct actor actor = start(play_fork);
+	struct actor actor = actor_start(play_fork);
 
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(2, 2);
-	next(&actor);
+	actor_next(&actor);
 	expect(1, 1);
-	stop(&actor);
+	actor_stop(&actor);
 }
 
 /* Becomes another program that says so and then waits; `twice`, by way of yet another. */
@@ -249,30 +178,30 @@ static void become_waiter(int channel, bool twice)
 static void play_exec(int channel)
 {
 	map(1);
-	step(channel);
+	actor_step(channel);
 	become_waiter(channel, false);
 }
 
 static void play_exec_twice(int channel)
 {
 	map(1);
-	step(channel);
+	actor_step(channel);
 	become_waiter(channel, true);
 }
 
 static void test_exec(void)
 {
-	struct actor actor = start(play_exec);
+	struct actor actor = actor_start(play_exec);
 
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(0, 0);
-	stop(&actor);
-	actor = start(play_exec_twice);
+	actor_stop(&actor);
+	actor = actor_start(play_exec_twice);
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(0, 0);
-	stop(&actor);
+	actor_stop(&actor);
 }
 
 static int sharer(void *parent)
@@ -289,27 +218,27 @@ static void play_share(int channel)
 	static char stack[65536] __attribute__((aligned(16)));
 
 	map(1);
-	step(channel);
+	actor_step(channel);
 	if (clone(sharer, stack + sizeof stack, CLONE_VM | SIGCHLD, GINT_TO_POINTER(getpid())) < 0)
 		_exit(1);
-	step(channel);
+	actor_step(channel);
 	map(2);
-	step(channel);
+	actor_step(channel);
 	become_waiter(channel, false);
 }
 
 static void test_share(void)
 {
-	struct actor actor = start(play_share);
+	struct actor actor = actor_start(play_share);
 
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(2, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(2, 1);
-	stop(&actor);
+	actor_stop(&actor);
 }
 
 static int threads_channel;
@@ -330,9 +259,9 @@ static void *second_thread(void *data)
 		fclose(stat);
 		sched_yield();
 	}
-	step(threads_channel);
+	actor_step(threads_channel);
 	map(2);
-	step(threads_channel);
+	actor_step(threads_channel);
 	_exit(0);
 }
 
@@ -341,7 +270,7 @@ static void play_leader(int channel)
 	pthread_t thread;
 
 	map(1);
-	step(channel);
+	actor_step(channel);
 	threads_channel = channel;
 	if (pthread_create(&thread, NULL, second_thread, NULL) != 0)
 		_exit(1);
@@ -350,14 +279,14 @@ static void play_leader(int channel)
 
 static void test_leader(void)
 {
-	struct actor actor = start(play_leader);
+	struct actor actor = actor_start(play_leader);
 
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(1, 1);
-	next(&actor);
+	actor_next(&actor);
 	expect(2, 1);
-	stop(&actor);
+	actor_stop(&actor);
 	expect(0, 0);
 }
 
@@ -365,24 +294,24 @@ static void play_descriptors(int channel)
 {
 	int other;
 
-	step(channel);
+	actor_step(channel);
 	other = dup(object);
-	step(channel);
+	actor_step(channel);
 	close(other);
 	close(object);
-	step(channel);
+	actor_step(channel);
 }
 
 static void test_descriptors(void)
 {
-	struct actor actor = start(play_descriptors);
+	struct actor actor = actor_start(play_descriptors);
 
 	ASSERT_INT(ask(CENSUS_MAPPINGS | CENSUS_DESCRIPTORS).openers, 1);
-	next(&actor);
+	actor_next(&actor);
 	ASSERT_INT(ask(CENSUS_MAPPINGS | CENSUS_DESCRIPTORS).openers, 2);
-	next(&actor);
+	actor_next(&actor);
 	ASSERT_INT(ask(CENSUS_MAPPINGS | CENSUS_DESCRIPTORS).openers, 0);
-	stop(&actor);
+	actor_stop(&actor);
 }
 
 static void play_namespace(int channel)
@@ -398,10 +327,10 @@ static void play_namespace(int channel)
 		_exit(1);
 	number[0] = id;
 	number[1] = st.st_ino;
-	step(channel);
+	actor_step(channel);
 	if (write(channel, number, sizeof number) != sizeof number)
 		_exit(1);
-	step(channel);
+	actor_step(channel);
 }
 
 static void test_namespace(void)
@@ -411,15 +340,15 @@ static void test_namespace(void)
 
 	if (geteuid() != 0)
 		SKIP("only root makes namespaces");
-	actor = start(play_namespace);
+	actor = actor_start(play_namespace);
 	CU_ASSERT_EQUAL(write(actor.channel, "n", 1), 1);
 	CU_ASSERT_EQUAL(read(actor.channel, number, sizeof number), sizeof number);
-	await_step(&actor);
+	actor_await(&actor);
 	key.class = SEGMENT_SYSV;
 	key.ino = number[0];
 	key.ns = number[1];
 	expect(1, 1);
-	stop(&actor);
+	actor_stop(&actor);
 	expect(0, 0);
 }
 
@@ -459,7 +388,7 @@ static void play_relay(int channel)
 	char *at = map(1);
 	int pair[2];
 
-	step(channel);
+	actor_step(channel);
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
 		_exit(1);
 	if (fork() == 0) {
@@ -483,8 +412,8 @@ static void test_relay(void)
 	/* The others promise it of a single process only. */
 	if (strcmp(census_report(census).backend, "bpf") != 0)
 		SKIP("the back ends that read procfs promise it of a single process only");
-	actor = start(play_relay);
-	next(&actor);
+	actor = actor_start(play_relay);
+	actor_next(&actor);
 	for (unsigned tries = 0; tries < 20000 && settled < 200; tries++) {
 		struct usage usage;
 
@@ -498,7 +427,7 @@ static void test_relay(void)
 	}
 	CU_ASSERT(settled > 0);
 	kill(actor.pid, SIGKILL);
-	stop(&actor);
+	actor_stop(&actor);
 }
 
 /* The census is opened by the first test of a suite and serves the others. */
@@ -558,27 +487,8 @@ static CU_TestInfo tests[] = {
 	CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo follow_bpf_suite = {
-	"follow_bpf",
-	NULL,
-	close_census,
-	begin_bpf,
-	end,
-	tests,
-};
-const CU_SuiteInfo follow_query_suite = {
-	"follow_query",
-	NULL,
-	close_census,
-	begin_query,
-	end,
-	tests,
-};
-const CU_SuiteInfo follow_text_suite = {
-	"follow_text",
-	NULL,
-	close_census,
-	begin_text,
-	end,
-	tests,
-};
+const CU_SuiteInfo follow_bpf_suite = { "follow_bpf", NULL, close_census, begin_bpf, end, tests };
+const CU_SuiteInfo follow_query_suite = { "follow_query", NULL, close_census, begin_query, end,
+	tests };
+const CU_SuiteInfo follow_text_suite = { "follow_text", NULL, close_census, begin_text, end,
+	tests };
