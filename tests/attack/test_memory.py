@@ -85,34 +85,33 @@ def joining_an_open_file_asks_again(t):
             in_child(lambda: assert_closed(data), ATTACKER)
 
 
-@ipc_test
-def memory_of_a_set_group_id_process_is_closed(t):
-    def other_group():
+def dumpable_with(gid, capabilities=0):
+    """What a process of the attacker's uid does that has this group and these capabilities."""
+    def become():
+        call('prctl', PR_SET_KEEPCAPS, 1, 0, 0, 0)
         os.setgroups([])
-        os.setresgid(GROUP, GROUP, GROUP)
+        os.setresgid(gid, gid, gid)
         os.setresuid(ATTACKER, ATTACKER, ATTACKER)
+        set_capabilities(0, capabilities)
         call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
         return private_memory()
+    return become
 
-    with Child(other_group) as child:
+
+def assert_closed_to_attacker(t, become):
+    with Child(become) as child:
         data = segments_of(t, child)
         in_child(lambda: assert_closed(data), ATTACKER)
+
+
+@ipc_test
+def memory_of_a_set_group_id_process_is_closed(t):
+    assert_closed_to_attacker(t, dumpable_with(GROUP))
 
 
 @ipc_test
 def memory_of_a_more_privileged_process_is_closed(t):
-    def privileged():
-        call('prctl', PR_SET_KEEPCAPS, 1, 0, 0, 0)
-        os.setgroups([])
-        os.setresgid(ATTACKER, ATTACKER, ATTACKER)
-        os.setresuid(ATTACKER, ATTACKER, ATTACKER)
-        set_capabilities(0, 1 << CAP_NET_RAW)
-        call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
-        return private_memory()
-
-    with Child(privileged) as child:
-        data = segments_of(t, child)
-        in_child(lambda: assert_closed(data), ATTACKER)
+    assert_closed_to_attacker(t, dumpable_with(ATTACKER, 1 << CAP_NET_RAW))
 
 
 @ipc_test
