@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Answers the three requests about locks. Locks taken through the mount are seen by those taken outside
- * it, and the other way round (node/lock-table.h).
+ * Answers the three requests about locks. Locks taken through the mount conflict with locks taken
+ * outside it, and the other way round (node/lock-table.h).
  *
- * A lock that cannot be had at once is waited for by a thread of its own, so that it holds up no
- * other request; the signal that ends the caller's wait ends the thread's.
+ * If a lock is not free, a thread of its own waits for it, so that no other request is delayed; a
+ * signal that ends the caller's wait ends the thread's wait too.
  *
- * What cannot be: a deadlock among record locks is not detected (OFD locks have no detection), and
- * F_GETLK *outside* the mount reports -1, an OFD lock, for the holder of a lock taken through it, as it does
- * inside where a segment has more than 64 owners. One owner takes one descriptor, charged to its user:
- * -ENOLCK beyond what charge.h allows.
+ * Limits: a deadlock among record locks is not detected (OFD locks have no detection). F_GETLK
+ * *outside* the mount reports -1, an OFD lock, as the holder of a lock taken through the mount;
+ * *inside* it does so where a segment has more than 64 owners. Each owner takes one descriptor,
+ * which is charged to its user: -ENOLCK beyond what charge.h allows.
  */
 #include "ops/ops.h"
 
@@ -66,11 +66,24 @@ static void attempt_free(void *data)
 	g_free(attempt);
 }
 
-/* Takes over the attempt. */
-static void take(fuse_req_t req, struct attempt *attempt, bool wait)
+/*
+ * Takes the lock for the owner `id`, and replies. If it is not free and `wait` is true, a thread of
+ * its own waits for it and replies.
+ */
+static void take(fuse_req_t req, const struct handle *handle, uint64_t id, bool flock, pid_t pid,
+	const struct attempt *wanted, bool wait)
 {
-	int r = lock_file(attempt, false);
+	struct lock_owner *owner;
+	struct attempt *attempt;
+	int r = get_owner(req, handle, id, flock, pid, &owner);
 
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
+	attempt = g_memdup2(wanted, sizeof *wanted);
+	attempt->owner = owner;
+	r = lock_file(attempt, false);
 	if (wait && (r == -EAGAIN || r == -EACCES)) {
 		lock_wait(req, lock_file, attempt, attempt_free);
 		return;
@@ -79,7 +92,9 @@ static void take(fuse_req_t req, struct attempt *attempt, bool wait)
 	reply_result(req, r);
 }
 
-/* The handle that a request about locks came by; NULL, and answered, where there are no locks. */
+/*
+ * Returns the handle of a request about locks; NULL, with the reply sent, if the node has no locks.
+ */
 static struct handle *handle_for_locks(fuse_req_t req, fuse_ino_t ino,
 	const struct fuse_file_info *fi)
 {
@@ -93,41 +108,20 @@ void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 	int sleep)
 {
 	struct handle *handle = handle_for_locks(req, ino, fi);
-	struct attempt *attempt;
-	struct lock_owner *owner;
-	int r;
+	const struct attempt wanted = { .lock = *lock };
 
-	if (!handle)
-		return;
-	r = get_owner(req, handle, fi->lock_owner, false, lock->l_pid, &owner);
-	if (r < 0) {
-		reply_result(req, r);
-		return;
-	}
-	attempt = g_new0(struct attempt, 1);
-	attempt->owner = owner;
-	attempt->lock = *lock;
-	take(req, attempt, sleep);
+	if (handle)
+		take(req, handle, fi->lock_owner, false, lock->l_pid, &wanted, sleep);
 }
 
 void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int operation)
 {
 	struct handle *handle = handle_for_locks(req, ino, fi);
-	struct attempt *attempt;
-	struct lock_owner *owner;
-	int r;
+	const struct attempt wanted = { .operation = operation };
 
-	if (!handle)
-		return;
-	r = get_owner(req, handle, fi->lock_owner, true, fuse_req_ctx(req)->pid, &owner);
-	if (r < 0) {
-		reply_result(req, r);
-		return;
-	}
-	attempt = g_new0(struct attempt, 1);
-	attempt->owner = owner;
-	attempt->operation = operation;
-	take(req, attempt, !(operation & LOCK_NB));
+	if (handle)
+		take(req, handle, fi->lock_owner, true, fuse_req_ctx(req)->pid, &wanted,
+			!(operation & LOCK_NB));
 }
 
 void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)

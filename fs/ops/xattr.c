@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Extended attributes and, as such, ACLs: those of the object, whatever the kernel's tmpfs allows. */
+/*
+ * Extended attributes, ACLs among them: the calls are made on the object, and tmpfs decides what it
+ * allows.
+ */
 #include "ops/ops.h"
 
 #include "base/fdpath.h"
@@ -14,7 +17,10 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-/* Only what is a file of the tmpfs has any. */
+/*
+ * Gets the node's file; -EOPNOTSUPP unless it is a file of a tmpfs, which alone has such
+ * attributes.
+ */
 static int pin_for_xattr(fuse_req_t req, fuse_ino_t ino, struct node **node, struct file_ref *ref)
 {
 	struct fs *fs = fs_of(req);
@@ -33,8 +39,23 @@ static int ref_to_change_xattr(fuse_req_t req, fuse_ino_t ino, struct node **nod
 		pin_for_xattr(req, ino, node, ref);
 }
 
-void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-	int flags)
+/* A change of one attribute: `value` NULL removes it. */
+struct change {
+	const char *name, *value;
+	size_t size;
+	int flags; /* of setxattr(2) */
+};
+
+static int change_xattr(const char *path, const struct change *change)
+{
+	int r = change->value ?
+		setxattr(path, change->name, change->value, change->size, change->flags) :
+		removexattr(path, change->name);
+
+	return r < 0 ? -errno : 0;
+}
+
+static void change_and_reply(fuse_req_t req, fuse_ino_t ino, const struct change *change)
 {
 	struct fsuid id;
 	struct node *node;
@@ -46,33 +67,31 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 		return;
 	}
 	identity_begin(&id, req);
-	fsuid_take_groups(&id); /* an ACL drops set-group-ID where the caller is not in the group */
-	r = setxattr(fd_path(ref.fd).text, name, value, size, flags) < 0 ? -errno : 0;
+	/* Changing or removing an ACL clears set-group-ID if the caller is not in the group. */
+	fsuid_take_groups(&id);
+	r = change_xattr(fd_path(ref.fd).text, change);
 	fsuid_end(&id);
 	file_ref_put(fs_of(req), node, &ref);
 	reply_result(req, r);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+	int flags)
+{
+	/* libfuse points at the end of the request if the value is empty: never NULL. */
+	const struct change change = { name, value, size, flags };
+
+	change_and_reply(req, ino, &change);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	struct fsuid id;
-	struct node *node;
-	struct file_ref ref;
-	int r = ref_to_change_xattr(req, ino, &node, &ref);
+	const struct change change = { .name = name };
 
-	if (r < 0) {
-		reply_result(req, r);
-		return;
-	}
-	identity_begin(&id, req);
-	fsuid_take_groups(&id); /* and so does an ACL that goes */
-	r = removexattr(fd_path(ref.fd).text, name) < 0 ? -errno : 0;
-	fsuid_end(&id);
-	file_ref_put(fs_of(req), node, &ref);
-	reply_result(req, r);
+	change_and_reply(req, ino, &change);
 }
 
-/* A size of 0 asks how much there is. */
+/* Replies with the value, or, if the caller gave a size of 0, with its length. */
 static void reply_value(fuse_req_t req, const char *value, ssize_t length, size_t size)
 {
 	if (length < 0)
@@ -83,7 +102,10 @@ static void reply_value(fuse_req_t req, const char *value, ssize_t length, size_
 		reply_buf(req, value, length);
 }
 
-/* Before a truncation the kernel asks for security.capability: by the descriptor it is half as long. */
+/*
+ * The kernel asks for security.capability before each truncation; by descriptor that takes half the
+ * time.
+ */
 static ssize_t get_value(const struct file_ref *ref, const char *name, char *value, size_t size)
 {
 	ssize_t length = ref->file ? fgetxattr(ref->fd, name, value, size) :
@@ -99,7 +121,9 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	struct file_ref ref;
 	ssize_t length = pin_for_xattr(req, ino, &node, &ref);
 
-	/* The kernel asks for ACLs to decide access, and takes any other error for its decision. */
+	/*
+	 * The kernel reads ACLs to decide access, and would return any other error to the caller.
+	 */
 	if (length == -EOPNOTSUPP)
 		length = -ENODATA;
 	if (length == 0) {
@@ -109,7 +133,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	reply_value(req, value, length, size);
 }
 
-/* Names under trusted. are for the privileged alone: the daemon is, its caller may not be. */
+/* Whether there are names under trusted., which only a privileged caller may see. */
 static bool has_trusted(const char *names, ssize_t length)
 {
 	for (ssize_t at = 0; at < length; at += strlen(names + at) + 1)
