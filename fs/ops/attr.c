@@ -34,7 +34,8 @@ static int stat_file(struct fs *fs, struct node *node, struct stat *out)
 	struct file_ref ref;
 	int r;
 
-	/* One call less than with a file_ref, for what is asked most: a file that is not open. */
+	/* The most frequent question is about a file that is not open: without a file_ref it takes one
+	   system call less. */
 	if (node->type == NODE_SEGMENT && !node->data && !node_is_open(node))
 		return stat_object(fs, node, out);
 	if (is_data(node))
@@ -77,7 +78,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, getattr_now);
 }
 
-/* The time of birth, where it is to be had. */
+/* Adds the time of birth if the file system tells it. */
 static void add_birth(struct fs *fs, struct node *node, struct statx *out)
 {
 	struct statx stx;
@@ -99,8 +100,9 @@ static struct statx_timestamp statx_time(struct timespec time)
 }
 
 /*
- * Asked only for what stat(2) lacks: the time of birth. The kernel takes the rest for the file's
- * attributes all the same, and decides by them who may open it: they must be those of getattr.
+ * The kernel sends statx only for what stat(2) lacks: the time of birth. But it also takes over the
+ * other fields as the file's attributes, and decides by them who may open the file: so they must be
+ * equal to what getattr answers.
  */
 static void statx_now(struct fs *fs, struct deferred *d)
 {
@@ -138,7 +140,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_f
 	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, statx_now);
 }
 
-/* What one setattr request does, as the caller, to one file. */
+/* One setattr request on one file, to be made as the caller. */
 struct change {
 	const struct stat *attr;
 	int to_set;
@@ -183,7 +185,10 @@ static int change_times(const struct change *change)
 			change->attr->st_mtim),
 	};
 
-	/* Both to now is what anyone who may write may ask: utimensat(2) knows it by NULL or by this. */
+	/*
+	 * A caller that may write may set both times to now: utimensat(2) recognises UTIME_NOW
+	 * twice.
+	 */
 	return utimensat(AT_FDCWD, change->path, times, 0) < 0 ? -errno : 0;
 }
 
@@ -204,17 +209,20 @@ static int change_all(const struct change *change)
 		r = change_owner(change);
 	if (r == 0 && set & FUSE_SET_ATTR_MODE)
 		r = chmod(change->path, change->attr->st_mode & 07777) < 0 ? -errno : 0;
-	/* A truncation sets the time by itself, and needs no ownership for it as utimensat() would. */
+	/*
+	 * truncate(2) sets the time itself, and other than utimensat(2) does not ask for ownership.
+	 */
 	if (r == 0 && set & SET_TIMES && !(set & FUSE_SET_ATTR_SIZE))
 		r = change_times(change);
 	return r;
 }
 
 /*
- * Nothing to set: the kernel is about to write, through passthrough and with the daemon's
- * credentials, for a caller whose write clears set-user-ID and set-group-ID whoever owns the file.
- * A chown(2) to nobody clears exactly those. It is also what a caller's own chown(2) to nobody
- * looks like, which only the owner may do; but then nobody need have the file open for writing.
+ * Whether a request that sets nothing comes before a write by passthrough. The kernel is about to
+ * write with the daemon's credentials for a caller whose write must clear the set-user-ID and
+ * set-group-ID bits, whoever owns the file; chown(-1, -1) clears exactly those bits. A caller's own
+ * chown(-1, -1), which only the owner may make, looks the same; the two differ in that before a
+ * write some process has the file open for writing.
  */
 static bool is_before_write(struct fs *fs, const struct node *node, const struct change *change)
 {
@@ -245,11 +253,14 @@ static int change_as_caller(fuse_req_t req, const struct change *change)
 	int r;
 
 	identity_begin(&id, req);
-	/* With a chown the kernel sends it whoever the caller is; chown(2) knows by itself. */
+	/*
+	 * With a change of owner the kernel always sends this flag; chown(2) itself knows what to
+	 * clear.
+	 */
 	if (change->to_set & FUSE_SET_ATTR_KILL_SUID &&
 		!(change->to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
 		fsuid_without_fsetid(&id);
-	/* Set-group-ID is dropped in silence where the caller is not in the group. */
+	/* chmod(2) clears set-group-ID without an error if the caller is not in the group. */
 	if ((change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID) ||
 		has_set_ids(change->path_fd))
 		fsuid_take_groups(&id);
@@ -277,7 +288,7 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	return r;
 }
 
-/* Runs where it may wait, for a `data` file; on the serving thread otherwise. */
+/* Runs on a worker for a `data` file, which may have to wait; else on the request thread. */
 static void setattr_now(struct fs *fs, struct deferred *d)
 {
 	struct node *node = d->node;

@@ -26,7 +26,10 @@ static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 	return node_from_id(fs_of(req)->nodes, ino);
 }
 
-/* One buffer a thread, kept: to allocate a megabyte costs more than to read it. */
+/*
+ * Returns the thread's own buffer. It is kept, because allocating a megabyte costs more than
+ * reading it.
+ */
 static char *read_buffer(size_t size)
 {
 	static GPrivate buffer = G_PRIVATE_INIT(g_free);
@@ -43,10 +46,11 @@ static char *read_buffer(size_t size)
 }
 
 /*
- * A read into the kernel's page cache has no lock owner. Without passthrough it comes from a private
- * mapping, or from sendfile(2) and splice(2), which go by that cache whatever was agreed on at
- * open(2). What it was filled with is taken out again, so that the next one asks again. Not by the
- * serving thread: the kernel waits for the pages of reads that are still to be answered.
+ * Removes the node's pages from the kernel's cache, so that the next read asks the daemon again. A
+ * read that fills this cache has no lock owner. Without passthrough such a read comes from a
+ * private mapping, or from sendfile(2) and splice(2), which use the cache whatever was agreed at
+ * open(2). Never called by a request thread: the kernel waits here for the pages of reads that have
+ * not been answered yet.
  */
 static void drop_cached(struct fs *fs, struct deferred *d)
 {
@@ -68,8 +72,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		return;
 	}
 	/*
-	 * With passthrough it can only come from readahead(2) or posix_fadvise(2): nothing reads that
-	 * cache, and the object's access time is not to move. Neither call minds the error.
+	 * With passthrough a cached read can only come from readahead(2) or posix_fadvise(2):
+	 * nothing reads that cache, and the object's access time must not change. Both calls ignore
+	 * the error.
 	 */
 	if (cached && handle_of(fi)->file->backing_id > 0) {
 		reply_result(req, -EIO);
@@ -77,7 +82,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	}
 	mem = read_buffer(size);
 	n = pread(handle_of(fi)->fd, mem, size, off);
-	/* A worker's reference keeps the node; until the reply its handle does. */
+	/* Until the reply the handle keeps the node alive, from then on the worker's reference. */
 	if (cached && n > 0)
 		defer_if(fs, true, &d, drop_cached);
 	if (n < 0)
@@ -86,7 +91,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		reply_buf(req, mem, n);
 }
 
-/* How much of a write fits a segment whose size is fixed; -EPERM if none of it does. */
+/* Returns how many bytes of a write fit into a segment of fixed size; -EPERM if none do. */
 static ssize_t within_size(const struct handle *handle, size_t size, off_t off)
 {
 	struct stat st;
@@ -111,7 +116,9 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		struct iovec vector = { .iov_base = (char *)buf, .iov_len = r };
 
 		identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(handle->fd));
-		/* The end is where it is now, whatever the kernel believed when it chose `off`. */
+		/*
+		 * RWF_APPEND finds the end of the file now; `off` is the end that the kernel knew.
+		 */
 		r = pwritev2(handle->fd, &vector, 1, off, append ? RWF_APPEND : 0);
 		if (r < 0)
 			r = -errno;
@@ -162,7 +169,10 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, fallocate_now);
 }
 
-/* The inode flags of chattr(1): the kernel has checked who may set them, tmpfs checks again. */
+/*
+ * Gets and sets the inode flags of chattr(1). The kernel has checked the caller, tmpfs checks
+ * again.
+ */
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
 	unsigned flags, const void *in, size_t in_size, size_t out_size)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Listings. The root is read from the tmpfs as it is asked for, with the positions that tmpfs
- * gives its entries, so that a million objects need no memory here; a directory of the tree is
- * listed when it is opened.
+ * Lists directories. Each readdir of the root reads from the tmpfs and uses the positions that
+ * tmpfs gives its entries, so that a million objects need no memory here. A directory of the tree
+ * is listed completely when it is opened.
  */
 #include "ops/ops.h"
 
@@ -17,15 +17,15 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* Where .shmtree stands: behind whatever tmpfs lists, at a position that tmpfs does not use. */
+/* The position of .shmtree: after all entries of tmpfs, which does not use it itself. */
 #define TREE_POSITION (INT64_MAX - 1)
 
-/* What the C library keeps for a stream. */
+/* Bytes that the C library allocates for a stream. */
 #define STREAM_BYTES (32 * 1024)
 
 struct listing {
-	GMutex lock; /* one position, maybe many readers */
-	DIR *stream; /* of the root */
+	GMutex lock; /* several threads of the caller may read from one position */
+	DIR *stream; /* of the root; NULL: a directory of the tree */
 	off_t position;
 	struct dirent *pending;   /* read, but did not fit the last reply */
 	struct packed_rows names; /* of the tree: inode number, type, name */
@@ -163,7 +163,10 @@ static bool add_entry(struct fs *fs, struct page *page, const struct dirent *ent
 		page_add(page, entry->d_name, entry->d_ino, S_IFREG, entry->d_off);
 }
 
-/* Fills the page from the stream's position on, which follows what was added. */
+/*
+ * Adds entries from `off` on until the page is full. The stream's position moves past each one
+ * added.
+ */
 static int fill_from_root(struct fs *fs, struct listing *listing, struct page *page, off_t off)
 {
 	struct dirent *entry;
@@ -172,7 +175,7 @@ static int fill_from_root(struct fs *fs, struct listing *listing, struct page *p
 		return 0;
 	if (off != listing->position) {
 		if (off == 0)
-			rewinddir(listing->stream); /* and sees what has come since */
+			rewinddir(listing->stream); /* sees entries that are new since then */
 		else
 			seekdir(listing->stream, off);
 		listing->pending = NULL;

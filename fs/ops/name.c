@@ -25,7 +25,7 @@ static bool in_root(fuse_req_t req, fuse_ino_t parent)
 	return node_of(req, parent)->type == NODE_ROOT;
 }
 
-/* 0 where an object may have this name, in this directory. */
+/* Returns 0 if an object may have this name in this directory, else -EPERM. */
 static int may_name(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	return in_root(req, parent) && strcmp(name, TREE_NAME) != 0 ? 0 : -EPERM;
@@ -137,7 +137,9 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		reply_entry(fs, req, node_lookup_object(fs->nodes, st.st_ino, name), &st);
 }
 
-/* Before a name goes: a descriptor of its object. What is not an object is not there. */
+/*
+ * Opens the object before its name is removed. -ENOENT for what is not an object: it is not shown.
+ */
 static int hold_object(struct fs *fs, const char *name)
 {
 	auto_fd fd = openat(fs->shm_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -150,7 +152,10 @@ static int hold_object(struct fs *fs, const char *name)
 	return steal_fd(&fd);
 }
 
-/* After it has gone: who is about to use the object, and has looked it up, can. */
+/*
+ * After the name was removed: keeps the descriptor, so that a caller that has looked the object up
+ * but not yet opened it still can. Takes over `fd`.
+ */
 static void keep_object(struct fs *fs, fuse_req_t req, int fd)
 {
 	const struct caller caller = identity_caller(req);
@@ -201,7 +206,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		tree_rmdir(fs_of(req), req, node_of(req, parent), name);
 }
 
-/* A node follows its object to the new name; the object replaced keeps a name that is stale. */
+/* Gives the node of a renamed object its new name; a replaced object's node keeps a stale name. */
 static void follow_rename(struct fs *fs, const char *name)
 {
 	struct stat st;
@@ -242,12 +247,12 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	if (r == 0)
 		r = may_name(req, newparent, newname);
 	if (r == 0 && flags & RENAME_WHITEOUT)
-		r = -EPERM; /* it would leave a device node: nothing but objects here */
+		r = -EPERM; /* it would leave a device node, and the root has only objects */
 	if (r == 0 &&
 		(g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name ||
 			g_strlcpy(d.new_name, newname, sizeof d.new_name) >= sizeof d.new_name))
 		r = -ENAMETOOLONG;
-	/* What is in the directory but not an object is not shown, and not to be replaced. */
+	/* A file that is not an object is not shown, and must not be replaced. */
 	if (r == 0 && fstatat(fs->shm_fd, newname, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		!S_ISREG(st.st_mode))
 		r = -EEXIST;

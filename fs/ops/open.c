@@ -17,7 +17,9 @@
 /* Flags of the caller's open(2) that matter to the daemon's own descriptor. */
 #define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_NOATIME)
 
-/* Of a file just created or found by O_CREAT: its node and handle, and the reply. */
+/*
+ * Makes node and handle of a file that O_CREAT has created or found, and replies. Takes over `fd`.
+ */
 static void reply_created(struct fs *fs, fuse_req_t req, const char *name, int fd,
 	struct charge *charge, struct fuse_file_info *fi)
 {
@@ -35,8 +37,9 @@ static void reply_created(struct fs *fs, fuse_req_t req, const char *name, int f
 }
 
 /*
- * EWOULDBLOCK is the answer to O_NONBLOCK where somebody has a lease on the object. If that is a
- * removal here, it is over in a moment: then there is another try.
+ * Whether to open once more. With O_NONBLOCK, open(2) answers EWOULDBLOCK if a process has a lease
+ * on the object. If that process is this daemon, for a removal, waiting for the end of the removal
+ * helps.
  */
 static bool retry_after_removal(int result, bool *retried)
 {
@@ -48,8 +51,9 @@ static bool retry_after_removal(int result, bool *retried)
 }
 
 /*
- * As the caller throughout: the object may have come into being since the kernel looked, and then
- * nothing has checked whether this caller may open it. The descriptor is charged to the caller.
+ * Opens or creates the object with the caller's credentials: another process may have created it
+ * since the kernel looked it up, and then no one has checked yet whether this caller may open it.
+ * The descriptor is charged to the caller.
  */
 static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mode_t mode, int flags,
 	struct charge *charge)
@@ -108,8 +112,8 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 }
 
 /*
- * The kernel has checked the permission, on the attributes of this very inode. The reopening is
- * the daemon's own, so that it works for whoever was let in.
+ * Opens the file behind `path_fd` with the daemon's credentials: the kernel has checked the
+ * caller's permission on the attributes of this same inode.
  */
 static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi,
 	struct charge *charge)
@@ -125,7 +129,10 @@ static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 	do
 		fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
 	while (retry_after_removal(fd, &retried));
-	/* An append-only object wants it; for others each write says whether it appends. */
+	/*
+	 * Only an append-only object needs O_APPEND; else each write request says whether it
+	 * appends.
+	 */
 	if (fd == -EPERM && fi->flags & O_APPEND)
 		fd = fs_reopen(fs, path_fd, fi->flags & (OPEN_FLAGS | O_APPEND));
 	fsuid_end(&id);
@@ -184,7 +191,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_result(req, 0);
 }
 
-/* The last close of an unlinked object frees its pages, ten milliseconds for each hundred megabytes. */
+/* The last close of an unlinked object frees its pages: some 10 ms for each 100 MB. */
 #define MUCH_BYTES (8 * 1024 * 1024)
 
 static bool frees_much(const struct handle *handle)

@@ -2,8 +2,8 @@
 #include "ops/ops.h"
 
 /*
- * No fsync: the kernel takes ENOSYS for a success without further questions, as tmpfs has it. `init` is
- * the session's (mount/session.c).
+ * No fsync: the kernel takes ENOSYS for a success without further questions, as tmpfs has it.
+ * `init` is the session's (mount/session.c).
  */
 const struct fuse_lowlevel_ops fs_ops = {
 	.lookup = op_lookup,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The requests, by subject; ops.c joins them in one table. A handler finds the node, leaves what
- * concerns .shmtree to tree.h, and does to the segment what the caller asked of the mount.
+ * The handlers of FUSE requests, by subject; ops.c has the table of all. A handler finds the node,
+ * hands nodes below .shmtree to tree/tree.h, and does to the segment what the caller asked of the
+ * mount.
  */
 #pragma once
 

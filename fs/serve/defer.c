@@ -37,7 +37,7 @@ void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	struct job *job;
 	uint64_t current;
 
-	/* A worker that has this request in its user's turn already may as well go on. */
+	/* A worker that already runs this request in its user's turn goes on with it. */
 	if (!wait || (d->req && workers_current(&current) && current == turn_for(d))) {
 		run(fs, d);
 		return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests that may wait for other processes are answered by worker threads. A census takes the
- * locks of every process: were a thread that serves the mount to wait for one, a process that
- * waits for the mount while it holds that lock would wait for ever.
+ * Has worker threads answer the requests that may wait for other processes. A census takes the
+ * locks of every process. If a request thread waited for such a lock, and the process that holds it
+ * waited for the mount, both would wait for ever.
  */
 #pragma once
 
@@ -34,15 +34,15 @@ struct deferred {
 };
 
 /*
- * Runs it now, or (`wait`) by a worker in its user's turn, with a copy of `*d` and a reference to its
- * node.
+ * Calls run() now, or if `wait` has a worker call it in its user's turn, with a copy of `*d` and a
+ * reference to its node.
  */
 void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	void (*run)(struct fs *fs, struct deferred *d));
 
 /*
- * Whether what waits for the lock of an inode is to be deferred: over /dev/fuse a reader that waits
- * is relieved (serve.h), but over io_uring nobody can take its place.
+ * Whether a request that may wait for the lock of an inode has to be deferred: over /dev/fuse
+ * another request thread takes the place of one that waits (serve.h), over io_uring none can.
  */
 static inline bool must_not_wait(const struct fs *fs)
 {
@@ -50,13 +50,13 @@ static inline bool must_not_wait(const struct fs *fs)
 }
 
 /*
- * reply_result() for a thread that is about to end. Over io_uring the answer also asks for the next
- * request, on behalf of the thread that sends it, and is void when that thread ends: there a worker
- * sends it, and workers stay.
+ * reply_result() for a thread that is about to end. Over io_uring a reply also asks for the next
+ * request in the name of the thread that sends it, and the kernel drops that when the thread ends.
+ * So there a worker sends the reply, because workers do not end.
  */
 void defer_reply(struct fs *fs, fuse_req_t req, int result);
 
-/* The pool; -errno. */
+/* Starts the workers. 0 or a negative errno. */
 int defer_start(struct fs *fs);
 
 /* Waits until all that was deferred is answered; false if some of it still is not after a while. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sends replies that hand over a node or a handle, or that say how long the kernel may keep what they
- * tell of a node. Where such a reply fails (reply.h), what it would have handed over is taken back.
+ * Sends replies that hand over a node or a handle, or that say how long the kernel may keep what
+ * they tell of a node. Where such a reply fails (reply.h), what it would have handed over is taken
+ * back.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sends replies: every reply goes through here or through reply-node.h. A reply fails with ENOENT when
- * its request was interrupted and the kernel has given it up: then what the reply would have handed
- * over is to be taken back. Any other failure is logged here.
+ * Sends replies: every reply goes through here or through reply-node.h. A reply fails with ENOENT
+ * when its request was interrupted and the kernel has given it up: then what the reply would have
+ * handed over is to be taken back. Any other failure is logged here.
  */
 #pragma once
 

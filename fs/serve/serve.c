@@ -53,7 +53,9 @@ static unsigned active_locked(const struct server *server)
 	return active;
 }
 
-/* Called after a request: false if the reader was relieved meanwhile and there are enough readers. */
+/*
+ * Called after a request: false if the reader was relieved meanwhile and there are enough readers.
+ */
 static bool still_needed(struct reader *reader)
 {
 	struct server *server = reader->server;
@@ -173,8 +175,8 @@ static int add_reader_locked(struct server *server)
 /* The watcher */
 
 /*
- * Relieves each reader that is still at the request of the last look, and adds readers in their place.
- * Returns whether a reader or worker was busy since.
+ * Relieves each reader that is still at the request of the last look, and adds readers in their
+ * place. Returns whether a reader or worker was busy since.
  */
 static bool look(struct server *server)
 {
@@ -213,7 +215,10 @@ static void watch(struct server *server)
 			shutdown_sleep(MOMENT_MS);
 			continue;
 		}
-		/* A reader that begins a request now either is seen by look() or sees this and wakes us. */
+		/*
+		 * A reader that begins a request now either is seen by look() or sees this and
+		 * wakes us.
+		 */
 		g_atomic_int_set(&server->resting, TRUE);
 		if (!look(server))
 			shutdown_sleep(-1);

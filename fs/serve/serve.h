@@ -2,8 +2,8 @@
 /*
  * The request threads: they read requests from /dev/fuse and answer them.
  *
- * As few as possible: with several, each wakes another one, and to wake a thread on a processor that
- * has gone idle is most of what a request costs.
+ * As few as possible: with several, each wakes another one, and to wake a thread on a processor
+ * that has gone idle is most of what a request costs.
  *
  * But a request may take long all the same: it frees gigabytes, or waits for the lock on an inode
  * that another process holds. So the main thread watches the request threads, and relieves one that

@@ -52,8 +52,8 @@ void shutdown_request(void)
 }
 
 /*
- * A thread that sets `requested` then sees `notifying`, or is seen here; so either the signal's handler
- * ends the session or the notifying thread does, and no notification outlasts it.
+ * A thread that sets `requested` then sees `notifying`, or is seen here; so either the signal's
+ * handler ends the session or the notifying thread does, and no notification outlasts it.
  */
 bool shutdown_begin_notification(void)
 {

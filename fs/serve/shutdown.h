@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Ends the session: on SIGHUP, SIGINT or SIGTERM, or when a thread says so; and wakes the thread that
- * watches over the others (serve.c), which sleeps in shutdown_sleep().
+ * Ends the session: on SIGHUP, SIGINT or SIGTERM, or when a thread says so; and wakes the thread
+ * that watches over the others (serve.c), which sleeps in shutdown_sleep().
  *
- * A notification to the kernel (watch.c) may wait for a caller who waits for an answer of ours. So a
- * signal that arrives during one does not end the session at once: the thread that notifies ends it
- * when the notification is through, and an alarm ends it if that takes too long.
+ * A notification to the kernel (watch.c) may wait for a caller who waits for an answer of ours. So
+ * a signal that arrives during one does not end the session at once: the thread that notifies ends
+ * it when the notification is through, and an alarm ends it if that takes too long.
  */
 #pragma once
 

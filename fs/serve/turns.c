@@ -22,10 +22,10 @@ struct turns {
 	struct fs *fs;
 	gint any; /* in `slow` (which may be over) and `held`; atomic, looked at without the lock */
 	GMutex lock;
-	/* Under the lock. */
+	/* Protected by the lock: */
 	GHashTable *slow; /* turn: until when, monotonic, us; both owned */
 	GHashTable *held; /* turn: bytes of its requests that wait or run; both owned */
-	GQueue running;   /* of struct handed_over *, that workers are at */
+	GQueue running;   /* of struct handed_over *, which workers are answering */
 };
 
 struct handed_over {
@@ -61,9 +61,10 @@ static const struct fuse_in_header *header_of(const struct fuse_buf *request)
 }
 
 /*
- * All others the kernel may send while it has a directory locked, be it to check a permission, and
- * nobody gets at that until they are answered. Were they to wait behind these, which may wait for as
- * long as their user likes, all users would.
+ * Whether the kernel never sends a request of this sort while it has a directory locked. All others
+ * it may, for instance to check a permission, and then no process can use the directory until they
+ * are answered: if they waited behind requests that may wait as long as their user likes, so would
+ * all users.
  */
 static bool may_wait(uint32_t opcode)
 {
@@ -88,7 +89,10 @@ static bool may_wait(uint32_t opcode)
 	}
 }
 
-/* What the kernel sends on nobody's behalf: its uid says nothing. None of it waits. */
+/*
+ * Whether the kernel sends a request of this sort for itself, so that its uid means nothing. None
+ * waits.
+ */
 static bool has_no_user(uint32_t opcode)
 {
 	switch (opcode) {
@@ -158,7 +162,10 @@ void turns_note_slow(struct turns *turns, uint64_t turn)
 	g_mutex_unlock(&turns->lock);
 }
 
-/* Whether the turn may hold so much more; a first request may be of any size. */
+/*
+ * Counts the bytes of one more request for the turn; false if that is too much. The first always
+ * fits.
+ */
 static bool hold(struct turns *turns, uint64_t turn, size_t bytes)
 {
 	uint64_t held;
@@ -217,7 +224,7 @@ static void answer(void *data)
 	free_handed_over(handed);
 }
 
-/* An answer to a request that libfuse never came to know. */
+/* Replies with an error to a request that was not given to libfuse. */
 static void refuse(struct turns *turns, uint64_t unique, int error)
 {
 	struct fuse_out_header out = { .len = sizeof out, .error = error, .unique = unique };
@@ -234,7 +241,7 @@ static bool is_request(const void *data, const void *unique)
 	return header_of(&handed->request)->unique == *(const uint64_t *)unique;
 }
 
-/* Those in which the daemon may wait where a signal ends it. */
+/* Whether the daemon, in answering it, may wait in a system call that a signal ends. */
 static bool is_interruptible(uint32_t opcode)
 {
 	return opcode == FUSE_SETATTR || opcode == FUSE_FALLOCATE || opcode == FUSE_COPY_FILE_RANGE;
@@ -292,7 +299,10 @@ static void note_interrupted(struct turns *turns, uint64_t unique)
 	g_mutex_unlock(&turns->lock);
 }
 
-/* The caller of that request has got a signal: true if the request waits no longer. */
+/*
+ * After the caller of that request has got a signal: true if the request was still waiting, and is
+ * refused.
+ */
 static bool interrupt(struct turns *turns, uint64_t unique)
 {
 	struct handed_over *handed =

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which requests a thread that reads them answers itself, and which it hands to a worker, in their
+ * Decides which requests a request thread answers itself, and which it hands to a worker in their
  * user's turn (workers.h).
  *
- * To hand a request over costs as much as most requests do, so the reading thread answers it, as
- * long as that is done in a moment. A user for whom it was not has, for a second, their requests
- * answered by workers; and so have all, if there are several such users. So a request that takes long
- * holds up the others for a moment, once a second, whoever sends it and whatever it waits for.
+ * Handing a request over costs as much as answering most requests, so the request thread answers
+ * them as long as each is quick. If a user's request takes long, workers answer that user's
+ * requests for the next second; if there are several such users, workers answer all requests. So a
+ * slow request delays the requests of others for a moment once a second, whatever user sends it and
+ * whatever it waits for.
  */
 #pragma once
 
@@ -18,42 +19,43 @@ struct fs;
 struct fuse_buf;
 struct turns;
 
-/* A request that a thread is at, for another one to interrupt; see turns_interrupted(). */
+/* The request that a thread is answering, so that another thread can interrupt it. */
 struct at_request {
 	pthread_t thread;
-	uint64_t unique;  /* 0: at none, or at one that no signal helps; atomic */
-	gint interrupted; /* its caller has got a signal; atomic */
+	uint64_t unique;  /* of the request; 0: none, or one that a signal does not end; atomic */
+	gint interrupted; /* the caller has got a signal; atomic */
 };
 
 struct turns *turns_new(struct fs *fs);
 void turns_free(struct turns *turns);
 
-/* In whose turn a request is that was read from /dev/fuse. */
+/* Returns the turn of a request that was read from /dev/fuse. */
 uint64_t turns_of(const struct fuse_buf *request);
 
 /*
- * Whether the request, now a copy of it, has been handed to a worker, or is one that takes a request
- * handed over back. False: the caller is to answer it.
+ * Returns true if a worker has got a copy of the request, or if the request is an interrupt that
+ * took one back from the workers. False: the calling thread has to answer it.
  */
 bool turns_hand_over(struct turns *turns, const struct fuse_buf *request);
 
 /*
- * The caller of a request has got a signal: brings the thread out of the system call that it may wait
- * in. Call it until the thread is at the request no longer, for it may be just short of that call.
+ * Interrupts the system call in which the thread may wait, after the caller of its request has got
+ * a signal. To be called repeatedly until the request is answered, because the thread may not have
+ * entered the system call yet.
  */
 void at_request_signal(const struct at_request *at);
 
-/* The request that is begun; NULL: none. */
+/* Says which request the calling thread begins; NULL: it has finished. */
 void at_request_set(struct at_request *at, const struct fuse_buf *request);
 
-/* Which request an interrupt is about; 0 if `request` is none. */
+/* Returns which request an interrupt is about; 0 if `request` is no interrupt. */
 uint64_t turns_interrupted(const struct fuse_buf *request);
 
 /* Signals the workers whose callers have got a signal; to be called again while there are any. */
 bool turns_signal(struct turns *turns);
 
-/* A request in that turn took, or takes, longer than a moment. */
+/* Notes that a request in that turn took, or takes, long. */
 void turns_note_slow(struct turns *turns, uint64_t turn);
 
-/* Drops what no worker has begun: the connection is gone. */
+/* Frees the requests that no worker has begun, without an answer: the connection is gone. */
 void turns_drop(struct turns *turns);

@@ -56,7 +56,10 @@ static void notify_all(struct watch *watch)
 	shutdown_end_notification();
 }
 
-/* Its object is still the one, but not its owner or mode: the kernel is to look again, no more. */
+/*
+ * Has the kernel look the name up again: it still leads to its object, whose owner or mode has
+ * changed.
+ */
 static int expire(struct watch *watch, const char *name)
 {
 	struct fuse_session *session = watch->fs->session;
@@ -77,7 +80,7 @@ static void notify_name(struct watch *watch, const struct inotify_event *event)
 					      fuse_lowlevel_notify_inval_entry(watch->fs->session,
 						      FUSE_ROOT_ID, name, strlen(name));
 	shutdown_end_notification();
-	/* The kernel need not have the name, nor be there any more. */
+	/* The kernel may not have the name, or the mount may be gone. */
 	if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -ENODEV && r != -ENOTCONN)
 		notify_all(watch);
 }
@@ -91,7 +94,9 @@ static void lost(struct watch *watch)
 	notify_root(watch);
 }
 
-/* For good: from here on nothing is kept, and what is kept goes as if events had been lost. */
+/*
+ * Ends the watch: the kernel keeps nothing from now on, and drops what it has as after lost events.
+ */
 static void fail(struct watch *watch, const char *why)
 {
 	log_line("changes of %s are seen no more: %s; nothing is kept from now on",
@@ -107,7 +112,8 @@ static void handle(struct watch *watch, const struct inotify_event *event)
 		lost(watch);
 	else if (event->mask & IN_IGNORED)
 		fail(watch, "the kernel has ended the watch");
-	/* Of what is new there was no name before that had not gone. Without a name it is the root. */
+	/* IN_CREATE needs nothing: an older object of that name was reported when it went. An event
+	   without a name is about the root, and drain() has notified that. */
 	else if (event->len > 0 &&
 		event->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB))
 		notify_name(watch, event);
@@ -120,7 +126,7 @@ static int drain(struct watch *watch, char *buf)
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	/* First, because it never waits: what is at stake is who may enter. */
+	/* First, because it never waits, and the root's mode decides who may enter. */
 	notify_root(watch);
 	for (ssize_t at = 0; at < n && !shutdown_is_requested();) {
 		const struct inotify_event *event = (const struct inotify_event *)(buf + at);

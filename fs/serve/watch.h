@@ -7,17 +7,17 @@
  *
  * Names that lead to an object, never the answer that there is none: what is created is seen at
  * once. Nor the attributes of an object: they are asked for at each use, and with them whether the
- * node's own name still leads to it (node/file-ref.h). A kept name whose object is gone or another one is
- * ESTALE there, and the kernel looks it up again within the same call. So a kept name can mislead,
- * until the thread has taken it back, only
+ * node's own name still leads to it (node/file-ref.h). A kept name whose object is gone or another
+ * one is ESTALE there, and the kernel looks it up again within the same call. So a kept name can
+ * mislead, until the thread has taken it back, only
  * - where the daemon reaches the object without that name: because it is open, or was just unlinked
  *   through the mount, or has been looked up by another name since. Hence the name of an object
  *   that has several is not kept; what is left is one that had a single name when it was looked up;
  * - for a call that walks the path and asks nothing about the object, as open(2) with O_PATH does;
  * - where the kernel judges by an owner that it remembers, in a sticky directory, before it asks
- *   for the object. So a name whose object changes owner or mode is taken back too.
- * Of the root the kernel may miss, as long, a change of owner, mode, ACL or times. Its access time,
- * and what is mounted over a name in SOURCE, inotify does not tell of: only the time bounds these.
+ *   for the object. So a name whose object changes owner or mode is taken back too. Of the root the
+ *   kernel may miss, as long, a change of owner, mode, ACL or times. Its access time, and what is
+ *   mounted over a name in SOURCE, inotify does not tell of: only the time bounds these.
  *
  * Why nothing gets lost
  *
@@ -25,18 +25,18 @@
  * already or is still being waited for: in the latter case the notification waits for the lock on
  * the root that this caller has, or makes the kernel throw the answer away. All but a name that the
  * kernel already has and asks about again, where it throws away the name itself; that is why a name
- * is invalidated, not expired, wherever it may lead elsewhere. The answer to a change of the
- * root's attributes is the exception, and is not kept (reply.h).
- * Where inotify has lost events, all names go at once (Linux 6.16), or else when their time is up.
+ * is invalidated, not expired, wherever it may lead elsewhere. The answer to a change of the root's
+ * attributes is the exception, and is not kept (reply.h). Where inotify has lost events, all names
+ * go at once (Linux 6.16), or else when their time is up.
  *
  * Threads
  *
  * A notification about a name takes the kernel's lock on the root, which a caller may hold whom the
  * daemon has yet to answer: so the one thread that sends them does nothing else, nothing that
- * serves ever waits for it, and as long as it is at one, the session must be served. So a signal that
- * is to end the session leaves that to the thread (shutdown.h), for a moment at most, because a
- * caller may also hold that lock for ever. The session outlives the thread, or the process ends with
- * both.
+ * serves ever waits for it, and as long as it is at one, the session must be served. So a signal
+ * that is to end the session leaves that to the thread (shutdown.h), for a moment at most, because
+ * a caller may also hold that lock for ever. The session outlives the thread, or the process ends
+ * with both.
  */
 #pragma once
 
@@ -46,8 +46,8 @@
 
 /*
  * Begins to collect events, if the options say so. Where that is not possible it prints why, sets
- * fs->watch_missing, and the mount does without: slower, and strictly fresh. Before the mount, while
- * there is somebody to read it.
+ * fs->watch_missing, and the mount does without: slower, and strictly fresh. Before the mount,
+ * while there is somebody to read it.
  */
 void watch_open(struct fs *fs);
 

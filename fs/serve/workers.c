@@ -21,7 +21,7 @@ struct job {
 struct queue {
 	uint64_t turn;
 	GQueue jobs;      /* of struct job *, that wait */
-	unsigned running; /* jobs that a thread has, or is called for */
+	unsigned running; /* jobs that a thread runs, or for which one has been woken or started */
 	GList link;       /* in `ready`, while it has jobs that wait */
 };
 
@@ -29,13 +29,13 @@ struct workers {
 	bool stay; /* constant */
 	GMutex lock;
 	GCond changed;
-	/* Under the lock. */
+	/* Protected by the lock: */
 	GHashTable *queues; /* turn: struct queue */
 	GQueue ready;       /* the queues with jobs that wait; the first has its turn */
-	GQueue begun;       /* of struct job *, for which a thread has been called */
+	GQueue begun;       /* of struct job *, for which a thread has been woken or started */
 	unsigned threads, running, pending;
-	unsigned idle;   /* threads that wait and have not been called */
-	unsigned called; /* threads that have been, and are on their way */
+	unsigned idle;   /* threads that wait and have not been woken */
+	unsigned called; /* threads that have been woken and do not run yet */
 	bool ending;
 };
 
@@ -68,7 +68,9 @@ static bool may_run(const struct workers *workers, const struct queue *queue)
 		queue->running < THREADS - workers->running;
 }
 
-/* The lock is held. The queue's first job is to run; the queue goes to the end of the line. */
+/*
+ * Marks the queue's first job to run next, and puts the queue behind the others. The lock is held.
+ */
 static void begin_locked(struct workers *workers, struct queue *queue)
 {
 	g_queue_push_tail(&workers->begun, g_queue_pop_head(&queue->jobs));
@@ -79,7 +81,10 @@ static void begin_locked(struct workers *workers, struct queue *queue)
 	workers->running++;
 }
 
-/* The lock is held. Begins, by turns, what may run now that something has ended; how many jobs. */
+/*
+ * Begins all jobs that may run now that one has ended, by turns; returns how many. The lock is
+ * held.
+ */
 static unsigned begin_more_locked(struct workers *workers)
 {
 	GList *link = workers->ready.head;
@@ -100,7 +105,10 @@ static unsigned begin_more_locked(struct workers *workers)
 
 static void *work(void *data);
 
-/* The lock is held. If no thread can be had, those that there are will come to the job. */
+/*
+ * Wakes or starts a thread; if that fails, the existing threads take the job later. The lock is
+ * held.
+ */
 static void call_thread_locked(struct workers *workers)
 {
 	pthread_attr_t attr;
@@ -120,7 +128,7 @@ static void call_thread_locked(struct workers *workers)
 	pthread_attr_destroy(&attr);
 }
 
-/* The lock is held: a job of the queue has ended, or was taken back. */
+/* Counts out a job of the queue that has ended or was withdrawn. The lock is held. */
 static void drop_locked(struct workers *workers, struct queue *queue)
 {
 	workers->pending--;
@@ -128,7 +136,7 @@ static void drop_locked(struct workers *workers, struct queue *queue)
 		g_hash_table_remove(workers->queues, &queue->turn);
 }
 
-/* The lock is held, but not while the job runs. */
+/* Runs the job without the lock, which is held before and after. */
 static void run_locked(struct workers *workers, struct job *job)
 {
 	struct queue *queue = job->queue;
@@ -147,7 +155,7 @@ static void run_locked(struct workers *workers, struct job *job)
 		call_thread_locked(workers);
 }
 
-/* The lock is held. False: the thread has not been called for a while. */
+/* Waits to be woken; false if that did not happen within IDLE_US. The lock is held. */
 static bool wait_locked(struct workers *workers)
 {
 	gint64 until = g_get_monotonic_time() + IDLE_US;

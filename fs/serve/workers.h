@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Threads that run what may have to wait, in turn by user.
+ * Worker threads: they run jobs that may have to wait, and the users take turns.
  *
- * Each job is in a queue, usually that of its user. A queue has a few threads at most, and never more
- * than are still free for all others together, so that a user who comes later finds one; the jobs
- * beyond that wait, and the queues take turns. So a user whose jobs wait for ever, or of which there
- * are thousands, holds up no jobs but their own.
+ * Each job is in a queue, usually that of its user. A queue gets a few threads at most, and never
+ * more than are then still free for all other queues, so that a user who comes later finds one.
+ * Further jobs wait, and the queues take turns. So a user whose jobs wait for ever, or who has
+ * thousands of them, delays only their own jobs.
  */
 #pragma once
 
@@ -17,10 +17,10 @@
 struct workers;
 
 /*
- * What a job is in turn by: its user, and three queues for each. A request during which the kernel may
- * have a directory locked for all users does not wait behind those of its user during which not. What
- * takes long because much is to be listed does not hold up the rest, and few of these run at a time:
- * the counts of all other users wait for the census that they hold.
+ * A turn is the number of a queue; each user has three. Requests during which the kernel may have a
+ * directory locked, for all users, do not wait behind the other requests of their user. Requests
+ * that take long because much is to be listed do not delay the rest either, and few of them run at
+ * a time: the counts of all other users wait for the census that they hold.
  */
 enum turn_class { TURN_FILES, TURN_NAMES, TURN_LISTINGS, TURN_CLASSES };
 
@@ -38,15 +38,15 @@ static inline uint64_t turn_of(uid_t uid, enum turn_class class)
 /* `stay`: no thread ever ends. */
 struct workers *workers_new(bool stay);
 
-/* Has a thread call run(data), which owns the data. */
+/* Has a worker call run(data), which takes over the data. */
 void workers_push(struct workers *workers, uint64_t turn, void (*run)(void *data), void *data);
 
-/* The turn of the job that the calling thread runs, or 0 and false. */
+/* Tells the turn of the job that the calling thread runs; false and 0 if it is no worker. */
 bool workers_current(uint64_t *out);
 
 /*
- * Takes back the first job of this function whose data match(data, wanted): its data, or NULL. It
- * does not run any more.
+ * Removes the first waiting job with this run() for whose data match(data, wanted) is true, and
+ * returns its data, which the caller owns then; NULL if there is none.
  */
 void *workers_withdraw(struct workers *workers, void (*run)(void *data),
 	bool (*match)(const void *data, const void *wanted), const void *wanted);
@@ -54,5 +54,5 @@ void *workers_withdraw(struct workers *workers, void (*run)(void *data),
 /* Jobs that wait or run. */
 unsigned workers_pending(struct workers *workers);
 
-/* Only while no job waits or runs. Waits for the threads to end. */
+/* To be called only while no job waits or runs. Waits for the threads to end. */
 void workers_free(struct workers *workers);
