@@ -80,7 +80,7 @@ struct past_process past_process_seen(const struct view *view, pid_t pid, int64_
 	return process;
 }
 
-static const char *state_of(const struct past_process *process)
+const char *past_process_state(const struct past_process *process)
 {
 	return process->pid == 0 ? "none" : process->alive ? "alive" : "dead";
 }
@@ -89,7 +89,7 @@ void past_process_show(const struct past_process *process, GString *out)
 {
 	g_string_append_printf(out, "pid\t%d\ncommand\t", process->pid);
 	format_escaped(out, process->command);
-	g_string_append_printf(out, "\nstate\t%s\n", state_of(process));
+	g_string_append_printf(out, "\nstate\t%s\n", past_process_state(process));
 }
 
 void past_process_json(const struct past_process *process, const char *name, JsonBuilder *builder)
@@ -100,6 +100,6 @@ void past_process_json(const struct past_process *process, const char *name, Jso
 	json_builder_add_int_value(builder, process->pid);
 	format_json_bytes(builder, "command", process->command);
 	json_builder_set_member_name(builder, "state");
-	json_builder_add_string_value(builder, state_of(process));
+	json_builder_add_string_value(builder, past_process_state(process));
 	json_builder_end_object(builder);
 }

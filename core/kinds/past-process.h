@@ -27,6 +27,9 @@ bool past_process_may_live(const struct realm *realm, pid_t pid, int64_t then);
  */
 struct past_process past_process_seen(const struct view *view, pid_t pid, int64_t then);
 
+/* "alive", "dead", "none". */
+const char *past_process_state(const struct past_process *process);
+
 /*
  * Append it as three lines, `pid`, `command` and `state` ("alive", "dead", "none"), or as a member
  * `name`.

@@ -5,6 +5,7 @@
 #include "base/fdpath.h"
 #include "caller/effective.h"
 #include "kinds/lease.h"
+#include "kinds/queue-holders.h"
 #include "procfs/mountinfo.h"
 #include "kinds/sysvipc.h"
 #include "base/libc.h"
@@ -22,6 +23,7 @@
 
 struct queue {
 	struct item item;
+	uint64_t dev; /* st_dev of its file */
 	/* What its file says, for those who may read it. */
 	uint64_t messages, messages_max, message_size; /* count, count, bytes */
 	uint64_t bytes;
@@ -183,6 +185,7 @@ static int fill_queue(int dir, const char *name, struct queue *out)
 			.label = "mqueue",
 			.identity = st.st_ino,
 		},
+		.dev = st.st_dev,
 	};
 	item_set_stat(&out->item, &st);
 	g_strlcpy(out->item.id, name, sizeof out->item.id);
@@ -363,6 +366,28 @@ static int show_notified(const struct view *view, const struct attribute *self, 
 	return r;
 }
 
+static struct queue_file file_of(const struct view *view)
+{
+	const struct queue *queue = (const struct queue *)view->item;
+
+	return (struct queue_file){ queue->dev, queue->item.identity, queue->item.name };
+}
+
+static int show_holders(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct queue_file file = file_of(view);
+
+	(void)self;
+	return queue_holders_show(view, &file, out);
+}
+
+static int json_holders(const struct view *view, const struct attribute *self, JsonBuilder *builder)
+{
+	struct queue_file file = file_of(view);
+
+	return queue_holders_json(view, &file, self->name, builder);
+}
+
 static const struct attribute attributes[] = {
 	{ "perms", FORM_TEXT, 0, show_perms, offsetof(struct item, mode) },
 	{ "uid", FORM_NUMBER, 0, show_u32, offsetof(struct item, uid) },
@@ -374,6 +399,7 @@ static const struct attribute attributes[] = {
 	{ "msgsize", FORM_NUMBER, 0, show_count, offsetof(struct queue, message_size) },
 	{ "usedbytes", FORM_NUMBER, 0, show_count, offsetof(struct queue, bytes) },
 	{ "notify_pid", FORM_NUMBER, 0, show_notified },
+	{ "holders", FORM_OTHER, 0, show_holders, .json = json_holders, .slow = true },
 	{ NULL },
 };
 

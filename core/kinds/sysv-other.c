@@ -5,6 +5,7 @@
 #include "kinds/attribute.h"
 #include "kinds/ipc-waiters.h"
 #include "kinds/past-process.h"
+#include "kinds/semaphores.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -369,6 +370,33 @@ static int sem_remove(const struct realm *realm, const char *id, const struct ca
 	return sysvipc_remove(realm, &kind_sem, id, caller, &sem_removal);
 }
 
+static struct semaphore_set semaphores_of(const struct view *view)
+{
+	const struct sem_set *set = (const struct sem_set *)view->item;
+
+	return (struct semaphore_set){
+		.id = (int)strtol(view->item->id, NULL, 10),
+		.count = set->count,
+		.then = MAX(set->operated, set->ipc.item.ctime.tv_sec),
+	};
+}
+
+static int show_semaphores(const struct view *view, const struct attribute *self, GString *out)
+{
+	struct semaphore_set set = semaphores_of(view);
+
+	(void)self;
+	return semaphores_show(view, &set, out);
+}
+
+static int json_semaphores(const struct view *view, const struct attribute *self,
+	JsonBuilder *builder)
+{
+	struct semaphore_set set = semaphores_of(view);
+
+	return semaphores_json(view, &set, self->name, builder);
+}
+
 static const struct attribute msg_attributes[] = {
 	{ "usedbytes", FORM_NUMBER, 0, show_u64, offsetof(struct msg_queue, bytes) },
 	{ "msgs", FORM_NUMBER, 0, show_u64, offsetof(struct msg_queue, messages) },
@@ -382,6 +410,7 @@ static const struct attribute msg_attributes[] = {
 static const struct attribute sem_attributes[] = {
 	{ "nsems", FORM_NUMBER, 0, show_u64, offsetof(struct sem_set, count) },
 	{ "otime", FORM_NUMBER, 0, show_i64, offsetof(struct sem_set, operated) },
+	{ "semaphores", FORM_OTHER, 0, show_semaphores, .json = json_semaphores, .slow = true },
 	{ NULL },
 };
 

@@ -8,7 +8,7 @@ import stat
 import subprocess
 
 from harness import as_user, check, equal, fails, read, run, table, write
-from ipc import IPC_PRIVATE, OTHER, USER, attribute, ipc_test, new_segment, pairs, row
+from ipc import Child, IPC_PRIVATE, OTHER, USER, attribute, ipc_test, new_segment, pairs, row
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.sem_open.restype = ctypes.c_void_p
@@ -66,6 +66,51 @@ def message_queues(t):
     equal(as_user(USER, USER, lambda: os.rmdir(here)), errno.EPERM)
     fails(errno.EBUSY, os.rmdir, here)
     equal(os.listdir(t.meta / 'msg'), [str(queue)])
+
+
+@ipc_test
+def holders_of_a_queue(t):
+    """Processes that have it open; a queue of the same name elsewhere is another one."""
+    new_mqueue(b'/mine')
+    here = t.meta / 'mqueue' / 'mine'
+    equal(table(read(here / 'holders'))[0], [])
+    with Child(lambda: checked(_libc.mq_open(b'/mine', os.O_WRONLY))) as child:
+        row, = table(read(here / 'holders'))[0]
+        equal((row['PID'], row['UID'], row['COMMAND'], row['MODE']),
+              (b'%d' % child.pid, b'0', b'python3', b'w'))
+        fact, = json.loads(read(here / 'info.json'))['holders']
+        equal((fact['pid'], fact['mode'], fact['fd']), (child.pid, 'w', int(row['FD'])))
+        os.chmod(t.private, 0o755)
+        os.chown(t.private, USER, USER)
+
+        def look():
+            rows, remarks = table(read(here / 'holders'))
+            equal((rows, remarks), ([], ['# 1 not shown']))
+        equal(as_user(USER, USER, look), 0)
+    equal(table(read(here / 'holders'))[0], [])
+    os.rmdir(here)
+
+
+@ipc_test
+def who_used_a_set_last(t):
+    sets = new_sem(3)
+    here = t.meta / 'sem' / str(sets)
+
+    def rows():
+        return [tuple(r[c].decode() for c in ('SEMNUM', 'VALUE', 'PID', 'COMMAND', 'STATE'))
+                for r in table(read(here / 'semaphores'))[0]]
+    equal(rows(), [(str(n), '0', '0', '-', 'none') for n in range(3)])
+    up = (ctypes.c_short * 3)(1, 2, 0)
+    checked(_libc.semop(sets, up, ctypes.c_size_t(1)))
+    equal(rows()[1], ('1', '2', str(os.getpid()), 'python3', 'alive'))
+    with Child(lambda: checked(_libc.semop(sets, up, ctypes.c_size_t(1)))) as child:
+        equal(rows()[1], ('1', '4', str(child.pid), 'python3', 'alive'))
+        fact = json.loads(read(here / 'info.json'))['semaphores'][1]
+        equal((fact['value'], fact['last']['pid'], fact['last']['state']), (4, child.pid, 'alive'))
+    equal(rows()[1], ('1', '4', str(child.pid), '-', 'dead'))
+    os.chmod(t.private, 0o755)
+    equal(as_user(USER, USER, lambda: read(here / 'semaphores')), errno.EACCES)
+    os.rmdir(here)
 
 
 @ipc_test
