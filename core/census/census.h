@@ -117,7 +117,7 @@ struct census_report {
 	int64_t last_pass_time; /* CLOCK_REALTIME, seconds */
 	uint64_t spaces;        /* address spaces seen by it */
 	uint64_t reread;        /* of these, read anew in it */
-	uint64_t unreadable;    /* processes that could not be read */
+	uint64_t unreadable;    /* processes that could not be read, or not all of them */
 	uint64_t inconsistent;  /* address spaces that changed, or (query, text) may have, all the
 				      while: what is said of each was true at an instant of the
 				      pass, but not at one for all; for query and text it may lack
@@ -275,6 +275,19 @@ void census_each_object(struct census *census,
 bool census_object(struct census *census, const struct segment_key *key, struct object_row *out);
 
 /*
+ * What takes memory, from the kernel's own lists of inodes: first the segments, by file system and kind,
+ * then each tmpfs as a whole, of every mount namespace. -ENOTSUP without the object side.
+ */
+struct memory_part {
+	const char *kind;           /* "posix", "nested", "unlinked" …; NULL: all of that tmpfs */
+	uint64_t dev;               /* st_dev of the file system */
+	bool huge;                  /* of huge pages */
+	uint64_t resident, swapped; /* bytes */
+};
+int census_memory(struct census *census, void (*visit)(const struct memory_part *part, void *data),
+	void *data);
+
+/*
  * A process that uses a segment, as a way to the file behind it: by a mapping,
  * PROC/task/map_files/START-END, or if there is none by a descriptor, PROC/task/fd/FD. The caller
  * compares device and inode number of what that opens: the process may have moved on. Returns false
@@ -287,6 +300,13 @@ struct segment_user {
 };
 bool census_segment_user(struct census *census, const struct segment_key *key,
 	struct segment_user *out);
+
+/*
+ * The processes of which something could not be read, in ascending order of pid; `why` is one line.
+ * There may be fewer than `unreadable` of the report says: of some not even the pid is known.
+ */
+void census_each_unreadable(struct census *census,
+	void (*visit)(pid_t pid, const char *why, void *data), void *data);
 
 /* A copy; its strings are static or live as long as the census. Held or not. */
 struct census_report census_report(struct census *census);

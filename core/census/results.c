@@ -154,3 +154,15 @@ bool census_segment_user(struct census *census, const struct segment_key *key,
 		spaces_each_descriptor(census->spaces, segment, user_by_descriptor, out);
 	return usage.mappings || usage.openers;
 }
+
+void census_each_unreadable(struct census *census,
+	void (*visit)(pid_t pid, const char *why, void *data), void *data)
+{
+	const GArray *list = spaces_unreadable(census->spaces);
+
+	for (guint i = 0; i < list->len; i++) {
+		const struct unreadable *process = &g_array_index(list, struct unreadable, i);
+
+		visit(process->pid, process->why, data);
+	}
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/kind.h"
 
+#include "kinds/nested.h"
 #include "kinds/posix-mqueue.h"
 #include "kinds/posix.h"
 #include "kinds/sysv-other.h"
@@ -9,8 +10,8 @@
 
 #include <string.h>
 
-const struct kind *const kinds[] = { &kind_posix, &kind_sysv, &kind_unlinked, &kind_mqueue,
-	&kind_msg, &kind_sem, NULL };
+const struct kind *const kinds[] = { &kind_posix, &kind_sysv, &kind_unlinked, &kind_nested,
+	&kind_mqueue, &kind_msg, &kind_sem, NULL };
 
 const struct attribute *item_attribute(const struct item *item, const char *name)
 {

@@ -105,9 +105,10 @@ static void take_item(const struct item *item, void *data)
 		.of_kind = taking->caller ? take_of_kind(taking, item) : NULL,
 	};
 	row.name = strcmp(item->id, item->name) == 0 ? row.id : keep_string(segments, item->name);
+	row.repeated = item->links > 1 &&
+		!g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key));
 	g_array_append_val(segments->rows, row);
-	if (item->links < 2 ||
-		g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key)))
+	if (!row.repeated)
 		add_total(segments->totals, &row);
 	if (taking->also)
 		taking->also(item, taking->also_data);

@@ -22,6 +22,7 @@ struct segments_row {
 	struct usage usage;
 	uint64_t references, hidden; /* REFERENCES_UNKNOWN */
 	enum segment_state state;
+	bool repeated;         /* another name of an object that has a row already */
 	struct timespec since; /* kinds/idle.h; of one that is idle, else 0 */
 	struct timespec mtime;
 	/* For the JSON document: the same, and what only its kind has (info_of_kind()), or NULL. */

@@ -104,7 +104,7 @@ int tree_data_permit(struct fs *fs, fuse_req_t req, struct node *node, int want)
 
 	/* A file of a tmpfs may have an ACL: the kernel is asked once it is at hand. */
 	if (data->has_xattrs)
-		return 0;
+		return ask_kind(fs, req, data, &data->item, want);
 	return identity_permits(req, &owner, want) ? ask_kind(fs, req, data, &data->item, want) :
 						     -EACCES;
 }

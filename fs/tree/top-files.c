@@ -7,8 +7,10 @@
 #include "serve/watch.h"
 #include "views/dot.h"
 #include "views/limits.h"
+#include "views/memory.h"
 #include "views/openmetrics.h"
 #include "views/processes.h"
+#include "views/unreadable.h"
 #include "views/segments.h"
 
 #include <inttypes.h>
@@ -22,6 +24,7 @@ static const char readme[] =
 	"This directory tells who uses them, and shows the segments that have no name there.\n"
 	"\n"
 	"  status          the daemon: how data and counts are got, and what it cannot see\n"
+	"  unreadable      processes that could not be read, and why\n"
 	"  segments        a table of all segments, one row each; tab-separated\n"
 	"  segments.json   the same and more, as JSON\n"
 	"  metrics         the same as OpenMetrics text, for Prometheus\n"
@@ -45,9 +48,12 @@ static const char readme[] =
 	"    data          the bytes\n"
 	"  sysv/SHMID/     the same for a System V segment, with nattch, creator, status ...\n"
 	"  unlinked/ID/    the same for memfds, anonymous memory, and deleted objects in use\n"
+	"  nested/INODE/   the same for files in directories below the tmpfs\n"
 	"  mqueue/ msg/ sem/   message queues and semaphore sets, as lsipc shows them\n"
 	"  idle/           those of posix, sysv, mqueue, msg and sem that nothing uses, as empty\n"
 	"                  directories; the time of each is since when, as far as is known\n"
+	"  memory          does it add up? Shmem and the tmpfs by kind, and what stays "
+	"unexplained\n"
 	"  limits          what the machine allows, and how much of it is used\n"
 	"  namespaces/     the segments of containers and the like, for root\n"
 	"\n"
@@ -271,6 +277,20 @@ static int show_cgroups_json(struct fs *fs, const struct view *view, struct cont
 	return processes_take(view->realm, &view->caller, CGROUPS_JSON, &out->rows);
 }
 
+static int show_memory(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	memory_show(view, out->text);
+	return 0;
+}
+
+static int show_unreadable(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	unreadable_show(view, out->text);
+	return 0;
+}
+
 static int show_limits(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct limit limits[LIMITS_MAX];
@@ -283,12 +303,14 @@ static int show_limits(struct fs *fs, const struct view *view, struct content *o
 const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "README", .show = show_readme },
 	{ TREE_FILE, "status", .needs = CENSUS_ALL, .for_all = true, .show = show_status },
+	{ TREE_FILE, "unreadable", .needs = CENSUS_ALL, .show = show_unreadable },
 	{ TREE_FILE, "segments", .needs = CENSUS_ALL, .each_realm = true, .for_all = true,
 		.show = show_segments },
 	{ TREE_FILE, "segments.json", .needs = CENSUS_ALL, .each_realm = true,
 		.show = show_segments_json },
 	{ TREE_FILE, "metrics", .needs = CENSUS_ALL, .for_all = true, .show = show_metrics },
 	{ TREE_FILE, "graph.dot", .needs = CENSUS_ALL, .show = show_graph },
+	{ TREE_FILE, "memory", .needs = CENSUS_ALL, .for_all = true, .show = show_memory },
 	{ TREE_FILE, "processes", .show = show_processes },
 	{ TREE_FILE, "processes.json", .show = show_processes_json },
 	{ TREE_FILE, "cgroups", .show = show_cgroups },

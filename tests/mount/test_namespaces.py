@@ -56,7 +56,7 @@ def each_has_its_own(t):
         equal(sorted(os.listdir(ipc)),
               ['limits', 'mqueue', 'msg', 'segments', 'segments.json', 'sem', 'sysv'])
         equal(sorted(os.listdir(shm)),
-              ['limits', 'posix', 'segments', 'segments.json', 'unlinked'])
+              ['limits', 'nested', 'posix', 'segments', 'segments.json', 'unlinked'])
 
         equal(os.listdir(ipc / 'sysv'), [str(ours)], 'the same ID')
         for place, size, content in ((t.meta, PAGE, b'segment here'),

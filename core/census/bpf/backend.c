@@ -240,6 +240,7 @@ static void bpf_free(void *state)
 	programs_free(census->programs);
 	g_array_unref(census->known);
 	g_array_unref(census->found);
+	g_array_unref(census->hidden_pids);
 	g_hash_table_unref(census->tables);
 	g_free(census);
 }
@@ -271,6 +272,7 @@ static int bpf_open(const struct census_source *source, void **out, const char *
 	census->known = g_array_new(FALSE, FALSE, sizeof(struct mm_version));
 	bpf_read_begin(census);
 	census->found = bpf_found_new();
+	census->hidden_pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	census->tables = g_hash_table_new(NULL, NULL);
 	*out = census;
 	return 0;

@@ -32,7 +32,8 @@ struct bpf_census {
 	bool checked;     /* the last walk found the same balance */
 	uint64_t balance; /* the kernel's number of processes less those that a walk met */
 	uint64_t hidden;  /* processes */
-	int shortage;     /* why they could not be counted; see struct census_tally */
+	GArray *hidden_pids;
+	int shortage; /* why they could not be counted; see struct census_tally */
 
 	/*
 	 * The last walk, each version as of when its mappings were read: what the table stands for.

@@ -62,23 +62,24 @@ static bool has_space(const struct bpf_census *census, pid_t pid)
 }
 
 /*
- * Counts the processes that were listed before the walk, that it did not meet, and that still
+ * Finds the processes that were listed before the walk, that it did not meet, and that still
  * exist.
  */
-static uint64_t count_missing(const struct bpf_census *census, const GArray *listed,
+static uint64_t find_missing(struct bpf_census *census, const GArray *listed,
 	const struct mm_versions *versions)
 {
 	g_autoptr(GHashTable) met = pids_of(versions);
-	uint64_t missing = 0;
+
+	g_array_set_size(census->hidden_pids, 0);
 
 	for (guint i = 0; i < listed->len; i++) {
 		pid_t pid = g_array_index(listed, pid_t, i);
 
 		if (pid != census->source->self &&
-			!g_hash_table_contains(met, GINT_TO_POINTER(pid)))
-			missing += has_space(census, pid);
+			!g_hash_table_contains(met, GINT_TO_POINTER(pid)) && has_space(census, pid))
+			g_array_append_val(census->hidden_pids, pid);
 	}
-	return missing;
+	return census->hidden_pids->len;
 }
 
 uint64_t bpf_hidden(struct bpf_census *census)
@@ -98,8 +99,11 @@ uint64_t bpf_hidden(struct bpf_census *census)
 		census->shortage = proc_list(census->source->proc, listed);
 		if (census->shortage != 0 || bpf_walk(census, false, &versions) != 0)
 			break;
-		census->hidden = count_missing(census, listed, &versions);
+		census->hidden = find_missing(census, listed, &versions);
 		census->counted = versions.quiet;
 	}
+	for (guint i = 0; i < census->hidden_pids->len; i++)
+		spaces_note_unreadable(census->spaces, g_array_index(census->hidden_pids, pid_t, i),
+			"the kernel hides it from BPF programs");
 	return census->hidden;
 }

@@ -41,6 +41,12 @@ static bool worth_waiting(struct space *space)
 	return now - space->backend_data[BPF_DATA_BUSY] < BUSY_WAIT_MAX_NS;
 }
 
+static const char *why_unreadable(int status)
+{
+	return status < 0 ? g_intern_string(g_strerror(-status)) :
+			    "its address space is locked all the while";
+}
+
 /*
  * Applies the result of a reading: the space gets the version that was read, or none. One that was
  * changed all the time keeps what was found last, which has every mapping that stayed; but it counts
@@ -63,6 +69,8 @@ static void apply_reading(struct bpf_census *census, const struct reading *readi
 	case READ_TORN:
 		round->busy |= worth_waiting(reading->space);
 		round->unreadable++;
+		spaces_note_unreadable(census->spaces, reading->space->pid,
+			"it changes all the while");
 		round->changed |= reading->changed;
 		invalidate(reading);
 		break;
@@ -73,6 +81,8 @@ static void apply_reading(struct bpf_census *census, const struct reading *readi
 		if (is_shortage(reading->status))
 			round->shortage = reading->status;
 		round->unreadable++;
+		spaces_note_unreadable(census->spaces, reading->space->pid,
+			why_unreadable(reading->status));
 		empty(census, reading, round);
 	}
 }
@@ -146,6 +156,7 @@ void bpf_update_mappings(struct bpf_census *census, struct round *round)
 	g_autofree struct reading *moved = g_new(struct reading, n);
 	size_t count = 0;
 
+	spaces_forget_unreadable(census->spaces); /* of the round before: they are read again */
 	for (guint i = 0; i < n; i++) {
 		struct space *space = see(census, &versions[i]);
 		gpointer mm = (gpointer)(uintptr_t)versions[i].mm;

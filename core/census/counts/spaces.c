@@ -17,6 +17,7 @@ struct spaces {
 	GHashTable *segments;    /* their key: struct segment, which it owns */
 	GPtrArray *unreferenced; /* segments that may be left without a row */
 	GPtrArray *servers;      /* the spaces that serve */
+	GArray *unreadable;      /* of struct unreadable */
 	GPtrArray *gone;         /* segments that have been, with their last users; owned */
 	uint64_t pass;
 	uint64_t counting; /* how many sets of rows have been added or subtracted so far */
@@ -63,6 +64,7 @@ struct spaces *spaces_new(void)
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, NULL, segment_free);
 	spaces->unreferenced = g_ptr_array_new();
 	spaces->servers = g_ptr_array_new();
+	spaces->unreadable = g_array_new(FALSE, FALSE, sizeof(struct unreadable));
 	spaces->gone = g_ptr_array_new_with_free_func(segment_free);
 	g_mutex_init(&spaces->lock);
 	return spaces;
@@ -81,6 +83,7 @@ void spaces_free(struct spaces *spaces)
 	if (!spaces)
 		return;
 	drop_index(spaces);
+	g_array_unref(spaces->unreadable);
 	g_hash_table_unref(spaces->by_pid);
 	g_ptr_array_unref(spaces->order);
 	g_hash_table_unref(spaces->segments);
@@ -254,6 +257,31 @@ static void empty(struct spaces *spaces, struct space *space)
 void spaces_begin(struct spaces *spaces)
 {
 	spaces->pass++;
+	spaces_forget_unreadable(spaces);
+}
+
+void spaces_note_unreadable(struct spaces *spaces, pid_t pid, const char *why)
+{
+	struct unreadable process = { pid, why };
+
+	g_array_append_val(spaces->unreadable, process);
+}
+
+void spaces_forget_unreadable(struct spaces *spaces)
+{
+	g_array_set_size(spaces->unreadable, 0);
+}
+
+const GArray *spaces_unreadable(const struct spaces *spaces)
+{
+	return spaces->unreadable;
+}
+
+static int by_unreadable_pid(gconstpointer a, gconstpointer b)
+{
+	const struct unreadable *x = a, *y = b;
+
+	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
 static int by_pid(gconstpointer a, gconstpointer b)
@@ -300,6 +328,7 @@ void spaces_end(struct spaces *spaces)
 		}
 	}
 	g_ptr_array_set_size(spaces->unreferenced, 0);
+	g_array_sort(spaces->unreadable, by_unreadable_pid);
 }
 
 void spaces_take_gone(struct spaces *spaces,

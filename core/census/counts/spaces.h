@@ -98,6 +98,18 @@ void spaces_free(struct spaces *spaces);
 void spaces_begin(struct spaces *spaces);
 void spaces_end(struct spaces *spaces);
 
+/*
+ * Processes of which the pass under way could not read all, each with the reason in one line (a static
+ * or interned string): in ascending order of pid between passes.
+ */
+struct unreadable {
+	pid_t pid;
+	const char *why;
+};
+void spaces_note_unreadable(struct spaces *spaces, pid_t pid, const char *why);
+void spaces_forget_unreadable(struct spaces *spaces); /* what was noted so far in this pass */
+const GArray *spaces_unreadable(const struct spaces *spaces);
+
 /* Finds or makes the segment of that key, for the rows of this pass. */
 struct segment *spaces_segment(struct spaces *spaces, const struct segment_key *key);
 

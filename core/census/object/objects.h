@@ -7,7 +7,7 @@
  * count: a path walk in progress counts as a reference for its moment. What is in the table was so
  * at an instant of the pass. The references of the daemon's own descriptors are left out.
  *
- * Threads: objects_look() and objects_look_sysv() from any thread; a pass is alone with the table,
+ * Threads: objects_look(), objects_look_sysv() from any thread; a pass is alone with the table,
  * and between passes any number of threads may read it.
  */
 #pragma once
@@ -62,6 +62,16 @@ const struct object *objects_at(const struct objects *objects, size_t index);
  */
 const struct seen_detail *objects_detail(const struct objects *objects,
 	const struct object *object);
+
+/*
+ * What each tmpfs of the machine takes, in every mount namespace, and the kernel's own mount: appends a
+ * struct tmpfs_sum for each, once. Between passes, from one thread at a time. 0 or a negative errno.
+ */
+struct tmpfs_sum {
+	uint64_t dev;               /* st_dev */
+	uint64_t resident, swapped; /* bytes */
+};
+int objects_sums(struct objects *objects, GArray *out);
 
 /*
  * One file as it is now, without a pass: of a descriptor (O_PATH) of the caller's, which counts as a

@@ -52,3 +52,10 @@ int object_programs_look_sysv(struct object_programs *programs, int shmid, struc
  */
 int object_programs_own_files(struct object_programs *programs, const struct own_file **out,
 	size_t *count);
+
+/*
+ * The memory that each file system of the type of the one that `fd` is on takes, if that type is tmpfs
+ * (or devtmpfs): none otherwise. As object_programs_walk(). -E2BIG for more than SUPERS_SHOWN.
+ */
+int object_programs_sums(struct object_programs *programs, int fd, const struct seen_super **out,
+	size_t *count);

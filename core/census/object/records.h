@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 #define OBJECT_NAME 256
+#define SUPERS_SHOWN 4096
 
 enum object_flag {
 	OBJECT_MAPPED = 1 << 0,    /* some address space maps it */
@@ -57,6 +58,20 @@ struct object_walk {
 	__u32 count;   /* out: objects; more than fit: too few were written */
 	__u32 details; /* out: likewise */
 	__u32 unused;
+};
+
+/* What all inodes of one file system take together. */
+struct seen_super {
+	__u64 pages;   /* in memory */
+	__u64 swapped; /* pages */
+	__u32 dev;     /* as in a struct seen_object */
+	__u32 status;  /* enum walk_status */
+};
+
+/* In and out of the program `sum_supers`: all file systems of one type. */
+struct super_sums {
+	__u32 fd;    /* in: of a file system of that type */
+	__u32 count; /* out: more than fit: too few were written */
 };
 
 /* In and out of the program `look_at_inode`. */

@@ -60,6 +60,12 @@ const struct seen_detail *objects_detail(const struct objects *objects, const st
 	return NULL;
 }
 
+int objects_sums(struct objects *objects, GArray *out)
+{
+	(void)objects, (void)out;
+	return -EOPNOTSUPP;
+}
+
 int objects_look(struct objects *objects, int fd, struct seen_object *out)
 {
 	(void)objects, (void)fd, (void)out;

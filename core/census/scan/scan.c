@@ -15,6 +15,9 @@
  * that does not, two readings that agree are taken, and it is counted as inconsistent; if there are
  * none, it is also one that could not be read.
  *
+ * Of a process whose mappings can be read, but not its descriptors, the mappings count; it is one that
+ * could not be read all the same.
+ *
  * A process without mappings is a kernel thread, is exiting, or is just changing its program, which
  * is why it is read again; if only its first thread has exited, another thread is read.
  */
@@ -67,9 +70,10 @@ struct pass {
 	struct reading before; /* the reading before, of a process that ran meanwhile */
 	unsigned facets;
 	struct census_tally *tally;
-	GHashTable *inconsistent,
-		*unreadable; /* sets of pids: what came of each when it was last read */
-	GArray *known;       /* pids listed in the last round, ascending */
+	GHashTable *inconsistent; /* set of pids: what came of each when it was last read */
+	GHashTable *unreadable;   /* likewise, pid: why */
+	int closed;               /* why the last process's descriptors could not be read, or 0 */
+	GArray *known;            /* pids listed in the last round, ascending */
 };
 
 struct scan *scan_new(const struct census_source *source, maps_reader read_maps)
@@ -136,10 +140,16 @@ static int read_once(struct pass *pass, int dir, int thread, pid_t task)
 {
 	int error = 0;
 
+	pass->closed = 0;
 	if (pass->facets & CENSUS_DESCRIPTORS)
 		error = process_rows_read_descriptors(&pass->rows, thread);
 	if (!error && pass->facets & CENSUS_DESCRIPTORS)
 		error = process_rows_read_unshared_descriptors(&pass->rows, dir, task);
+	if (error == -EACCES || error == -EPERM) {
+		pass->closed = error;
+		g_array_set_size(pass->rows.descriptors, 0);
+		error = 0;
+	}
 	if (!error)
 		error = process_rows_read_mappings(&pass->rows, thread, pass->scan->read_maps);
 	return error;
@@ -253,11 +263,27 @@ static int read_process(struct pass *pass, pid_t pid, int dir, const struct proc
 	return store(pass, dir, pid, task, stat, of_thread.layout);
 }
 
-static enum outcome unreadable(struct pass *pass, int error)
+static void note_unreadable(struct pass *pass, pid_t pid, const char *why)
+{
+	g_hash_table_insert(pass->unreadable, GINT_TO_POINTER(pid), (gpointer)why);
+}
+
+static enum outcome unreadable(struct pass *pass, pid_t pid, int error)
 {
 	if (is_shortage(error))
 		pass->tally->shortage = error;
+	note_unreadable(pass, pid, g_intern_string(g_strerror(-error)));
 	return UNREADABLE;
+}
+
+static void note_reading(struct pass *pass, pid_t pid, enum consistency consistency)
+{
+	if (consistency != CONSISTENT)
+		g_hash_table_add(pass->inconsistent, GINT_TO_POINTER(pid));
+	if (consistency == UNSTABLE)
+		note_unreadable(pass, pid, "it changes all the while");
+	else if (pass->closed)
+		note_unreadable(pass, pid, "its mappings count; its descriptors cannot be read");
 }
 
 static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
@@ -269,22 +295,20 @@ static enum outcome try_process(struct pass *pass, pid_t pid, int dir)
 		int error = proc_read_stat(dir, &stat);
 
 		if (error)
-			return error == -ESRCH ? GONE : unreadable(pass, error);
+			return error == -ESRCH ? GONE : unreadable(pass, pid, error);
 		if (proc_is_kernel_thread(&stat))
 			return NONE;
 		error = read_process(pass, pid, dir, &stat, &consistency);
 		if (!error) {
-			if (consistency != CONSISTENT)
-				g_hash_table_add(pass->inconsistent, GINT_TO_POINTER(pid));
-			if (consistency == UNSTABLE)
-				g_hash_table_add(pass->unreadable, GINT_TO_POINTER(pid));
+			note_reading(pass, pid, consistency);
 			return READ;
 		}
 		if (error == -ENOENT)
 			return NONE;
 		if (error != -ESRCH)
-			return unreadable(pass, error);
+			return unreadable(pass, pid, error);
 	}
+	note_unreadable(pass, pid, "it changes its program all the while");
 	return UNREADABLE;
 }
 
@@ -312,8 +336,9 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	g_hash_table_remove(pass->inconsistent, GINT_TO_POINTER(pid));
 	g_hash_table_remove(pass->unreadable, GINT_TO_POINTER(pid));
 	if (dir < 0) {
-		outcome = is_gone(dir) ? GONE : unreadable(pass, dir);
+		outcome = is_gone(dir) ? GONE : unreadable(pass, pid, dir);
 	} else if (!stall_enter(pid, 0)) {
+		note_unreadable(pass, pid, "it does not answer");
 		outcome = UNREADABLE;
 	} else {
 		outcome = try_process(pass, pid, dir);
@@ -321,8 +346,6 @@ static enum outcome scan_process(struct pass *pass, pid_t pid)
 	}
 	if (outcome == GONE)
 		strike_out(pass, pid);
-	if (outcome == UNREADABLE)
-		g_hash_table_add(pass->unreadable, GINT_TO_POINTER(pid));
 	return outcome;
 }
 
@@ -398,11 +421,19 @@ static void discount_shared(struct space *space, void *data)
 		g_hash_table_add(pass->inconsistent, GINT_TO_POINTER(space->pid));
 }
 
+static void hand_on(gpointer pid, gpointer why, gpointer data)
+{
+	struct pass *pass = data;
+
+	spaces_note_unreadable(pass->spaces, GPOINTER_TO_INT(pid), why);
+}
+
 static void tally_up(struct pass *pass)
 {
 	spaces_each(pass->spaces, discount_shared, pass);
 	pass->tally->inconsistent = MIN(g_hash_table_size(pass->inconsistent), pass->tally->spaces);
 	pass->tally->unreadable += g_hash_table_size(pass->unreadable);
+	g_hash_table_foreach(pass->unreadable, hand_on, pass);
 }
 
 int scan_pass(struct scan *scan, struct spaces *spaces, unsigned facets, struct census_tally *tally)

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What takes memory, by file system and kind: see census.h. */
+#include "census/census-private.h"
+#include "census/object/objects.h"
+
+#include <errno.h>
+
+static const char *kind_of(const struct object *object)
+{
+	if (object->key.class != SEGMENT_FILE)
+		return segment_class_name(object->key.class);
+	return object->in_root ? segment_class_name(SEGMENT_FILE) :
+		object->nlink  ? "nested" :
+				 "unlinked";
+}
+
+static struct memory_part *find_part(GArray *parts, const struct object *object)
+{
+	const char *kind = kind_of(object);
+	struct memory_part fresh = { .kind = kind, .dev = object->key.dev, .huge = object->huge };
+
+	for (guint i = 0; i < parts->len; i++) {
+		struct memory_part *part = &g_array_index(parts, struct memory_part, i);
+
+		if (part->dev == fresh.dev && part->huge == fresh.huge &&
+			g_str_equal(part->kind, kind))
+			return part;
+	}
+	g_array_append_val(parts, fresh);
+	return &g_array_index(parts, struct memory_part, parts->len - 1);
+}
+
+static void add_object(GArray *parts, const struct object *object)
+{
+	struct memory_part *part = find_part(parts, object);
+	uint64_t swapped = MIN(object->swapped, object->allocated);
+
+	part->resident += object->allocated - swapped;
+	part->swapped += swapped;
+}
+
+int census_memory(struct census *census, void (*visit)(const struct memory_part *part, void *data),
+	void *data)
+{
+	const struct objects *objects = object_side_found(census->object_side);
+	g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
+	g_autoptr(GArray) sums = g_array_new(FALSE, FALSE, sizeof(struct tmpfs_sum));
+	int r = objects ? objects_sums(object_side_get(census->object_side, true), sums) : -ENOTSUP;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < objects_count(objects); i++)
+		add_object(parts, objects_at(objects, i));
+	for (guint i = 0; i < parts->len; i++)
+		visit(&g_array_index(parts, struct memory_part, i), data);
+	for (guint i = 0; i < sums->len; i++) {
+		const struct tmpfs_sum *sum = &g_array_index(sums, struct tmpfs_sum, i);
+		const struct memory_part part = {
+			.dev = sum->dev,
+			.resident = sum->resident,
+			.swapped = sum->swapped,
+		};
+
+		visit(&part, data);
+	}
+	return 0;
+}

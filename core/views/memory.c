@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "views/memory.h"
+
+#include "base/format.h"
+#include "procfs/mountinfo.h"
+#include "views/segments.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#define HUGE_PAGES "/sys/kernel/mm/hugepages"
+
+struct making {
+	const struct realm *realm;
+	GArray *parts; /* of struct memory_part: those of segments */
+	GArray *whole; /* of struct memory_part: each tmpfs */
+	GString *out;
+};
+
+bool memory_parse_meminfo(const char *text, const char *name, uint64_t *bytes)
+{
+	size_t length = strlen(name);
+
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, length) == 0 && line[length] == ':' &&
+			sscanf(line + length + 1, "%" SCNu64 " kB", bytes) == 1) {
+			*bytes *= 1024;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void write_row(GString *out, const char *of, const char *part, int64_t bytes)
+{
+	g_string_append_printf(out, "%s\t", of);
+	format_escaped(out, part);
+	g_string_append_printf(out, "\t%" PRId64 "\n", bytes);
+}
+
+static void keep_part(const struct memory_part *part, void *data)
+{
+	struct making *making = data;
+
+	g_array_append_vals(part->kind ? making->parts : making->whole, part, 1);
+}
+
+/* Without the kernel's lists: what the rows of `segments` say. Their IDs tell huge pages apart. */
+static void keep_row(const struct making *making, const struct segments_row *row)
+{
+	bool posix = g_str_equal(row->label, "posix") || g_str_equal(row->label, "nested") ||
+		g_str_equal(row->label, "unlinked");
+	struct memory_part part = {
+		.kind = row->label,
+		.dev = posix ? making->realm->shm_dev : making->realm->internal_dev,
+		.huge = !posix && g_str_has_prefix(row->id, "huge"),
+		.swapped = row->swapped == BYTES_UNKNOWN ? 0 : row->swapped,
+	};
+
+	if (row->allocated == BYTES_UNKNOWN)
+		return;
+	part.swapped = MIN(part.swapped, row->allocated);
+	part.resident = row->allocated - part.swapped;
+	g_array_append_val(making->parts, part);
+}
+
+static void take_rows(struct making *making)
+{
+	struct segments *segments = segments_take(making->realm);
+
+	for (size_t i = 0; i < segments_count(segments); i++)
+		if (!segments_at(segments, i)->repeated)
+			keep_row(making, segments_at(segments, i));
+	segments_free(segments);
+}
+
+static uint64_t sum_of(const struct making *making, const char *kind, uint64_t dev, bool with_swap)
+{
+	uint64_t sum = 0;
+
+	for (guint i = 0; i < making->parts->len; i++) {
+		const struct memory_part *part =
+			&g_array_index(making->parts, struct memory_part, i);
+
+		if (!part->huge && part->dev == dev && (!kind || g_str_equal(part->kind, kind)))
+			sum += part->resident + (with_swap ? part->swapped : 0);
+	}
+	return sum;
+}
+
+static const struct memory_part *whole_of(const struct making *making, uint64_t dev)
+{
+	for (guint i = 0; i < making->whole->len; i++)
+		if (g_array_index(making->whole, struct memory_part, i).dev == dev)
+			return &g_array_index(making->whole, struct memory_part, i);
+	return NULL;
+}
+
+/* A tmpfs without a limit says 0 of 0: then the kernel's list of its inodes is asked. */
+static bool tmpfs_used(const struct making *making, uint64_t *used)
+{
+	const struct memory_part *whole = whole_of(making, making->realm->shm_dev);
+	struct statvfs fs;
+
+	if (fstatvfs(making->realm->shm_fd, &fs) == 0 && fs.f_blocks > 0)
+		*used = (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+	else if (whole)
+		*used = whole->resident + whole->swapped;
+	else
+		return false;
+	return true;
+}
+
+static const char *const tmpfs_kinds[] = { "posix", "nested", "unlinked" };
+static const char *const internal_kinds[] = { "sysv", "memfd", "anon", "other" };
+
+static void write_tmpfs(struct making *making)
+{
+	uint64_t used, dev = making->realm->shm_dev;
+	int64_t left;
+
+	if (making->realm->shm_fd < 0 || !tmpfs_used(making, &used))
+		return;
+	left = used;
+	write_row(making->out, "tmpfs", "used", used);
+	for (size_t i = 0; i < G_N_ELEMENTS(tmpfs_kinds); i++) {
+		uint64_t bytes = sum_of(making, tmpfs_kinds[i], dev, true);
+
+		write_row(making->out, "tmpfs", tmpfs_kinds[i], bytes);
+		left -= bytes;
+	}
+	write_row(making->out, "tmpfs", "unexplained", left);
+}
+
+static uint64_t read_number(const char *size, const char *name)
+{
+	g_autofree char *path = g_build_filename(HUGE_PAGES, size, name, NULL);
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Pages of a pool that somebody has; they are no part of Shmem. */
+static void write_huge_pages(struct making *making)
+{
+	g_autoptr(GDir) dir = g_dir_open(HUGE_PAGES, 0, NULL);
+	const char *size;
+	uint64_t kib;
+
+	while (dir && (size = g_dir_read_name(dir))) {
+		uint64_t all = read_number(size, "nr_hugepages");
+		uint64_t free = read_number(size, "free_hugepages");
+
+		if (sscanf(size, "hugepages-%" SCNu64 "kB", &kib) != 1 || all == 0)
+			continue;
+		write_row(making->out, size, "used", (all - MIN(free, all)) * kib * 1024);
+		write_row(making->out, size, "free", MIN(free, all) * kib * 1024);
+	}
+}
+
+struct naming {
+	uint64_t dev;
+	char *name;
+};
+
+static void name_by_mount(const char *point, const struct mount *mount, void *data)
+{
+	struct naming *naming = data;
+
+	if (!naming->name && mount->dev == naming->dev)
+		naming->name = g_strdup_printf("tmpfs:%s", point);
+}
+
+static char *tmpfs_name(const struct making *making, const char *mounts, uint64_t dev)
+{
+	struct naming naming = { .dev = dev };
+
+	if (dev == making->realm->internal_dev)
+		return g_strdup("other namespaces, kernel");
+	if (mounts)
+		mountinfo_each(mounts, name_by_mount, &naming);
+	return naming.name ? naming.name : g_strdup_printf("tmpfs:%u:%u", major(dev), minor(dev));
+}
+
+/* Of each tmpfs, the kernel's own mount too, what no kind above has. */
+static int64_t write_others(struct making *making)
+{
+	g_autofree char *path = g_build_filename(making->realm->proc, "self/mountinfo", NULL);
+	g_autofree char *mounts = NULL;
+	int64_t sum = 0;
+
+	g_file_get_contents(path, &mounts, NULL, NULL);
+	for (guint i = 0; i < making->whole->len; i++) {
+		const struct memory_part *whole =
+			&g_array_index(making->whole, struct memory_part, i);
+		bool shown = whole->dev == making->realm->shm_dev ||
+			whole->dev == making->realm->internal_dev;
+		int64_t rest =
+			whole->resident - (shown ? sum_of(making, NULL, whole->dev, false) : 0);
+		g_autofree char *name = NULL;
+
+		if (rest == 0)
+			continue;
+		name = tmpfs_name(making, mounts, whole->dev);
+		write_row(making->out, "Shmem", name, rest);
+		sum += rest;
+	}
+	return sum;
+}
+
+static int64_t write_kinds(struct making *making, const char *const *names, size_t n, uint64_t dev)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t bytes = sum_of(making, names[i], dev, false);
+
+		write_row(making->out, "Shmem", names[i], bytes);
+		sum += bytes;
+	}
+	return sum;
+}
+
+static void write_shmem(struct making *making, uint64_t total)
+{
+	const struct realm *realm = making->realm;
+	int64_t left = total;
+
+	write_row(making->out, "Shmem", "total", total);
+	left -= write_kinds(making, tmpfs_kinds, G_N_ELEMENTS(tmpfs_kinds), realm->shm_dev);
+	left -= write_kinds(making, internal_kinds, G_N_ELEMENTS(internal_kinds),
+		realm->internal_dev);
+	left -= write_others(making);
+	write_row(making->out, "Shmem", "unexplained", left);
+}
+
+void memory_show(const struct view *view, GString *out)
+{
+	g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
+	g_autoptr(GArray) whole = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
+	struct making making = { view->realm, parts, whole, out };
+	g_autofree char *path = g_build_filename(view->realm->proc, "meminfo", NULL);
+	g_autofree char *text = NULL;
+	uint64_t total;
+
+	if (census_memory(view->realm->census, keep_part, &making) < 0)
+		take_rows(&making);
+	g_string_append(out, "OF\tPART\tBYTES\n");
+	write_tmpfs(&making);
+	write_huge_pages(&making);
+	if (g_file_get_contents(path, &text, NULL, NULL) &&
+		memory_parse_meminfo(text, "Shmem", &total))
+		write_shmem(&making, total);
+}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Does it add up: the file memory, files in directories below the tmpfs, and unreadable."""
+import errno
+import mmap
+import os
+import subprocess
+import sys
+
+from harness import MOUNTED, as_user, check, equal, eventually, fails, opened, read, run, skip, table, test, write
+from ipc import (Attached, Child, OTHER, USER, anonymous, attribute, ipc_test, map_alone, memfd, new_segment,
+                 shm_remove)
+
+PAGE = mmap.PAGESIZE
+MIB = 1 << 20
+
+
+def memory(t):
+    rows = table(read(t.meta / 'memory'))[0]
+    return {(r['OF'].decode(), r['PART'].decode()): int(r['BYTES']) for r in rows}
+
+
+def used(t):
+    fs = os.statvfs(t.shm)
+    return (fs.f_blocks - fs.f_bfree) * fs.f_frsize
+
+
+@test(MOUNTED)
+def the_tmpfs_adds_up(t):
+    """By kind, each object once; with and without the kernel's list of inodes."""
+    write(t.shm / 'x', bytes(3 * PAGE))
+    os.link(t.shm / 'x', t.shm / 'y')
+    os.mkdir(t.shm / 'below')
+    write(t.shm / 'below' / 'deep', bytes(2 * PAGE))
+    with opened(t.shm / 'gone', os.O_RDWR | os.O_CREAT) as fd:
+        os.write(fd, bytes(4 * PAGE))
+        os.unlink(t.shm / 'gone')
+        for options in ((), ('-o', 'object_census=off')):
+            t.stop()
+            t.start(*options)
+            found = memory(t)
+            equal([found['tmpfs', part] // PAGE for part in ('used', 'posix', 'nested', 'unlinked')],
+                  [used(t) // PAGE, 3, 2, 4])
+            equal(found['tmpfs', 'unexplained'], 0)
+            check(read(t.meta / 'memory').splitlines()[-1].startswith(b'Shmem\tunexplained\t'),
+                  'the last line')
+
+
+@ipc_test
+def shmem_adds_up(t):
+    """The kernel's own sum, within what it keeps by processor and what others do meanwhile."""
+    if t.status()['object_census'] != 'on':
+        skip('the object census is off')
+    before = memory(t)
+    shmid = new_segment(8 * MIB, b'x' * 8 * MIB)
+    small = t.private / 'another'
+    small.mkdir()
+    subprocess.run(['mount', '-t', 'tmpfs', 'x', small], check=True)
+    write(small / 'x', bytes(9 * MIB))
+    fd = memfd('big', bytes(10 * MIB))
+    memory_of_ours = anonymous(b'x' * 11 * MIB, 11 * MIB)
+    write(t.shm / 'x', bytes(2 * MIB))
+    after = memory(t)
+    grown = {part: after['Shmem', part] - before.get(('Shmem', part), 0)
+             for part in ('total', 'sysv', 'memfd', 'anon', 'posix', f'tmpfs:{small}')}
+    for part, size in (('sysv', 8), ('memfd', 10), ('anon', 11), ('posix', 2), (f'tmpfs:{small}', 9)):
+        check(grown[part] >= size * MIB - MIB, (part, grown))
+    equal(sum(v for (of, part), v in after.items() if of == 'Shmem' and part != 'total'),
+          after['Shmem', 'total'])
+    eventually(lambda: abs(memory(t)['Shmem', 'unexplained']) < 8 * MIB, 'all of it is explained')
+    subprocess.run(['umount', small], check=True)
+    os.close(fd)
+    memory_of_ours.close()
+    shm_remove(shmid)
+
+
+@test(MOUNTED)
+def files_in_directories(t):
+    place = t.shm / 'joblib_4711'
+    os.mkdir(place)
+    os.chmod(place, 0o755)
+    write(place / 'input', b'x' * PAGE)
+    ino = os.stat(place / 'input').st_ino
+    here = t.meta / 'nested' / str(ino)
+    equal(os.listdir(t.meta / 'nested'), [str(ino)])
+    with Child(lambda: map_alone(place / 'input', PAGE)) as child:
+        row, = (r for r in table(read(t.meta / 'segments'))[0] if r['KIND'] == b'nested')
+        equal((row['ID'].decode(), row['NAME'], row['MAPPINGS'], row['STATE'], int(row['ALLOCATED'])),
+              (str(ino), b'joblib_4711/input', b'1', b'mapped', PAGE))
+        equal([int(r['PID']) for r in table(read(here / 'mappers'))[0]], [child.pid])
+    equal(read(here / 'path'), b'joblib_4711/input\n')
+    equal(read(here / 'data'), b'x' * PAGE)
+    write(here / 'data', b'y')
+    equal(read(place / 'input'), b'y')
+    status = t.status()
+    equal((status['nested_segments'], status['nested_allocated']), ('1', str(PAGE)))
+    fails(errno.EPERM, os.rmdir, here)
+    os.link(place / 'input', t.shm / 'named')
+    equal(os.listdir(t.meta / 'nested'), [], 'it is an object')
+    os.unlink(t.shm / 'named')
+    os.rename(place / 'input', place / 'renamed')
+    equal(read(here / 'path'), b'joblib_4711/renamed\n')
+    for name in ('0', '-1', 'x', '01', '99999999999999999999999', str(ino + 1)):
+        fails(errno.ENOENT, os.stat, t.meta / 'nested' / name)
+    os.unlink(place / 'renamed')
+    fails(errno.ENOENT, os.stat, here)
+
+
+@test(MOUNTED)
+def a_closed_directory_stays_closed(t):
+    """Neither names nor bytes come out of it."""
+    for p in (t.private, t.shm):
+        os.chmod(p, 0o755)
+    os.mkdir(t.shm / 'private')
+    write(t.shm / 'private' / 'secret', b'secret')
+    os.chmod(t.shm / 'private' / 'secret', 0o666)
+    os.chown(t.shm / 'private', USER, USER)
+    os.chmod(t.shm / 'private', 0o700)
+    here = t.meta / 'nested' / str(os.stat(t.shm / 'private' / 'secret').st_ino)
+    check(b'secret' not in read(t.meta / 'segments'), 'the name')
+    check(b'secret' not in read(t.meta / 'segments.json'), 'the name')
+    equal(read(here / 'path'), b'private/secret\n')
+
+    def look():
+        check(b'secret' not in read(here / 'info.json'), 'the name')
+        for open_it in (lambda: read(here / 'path'), lambda: read(here / 'data'),
+                        lambda: write(here / 'data', b'x')):
+            fails(errno.EACCES, open_it)
+    equal(as_user(OTHER, OTHER, look), 0)
+    equal(as_user(USER, USER, lambda: equal(read(here / 'data'), b'secret')), 0)
+
+
+@test(MOUNTED)
+def what_is_mounted_below_is_not_the_tmpfs(t):
+    os.mkdir(t.shm / 'other')
+    os.mkdir(t.shm / 'deep')
+    subprocess.run(['mount', '-t', 'tmpfs', 'x', t.shm / 'other'], check=True)
+    write(t.shm / 'other' / 'x', b'x')
+    os.symlink('/etc', t.shm / 'deep' / 'link')
+    write(t.private / 'bound', b'x')
+    write(t.shm / 'deep' / 'place', b'')
+    subprocess.run(['mount', '--bind', t.private / 'bound', t.shm / 'deep' / 'place'], check=True)
+    equal(os.listdir(t.meta / 'nested'), [])
+    subprocess.run(['umount', t.shm / 'other', t.shm / 'deep' / 'place'], check=True)
+    equal(len(os.listdir(t.meta / 'nested')), 1)
+
+
+@test(MOUNTED, start=False)
+def unreadable_says_which_and_why(t):
+    """A daemon that may trace processes, but not read what it does not own: their mappings count."""
+    wrapper = t.private / 'contained'
+    write(wrapper, b'#!/bin/sh\nexec setpriv --bounding-set -dac_override,-dac_read_search,-perfmon,-bpf '
+          b'--inh-caps -all ' + os.fsencode(t.program) + b' "$@"\n')
+    os.chmod(wrapper, 0o755)
+    t.program = os.fspath(wrapper)
+    os.chmod(t.shm, 0o1777)
+    script = ('import mmap, os, sys; f = os.open("/dev/shm/used", os.O_RDWR | os.O_CREAT, 0o600); '
+              'os.ftruncate(f, 4096); m = mmap.mmap(f, 4096); print("ready", flush=True); '
+              'sys.stdin.read()')
+    for backend in ('text', 'query'):
+        t.start('-o', f'census={backend}')
+        with subprocess.Popen(['setpriv', '--reuid=4202', '--clear-groups', sys.executable, '-c',
+                               script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            equal(other.stdout.readline(), b'ready\n')
+            row = [r for r in table(read(t.meta / 'unreadable'))[0] if int(r['PID']) == other.pid]
+            if not row:
+                skip('its descriptors can be read here')
+            equal((row[0]['UID'], b'descriptors' in row[0]['WHY']), (b'4202', True))
+            equal(t.attribute('used', 'mappings'), '1')
+            equal(t.attribute('used', 'state'), 'mapped')
+            equal([int(r['PID']) for r in t.rows('used', 'mappers')], [other.pid])
+            other.stdin.close()
+        t.stop()
