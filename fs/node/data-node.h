@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a node remembers of a `data` file: the bytes of a segment that has no name in the root. To the
- * kernel these are files like the objects; only how the file is found, and who owns it, is the
+ * What a node remembers of a `data` file: the bytes of a segment that has no name in the root. To
+ * the kernel these are files like the objects; only how the file is found, and who owns it, is the
  * kind's business (tree/data.h).
  */
 #pragma once

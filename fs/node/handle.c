@@ -6,7 +6,10 @@
 
 #include <fcntl.h>
 
-/* The table's lock is held. Takes over `fd` and its charge, unless the other handles have one already. */
+/*
+ * The table's lock is held. Takes over `fd` and its charge, unless the other handles have one
+ * already.
+ */
 static void add_handle_locked(struct handle *handle, int flags, int *fd, struct charge *charge)
 {
 	struct open_file *file = handle->file;
@@ -71,8 +74,8 @@ static void choose_data_path(struct fs *fs, struct open_file *file, int fd,
 	fi->backing_id = file->backing_id;
 	/*
 	 * No second page cache, ever: what passthrough does not serve goes to the file each time.
-	 * With both, the kernel maps the backing file but sends each write here, where the size of a
-	 * System V segment is kept.
+	 * With both, the kernel maps the backing file but sends each write here, where the size of
+	 * a System V segment is kept.
 	 */
 	fi->direct_io = file->direct || (file->fixed_size && (fi->flags & O_ACCMODE) != O_RDONLY);
 	fi->parallel_direct_writes = fi->direct_io;

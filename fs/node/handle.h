@@ -20,9 +20,9 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 
 /*
  * Makes the handle of an open(2) and fills in what the kernel is told in `fi`. Takes over `ref` and
- * `fd`, a descriptor opened as `fi->flags` say, with the charge for it. Call it as the daemon itself,
- * never while wearing a caller's identity. NULL if the node is open, but as another file than that of
- * `ref`: a new one has its inode number.
+ * `fd`, a descriptor opened as `fi->flags` say, with the charge for it. Call it as the daemon
+ * itself, never while wearing a caller's identity. NULL if the node is open, but as another file
+ * than that of `ref`: a new one has its inode number.
  */
 struct handle *handle_new(struct fs *fs, struct node *node, struct file_ref *ref, int fd,
 	struct charge *charge, struct fuse_file_info *fi);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Places come in blocks, which are given back to the system when they are empty: after a listing of a
- * million objects few of the many are left. A free place holds the next free one of its block, as an
- * odd number, which no pointer is.
+ * Places come in blocks, which are given back to the system when they are empty: after a listing of
+ * a million objects few of the many are left. A free place holds the next free one of its block, as
+ * an odd number, which no pointer is.
  */
 #include "node/id-table.h"
 

@@ -65,8 +65,9 @@ void lock_table_drop(struct lock_table *table, uint64_t id);
 void lock_table_drop_handle(struct lock_table *table, const struct handle *handle);
 
 /*
- * The process that holds `found`, an OFD lock that F_OFD_GETLK has reported to `asking`: -1 if the lock
- * was taken outside the mount, or where the segment has so many owners that they are not all asked.
+ * The process that holds `found`, an OFD lock that F_OFD_GETLK has reported to `asking`: -1 if the
+ * lock was taken outside the mount, or where the segment has so many owners that they are not all
+ * asked.
  */
 pid_t lock_table_holder(struct lock_table *table, const struct lock_owner *asking,
 	const struct flock *found);

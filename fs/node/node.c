@@ -18,8 +18,8 @@
 #define TREE_INO_BIT (UINT64_C(1) << 63)
 
 /*
- * Give memory back to the system when so many nodes have gone since the last time, and more than are
- * left: of a million, half a dozen times until the last.
+ * Give memory back to the system when so many nodes have gone since the last time, and more than
+ * are left: of a million, half a dozen times until the last.
  */
 #define TRIM_AFTER 5000
 

@@ -4,13 +4,13 @@
  *
  * The first open of a node makes an `open_file`: descriptors that reach the file after a rename or
  * unlink outside, the backing id that lets the kernel serve the data by itself (passthrough), and
- * the locks. Every open(2) has a `handle` (node/handle.h), its address handed to the kernel as `fh`,
- * and its own act of opening, which leases, inode flags and O_TRUNC have to do with; but handles of
- * one access mode keep one descriptor among them, so that a file opened a thousand times costs no
- * more than one opened once. Handles and file_refs (node/file-ref.h) count as its users, and the last
- * of them closes it: an idle descriptor for writing would forbid execution. The last handle's release
- * closes the backing id and takes the `open_file` off the node; a file_ref keeps the `open_file` and
- * one descriptor beyond that.
+ * the locks. Every open(2) has a `handle` (node/handle.h), its address handed to the kernel as
+ * `fh`, and its own act of opening, which leases, inode flags and O_TRUNC have to do with; but
+ * handles of one access mode keep one descriptor among them, so that a file opened a thousand times
+ * costs no more than one opened once. Handles and file_refs (node/file-ref.h) count as its users,
+ * and the last of them closes it: an idle descriptor for writing would forbid execution. The last
+ * handle's release closes the backing id and takes the `open_file` off the node; a file_ref keeps
+ * the `open_file` and one descriptor beyond that.
  *
  * One backing id an inode: the kernel refuses a second one while the first is in use.
  */
@@ -18,7 +18,9 @@
 
 #include "node/lock-table.h"
 
-/* A descriptor that its users share; open while there are any. Protected by the node table's lock. */
+/*
+ * A descriptor that its users share; open while there are any. Protected by the node table's lock.
+ */
 struct shared_fd {
 	int fd;
 	int users;
@@ -56,5 +58,7 @@ struct shared_fd *open_file_fd(struct open_file *file, int flags);
 /* Some descriptor that has users. The table's lock is held, and the file has a handle. */
 struct shared_fd *open_file_any_fd_locked(struct open_file *file);
 
-/* Gives up one reference to the file and one use of the descriptor. The table's lock is not held. */
+/*
+ * Gives up one reference to the file and one use of the descriptor. The table's lock is not held.
+ */
 void open_file_unref(struct fs *fs, struct open_file *file, struct shared_fd *fd);

@@ -37,8 +37,8 @@ struct tree_entry {
 };
 
 /*
- * Whether the node's name and attributes never change: true for all but the directories of items and of
- * other realms, which come and go.
+ * Whether the node's name and attributes never change: true for all but the directories of items
+ * and of other realms, which come and go.
  */
 static inline bool tree_is_fixed(const struct node *node)
 {

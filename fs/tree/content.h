@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an open metadata file says: fixed when it was opened, whatever is read how often.
+ * The content of an open metadata file: fixed at open(2), so that all reads see the same instant.
  *
  * Either a text, or rows that are rendered when they are read, from a snapshot in a form more
  * compact than the text: a listing of 100,000 segments is read in pieces and never whole in memory.
@@ -17,9 +17,9 @@ struct content {
 	gint refs;             /* atomic */
 	GString *text;         /* the whole, or the piece rendered last */
 	struct view_rows rows; /* n > 0: `text` is a piece of these */
-	GMutex lock;           /* readers of one open file may be many */
-	GArray *starts;        /* of goffset: where each piece begins, as far as rendered */
-	gsize piece;           /* which piece `text` is; G_MAXSIZE: none yet */
+	GMutex lock;    /* protects `text`, `starts` and `piece` while several threads read */
+	GArray *starts; /* of goffset: where each piece begins, as far as rendered */
+	gsize piece;    /* which piece `text` is; G_MAXSIZE: none yet */
 };
 
 /* With one reference. */

@@ -29,7 +29,7 @@ static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)
 	};
 }
 
-/* What st_blocks shows, where it takes a question of its own. */
+/* Fills in the allocated bytes for st_blocks if the kind has a separate question for them. */
 static void fill_blocks(const struct realm *realm, struct item *item)
 {
 	if (item->allocated == BYTES_UNKNOWN && item->kind->residency)
@@ -79,7 +79,10 @@ int tree_data_wanted(int flags)
 	return (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE];
 }
 
-/* What the kind itself has to say of who may have the bytes; with `item` NULL, who may change it. */
+/*
+ * Asks the kind whether the caller may have the bytes; with `item` NULL, whether it may change the
+ * item.
+ */
 static int ask_kind(struct fs *fs, fuse_req_t req, const struct data_node *data,
 	const struct item *item, int want)
 {
@@ -102,7 +105,10 @@ int tree_data_permit(struct fs *fs, fuse_req_t req, struct node *node, int want)
 	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	const struct ownership owner = { data->item.mode, data->item.uid, data->item.gid };
 
-	/* A file of a tmpfs may have an ACL: the kernel is asked once it is at hand. */
+	/*
+	 * A file of a tmpfs may have an ACL: tree_data_check() asks the kernel once the file is
+	 * open.
+	 */
 	if (data->has_xattrs)
 		return ask_kind(fs, req, data, &data->item, want);
 	return identity_permits(req, &owner, want) ? ask_kind(fs, req, data, &data->item, want) :
@@ -122,7 +128,7 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 
 	if (data->item.fixed_size && flags & O_TRUNC)
 		return -EPERM;
-	/* What the kernel believes of the owner may be older than what the segment says by now. */
+	/* The owner that the kernel has cached may be older than the segment's owner. */
 	if (ref->file && data->item.identity != ref->generation) {
 		r = check_joined(fs, node, ref, &owner);
 		if (r < 0)
@@ -134,8 +140,9 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
 }
 
 /*
- * What the kernel is told from now on; nothing if the ID means something else by now. `blocks`:
- * what st_blocks shows as well.
+ * Asks the kind again about the node's item, and stores the answer in the node and in `data`;
+ * -ESTALE, and nothing is stored, if the ID belongs to another item now. `blocks`: the allocated
+ * bytes too.
  */
 static int refresh(struct fs *fs, struct node *node, struct data_node *data, bool blocks)
 {
@@ -161,7 +168,10 @@ static int refresh(struct fs *fs, struct node *node, struct data_node *data, boo
 	return 0;
 }
 
-/* What the open file itself tells: as good as the kind's answer, cheaper, and true of a dead one. */
+/*
+ * Fills in the sizes from the open file: cheaper than the kind's answer, and also right for a
+ * removed segment.
+ */
 static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
 {
 	struct stat st;
@@ -179,7 +189,7 @@ static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
 	return 0;
 }
 
-/* An open file lives on when its ID has gone. Who owns it is then what the kind said last. */
+/* An open file outlives its ID; its owner and mode are then the last ones that the kind told. */
 int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
 {
 	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);

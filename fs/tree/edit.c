@@ -26,7 +26,10 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 	return r;
 }
 
-/* As the daemon: the kind acts as the caller where that decides. */
+/*
+ * Calls the kind with the daemon's credentials; where the caller's rights decide, the kind takes
+ * them on.
+ */
 static int remove_item(struct fs *fs, struct deferred *d)
 {
 	const struct kind *kind = d->node->entry->kind;

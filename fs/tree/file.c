@@ -89,8 +89,8 @@ static int make(struct fs *fs, struct deferred *d, struct budget *budget, struct
 }
 
 /*
- * The bytes of a content, charged to a user while it is made and as long as they have it open, however
- * often.
+ * The bytes of a content, charged to a user while it is made and as long as they have it open,
+ * however often.
  */
 struct payment {
 	gint refs; /* atomic */

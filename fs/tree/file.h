@@ -10,8 +10,8 @@
 struct payment;
 
 /*
- * What a node of the type TREE_ATTRIBUTE shows, NULL for the others. Its needs are the same for every
- * item; which one it is, only the item knows.
+ * What a node of the type TREE_ATTRIBUTE shows, NULL for the others. Its needs are the same for
+ * every item; which one it is, only the item knows.
  */
 const struct attribute *file_attribute(const struct node *node);
 
@@ -27,8 +27,8 @@ int payment_make(struct fs *fs, struct deferred *d, struct payment *payment,
 int payment_cover(struct payment *payment, const struct content *content);
 
 /*
- * Answers an open(2) with that content, or with the error `r`. The open file has references of its own
- * to what it is given.
+ * Answers an open(2) with that content, or with the error `r`. The open file has references of its
+ * own to what it is given.
  */
 void content_reply(struct fs *fs, struct deferred *d, struct content *content,
 	struct payment *payment, int r);

@@ -56,8 +56,8 @@ static bool may_be_quick(const struct node *node)
 }
 
 /*
- * A count is often asked for again when nothing has changed since, which takes but a look: then it is
- * answered where it was asked, and costs no more than a file that needs no census.
+ * A count is often asked for again when nothing has changed since, which takes but a look: then it
+ * is answered where it was asked, and costs no more than a file that needs no census.
  */
 static bool hold_at_once(struct fs *fs, const struct node *node)
 {

@@ -8,7 +8,9 @@
 
 struct shared_opens {
 	GMutex lock;
-	/* Under the lock: struct tree_entry to GPtrArray of struct deferred, that no job has taken. */
+	/*
+	 * Under the lock: struct tree_entry to GPtrArray of struct deferred, that no job has taken.
+	 */
 	GHashTable *waiting;
 };
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Opening of files that say the same to all users: one listing is made for all who wait for it, and it
- * is begun after the last of them has asked. So a file that many processes read over and over is made
- * one time after the other, not many times at once, whoever they are.
+ * Opening of files that say the same to all users: one listing is made for all who wait for it, and
+ * it is begun after the last of them has asked. So a file that many processes read over and over is
+ * made one time after the other, not many times at once, whoever they are.
  *
- * No thread waits: requests that arrive while a listing is made are kept, and the job that makes the
- * next one answers them all.
+ * No thread waits: requests that arrive while a listing is made are kept, and the job that makes
+ * the next one answers them all.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The places of the tree (tree.h): what each node of it stands for, and what is asked of all of them
- * alike.
+ * The places of the tree (tree.h): what each node of it stands for, and what is asked of all of
+ * them alike.
  */
 #pragma once
 

@@ -11,6 +11,12 @@
  * run does not either: the kernel subtracts what a hypervisor took, which may leave no increase at
  * all.
  *
+ * What it gives and costs, measured in turn with and without it on two busy processors: a process
+ * that moved one of eight mappings of an object back and forth, and slept for 200 us in between,
+ * was read 300 times by PROCMAP_QUERY. With it 32 counts were wrong and each was said to be
+ * inconsistent; without it 37 were, and none was. By text 35 of 200, all said, and 49, none said. A
+ * pass over 514 processes at rest took 1.13 s with it, and 0.67 s without.
+ *
  * Not seen are tasks that share the address space without being threads of the process (vfork(2),
  * CLONE_VM), and a userfaultfd that another process has of it.
  */
