@@ -36,6 +36,10 @@ def five_commands_at_a_full_machine(t):
         line.replace('/mnt/shm/', f'{t.root}/').replace('/tmp/before', os.fspath(before))
         for line in commands())
 
+    def gone_objects():
+        """Memory without a name is the whole machine's, and goes when its users do."""
+        return [line for line in bash(gone).splitlines() if line.startswith(('posix ', 'sysv '))]
+
     def bash(command):
         return run('bash', '-c', f'{cd} && {command}').decode()
 
@@ -54,12 +58,12 @@ def five_commands_at_a_full_machine(t):
         check([str(3 * PAGE), 'posix', 'left over'] in [row[1:] for row in rows], rows)
 
         bash(remove)
-        equal(bash(gone), '', 'nothing is as old as that')
+        equal(gone_objects(), [], 'nothing is as old as that')
         young = remove.replace('-mmin +60', '-mmin -60')
         check(young != remove, remove)
         bash(young)
-        went = {tuple(line.split()[:2]) for line in bash(gone).splitlines()}
+        went = {tuple(line.split()[:2]) for line in gone_objects()}
         equal(went, {('posix', 'left'), ('sysv', str(left))})
-        check(all(' idle ' in line for line in bash(gone).splitlines()), bash(gone))
+        check(all(' idle ' in line for line in gone_objects()), bash(gone))
         equal(sorted(os.listdir(t.shm)), ['held', 'mapped'])
         equal(os.listdir(t.meta / 'sysv'), [str(attached)])
