@@ -197,6 +197,62 @@ static void rows_come_by_pid_and_address_with_and_without_index(void)
 	}
 }
 
+/* Whatever the values are, and in however many files the rows are. */
+static void rows_are_got_as_they_were_set(void)
+{
+	g_autoptr(GRand) random = g_rand_new_with_seed(2);
+	struct mapping rows[100], got;
+	struct packed_mappings packed, other;
+	size_t at = 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		rows[i] = (struct mapping){
+			.segment =
+				(struct segment *)(uintptr_t)(8 * g_rand_int_range(random, 1, 40)),
+			.start = (uint64_t)g_rand_int(random) << g_rand_int_range(random, 0, 33),
+			.offset = (uint64_t)g_rand_int(random) << g_rand_int_range(random, 0, 33),
+			.file = g_rand_int_range(random, 0, 3),
+		};
+		rows[i].end = rows[i].start + ((uint64_t)g_rand_int(random) << (i % 33));
+		for (unsigned p = 0; p < 4; p++)
+			rows[i].perms[p] = g_rand_boolean(random) ? "rwxs"[p] : "---p"[p];
+	}
+	packed = packed_mappings_make(rows, G_N_ELEMENTS(rows));
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		packed_mappings_get(&packed, &at, &got);
+		CU_ASSERT(memcmp(&got, &rows[i], sizeof got) == 0);
+	}
+	other = packed_mappings_make(rows, G_N_ELEMENTS(rows));
+	CU_ASSERT(packed_mappings_equal(&packed, &other));
+	packed_mappings_clear(&other);
+	rows[99].file ^= 4;
+	other = packed_mappings_make(rows, G_N_ELEMENTS(rows));
+	CU_ASSERT(!packed_mappings_equal(&packed, &other));
+	packed_mappings_clear(&other);
+	packed_mappings_clear(&packed);
+}
+
+/* Where a process ends or begins that has no rows, the others are found all the same. */
+static void the_index_follows_the_order(void)
+{
+	spaces_begin(spaces);
+	see(9, 1, (struct mapping[]){ mapping(&a, 4) });
+	spaces_see(spaces, 5, 100);
+	spaces_end(spaces);
+	for (int question = 0; question < 2; question++)
+		assert_rows(&a, 0, "9:4 ");
+	spaces_begin(spaces);
+	spaces_see(spaces, 9, 100);
+	spaces_end(spaces);
+	assert_rows(&a, 0, "9:4 ");
+	spaces_begin(spaces);
+	spaces_see(spaces, 9, 100);
+	spaces_see(spaces, 3, 100);
+	spaces_end(spaces);
+	for (int question = 0; question < 2; question++)
+		assert_rows(&a, 0, "9:4 ");
+}
+
 /* The sums of the table against sums made anew from all rows. */
 enum { PIDS = 12, SEGMENTS = 5 };
 
@@ -207,9 +263,10 @@ static void assert_sums_agree(void)
 	for (pid_t pid = 1; pid <= PIDS; pid++) {
 		const struct space *space = spaces_lookup(spaces, pid);
 		bool met[SEGMENTS] = { 0 };
+		size_t at = 0;
 
 		for (size_t i = 0; space && !space->shares_mappings && i < space->n_mappings; i++) {
-			uint64_t ino = space->mappings[i].segment->key.ino;
+			uint64_t ino = packed_mappings_segment(&space->mappings, &at)->key.ino;
 
 			expected[ino].mappings++;
 			expected[ino].processes += !met[ino];
@@ -304,6 +361,8 @@ static CU_TestInfo tests[] = {
 	{ "a pid used anew is another process", a_pid_used_anew_is_another_process },
 	{ "shared rows count once", shared_rows_count_once },
 	{ "a segment without rows is dropped", a_segment_without_rows_is_dropped },
+	{ "rows are got as they were set", rows_are_got_as_they_were_set },
+	{ "the index follows the order", the_index_follows_the_order },
 	{ "rows come by pid and address, with and without the index",
 		rows_come_by_pid_and_address_with_and_without_index },
 	{ "what a daemon serves is no opener", what_a_daemon_serves_is_no_opener },

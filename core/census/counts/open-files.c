@@ -4,7 +4,8 @@
 
 static void add_file(GArray *files, uint64_t file)
 {
-	if (file)
+	/* The rows of one mapping after the other are often of one file. */
+	if (file && (files->len == 0 || g_array_index(files, uint64_t, files->len - 1) != file))
 		g_array_append_val(files, file);
 }
 

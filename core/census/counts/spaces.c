@@ -5,10 +5,10 @@
 
 enum kind { MAPPINGS, DESCRIPTORS, KINDS };
 
-/* The position of a row of a segment. */
+/* The position of a row of a segment: the index of its space, and where it is there. */
 struct place {
-	const struct space *space;
-	size_t row;
+	guint32 space;
+	guint32 at;
 };
 
 struct spaces {
@@ -42,7 +42,7 @@ static void segment_free(void *data)
 
 static void free_rows(struct space *space)
 {
-	g_free(space->mappings);
+	packed_mappings_clear(&space->mappings);
 	g_free(space->descriptors);
 	if (space->unit)
 		g_ref_string_release(space->unit);
@@ -106,9 +106,21 @@ static bool is_left_out(const struct space *space, enum kind kind)
 				  space->shares_descriptors || space->serves;
 }
 
-static struct segment *segment_at(const struct space *space, enum kind kind, size_t row)
+/* A walk through the rows of a space; all zero before the first. */
+struct walk {
+	size_t row, at, next; /* the rows so far; where this one is, and the next */
+};
+
+/* The segment of the next row; NULL at the end. */
+static struct segment *next_row(const struct space *space, enum kind kind, struct walk *walk)
 {
-	return kind == MAPPINGS ? space->mappings[row].segment : space->descriptors[row].segment;
+	if (walk->row == space_rows(space, kind))
+		return NULL;
+	walk->row++;
+	walk->at = walk->next;
+	if (kind == MAPPINGS)
+		return packed_mappings_segment(&space->mappings, &walk->next);
+	return space->descriptors[walk->next++].segment;
 }
 
 /*
@@ -116,13 +128,14 @@ static struct segment *segment_at(const struct space *space, enum kind kind, siz
  */
 static void count(struct spaces *spaces, struct space *space, enum kind kind, int sign)
 {
+	struct walk walk = { 0 };
+	struct segment *segment;
+
 	drop_index(spaces);
 	if (is_left_out(space, kind))
 		return;
 	spaces->counting++;
-	for (size_t i = 0; i < space_rows(space, kind); i++) {
-		struct segment *segment = segment_at(space, kind, i);
-
+	while ((segment = next_row(space, kind, &walk))) {
 		if (kind == DESCRIPTORS) {
 			segment->usage.openers += sign;
 			continue;
@@ -162,9 +175,10 @@ static void note_last_user(struct segment *segment, const struct space *space, e
 
 static void count_refs(struct spaces *spaces, struct space *space, enum kind kind, int sign)
 {
-	for (size_t i = 0; i < space_rows(space, kind); i++) {
-		struct segment *segment = segment_at(space, kind, i);
+	struct walk walk = { 0 };
+	struct segment *segment;
 
+	while ((segment = next_row(space, kind, &walk))) {
 		segment->rows += sign;
 		if (segment->rows == 0)
 			note_last_user(segment, space, kind);
@@ -175,13 +189,16 @@ static void count_refs(struct spaces *spaces, struct space *space, enum kind kin
 bool space_set_mappings(struct spaces *spaces, struct space *space, const struct mapping *rows,
 	size_t n)
 {
-	if (n == space->n_mappings && (!n || !memcmp(rows, space->mappings, n * sizeof(*rows))))
+	struct packed_mappings mappings = packed_mappings_make(rows, n);
+
+	if (n == space->n_mappings && packed_mappings_equal(&mappings, &space->mappings)) {
+		packed_mappings_clear(&mappings);
 		return false;
+	}
 	count(spaces, space, MAPPINGS, -1);
 	count_refs(spaces, space, MAPPINGS, -1);
-	space->mappings = g_renew(struct mapping, space->mappings, n);
-	if (n)
-		memcpy(space->mappings, rows, n * sizeof(*rows));
+	packed_mappings_clear(&space->mappings);
+	space->mappings = mappings;
 	space->n_mappings = n;
 	count_refs(spaces, space, MAPPINGS, 1);
 	count(spaces, space, MAPPINGS, 1);
@@ -306,6 +323,9 @@ static void drop_unseen(struct spaces *spaces)
 		empty(spaces, space);
 		g_hash_table_remove(spaces->by_pid, GINT_TO_POINTER(space->pid));
 	}
+	/* It tells spaces by where they are in the order. */
+	if (spaces->grown || kept < spaces->order->len)
+		drop_index(spaces);
 	g_ptr_array_set_size(spaces->order, kept);
 }
 
@@ -459,12 +479,12 @@ static GArray *make_index(struct spaces *spaces, enum kind kind)
 	for (guint i = 0; i < spaces->order->len; i++) {
 		const struct space *space = spaces->order->pdata[i];
 
-		for (size_t row = 0; !is_left_out(space, kind) && row < space_rows(space, kind);
-			row++) {
-			size_t at = segment_at(space, kind, row)->index_end[kind]++;
+		struct walk walk = { 0 };
+		struct segment *segment;
 
-			g_array_index(places, struct place, at) = (struct place){ space, row };
-		}
+		while (!is_left_out(space, kind) && (segment = next_row(space, kind, &walk)))
+			g_array_index(places, struct place, segment->index_end[kind]++) =
+				(struct place){ i, walk.at };
 	}
 	return places;
 }
@@ -483,7 +503,7 @@ static const GArray *index_of(struct spaces *spaces, enum kind kind)
 	return places;
 }
 
-typedef bool (*visit_place)(const struct space *space, size_t row, void *data);
+typedef bool (*visit_place)(const struct space *space, size_t at, void *data);
 
 static void each_place(struct spaces *spaces, const struct segment *segment, enum kind kind,
 	visit_place visit, void *data)
@@ -496,7 +516,7 @@ static void each_place(struct spaces *spaces, const struct segment *segment, enu
 			at++) {
 			const struct place *place = &g_array_index(places, struct place, at);
 
-			if (!visit(place->space, place->row, data))
+			if (!visit(spaces->order->pdata[place->space], place->at, data))
 				return;
 		}
 		return;
@@ -504,11 +524,13 @@ static void each_place(struct spaces *spaces, const struct segment *segment, enu
 	for (guint i = 0; n && i < spaces->order->len; i++) {
 		const struct space *space = spaces->order->pdata[i];
 
-		for (size_t row = 0; !is_left_out(space, kind) && row < space_rows(space, kind);
-			row++) {
-			if (segment_at(space, kind, row) != segment)
+		struct walk walk = { 0 };
+		const struct segment *of;
+
+		while (!is_left_out(space, kind) && (of = next_row(space, kind, &walk))) {
+			if (of != segment)
 				continue;
-			if (!visit(space, row, data))
+			if (!visit(space, walk.at, data))
 				return;
 			n--;
 		}
@@ -520,11 +542,13 @@ struct mapping_visit {
 	void *data;
 };
 
-static bool visit_mapping(const struct space *space, size_t row, void *data)
+static bool visit_mapping(const struct space *space, size_t at, void *data)
 {
 	const struct mapping_visit *visit = data;
+	struct mapping row;
 
-	return visit->visit(space, &space->mappings[row], visit->data);
+	packed_mappings_get(&space->mappings, &at, &row);
+	return visit->visit(space, &row, visit->data);
 }
 
 void spaces_each_mapping(struct spaces *spaces, const struct segment *segment,

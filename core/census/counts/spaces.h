@@ -26,6 +26,7 @@
 #pragma once
 
 #include "census/counts/past.h"
+#include "census/counts/packed-mappings.h"
 #include "census/counts/segment.h"
 #include "census/counts/usage.h"
 
@@ -47,18 +48,7 @@ struct segment {
 	bool unreferenced;     /* on the list of those to drop */
 };
 
-/*
- * Rows are compared as bytes: no padding, and every byte set. A process's mappings stand in
- * ascending order of address.
- */
-struct mapping {
-	struct segment *segment;
-	uint64_t start, end; /* addresses */
-	uint64_t offset;     /* bytes into the segment */
-	char perms[8];       /* "rw-s" as in /proc/PID/maps, zero to the end */
-	uint64_t file; /* stands for the open file: equal where it is the same; 0: not known */
-};
-
+/* Rows are compared as bytes: no padding, and every byte set. */
 struct descriptor {
 	struct segment *segment;
 	int32_t fd;
@@ -78,7 +68,7 @@ struct space {
 	uint64_t born;    /* clock ticks after boot; 0: not known */
 	GRefString *unit; /* owned; NULL: none */
 
-	struct mapping *mappings;
+	struct packed_mappings mappings;
 	size_t n_mappings;
 	struct descriptor *descriptors;
 	size_t n_descriptors;
