@@ -162,6 +162,7 @@ int main(int argc, char **argv)
 	struct fs fs = { .shm_fd = -1, .proc_fd_dir = -1 };
 	int status = EXIT_FAILURE;
 
+	memory_init();
 	log_init();
 	fsuid_init();
 	switch (options_parse(argc, argv, &fs.options)) {

@@ -36,6 +36,17 @@ static inline int steal_fd(int *fd)
 	return taken;
 }
 
+/*
+ * Has the C library map what is large, always: by itself it learns from what was freed to keep more and
+ * more, and copies what grows. To be called before there are threads.
+ */
+static inline void memory_init(void)
+{
+#ifdef HAVE_MALLOC_TRIM
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+#endif
+}
+
 /* Gives freed memory back to the kernel, as C libraries other than glibc do by themselves. */
 static inline void memory_trim(void)
 {

@@ -255,6 +255,7 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 {
 	const struct dot *dot = snapshot;
 	size_t segments = segments_count(dot->segments);
+	struct segments_row segment;
 
 	if (row == 0) {
 		render_head(dot, out);
@@ -262,7 +263,8 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 	}
 	row--;
 	if (row < segments) {
-		render_segment(segments_at(dot->segments, row), row, out);
+		segments_get(dot->segments, row, &segment);
+		render_segment(&segment, row, out);
 		return;
 	}
 	row -= segments;
@@ -298,7 +300,8 @@ static size_t count_rows(const struct dot *dot)
 	return 1 + segments_count(dot->segments) + 1 + dot->order->len + dot->edges->len + 1;
 }
 
-struct view_rows dot_take(const struct realm *realm, const struct caller *caller)
+struct view_rows dot_take(const struct realm *realm, const struct caller *caller,
+	struct budget *budget)
 {
 	g_autoptr(GHashTable) indices = g_hash_table_new(NULL, NULL);
 	struct dot *dot = g_new0(struct dot, 1);
@@ -311,7 +314,7 @@ struct view_rows dot_take(const struct realm *realm, const struct caller *caller
 	dot->commands = g_string_chunk_new(1024);
 	dot->report = census_report(realm->census);
 	g_array_append_val(dot->processes, hidden);
-	dot->segments = segments_take_with(realm, add_segment, &taking);
+	dot->segments = segments_take_with(realm, budget, add_segment, &taking);
 	look_as(dot, realm->proc, caller);
 	merge_hidden(dot);
 	return (struct view_rows){

@@ -11,7 +11,9 @@
 
 #include "caller/caller.h"
 #include "kinds/realm.h"
+#include "base/packed.h"
 #include "base/view-rows.h"
 
 /* Takes the snapshot, as the caller may see it. Call it with the census held for both facets. */
-struct view_rows dot_take(const struct realm *realm, const struct caller *caller);
+struct view_rows dot_take(const struct realm *realm, const struct caller *caller,
+	struct budget *budget);

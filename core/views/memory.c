@@ -16,8 +16,9 @@
 
 struct making {
 	const struct realm *realm;
-	GArray *parts; /* of struct memory_part: those of segments */
-	GArray *whole; /* of struct memory_part: each tmpfs */
+	struct budget *budget; /* of the rows, while they are looked at */
+	GArray *parts;         /* of struct memory_part: those of segments */
+	GArray *whole;         /* of struct memory_part: each tmpfs */
 	GString *out;
 };
 
@@ -71,11 +72,14 @@ static void keep_row(const struct making *making, const struct segments_row *row
 
 static void take_rows(struct making *making)
 {
-	struct segments *segments = segments_take(making->realm);
+	struct segments *segments = segments_take(making->realm, making->budget);
+	struct segments_row row;
 
-	for (size_t i = 0; i < segments_count(segments); i++)
-		if (!segments_at(segments, i)->repeated)
-			keep_row(making, segments_at(segments, i));
+	for (size_t i = 0; i < segments_count(segments); i++) {
+		segments_get(segments, i, &row);
+		if (!row.repeated)
+			keep_row(making, &row);
+	}
 	segments_free(segments);
 }
 
@@ -243,7 +247,7 @@ void memory_show(const struct view *view, GString *out)
 {
 	g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
 	g_autoptr(GArray) whole = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
-	struct making making = { view->realm, parts, whole, out };
+	struct making making = { view->realm, view->budget, parts, whole, out };
 	g_autofree char *path = g_build_filename(view->realm->proc, "meminfo", NULL);
 	g_autofree char *text = NULL;
 	uint64_t total;

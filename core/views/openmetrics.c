@@ -10,8 +10,8 @@
 
 struct openmetrics {
 	struct segments *segments;
-	GPtrArray *distinct; /* of struct segments_row: those that have samples */
-	GString *head;       /* the families that are not of segments, which are few */
+	GArray *distinct; /* of guint32: indices of those that have samples */
+	GString *head;    /* the families that are not of segments, which are few */
 };
 
 static void append_family(GString *out, const char *name, const char *type, const char *unit,
@@ -194,36 +194,34 @@ static const struct family families[] = {
 		sample_mtime },
 };
 
+/* Of what segments_key() returns. */
 static guint segment_hash(gconstpointer data)
 {
-	const struct segments_row *row = data;
+	const char *key = data;
 
-	return g_str_hash(row->id) ^ g_direct_hash(row->label);
+	return g_str_hash(key + 1) ^ (guint)*key;
 }
 
 static gboolean segment_equal(gconstpointer a, gconstpointer b)
 {
-	const struct segments_row *one = a, *other = b;
+	const char *one = a, *other = b;
 
-	return one->label == other->label && g_str_equal(one->id, other->id);
+	return *one == *other && g_str_equal(one + 1, other + 1);
 }
 
 /*
  * An object that is removed and made anew while the directory is read may be listed twice, as two
  * objects. One series cannot have two samples: the scrape would fail for all.
  */
-static GPtrArray *distinct_segments(const struct segments *segments)
+static GArray *distinct_segments(const struct segments *segments)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(segment_hash, segment_equal);
 	size_t n = segments_count(segments);
-	GPtrArray *distinct = g_ptr_array_sized_new(n);
+	GArray *distinct = g_array_sized_new(FALSE, FALSE, sizeof(guint32), n);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct segments_row *row = segments_at(segments, i);
-
-		if (g_hash_table_add(seen, (gpointer)row))
-			g_ptr_array_add(distinct, (gpointer)row);
-	}
+	for (guint32 i = 0; i < n; i++)
+		if (g_hash_table_add(seen, (gpointer)segments_key(segments, i)))
+			g_array_append_val(distinct, i);
 	return distinct;
 }
 
@@ -234,7 +232,7 @@ static void free_snapshot(void *snapshot)
 	struct openmetrics *openmetrics = snapshot;
 
 	g_string_free(openmetrics->head, TRUE);
-	g_ptr_array_unref(openmetrics->distinct);
+	g_array_unref(openmetrics->distinct);
 	segments_free(openmetrics->segments);
 	g_free(openmetrics);
 }
@@ -243,6 +241,16 @@ static void free_snapshot(void *snapshot)
 static size_t count_rows(const struct openmetrics *openmetrics)
 {
 	return 1 + G_N_ELEMENTS(families) * (1 + openmetrics->distinct->len) + 1;
+}
+
+static void sample(const struct openmetrics *openmetrics, const struct family *family, size_t index,
+	GString *out)
+{
+	struct segments_row row;
+
+	segments_get(openmetrics->segments, g_array_index(openmetrics->distinct, guint32, index),
+		&row);
+	family->sample(family, &row, out);
 }
 
 static void format_row(const void *snapshot, size_t row, GString *out)
@@ -264,15 +272,15 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 	if (row == 0)
 		append_family(out, family->name, "gauge", family->unit, family->help);
 	else
-		family->sample(family, openmetrics->distinct->pdata[row - 1], out);
+		sample(openmetrics, family, row - 1, out);
 }
 
-struct view_rows openmetrics_take(const struct realm *realm)
+struct view_rows openmetrics_take(const struct realm *realm, struct budget *budget)
 {
 	struct openmetrics *openmetrics = g_new0(struct openmetrics, 1);
 	struct census_report report = census_report(realm->census);
 
-	openmetrics->segments = segments_take(realm);
+	openmetrics->segments = segments_take(realm, budget);
 	openmetrics->distinct = distinct_segments(openmetrics->segments);
 	openmetrics->head = g_string_new(NULL);
 	add_totals(openmetrics->head, openmetrics->segments);
@@ -281,7 +289,7 @@ struct view_rows openmetrics_take(const struct realm *realm)
 	return (struct view_rows){
 		.n = count_rows(openmetrics),
 		.bytes = segments_bytes(openmetrics->segments) +
-			openmetrics->distinct->len * sizeof(gpointer) + openmetrics->head->len,
+			openmetrics->distinct->len * sizeof(guint32) + openmetrics->head->len,
 		.snapshot = openmetrics,
 		.format = format_row,
 		.free = free_snapshot,

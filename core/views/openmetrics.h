@@ -11,7 +11,8 @@
 #pragma once
 
 #include "kinds/realm.h"
+#include "base/packed.h"
 #include "base/view-rows.h"
 
 /* Takes the snapshot. Call it with the census held for both facets. */
-struct view_rows openmetrics_take(const struct realm *realm);
+struct view_rows openmetrics_take(const struct realm *realm, struct budget *budget);

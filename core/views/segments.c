@@ -2,6 +2,7 @@
 #include "views/segments.h"
 
 #include "base/format.h"
+#include "base/packed.h"
 #include "kinds/incomplete.h"
 #include "base/util.h"
 #include "kinds/idle.h"
@@ -12,10 +13,9 @@
 #include <string.h>
 
 struct segments {
-	GArray *rows;          /* of struct segments_row */
-	GStringChunk *strings; /* of the rows, one behind the other */
-	size_t string_bytes;
-	GArray *totals; /* of struct segments_total */
+	struct packed_rows rows; /* pack() */
+	bool of_kinds;           /* these have what is for the JSON document alone */
+	GArray *totals;          /* of struct segments_total */
 	unsigned failures;
 	char *incomplete_line,
 		*incomplete_json; /* what the pass did not see, as either file says it */
@@ -31,17 +31,22 @@ struct taking {
 	void *also_data;
 };
 
+static guint total_of(GArray *totals, const char *label)
+{
+	struct segments_total fresh = { .label = label };
+
+	for (guint i = 0; i < totals->len; i++)
+		if (g_str_equal(g_array_index(totals, struct segments_total, i).label, label))
+			return i;
+	g_array_append_val(totals, fresh);
+	return totals->len - 1;
+}
+
 static void add_total(GArray *totals, const struct segments_row *row)
 {
-	struct segments_total fresh = { .label = row->label }, *total = NULL;
+	struct segments_total *total =
+		&g_array_index(totals, struct segments_total, total_of(totals, row->label));
 
-	for (guint i = 0; i < totals->len && !total; i++)
-		if (g_str_equal(g_array_index(totals, struct segments_total, i).label, row->label))
-			total = &g_array_index(totals, struct segments_total, i);
-	if (!total) {
-		g_array_append_val(totals, fresh);
-		total = &g_array_index(totals, struct segments_total, totals->len - 1);
-	}
 	total->segments++;
 	total->size += row->size;
 	if (row->allocated != BYTES_UNKNOWN)
@@ -50,13 +55,105 @@ static void add_total(GArray *totals, const struct segments_row *row)
 		total->hidden += row->hidden;
 }
 
-static const char *keep_string(struct segments *segments, const char *string)
+/* What is unknown is the largest number: after it comes 0, which takes a byte. */
+static void pack_count(struct packed_rows *rows, uint64_t count)
 {
-	segments->string_bytes += strlen(string) + 1;
-	return g_string_chunk_insert(segments->strings, string);
+	packed_number(rows, count + 1);
 }
 
-static const char *take_of_kind(const struct taking *taking, const struct item *item)
+static uint64_t get_count(const uint8_t **at)
+{
+	return packed_get_number(at) - 1;
+}
+
+static void pack_time(struct packed_rows *rows, const struct timespec *time)
+{
+	packed_number(rows, time->tv_sec);
+	packed_number(rows, time->tv_nsec);
+}
+
+static struct timespec get_time(const uint8_t **at)
+{
+	struct timespec time = { .tv_sec = packed_get_number(at) };
+
+	time.tv_nsec = packed_get_number(at);
+	return time;
+}
+
+/* The name of most is their ID. The label and the ID come first: segments_key(). */
+static void pack(struct segments *segments, const struct segments_row *row)
+{
+	struct packed_rows *rows = &segments->rows;
+	bool named = strcmp(row->id, row->name) != 0;
+
+	packed_number(rows, total_of(segments->totals, row->label));
+	packed_text(rows, row->id);
+	packed_number(rows, named);
+	if (named)
+		packed_text(rows, row->name);
+	packed_number(rows, row->mode);
+	packed_number(rows, row->uid);
+	packed_number(rows, row->gid);
+	packed_number(rows, row->size);
+	pack_count(rows, row->allocated);
+	pack_count(rows, row->resident);
+	pack_count(rows, row->swapped);
+	packed_number(rows, row->usage.mappings);
+	packed_number(rows, row->usage.processes);
+	packed_number(rows, row->usage.openers);
+	pack_count(rows, row->references);
+	pack_count(rows, row->hidden);
+	packed_number(rows, row->state);
+	packed_number(rows, row->repeated);
+	pack_time(rows, &row->since);
+	pack_time(rows, &row->mtime);
+	if (segments->of_kinds) {
+		pack_time(rows, &row->atime);
+		pack_time(rows, &row->ctime);
+		packed_number(rows, row->ino);
+		packed_text(rows, row->of_kind ? row->of_kind : "");
+	}
+	packed_row_end(rows);
+}
+
+static void get_of_kind(const uint8_t **at, struct segments_row *out)
+{
+	out->atime = get_time(at);
+	out->ctime = get_time(at);
+	out->ino = packed_get_number(at);
+	out->of_kind = packed_get_text(at);
+}
+
+void segments_get(const struct segments *segments, size_t index, struct segments_row *out)
+{
+	const uint8_t *at = packed_row(&segments->rows, index);
+
+	*out = (struct segments_row){ 0 };
+	out->label = g_array_index(segments->totals, struct segments_total, packed_get_number(&at))
+			     .label;
+	out->id = packed_get_text(&at);
+	out->name = packed_get_number(&at) ? packed_get_text(&at) : out->id;
+	out->mode = packed_get_number(&at);
+	out->uid = packed_get_number(&at);
+	out->gid = packed_get_number(&at);
+	out->size = packed_get_number(&at);
+	out->allocated = get_count(&at);
+	out->resident = get_count(&at);
+	out->swapped = get_count(&at);
+	out->usage.mappings = packed_get_number(&at);
+	out->usage.processes = packed_get_number(&at);
+	out->usage.openers = packed_get_number(&at);
+	out->references = get_count(&at);
+	out->hidden = get_count(&at);
+	out->state = packed_get_number(&at);
+	out->repeated = packed_get_number(&at);
+	out->since = get_time(&at);
+	out->mtime = get_time(&at);
+	if (segments->of_kinds)
+		get_of_kind(&at, out);
+}
+
+static char *take_of_kind(const struct taking *taking, const struct item *item)
 {
 	const struct view view = {
 		.realm = taking->realm,
@@ -64,9 +161,7 @@ static const char *take_of_kind(const struct taking *taking, const struct item *
 		.caller = *taking->caller,
 		.sees = taking->sees,
 	};
-	g_autofree char *text = info_of_kind(&view);
-
-	return text ? keep_string(taking->segments, text) : NULL;
+	return info_of_kind(&view);
 }
 
 static void take_item(const struct item *item, void *data)
@@ -74,6 +169,7 @@ static void take_item(const struct item *item, void *data)
 	struct taking *taking = data;
 	struct segments *segments = taking->segments;
 	struct item full = *item;
+	g_autofree char *of_kind = NULL;
 	struct segments_row row;
 	struct item_use use;
 
@@ -84,7 +180,8 @@ static void take_item(const struct item *item, void *data)
 		item->kind->residency(taking->realm, &full);
 	row = (struct segments_row){
 		.label = item->label,
-		.id = keep_string(segments, item->id),
+		.id = item->id,
+		.name = item->name,
 		.mode = item->mode,
 		.uid = item->uid,
 		.gid = item->gid,
@@ -102,12 +199,11 @@ static void take_item(const struct item *item, void *data)
 		.atime = item->atime,
 		.ctime = item->ctime,
 		.ino = item->key.ino,
-		.of_kind = taking->caller ? take_of_kind(taking, item) : NULL,
+		.of_kind = of_kind = taking->caller ? take_of_kind(taking, item) : NULL,
 	};
-	row.name = strcmp(item->id, item->name) == 0 ? row.id : keep_string(segments, item->name);
 	row.repeated = item->links > 1 &&
 		!g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key));
-	g_array_append_val(segments->rows, row);
+	pack(segments, &row);
 	if (!row.repeated)
 		add_total(segments->totals, &row);
 	if (taking->also)
@@ -132,7 +228,7 @@ static void note_incomplete(const struct realm *realm, struct segments *segments
 }
 
 static struct segments *take(const struct realm *realm, const struct caller *caller,
-	item_visitor also, void *data)
+	struct budget *budget, item_visitor also, void *data)
 {
 	struct segments *segments = g_new0(struct segments, 1);
 	g_autoptr(GHashTable) linked =
@@ -140,33 +236,34 @@ static struct segments *take(const struct realm *realm, const struct caller *cal
 	g_autoptr(GHashTable) sees = g_hash_table_new(NULL, NULL);
 	struct taking taking = { realm, caller, sees, segments, linked, also, data };
 
-	segments->rows = g_array_new(FALSE, FALSE, sizeof(struct segments_row));
+	segments->of_kinds = caller != NULL;
+	packed_rows_init(&segments->rows, budget);
 	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
-	segments->strings = g_string_chunk_new(16384);
 	for (const struct kind *const *kind = kinds; *kind; kind++)
 		if ((*kind)->present(realm) && (*kind)->each(realm, take_item, &taking) < 0)
 			segments->failures++;
+	packed_rows_end(&segments->rows);
 	note_incomplete(realm, segments);
 	return segments;
 }
 
-struct segments *segments_take(const struct realm *realm)
+struct segments *segments_take(const struct realm *realm, struct budget *budget)
 {
-	return take(realm, NULL, NULL, NULL);
+	return take(realm, NULL, budget, NULL, NULL);
 }
 
-struct segments *segments_take_with(const struct realm *realm, item_visitor also, void *data)
+struct segments *segments_take_with(const struct realm *realm, struct budget *budget,
+	item_visitor also, void *data)
 {
-	return take(realm, NULL, also, data);
+	return take(realm, NULL, budget, also, data);
 }
 
 void segments_free(struct segments *segments)
 {
 	size_t bytes = segments_bytes(segments);
 
-	g_array_unref(segments->rows);
+	packed_rows_clear(&segments->rows);
 	g_array_unref(segments->totals);
-	g_string_chunk_free(segments->strings);
 	g_free(segments->incomplete_line);
 	g_free(segments->incomplete_json);
 	g_free(segments);
@@ -180,17 +277,17 @@ unsigned segments_failures(const struct segments *segments)
 
 size_t segments_count(const struct segments *segments)
 {
-	return segments->rows->len;
+	return segments->rows.n;
 }
 
-const struct segments_row *segments_at(const struct segments *segments, size_t index)
+const uint8_t *segments_key(const struct segments *segments, size_t index)
 {
-	return &g_array_index(segments->rows, struct segments_row, index);
+	return packed_row(&segments->rows, index);
 }
 
 size_t segments_bytes(const struct segments *segments)
 {
-	return segments->rows->len * sizeof(struct segments_row) + segments->string_bytes;
+	return packed_rows_bytes(&segments->rows);
 }
 
 static void table_row(const struct segments_row *row, GString *out)
@@ -225,16 +322,19 @@ static void table_row(const struct segments_row *row, GString *out)
 static void format_table(const void *snapshot, size_t row, GString *out)
 {
 	const struct segments *segments = snapshot;
+	struct segments_row segment;
 
 	if (row == 0)
 		g_string_append(out,
 			"KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
 			"PROCESSES\tOPENERS\tSTATE\tMTIME\tSWAPPED\tREFERENCES\tHIDDEN\t"
 			"SINCE\n");
-	else if (row <= segments->rows->len)
-		table_row(&g_array_index(segments->rows, struct segments_row, row - 1), out);
-	else
+	else if (row > segments->rows.n)
 		g_string_append(out, segments->incomplete_line);
+	else {
+		segments_get(segments, row - 1, &segment);
+		table_row(&segment, out);
+	}
 }
 
 static void json_text(JsonBuilder *builder, const char *name, const char *value)
@@ -284,7 +384,7 @@ static void append_json_row(const struct segments_row *row, GString *out)
 
 	json_node_unref(node);
 	g_string_append_len(out, text, strlen(text) - 1);
-	if (row->of_kind)
+	if (*row->of_kind)
 		g_string_append_printf(out, ",%s", row->of_kind);
 	g_string_append_c(out, '}');
 }
@@ -292,12 +392,14 @@ static void append_json_row(const struct segments_row *row, GString *out)
 static void format_json(const void *snapshot, size_t row, GString *out)
 {
 	const struct segments *segments = snapshot;
+	struct segments_row segment;
 
 	if (row == 0) {
 		g_string_append(out, "{\"segments\":[");
-	} else if (row <= segments->rows->len) {
+	} else if (row <= segments->rows.n) {
 		g_string_append(out, row == 1 ? "\n" : ",\n");
-		append_json_row(segments_at(segments, row - 1), out);
+		segments_get(segments, row - 1, &segment);
+		append_json_row(&segment, out);
 	} else {
 		g_string_append_printf(out, "\n],\"incomplete\":%s}\n", segments->incomplete_json);
 	}
@@ -313,7 +415,7 @@ static struct view_rows rows_of(struct segments *segments,
 	void (*format)(const void *snapshot, size_t row, GString *out))
 {
 	return (struct view_rows){
-		.n = segments->rows->len + 2,
+		.n = segments->rows.n + 2,
 		.bytes = segments_bytes(segments),
 		.snapshot = segments,
 		.format = format,
@@ -321,14 +423,15 @@ static struct view_rows rows_of(struct segments *segments,
 	};
 }
 
-struct view_rows segments_table(const struct realm *realm)
+struct view_rows segments_table(const struct realm *realm, struct budget *budget)
 {
-	return rows_of(segments_take(realm), format_table);
+	return rows_of(segments_take(realm, budget), format_table);
 }
 
-struct view_rows segments_json(const struct realm *realm, const struct caller *caller)
+struct view_rows segments_json(const struct realm *realm, const struct caller *caller,
+	struct budget *budget)
 {
-	return rows_of(take(realm, caller, NULL, NULL), format_json);
+	return rows_of(take(realm, caller, budget, NULL, NULL), format_json);
 }
 
 void segments_each_total(const struct segments *segments,

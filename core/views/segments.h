@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * All segments at one instant, for `segments`, `segments.json` and what else shows them all: taken
- * while the census is held, rendered row by row afterwards. A row takes about as many bytes as its
- * line of text.
+ * while the census is held, packed, rendered row by row afterwards. A row takes about thirty bytes and its
+ * name. What a budget does not allow is missing: look at the budget's error.
  */
 #pragma once
 
 #include "kinds/kind.h"
+#include "base/packed.h"
 #include "base/view-rows.h"
 
 struct segments;
@@ -25,7 +26,7 @@ struct segments_row {
 	bool repeated;         /* another name of an object that has a row already */
 	struct timespec since; /* kinds/idle.h; of one that is idle, else 0 */
 	struct timespec mtime;
-	/* For the JSON document: the same, and what only its kind has (info_of_kind()), or NULL. */
+	/* For the JSON document: the same, and what only its kind has (info_of_kind()), or "". */
 	struct timespec atime, ctime;
 	uint64_t ino;
 	const char *of_kind;
@@ -35,10 +36,11 @@ struct segments_row {
  * The segments of every kind that the realm has, in the order of the kinds. Call it with the
  * census held for both facets. Never NULL: a kind that cannot be listed is left out, and counted.
  */
-struct segments *segments_take(const struct realm *realm);
+struct segments *segments_take(const struct realm *realm, struct budget *budget);
 
 /* The same, and `also` is called with each segment, in the order of the rows. */
-struct segments *segments_take_with(const struct realm *realm, item_visitor also, void *data);
+struct segments *segments_take_with(const struct realm *realm, struct budget *budget,
+	item_visitor also, void *data);
 
 void segments_free(struct segments *segments);
 
@@ -47,14 +49,18 @@ unsigned segments_failures(const struct segments *segments);
 
 /* The segments themselves. */
 size_t segments_count(const struct segments *segments);
-const struct segments_row *segments_at(const struct segments *segments, size_t index);
+void segments_get(const struct segments *segments, size_t index, struct segments_row *out);
+
+/* Bytes, one and a text, that tell its label and ID: equal for two rows that have the same. */
+const uint8_t *segments_key(const struct segments *segments, size_t index);
 
 /* Memory that it takes. */
 size_t segments_bytes(const struct segments *segments);
 
 /* The table, and the JSON document, of a realm's segments. Call them as segments_take(). */
-struct view_rows segments_table(const struct realm *realm);
-struct view_rows segments_json(const struct realm *realm, const struct caller *caller);
+struct view_rows segments_table(const struct realm *realm, struct budget *budget);
+struct view_rows segments_json(const struct realm *realm, const struct caller *caller,
+	struct budget *budget);
 
 /* Sums over the segments of one label ("posix", "memfd" …). */
 struct segments_total {

@@ -193,7 +193,7 @@ static void show_hidden(struct census *census, const struct segments *segments, 
 static int show_status(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct census_report report = census_report(fs->census);
-	struct segments *segments = segments_take(view->realm);
+	struct segments *segments = segments_take(view->realm, view->budget);
 	GString *text = out->text;
 	unsigned hidden;
 	bool reserved;
@@ -228,28 +228,28 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 static int show_segments(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_table(view->realm);
+	out->rows = segments_table(view->realm, view->budget);
 	return 0;
 }
 
 static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_json(view->realm, &view->caller);
+	out->rows = segments_json(view->realm, &view->caller, view->budget);
 	return 0;
 }
 
 static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = openmetrics_take(view->realm);
+	out->rows = openmetrics_take(view->realm, view->budget);
 	return 0;
 }
 
 static int show_graph(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = dot_take(view->realm, &view->caller);
+	out->rows = dot_take(view->realm, &view->caller, view->budget);
 	return 0;
 }
 

@@ -83,7 +83,7 @@ static char *metrics_text(void)
 	struct view_rows rows;
 
 	ASSERT_INT(census_hold(census, BOTH), 0);
-	rows = openmetrics_take(&realm);
+	rows = openmetrics_take(&realm, NULL);
 	census_release(census);
 	for (size_t row = 0; row < rows.n; row++)
 		rows.format(rows.snapshot, row, text);
@@ -214,7 +214,7 @@ static char *graph_text(void)
 
 	caller.pid = start_caller(&keep);
 	ASSERT_INT(census_hold(census, BOTH), 0);
-	rows = dot_take(&realm, &caller);
+	rows = dot_take(&realm, &caller, NULL);
 	census_release(census);
 	for (size_t row = 0; row < rows.n; row++)
 		rows.format(rows.snapshot, row, text);

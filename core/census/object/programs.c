@@ -90,7 +90,8 @@ static int grow(struct object_programs *programs, size_t *max, size_t wanted)
 
 	g_rw_lock_writer_lock(&programs->lock);
 	unload(programs);
-	*max = MAX(*max, wanted + wanted / 2);
+	/* Not much more than is wanted: the process has all of it in its memory. */
+	*max = MAX(*max, wanted + wanted / 8);
 	r = program_load(load, unload, programs);
 	g_rw_lock_writer_unlock(&programs->lock);
 	return r;
