@@ -32,6 +32,7 @@ struct tree_entry {
 	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
 	bool each_realm;         /* TREE_FILE: also of each other realm */
 	bool for_all;            /* TREE_FILE: says the same whoever opens it */
+	bool names;              /* TREE_FILE: has the names of objects */
 	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
 	int (*show)(struct fs *fs, const struct view *view, struct content *out);
 };

@@ -4,6 +4,8 @@
 #include "base/util.h"
 #include "daemon/identity.h"
 #include "kinds/idle.h"
+#include "kinds/nested.h"
+#include "kinds/posix.h"
 #include "kinds/realms.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
@@ -18,11 +20,35 @@
 
 /* Attributes */
 
+/* Whether its content, or listing, has the names of objects. */
+static bool shows_names(const struct tree_entry *entry)
+{
+	if (entry->type == TREE_KIND || entry->type == TREE_IDLE_KIND)
+		return entry->kind == &kind_posix || entry->kind == &kind_nested;
+	return entry->type == TREE_FILE && entry->names;
+}
+
+/* Who may not list SOURCE must not learn by these what is in it. */
+static void restrict_to_listers(const struct fs *fs, struct stat *out)
+{
+	const mode_t listers = S_IRUSR | S_IRGRP | S_IROTH;
+	struct stat source;
+
+	if (fstat(fs->shm_fd, &source) < 0)
+		source = (struct stat){ 0 };
+	if ((source.st_mode & listers) == listers)
+		return;
+	out->st_mode &= ~listers | (source.st_mode & listers);
+	out->st_uid = source.st_uid;
+	out->st_gid = source.st_gid;
+}
+
 /*
  * A kind's directory is writable for everyone: who may remove or create what in it is for the kind
  * to say, as the caller.
  */
-static void fill_stat(const struct node *node, const struct item *item, struct stat *out)
+static void fill_stat(const struct fs *fs, const struct node *node, const struct item *item,
+	struct stat *out)
 {
 	static const mode_t modes[] = {
 		[TREE_TOP] = S_IFDIR | 0555,
@@ -56,6 +82,8 @@ static void fill_stat(const struct node *node, const struct item *item, struct s
 	if (item && node->entry->type == TREE_IDLE_ITEM && item->segment)
 		out->st_size = item->size;
 	out->st_atim = out->st_ctim = out->st_mtim;
+	if (shows_names(node->entry))
+		restrict_to_listers(fs, out);
 }
 
 /* The item if it is idle, with since when it is as its time of modification; else -ENOENT. */
@@ -79,7 +107,7 @@ int tree_stat(struct fs *fs, struct node *node, struct stat *out)
 	else if (node->entry->type == TREE_IDLE_ITEM)
 		r = stat_idle(fs, node, node->name, &item);
 	if (r == 0)
-		fill_stat(node, item, out);
+		fill_stat(fs, node, item, out);
 	return r == -ENOENT ? -ESTALE : r;
 }
 
@@ -89,7 +117,7 @@ void tree_reply(struct fs *fs, fuse_req_t req, struct node *node, const struct i
 {
 	struct stat st;
 
-	fill_stat(node, item, &st);
+	fill_stat(fs, node, item, &st);
 	reply_entry(fs, req, node, &st);
 }
 

@@ -315,3 +315,25 @@ def a_container_whose_root_never_answers_holds_up_nobody(t):
         check(name in os.listdir(t.meta / 'namespaces'), 'it is listed')
         fails(errno.ENOENT, os.listdir, t.meta / 'namespaces' / name)
         check(read(t.meta / 'status'), 'others are answered')
+
+
+@test(paths=('auto', 'off'), start=False)
+def names_in_a_directory_that_may_not_be_listed_stay_unknown(t):
+    """Who may search SOURCE but not list it can use what they know the name of, and no more."""
+    write(t.shm / 'secret', bytes(1))
+    os.chmod(t.shm, 0o711)
+    t.start()
+
+    def stranger():
+        for directory in (t.root, t.meta / 'posix', t.meta / 'idle/posix'):
+            fails(errno.EACCES, os.listdir, directory)
+        for listing in ('segments', 'segments.json', 'metrics', 'graph.dot'):
+            fails(errno.EACCES, read, t.meta / listing)
+        for entry in os.listdir(t.meta):
+            if (t.meta / entry).is_file() and os.access(t.meta / entry, os.R_OK):
+                check(b'secret' not in read(t.meta / entry), f'the name is in {entry}')
+        equal(read(t.meta / 'posix/secret/mappings'), b'0\n', 'of one whose name is known')
+
+    in_child(stranger, ATTACKER)
+    check('secret' in os.listdir(t.meta / 'posix'), 'root may')
+    os.chmod(t.shm, 0o1777)
