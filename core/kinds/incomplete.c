@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/incomplete.h"
 
-#include "base/format.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 

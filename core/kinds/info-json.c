@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/info-json.h"
 
-#include "base/format.h"
+#include "base/json.h"
 #include "kinds/incomplete.h"
 #include "kinds/last-user.h"
 #include "kinds/segment-users.h"

@@ -2,6 +2,7 @@
 #include "kinds/last-user.h"
 
 #include "base/format.h"
+#include "base/json.h"
 #include "caller/sight.h"
 #include "kinds/past-process.h"
 #include "procfs/process-facts.h"

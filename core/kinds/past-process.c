@@ -4,6 +4,7 @@
 #include "caller/sight.h"
 #include "procfs/proc.h"
 #include "base/format.h"
+#include "base/json.h"
 
 #include <signal.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "kinds/queue-holders.h"
 
 #include "base/format.h"
+#include "base/json.h"
 #include "caller/sight.h"
 #include "procfs/proc.h"
 #include "procfs/process-facts.h"

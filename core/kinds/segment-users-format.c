@@ -3,6 +3,7 @@
 #include "kinds/segment-users-private.h"
 
 #include "base/format.h"
+#include "base/json.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -2,6 +2,7 @@
 #include "kinds/semaphores.h"
 
 #include "base/format.h"
+#include "base/json.h"
 #include "caller/effective.h"
 #include "kinds/past-process.h"
 #include "kinds/sysvipc.h"

@@ -2,6 +2,7 @@
 #include "views/processes.h"
 
 #include "base/format.h"
+#include "base/json.h"
 #include "base/util.h"
 #include "caller/sight.h"
 #include "kinds/realms.h"

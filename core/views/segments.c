@@ -2,6 +2,7 @@
 #include "views/segments.h"
 
 #include "base/format.h"
+#include "base/json.h"
 #include "base/packed.h"
 #include "kinds/incomplete.h"
 #include "base/util.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/format.h"
+#include "base/json.h"
 
 #include "unit.h"
 

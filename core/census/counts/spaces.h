@@ -38,7 +38,7 @@
 struct segment {
 	struct segment_key key;
 	struct usage usage;
-	/* private to spaces.c */
+	/* private to the files of spaces-private.h */
 	uint64_t rows;         /* that point here, counted in `usage` or not */
 	bool used;             /* a row has pointed here */
 	struct past_user last; /* whose row went last; `unit` is a reference of its own */
@@ -76,7 +76,7 @@ struct space {
 	bool shares_mappings, shares_descriptors;
 	/* A daemon that shows segments by a mount: those who use that count, not its descriptors. */
 	bool serves;
-	/* private to spaces.c */
+	/* private to the files of spaces-private.h */
 	uint64_t seen; /* the last pass in which it was */
 };
 
