@@ -62,16 +62,36 @@ static bool move(int group)
 	return file >= 0 && write(file, "0", 1) == 1;
 }
 
+/* A signal is the caller's. The child may stand still for ever: its group may be frozen. */
 static int await(pid_t child)
 {
+	bool interrupted = false;
 	int status;
 
-	while (waitpid(child, &status, 0) < 0)
+	while (waitpid(child, &status, 0) < 0) {
 		if (errno != EINTR)
 			return -errno;
+		interrupted = true;
+		kill(child, SIGKILL);
+	}
 	if (WIFSIGNALED(status))
-		return -ENOMEM;
+		return interrupted ? -EINTR : -ENOMEM;
 	return WEXITSTATUS(status) == COULD_NOT_MOVE ? -EOPNOTSUPP : -WEXITSTATUS(status);
+}
+
+/*
+ * In the child: what the daemon has open is not to count as the child's, nor to stay open with it when
+ * the daemon ends.
+ */
+static void keep_only(int fd, int group)
+{
+	unsigned low = MIN(fd, group), high = MAX(fd, group);
+
+	if (low > 0)
+		syscall(SYS_close_range, 0, low - 1, 0);
+	if (high - low > 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0);
+	syscall(SYS_close_range, high + 1, ~0U, 0);
 }
 
 /* In the child, after a fork of a program with threads, system calls alone are safe. */
@@ -86,6 +106,7 @@ static int allocate_in_group(const char *directory, int fd, int mode, off_t offs
 	if (child < 0)
 		return errno == EAGAIN || errno == ENOMEM ? -ENOMEM : -EOPNOTSUPP;
 	if (child == 0) {
+		keep_only(fd, group);
 		if (!move(group))
 			_exit(COULD_NOT_MOVE);
 		_exit(fallocate(fd, mode, offset, length) < 0 ? errno : 0);

@@ -30,9 +30,8 @@ static void look_at_mount(const char *point, const struct mount *mount, void *da
 		search->name[length] != '/')
 		return;
 	search->length = length;
-	search->memory = g_str_equal(mount->fstype, "tmpfs") ||
-		g_str_equal(mount->fstype, "hugetlbfs") ||
-		g_str_equal(mount->fstype, "fuse.shmtree");
+	search->memory =
+		g_str_equal(mount->fstype, "tmpfs") || g_str_equal(mount->fstype, "hugetlbfs");
 }
 
 bool loops_may_back(const char *name, const char *mountinfo)

@@ -3,8 +3,9 @@
  * Loop devices whose backing file is a segment: the kernel has that file open, and no process.
  *
  * Which file it is, LOOP_GET_STATUS64 tells: it asks the file's file system, which may not answer.
- * So only devices are asked whose backing file, by the name that sysfs shows, is on a tmpfs, a
- * hugetlbfs or a shmtree of this mount namespace, or has no path at all, as a memfd.
+ * So only devices are asked whose backing file, by the name that sysfs shows, is on a tmpfs or
+ * a hugetlbfs of this mount namespace, or has no path at all, as a memfd. Not on a shmtree: whose
+ * daemon may be anybody's, by that name, and its device is not the segment's.
  */
 #pragma once
 

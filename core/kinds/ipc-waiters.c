@@ -51,6 +51,8 @@ static int look_at_process(const struct proc *proc, pid_t pid, const struct real
 	uint32_t namespace = dir < 0 ? 0 : proc_namespace(dir, "ipc");
 	int r;
 
+	if (dir < 0)
+		return answer(dir);
 	/*
 	 * A process whose namespace cannot be read shows nothing else either, and most are in
 	 * another one.

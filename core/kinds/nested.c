@@ -40,10 +40,19 @@ struct walk {
 	GString *path; /* of the directory or file that is looked at, without a slash before it */
 	size_t open;   /* length of the part of it that everyone may list */
 	bool closed;   /* the path goes on in a directory that not everyone may list */
+	int error;     /* a lack of descriptors or memory, which ends the walk */
 	/* Returns true to end the walk. */
 	bool (*visit)(const struct walk *walk, int fd, const struct stat *st, void *data);
 	void *data;
 };
+
+/* Whether the walk ends here: what could not be opened for lack of something is not known. */
+static bool lacks(struct walk *walk, int error)
+{
+	if (is_shortage(error))
+		walk->error = error;
+	return walk->error < 0;
+}
 
 static bool everyone_lists(const struct stat *st)
 {
@@ -87,7 +96,9 @@ static bool visit_file(struct walk *walk, int dir, const struct dirent *entry)
 	if (walk->ino && entry->d_ino != walk->ino)
 		return false;
 	fd = open_below(dir, entry->d_name, O_PATH);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || has_root_name(walk, &st))
+	if (fd < 0)
+		return lacks(walk, fd);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || has_root_name(walk, &st))
 		return false;
 	return walk->visit(walk, fd, &st, walk->data);
 }
@@ -101,8 +112,10 @@ static bool visit_directory(struct walk *walk, int dir, const char *name, unsign
 	struct stat st;
 	int fd = depth == DEPTH_MAX ? -ELOOP : open_below(dir, name, O_RDONLY | O_DIRECTORY);
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		closep(&fd);
+	if (fd < 0)
+		return lacks(walk, fd);
+	if (fstat(fd, &st) < 0) {
+		close(fd);
 		return false;
 	}
 	if (!walk->closed)
@@ -123,8 +136,8 @@ static bool walk_directory(struct walk *walk, int fd, unsigned depth)
 	bool ended = false;
 
 	if (!dir) {
-		close(fd);
-		return false;
+		closep(&fd);
+		return lacks(walk, -errno);
 	}
 	while (!ended && (entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
@@ -156,7 +169,7 @@ static int walk_all(const struct realm *realm, struct walk *walk)
 	g_string_free(walk->path, TRUE);
 	if (walk->in_root)
 		g_hash_table_unref(walk->in_root);
-	return 0;
+	return walk->error;
 }
 
 static void make_item(const struct walk *walk, const struct stat *st, struct item *out)
@@ -351,7 +364,7 @@ const struct kind kind_nested = {
 	.directory = "nested",
 	.item_size = sizeof(struct item),
 	.data = DATA_FILE,
-	.needs = CENSUS_MAPPINGS, /* above all a worker: the walk may be long */
+	.needs = CENSUS_ALL, /* for info.json; and a worker: the walk may be long */
 	.attributes = tables,
 	.present = nested_present,
 	.each = nested_each,

@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+/* A row of the table with a command line of the usual length. */
+#define ROW_BYTES 256
+
 struct queue_holder {
 	pid_t pid;
 	uid_t uid; /* effective */
@@ -25,7 +28,8 @@ struct queue_holder {
 
 struct search {
 	const struct queue_file *file;
-	GArray *found;       /* of struct queue_holder */
+	GArray *found; /* of struct queue_holder */
+	struct budget *budget;
 	uint64_t unreadable; /* processes */
 };
 
@@ -74,7 +78,9 @@ static void add_holder(struct search *search, int dir, pid_t pid, int number)
 		return; /* it is gone */
 	holder.uid = status.uids[ID_EFFECTIVE];
 	g_strlcpy(holder.command, stat.command, sizeof holder.command);
-	g_array_append_val(search->found, holder);
+	/* A process can have a queue open half a million times. */
+	if (budget_use(search->budget, sizeof holder + ROW_BYTES))
+		g_array_append_val(search->found, holder);
 }
 
 static int look_at_process(struct search *search, const struct proc *proc, pid_t pid)
@@ -124,7 +130,7 @@ static int find(const struct view *view, struct search *search)
 	}
 	proc_close(proc);
 	g_array_sort(search->found, by_process);
-	return r;
+	return r == 0 && view->budget ? view->budget->error : r;
 }
 
 /* Of the rows those that the reader sees, with what else is shown of their processes. */
@@ -201,7 +207,7 @@ int queue_holders_show(const struct view *view, const struct queue_file *file, G
 {
 	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct queue_holder));
 	struct table table = { .out = out };
-	struct search search = { file, found, 0 };
+	struct search search = { file, found, view->budget, 0 };
 	int r = find(view, &search);
 
 	if (r < 0)
@@ -221,7 +227,7 @@ int queue_holders_json(const struct view *view, const struct queue_file *file, c
 {
 	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct queue_holder));
 	struct table table = { .builder = builder };
-	struct search search = { file, found, 0 };
+	struct search search = { file, found, view->budget, 0 };
 	g_autofree char *not_shown = g_strconcat(name, "_not_shown", NULL);
 	g_autofree char *not_read = g_strconcat(name, "_not_read", NULL);
 	int r = find(view, &search);

@@ -2,6 +2,7 @@
 #include "views/memory.h"
 
 #include "base/format.h"
+#include "caller/sight.h"
 #include "procfs/mountinfo.h"
 #include "views/segments.h"
 
@@ -16,6 +17,7 @@
 
 struct making {
 	const struct realm *realm;
+	const struct caller *caller;
 	struct budget *budget; /* of the rows, while they are looked at */
 	GArray *parts;         /* of struct memory_part: those of segments */
 	GArray *whole;         /* of struct memory_part: each tmpfs */
@@ -191,6 +193,18 @@ static char *tmpfs_name(const struct making *making, const char *mounts, uint64_
 	return naming.name ? naming.name : g_strdup_printf("tmpfs:%u:%u", major(dev), minor(dev));
 }
 
+/* A confined caller finds the mounts of the daemon's namespace in no /proc of its own. */
+static bool may_see_mounts(const struct making *making)
+{
+	struct caller_sight sight;
+	bool may;
+
+	caller_sight_begin(&sight, making->realm->proc, making->caller);
+	may = sight.proc >= 0 && !sight.confined;
+	caller_sight_end(&sight);
+	return may;
+}
+
 /* Of each tmpfs, the kernel's own mount too, what no kind above has. */
 static int64_t write_others(struct making *making)
 {
@@ -198,7 +212,8 @@ static int64_t write_others(struct making *making)
 	g_autofree char *mounts = NULL;
 	int64_t sum = 0;
 
-	g_file_get_contents(path, &mounts, NULL, NULL);
+	if (may_see_mounts(making))
+		g_file_get_contents(path, &mounts, NULL, NULL);
 	for (guint i = 0; i < making->whole->len; i++) {
 		const struct memory_part *whole =
 			&g_array_index(making->whole, struct memory_part, i);
@@ -247,7 +262,7 @@ void memory_show(const struct view *view, GString *out)
 {
 	g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
 	g_autoptr(GArray) whole = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
-	struct making making = { view->realm, view->budget, parts, whole, out };
+	struct making making = { view->realm, &view->caller, view->budget, parts, whole, out };
 	g_autofree char *path = g_build_filename(view->realm->proc, "meminfo", NULL);
 	g_autofree char *text = NULL;
 	uint64_t total;

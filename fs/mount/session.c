@@ -235,14 +235,18 @@ void session_end(struct fs *fs)
 	if (!end_watch(fs))
 		fs->stuck = true;
 	shutdown_finish();
-	if (!fs->session)
-		return;
 	if (fs->replaced)
 		unmount_own(fs, 0);
-	fuse_session_unmount(fs->session);
-	/* The mount is gone, as was asked (or was never there); what is left hangs on others. */
+	if (fs->session)
+		fuse_session_unmount(fs->session);
+	/*
+	 * The mount is gone, as was asked (or was never there); what is left hangs on others, and
+	 * uses what the caller would free.
+	 */
 	if (fs->stuck)
 		_exit(fs->settled ? EXIT_SUCCESS : EXIT_FAILURE);
+	if (!fs->session)
+		return;
 	fuse_session_destroy(fs->session);
 	fs->session = NULL;
 }

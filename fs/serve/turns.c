@@ -76,7 +76,6 @@ static bool may_wait(uint32_t opcode)
 	case FUSE_WRITE:
 	case FUSE_LSEEK:
 	case FUSE_FALLOCATE:
-	case FUSE_COPY_FILE_RANGE:
 	case FUSE_IOCTL:
 	case FUSE_SETXATTR:
 	case FUSE_REMOVEXATTR:
@@ -244,7 +243,7 @@ static bool is_request(const void *data, const void *unique)
 /* Whether the daemon, in answering it, may wait in a system call that a signal ends. */
 static bool is_interruptible(uint32_t opcode)
 {
-	return opcode == FUSE_SETATTR || opcode == FUSE_FALLOCATE || opcode == FUSE_COPY_FILE_RANGE;
+	return opcode == FUSE_SETATTR || opcode == FUSE_FALLOCATE;
 }
 
 void at_request_set(struct at_request *at, const struct fuse_buf *request)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Opening of files that say the same to all users: one listing is made for all who wait for it, and
- * it is begun after the last of them has asked. So a file that many processes read over and over is
- * made one time after the other, not many times at once, whoever they are.
+ * it is begun after the last of them has asked. So of a file that many processes read over and over
+ * no more than two listings are made at once (TURN_SHARED), whoever they are.
  *
  * No thread waits: requests that arrive while a listing is made are kept, and the job that makes
  * the next one answers them all.

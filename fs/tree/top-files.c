@@ -311,7 +311,7 @@ const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "metrics", .names = true, .needs = CENSUS_ALL, .for_all = true,
 		.show = show_metrics },
 	{ TREE_FILE, "graph.dot", .names = true, .needs = CENSUS_ALL, .show = show_graph },
-	{ TREE_FILE, "memory", .needs = CENSUS_ALL, .for_all = true, .show = show_memory },
+	{ TREE_FILE, "memory", .needs = CENSUS_ALL, .show = show_memory },
 	{ TREE_FILE, "processes", .show = show_processes },
 	{ TREE_FILE, "processes.json", .show = show_processes_json },
 	{ TREE_FILE, "cgroups", .show = show_cgroups },

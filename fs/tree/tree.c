@@ -7,6 +7,7 @@
 #include "kinds/nested.h"
 #include "kinds/posix.h"
 #include "kinds/realms.h"
+#include "kinds/unlinked.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
 #include "serve/reply.h"
@@ -24,7 +25,8 @@
 static bool shows_names(const struct tree_entry *entry)
 {
 	if (entry->type == TREE_KIND || entry->type == TREE_IDLE_KIND)
-		return entry->kind == &kind_posix || entry->kind == &kind_nested;
+		return entry->kind == &kind_posix || entry->kind == &kind_nested ||
+			entry->kind == &kind_unlinked;
 	return entry->type == TREE_FILE && entry->names;
 }
 

@@ -272,13 +272,20 @@ def the_daemon_has_the_rights_that_it_needs_and_no_others(t):
     """In each of its threads, and whatever it might execute."""
     kept = sum(1 << number for number in KEPT)
     read(t.meta / 'status')  # some more threads
+    looked = 0
     for task in pathlib.Path(f'/proc/{t.daemon.pid}/task').iterdir():
-        said = dict(line.split(':\t', 1) for line in read(task / 'status').decode().splitlines() if ':\t' in line)
+        try:
+            text = read(task / 'status').decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # the thread has ended
+        looked += 1
+        said = dict(line.split(':\t', 1) for line in text.splitlines() if ':\t' in line)
         for held in ('CapPrm', 'CapBnd'):
             equal(int(said[held], 16) & ~kept, 0, f'{held} beyond what is needed')
         for none in ('CapInh', 'CapAmb'):
             equal(int(said[none], 16), 0, none)
         equal(said['NoNewPrivs'], '1')
+    check(looked > 0, 'no thread')
 
 
 @test(paths=('auto', 'off'), start=False)
@@ -325,7 +332,7 @@ def names_in_a_directory_that_may_not_be_listed_stay_unknown(t):
     t.start()
 
     def stranger():
-        for directory in (t.root, t.meta / 'posix', t.meta / 'idle/posix'):
+        for directory in (t.root, t.meta / 'posix', t.meta / 'idle/posix', t.meta / 'unlinked'):
             fails(errno.EACCES, os.listdir, directory)
         for listing in ('segments', 'segments.json', 'metrics', 'graph.dot'):
             fails(errno.EACCES, read, t.meta / listing)

@@ -22,7 +22,7 @@ struct seen_holder {
 	__s32 pid; /* who has the socket or ring open; 0: the program that lists sockets does not know */
 	__s32 task;
 	__u32 uid;
-	__s32 fd; /* of the socket or ring */
-	__u32 unused;
+	__s32 fd;     /* of the socket or ring */
+	__u32 number; /* of the record among those of its descriptor, from 1 */
 	char command[COMMAND_SIZE];
 };

@@ -20,6 +20,18 @@ char LICENSE[] SEC("license") = "GPL";
 #define MESSAGES_MAX 65536
 #define MESSAGE_FILES_MAX 253 /* SCM_MAX_FD */
 #define RING_FILES_MAX 1048576
+/*
+ * That one run of a program writes. More than the kernel's buffer of 32 KiB holds would end the whole
+ * list with E2BIG: one socket could hide what all others have.
+ */
+#define RECORDS_MAX 400
+
+/*
+ * Messages and places of rings that may yet be looked at in this list, which the caller sets before: who
+ * has one large ring a thousand times would otherwise keep all who ask waiting for hours.
+ */
+__u32 steps_left;
+
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define FILE_BITS 7UL /* of io_uring's, in the address of a file */
@@ -64,6 +76,14 @@ static struct file *counted_file(struct file *file)
 	return BPF_CORE_READ(fuse, passthrough);
 }
 
+static bool take_step(void)
+{
+	if (steps_left == 0)
+		return false;
+	steps_left--;
+	return true;
+}
+
 /* Writes the record if the file may be a segment, or a socket that has some. */
 static void write_held(struct seq_file *seq, struct seen_holder *record, struct file *held)
 {
@@ -77,8 +97,11 @@ static void write_held(struct seq_file *seq, struct seen_holder *record, struct 
 	record->inode = (__u64)BPF_CORE_READ(file, f_inode);
 	record->flags = BPF_CORE_READ(file, f_flags);
 	magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
-	if (record->socket || magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC)
+	if (record->number < RECORDS_MAX &&
+		(record->socket || magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC)) {
+		record->number++;
 		bpf_seq_write(seq, record, sizeof *record);
+	}
 }
 
 static void write_message(struct seq_file *seq, struct seen_holder *record, __u64 message)
@@ -113,7 +136,7 @@ static void write_queue(struct seq_file *seq, struct seen_holder *record, struct
 
 	bpf_iter_num_new(&it, 0, MESSAGES_MAX);
 	while (bpf_iter_num_next(&it)) {
-		if (!message || message == head)
+		if (!message || message == head || !take_step())
 			break;
 		write_message(seq, record, message);
 		message = read_pointer(message);
@@ -132,7 +155,7 @@ static void write_connections(struct seq_file *seq, struct seen_holder *record, 
 	while (bpf_iter_num_next(&it)) {
 		struct sock *connection;
 
-		if (!message || message == head)
+		if (!message || message == head || !take_step())
 			break;
 		connection = BPF_CORE_READ((struct sk_buff *)message, sk);
 		record->queue = (__u64)connection;
@@ -192,7 +215,7 @@ static void write_ring(struct seq_file *seq, struct seen_holder *record, struct 
 	while ((at = bpf_iter_num_next(&it))) {
 		struct file *file;
 
-		if ((__u32)*at >= count)
+		if ((__u32)*at >= count || !take_step())
 			break;
 		file = ring_file(ring, array, *at);
 		if (file)

@@ -17,6 +17,10 @@
 #include <bpf/bpf.h>
 
 #define RECORDS_MAX 512
+/* Of all sockets and rings: whoever has one socket a million times shall not fill the memory. */
+#define ALL_RECORDS_MAX (1 << 20)
+/* Messages and places of rings that one list looks at: a good second's work. */
+#define STEPS_MAX (32 << 20)
 /* Sockets that are looked at for one that no process has: it is in a queue, whose socket may be too. */
 #define WAY_MAX 64
 
@@ -89,6 +93,8 @@ static int read_records(int link, GArray *out)
 		if (got <= 0)
 			return got < 0 ? -errno : 0;
 		g_array_append_vals(out, buffer, got / sizeof *buffer);
+		if (out->len > ALL_RECORDS_MAX)
+			return 0; /* `hidden` tells how many there are besides */
 	}
 }
 
@@ -237,6 +243,7 @@ int holders_list(struct holders *holders, GArray *out)
 	int r;
 
 	g_mutex_lock(&holders->lock);
+	holders->skeleton->bss->steps_left = STEPS_MAX;
 	r = read_records(holders->skeleton->links.list_of_processes_fd, records);
 	if (r == 0)
 		r = read_records(holders->skeleton->links.list_of_sockets_fd, records);
