@@ -1,74 +1,80 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The census by BPF: only address spaces that have changed are read, and what comes of it was true
- * of all of them at one instant.
+ * The BPF back end of the census: it reads only the address spaces that have changed, and its
+ * result was true of all of them at one instant. This is the proof.
  *
  * The version of an address space is (process, start of the process, execve count, address of the
- * mm_struct, mm_lock_seq). A walk over all processes yields the versions alone.
+ * mm_struct, mm_lock_seq). A walk over all processes yields only the versions.
  *
  * 1. An unchanged version proves unchanged mappings.
  *
  * The set of mappings of an mm_struct, and each mapping's addresses, offset, file and permissions,
- * change only under its mmap_lock held for writing: mmap, munmap, mremap, mprotect (which splits
- * and merges), brk, shmat, shmdt, remap_file_pages, the madvise and mlock calls that change flags,
- * and likewise when another task does it. The growth of a stack too, since Linux 6.5, and no file
- * can be mapped as one. Page faults, also those under a mapping's own lock, and madvise calls that
- * only drop or guard pages leave the set alone. Taking the lock for writing makes mm_lock_seq odd,
- * and giving it back (or turning it into a lock for reading) makes it even again. So a number that
- * is even and the same before and after the mappings are read is that of what was read, whatever
- * the kernel's iterator locks: the mmap_lock for reading all the while, or, as later kernels do,
- * one mapping after another, where it may pass over one that is being changed. And a number that
- * is still the same later means that no change has begun since. Before Linux 6.13 the number is a
- * plain one, which moves when the lock is given back, and the lock's own word tells whether it is
- * held for writing; there a number still the same means that no change has been completed, so that
- * no system call that made one has returned. It has 32 bits: two billion changes of one address
- * space between two looks would be needed to deceive.
+ * change only while a task holds its mmap_lock for writing: in mmap, munmap, mremap, mprotect
+ * (which splits and merges), brk, shmat, shmdt, remap_file_pages, and the madvise and mlock calls
+ * that change flags, whichever task makes the call. Since Linux 6.5 this is also true of the growth
+ * of a stack, and no file can be mapped as a stack. Page faults, also those that take only a
+ * mapping's own lock, and madvise calls that only drop or guard pages do not change the set. A task
+ * that takes the lock for writing makes mm_lock_seq odd; when it releases the lock (or turns it
+ * into a lock for reading), the number becomes even again. So if the number is even, and the same
+ * before and after the mappings are read, it is the number of what was read, whatever the kernel's
+ * iterator locks: the mmap_lock for reading all the while, or, in later kernels, one mapping after
+ * another, where it may skip one that is being changed. If the number is still the same later, no
+ * change has begun since. Before Linux 6.13 the number is a plain one, which changes when the lock
+ * is released, and the lock's own word tells whether it is held for writing; there an unchanged
+ * number means that no change has been completed, so that no system call that made one has
+ * returned. The number has 32 bits: a wrong answer would take two billion changes of one address
+ * space between two walks.
  *
- * The number belongs to the mm_struct, and what makes the mm_struct that very one is the rest:
+ * The number belongs to the mm_struct; the rest of the version identifies that mm_struct:
  *
- * - fork: the child is another process; its copy is made under both locks, which moves the parent's
- *   number without need, and costs a re-reading.
- * - execve: the new mm_struct is allocated while the old one is in use, so that its address is
- *   another. After a second execve it may be the first address again, with any number: but the
- *   count has moved, once for each. It moves a little later than the mm_struct changes, which does
- *   no harm: (count, address) is a new pair before and after.
- * - vfork, CLONE_VM: several processes with one mm_struct. The eldest stands for all; when it
- *   leaves, by exit or execve, another process's version takes its place.
- * - A pid used anew, or an mm_struct allocated where another one was: start times differ, in ns.
- * - A process whose first thread has exited: the version is of a thread that lives. All threads have
- *   the execve count of the one that began the program. Where threads follow one another, none may
- *   live long enough to be met, or to be read after; then the process is looked for in another
- *   round, and if it is never found, it is unreadable.
+ * - fork: the child is another process; the kernel copies the address space under the locks of
+ *   both, which changes the parent's number although its mappings are unchanged, and costs one
+ *   re-reading.
+ * - execve: the new mm_struct is allocated while the old one is in use, so its address is another.
+ *   After a second execve the address may be the first one again, with any number; but each execve
+ *   has incremented the count. The count changes a little later than the mm_struct, which does no
+ *   harm: (count, address) is a new pair before and after that.
+ * - vfork, CLONE_VM: several processes have one mm_struct. The oldest one represents all; when it
+ *   leaves, by exit or execve, the version of another process takes its place.
+ * - A pid that is used again, or an mm_struct allocated where another one was: the start times
+ *   differ, in ns.
+ * - A process whose first thread has exited: the version is that of a live thread. All threads have
+ *   the execve count of the thread that began the program. If threads follow one another, none may
+ *   live long enough for the walk to find it, or for the back end to read it; then the next round
+ *   looks for the process again, and if no round finds it, it is unreadable.
  * - exit: a process that has given up its address space maps nothing, even while the kernel is
- *   still taking it down; the walk finds it without one. If it does so while it is read, exit waits
- *   for the iterator, or takes the lock for writing and moves the number.
+ *   still taking that down; the walk finds the process without one. If the process gives it up
+ *   while it is read, exit waits for the iterator, or takes the lock for writing and changes the
+ *   number.
  *
  * 2. Two walks that agree prove the instant.
  *
- * Read one after another, processes that hand a segment on (one maps it, another unmaps it) could
- * be counted twice, or not at all. So after all moved ones have been read, the versions are walked
- * again, until a walk finds what the table has. Then no address space in the table has changed
- * between the walk or the reading before and its turn in this walk, and all was as the table says
- * when this walk began. A process that was born in between and died before its turn is in neither
- * walk: hence every walk notes how far the kernel has got in numbering processes, and the two agree
- * only if that is the same. (Only checkpoint/restore makes processes with numbers of its choice.)
- * When nothing has changed since the last question, the walk of the last question is the first of
- * the two, and one is enough.
+ * Processes are read one after another, so if one maps a segment and another unmaps it meanwhile,
+ * the segment could be counted twice, or not at all. So after all changed address spaces have been
+ * read, the back end walks over the versions again, until a walk finds the versions that the table
+ * has. Then no address space in the table has changed between the walk or the reading before and
+ * its turn in this walk, and all was as the table says when this walk began. A process that was
+ * created in between and ended before its turn is in neither walk: hence every walk notes how far
+ * the kernel has got in numbering processes, and two walks agree only if that is the same. (Only
+ * checkpoint/restore creates processes with numbers of its choice.) If nothing has changed since
+ * the last pass, the walk of that pass is the first of the two, and one is enough.
  *
- * Descriptor tables have no such number. They are read between the two walks, so that a segment
- * which goes from a descriptor to a mapping or back is not lost, and again until two readings find
- * the same.
+ * Descriptor tables have no such number. The back end reads them between the two walks, so that a
+ * segment that goes from a descriptor to a mapping or back is not lost, and again until two
+ * readings find the same.
  *
- * On a machine where some address space changes all the time this would have no end. When reading
- * the moved ones again has found the same mappings as just before, that is taken; and after
- * ROUNDS_MAX rounds what was found last. Each process's rows then are true of an instant within the
- * pass, but not all of the same one: the count of such processes is in the tally.
+ * On a machine where some address space changes all the time this would not end. So if reading the
+ * changed ones again has found the same mappings as just before, the back end accepts that; and
+ * after ROUNDS_MAX rounds it accepts what it found last. Each process's rows then are true of an
+ * instant within the pass, but not all of the same one: the number of such processes is in the
+ * tally.
  *
  * 3. The address space stays allocated while it is read.
  *
- * The iterator of earlier kernels, 6.18.0 among them, takes the lock of a task's mm_struct without a
- * reference to it; a task exiting between two instructions of it would leave it with freed memory.
- * So we hold /proc/PID/maps open meanwhile, which keeps the mm_struct allocated, if not in use.
+ * The iterator of earlier kernels, 6.18.0 among them, takes the lock of a task's mm_struct without
+ * a reference to it; if the task exited between two instructions of the iterator, that would use
+ * freed memory. So the back end keeps /proc/PID/maps open meanwhile, which keeps the mm_struct
+ * allocated, if not in use.
  */
 #include "census/bpf/context.h"
 
@@ -79,7 +85,7 @@
 
 #define ROUNDS_MAX 8
 #define BUSY_NAP_NS 200000
-/* What must not take long looks at so many address spaces at most. */
+/* bpf_unchanged() must not take long: it walks only if there are at most so many address spaces. */
 #define GLANCE_MAX 2000
 
 struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file *file,
@@ -99,7 +105,7 @@ struct segment *bpf_segment_of(struct bpf_census *census, const struct seen_file
 	return spaces_segment(census->spaces, &key);
 }
 
-/* Whether the walk found what the table has. */
+/* Returns whether the walk found the versions that the table has. */
 static bool agrees(const struct bpf_census *census, const struct mm_versions *versions)
 {
 	return census->known->len == versions->count &&
@@ -109,8 +115,9 @@ static bool agrees(const struct bpf_census *census, const struct mm_versions *ve
 }
 
 /*
- * One round: descriptors if asked, and then the walk. 1 if the walk found all as the table has it,
- * and the descriptors were as before; 0 if not; or a negative errno.
+ * Makes one round: reads the descriptors if `facets` has them, walks over the versions, and updates
+ * the mappings of the table where the two differ. Returns 1 if the walk agrees with the table, has
+ * a version of every process, and the descriptors were as before; 0 if not; or a negative errno.
  */
 static int go_round(struct bpf_census *census, unsigned facets, struct round *round)
 {
@@ -150,7 +157,10 @@ static void nap(void)
 	nanosleep(&(struct timespec){ .tv_nsec = BUSY_NAP_NS }, NULL);
 }
 
-/* Rows that were read when the devices were others may lack some. */
+/*
+ * Makes the next round read the space again: its rows, read with another set of devices, may lack
+ * some.
+ */
 static void forget(struct space *space, void *data)
 {
 	(void)data;
@@ -169,8 +179,9 @@ static void bpf_begin(struct bpf_census *census, struct spaces *spaces)
 }
 
 /*
- * One more round? Not when the last found the same rows as the one before, although versions moved;
- * but a process that others keep locked gets some time.
+ * Returns whether to make one more round. Not if the last one found the same rows as the one
+ * before, although versions have changed; but while other tasks keep a process's lock, until the
+ * deadline.
  */
 static bool worth_a_round(const struct round *round, unsigned rounds, uint64_t deadline)
 {
@@ -193,7 +204,7 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets, struct 
 		tally->reread += round.reread;
 		if (agreed < 0)
 			return agreed;
-		/* Descriptors have no version: that they are as in the last pass proves little. */
+		/* Descriptors have no version: finding them as in the last pass proves little. */
 		if (agreed == 1 && (rounds > 1 || !(facets & CENSUS_DESCRIPTORS)))
 			break;
 		if (!worth_a_round(&round, rounds, deadline))
@@ -204,7 +215,7 @@ static int bpf_pass(void *state, struct spaces *spaces, unsigned facets, struct 
 	tally->spaces = census->spaces_found;
 	tally->unreadable = round.unreadable + round.gone + round.uncertain + bpf_hidden(census);
 	tally->shortage = round.shortage ? round.shortage : census->shortage;
-	/* Without two walks that agree the instant is not proven, even if nothing was read again. */
+	/* Unless two walks agree the instant is not proven, even if nothing was read again. */
 	tally->inconsistent = agreed ? 0 : MAX(1, round.reread);
 	return 0;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's side of the census: three programs that only read.
+ * The BPF programs of the census: walk(), read_space() and read_descriptors(). They only read.
  *
- * Why programs of type `syscall` with open-coded iterators: walking 500 processes takes 27 us so,
- * 160 us as an iter/task program (each task found by its pid, each record through a seq_file), and
- * a program that is asked for one address space need not pass by the others.
+ * The first two are programs of type `syscall` with open-coded iterators. So a walk over 500
+ * processes takes 27 us instead of 160 us as an iter/task program (which finds each task by its
+ * pid, and passes each record through a seq_file), and read_space() need not step over the other
+ * address spaces.
  *
- * Nothing read here is trusted to be consistent on its own: the head of backend.c says how the
- * back end makes sure.
+ * What one run reads may be inconsistent: the head of backend.c says how the back end detects that.
  */
 #include <stdbool.h>
 
@@ -19,9 +19,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile __s32 self; /* left out; 0: nobody */
+const volatile __s32 self; /* the process to leave out; 0: none */
 
-/* The numbers of elements are set before loading. */
+/* programs.c sets the numbers of elements before loading. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -47,10 +47,10 @@ struct {
 } scratch SEC(".maps");
 
 /*
- * The same address, with what is read by it a value and no more. Of a pointer read from an object
- * that it trusts the verifier wants to know whether that is to be trusted as well, and looks it up
- * by name among all of the kernel's types, each time: that was most of what loading took, a tenth
- * of a second.
+ * Casts to a pointer through which all that is read is a plain value for the verifier. Otherwise,
+ * for a pointer read from an object that it trusts, the verifier finds out whether that is to be
+ * trusted as well, by searching its name among all of the kernel's types, each time: that was most
+ * of the time that loading took, a tenth of a second.
  */
 static struct task_struct *plain_task(struct task_struct *task)
 {
@@ -65,8 +65,8 @@ static struct vm_area_struct *plain_vma(struct vm_area_struct *vma)
 /* How the kernel keeps mm_lock_seq. */
 enum seq_kind {
 	SEQ_NONE,
-	SEQ_PLAIN,    /* before Linux 6.13: moves when the lock is given back */
-	SEQ_SEQCOUNT, /* is odd while the lock is held for writing as well */
+	SEQ_PLAIN,    /* before Linux 6.13: changes when the lock is released */
+	SEQ_SEQCOUNT, /* also odd while the lock is held for writing */
 };
 
 static enum seq_kind seq_kind(void)
@@ -102,15 +102,15 @@ static bool write_locked(struct mm_struct *mm)
 	case SEQ_PLAIN:
 		return ((struct mm_struct___plain *)mm)->mmap_lock.count.counter &
 			RWSEM_WRITER_LOCKED;
-	default: /* no version will ever move, and so the back end is not used */
+	default: /* no version would ever change, so try_version() rejects the back end */
 		return false;
 	}
 }
 
 /*
- * The number of a thread that still has the address space, once the first one has left it; or 0.
- * Not static, so that the verifier checks it on its own: inside the loop that calls it, it could
- * not see the end.
+ * Returns the pid of a thread that still has the address space, once the first thread has left it;
+ * or 0. Not static, so that the verifier checks it separately: inside the loop that calls it, the
+ * verifier could not see that it ends.
  */
 __attribute__((noinline)) int live_thread(int pid)
 {
@@ -133,7 +133,11 @@ __attribute__((noinline)) int live_thread(int pid)
 	return found;
 }
 
-/* False if the process has given up its address space this very moment. */
+/*
+ * Writes the version of `leader`'s process, as its thread `task` has it. If the map is full it
+ * writes nothing, and returns true to have the process counted. Returns false if the process has
+ * just given up its address space.
+ */
 static bool write_version(const struct viewer *viewer, struct task_struct *leader,
 	struct task_struct *task, int pid, __u32 at)
 {
@@ -156,7 +160,10 @@ static bool write_version(const struct viewer *viewer, struct task_struct *leade
 	return true;
 }
 
-/* Of a process whose first thread has left its address space. Not static: see live_thread(). */
+/*
+ * Writes the version of a process whose first thread has left its address space. Not static: see
+ * live_thread().
+ */
 __attribute__((noinline)) int write_headless(int leader_pid, __u32 at)
 {
 	struct task_struct *leader = bpf_task_from_pid(leader_pid), *task;
@@ -176,8 +183,9 @@ __attribute__((noinline)) int write_headless(int leader_pid, __u32 at)
 }
 
 /*
- * A thread may have ended before its turn, and the one that it made come too late for the list. But
- * at zero none can come any more.
+ * Returns whether the process has live threads. It may, although no version was written: a thread
+ * may have ended before the iterator came to it, and the thread that it created may have come too
+ * late for the list. With none alive no thread can be created any more.
  */
 static bool lives(struct task_struct *leader)
 {
@@ -191,7 +199,10 @@ int walk(struct walk *walk)
 	struct pid_namespace *ns;
 	struct bpf_iter_task it;
 	struct viewer viewer;
-	/* Of a number that it does not know the verifier takes every value at once: zeros, but not told. */
+	/*
+	 * They begin at zero, which the verifier must not know: it then checks the loop for all
+	 * values at once.
+	 */
 	__u32 count = walk->count, uncertain = walk->uncertain, met = walk->met;
 
 	viewer_init(&viewer);
@@ -226,7 +237,10 @@ int walk(struct walk *walk)
 	return 0;
 }
 
-/* Shared memory, or a FUSE file that may stand for some: the back end knows the devices. */
+/*
+ * Returns whether a file system's files may be segments: shared memory, or FUSE files that may
+ * stand for some. The back end knows the devices.
+ */
 static bool may_be_segment(struct super_block *sb)
 {
 	unsigned long magic = sb->s_magic;
@@ -235,9 +249,10 @@ static bool may_be_segment(struct super_block *sb)
 }
 
 /*
- * Of a System V segment the file that is mapped is one of its own, made by shmat(2), whose private
- * data names the namespace; a file of tmpfs that was opened otherwise has none, and no other
- * file's private data agrees with its inode in all of this.
+ * Returns the IPC namespace of a System V segment's file; 0 for other files. The file that is
+ * mapped is one that shmat(2) made, whose private data names the namespace; a file of tmpfs that
+ * was opened otherwise has none, and no other file's private data agrees with its inode in all that
+ * is compared.
  */
 static __u32 sysv_namespace(struct file *file, struct inode *inode)
 {
@@ -249,6 +264,10 @@ static __u32 sysv_namespace(struct file *file, struct inode *inode)
 	return BPF_CORE_READ(shm, ns, ns.inum);
 }
 
+/*
+ * Returns the file that counts on the segment: of a FUSE file the backing file of its passthrough,
+ * or 0.
+ */
 static __u64 counted_file(struct file *file, struct super_block *sb)
 {
 	struct fuse_file *fuse = file->private_data;
@@ -284,7 +303,7 @@ static void write_mapping(struct seen_mapping *seen, struct vm_area_struct *vma,
 		write_file(&seen->file, vma->vm_file);
 }
 
-/* The mappings from `from` on. */
+/* Writes the mappings from `from` on, as far as there is room for them. */
 static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 {
 	struct file *last = NULL;
@@ -318,10 +337,11 @@ static void read_mappings(struct read_space *ask, struct bpf_iter_task_vma *it)
 }
 
 /*
- * The number, then the lock, and at the end the other way round: a plain number moves before the lock
- * is given back. Both only once the iterator has begun, because that of older kernels, 6.12.0 among
- * them, takes the lock for reading: from then on nothing moves, while a number read before would often
- * be that of a change under way, and the whole reading void.
+ * Reads the mappings, and notes in `torn` whether they may have changed meanwhile. It reads the
+ * number before the lock, and at the end the lock before the number: a plain number changes before
+ * the lock is released. It reads both only once the iterator has begun, because that of older
+ * kernels, 6.12.0 among them, takes the lock for reading: from then on nothing changes, while a
+ * number read before would often be that of a change under way, and make the whole reading void.
  */
 static void read_consistently(struct read_space *ask, struct mm_struct *mm,
 	struct bpf_iter_task_vma *it)
@@ -368,7 +388,10 @@ int read_space(struct read_space *ask)
 	return 0;
 }
 
-/* The kernel's iterator holds the file, and passes by threads that share their leader's table. */
+/*
+ * Writes a record for each descriptor that may refer to a segment. The kernel's iterator holds a
+ * reference to the file, and skips threads that share their leader's table.
+ */
 SEC("iter/task_file")
 int read_descriptors(struct bpf_iter__task_file *ctx)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The skeleton is a light one: a program of the kernel's loads the others, and looks up what they use
- * of its types and functions, where it knows them. libbpf would read and search a copy of all of its
- * types, which takes three times as long.
+ * Loads the programs by a light skeleton: a loader program in the kernel loads the others, and
+ * resolves there what they use of the kernel's types and functions. libbpf would read and search a
+ * copy of all of these types, which takes three times as long.
  */
 #include "census/bpf/programs.h"
 
@@ -21,11 +21,11 @@
 
 #include <bpf/bpf.h>
 
-/* As many as one run of the program may give; more make it run again. */
+/* How many mappings one run of the program returns at most; for more it runs again. */
 #define MAPPINGS_MAX 1024
-/* Of processors beyond these little would come: what is read is put into the table by one at a time. */
+/* More threads would gain little: only one at a time puts what was read into the table. */
 #define SLOTS_MAX 4
-/* To begin with; a machine with more processes gets more. */
+/* Initial room for versions; programs_walk() makes more where there are more processes. */
 #define VERSIONS_MIN 1024
 #define DESCRIPTORS_MAX 256
 
@@ -127,7 +127,10 @@ int programs_walk(struct programs *programs, struct mm_versions *versions)
 		err = walk_once(programs, &walk, versions);
 		if (err != -ENOSPC)
 			return err;
-		/* The size of a map is fixed; loading again costs 15 ms, once a doubling. */
+		/*
+		 * A map cannot grow: the programs are loaded again, which costs 15 ms, once for
+		 * each doubling.
+		 */
 		unload(programs);
 		programs->versions_max = walk.count * 2;
 	}
@@ -186,7 +189,7 @@ int programs_descriptors(struct programs *programs,
 	for (;;) {
 		got = read(fd, buffer, DESCRIPTORS_MAX * sizeof *buffer);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
-			continue; /* EAGAIN: a million descriptors without one for us */
+			continue; /* EAGAIN: after a million descriptors without a record */
 		if (got <= 0)
 			return got < 0 ? -errno : 0;
 		for (size_t i = 0; i < (size_t)got / sizeof *buffer; i++)
@@ -199,7 +202,7 @@ static int own_seq(struct programs *programs, uint32_t *seq)
 	struct read_space ask;
 	int err;
 
-	do { /* another thread of ours may have the lock */
+	do { /* another thread of the daemon may have the lock */
 		ask = (struct read_space){ 0 };
 		err = program_run(programs->skeleton->progs.read_space.prog_fd, &ask, sizeof ask);
 	} while (err == 0 && (ask.status == READ_BUSY || ask.torn));
@@ -209,7 +212,10 @@ static int own_seq(struct programs *programs, uint32_t *seq)
 	return err;
 }
 
-/* All rests on versions that move with their address space: see that our own does. */
+/*
+ * Checks, on the daemon's own address space, that a version changes when its mappings change: the
+ * whole back end relies on that. -ENOTSUP if it does not.
+ */
 static int try_version(struct programs *programs)
 {
 	uint32_t before, after;

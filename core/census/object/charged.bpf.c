@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Visits the page cache of one file of a tmpfs, and counts its pages by the memory cgroup that pays for
- * them.
+ * Counts the pages of one tmpfs file by the memory cgroup that pays for them.
  *
- * The page cache is a tree (xarray) of nodes with 64 slots. A node says by its `shift` how many pages
- * a slot stands for. A large folio has several slots: the first has its address, the others the
- * number of that slot (a sibling entry). So each slot is counted for itself, and no folio's size has
- * to be known. No lock is taken: nodes and folios are read by probes that cannot fault, and pages that
- * come and go meanwhile are counted or not.
+ * The page cache of the file is a tree (xarray) of nodes with 64 slots. A node says by its `shift`
+ * how many pages a slot stands for. A large folio has several slots: the first has its address, the
+ * others the number of that slot (a sibling entry). So each slot is counted for itself, and no
+ * folio's size has to be known. No lock is taken: nodes and folios are read by probes that cannot
+ * fault, and pages that are added or removed meanwhile are counted or not.
  */
 #include <stdbool.h>
 
@@ -19,7 +18,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define GROUPS_MAX 16384
-#define NODES_MAX 1024 /* that one run visits */
+#define NODES_MAX 1024 /* how many one run visits at most */
 #define LEVELS_MAX 11
 #define SLOTS 64
 #define SIBLING_MAX ((SLOTS - 1) << 2 | 2)
@@ -83,7 +82,7 @@ static bool is_node(__u64 entry)
 	return (entry & 3) == 2 && entry > NODE_MIN;
 }
 
-/* `entry` stands for so many pages. */
+/* Adds an entry that stands for `pages` pages to the sum of the group that pays. */
 static __always_inline void count(struct charge_walk *walk, __u64 entry, __u64 pages)
 {
 	struct charge_key key = { .request = walk->request };
@@ -94,7 +93,7 @@ static __always_inline void count(struct charge_walk *walk, __u64 entry, __u64 p
 		walk->swapped += pages;
 		return;
 	}
-	/* Empty, or the tree's own mark. */
+	/* An empty slot, or an internal entry of the tree. */
 	if (!entry || entry & 3)
 		return;
 	memcg = (struct mem_cgroup *)(BPF_CORE_READ((struct folio *)entry, memcg_data) &
@@ -109,7 +108,7 @@ static __always_inline void count(struct charge_walk *walk, __u64 entry, __u64 p
 		walk->lost += pages;
 }
 
-/* A slot of a node, or of the first one of its folio. */
+/* Returns the entry of a slot; of a sibling slot, that of the first slot of its folio. */
 static __u64 entry_at(__u64 node, __u32 slot)
 {
 	__u64 entry = slot_at(node, slot);
@@ -117,7 +116,10 @@ static __u64 entry_at(__u64 node, __u32 slot)
 	return (entry & 3) == 2 && entry <= SIBLING_MAX ? slot_at(node, entry >> 2) : entry;
 }
 
-/* The slots of a leaf from there on. Not static, so that the verifier checks it on its own. */
+/*
+ * Counts the slots of a leaf from the page `walk->at` on. Not static, so that the verifier checks
+ * it separately.
+ */
 __attribute__((noinline)) int count_leaf(struct charge_walk *walk, __u64 node)
 {
 	struct bpf_iter_num it;
@@ -136,7 +138,7 @@ __attribute__((noinline)) int count_leaf(struct charge_walk *walk, __u64 node)
 	return 0;
 }
 
-/* The node, or the slot above the leaves, that has the page `walk->at`. */
+/* Counts the leaf, or the slot above the leaves, that has the page `at`, and advances `at`. */
 __attribute__((noinline)) int count_next(struct charge_walk *walk, __u64 root)
 {
 	struct bpf_iter_num it;
@@ -192,7 +194,7 @@ static void count_all(struct charge_walk *walk, __u64 head)
 SEC("syscall")
 int walk_charges(struct charge_walk *context)
 {
-	struct charge_walk walk = *context; /* the verifier wants no sums done in the original */
+	struct charge_walk walk = *context; /* a copy: the verifier rejects sums in the original */
 	struct inode *inode = (struct inode *)walk.inode;
 
 	walk.status = CHARGE_MORE;

@@ -20,8 +20,9 @@
 struct charged {
 	GMutex lock; /* protects what follows until `tried` is set */
 	bool tried;
-	struct charged_bpf *skeleton; /* NULL: it does not work here */
-	uint64_t requests;            /* atomic */
+	/* NULL: it does not work here. Protected by `lock` until `tried` is set; then constant. */
+	struct charged_bpf *skeleton;
+	uint64_t requests; /* atomic */
 };
 
 struct charged *charged_new(void)
@@ -69,7 +70,10 @@ static bool is_loaded(struct charged *charged)
 	return loaded;
 }
 
-/* Takes the request's elements out of the map, whose others belong to other threads' requests. */
+/*
+ * Moves the elements of the request from the map to `out`. The others belong to requests of other
+ * threads.
+ */
 static void take_groups(int map, uint64_t request, uint64_t page, GArray *out)
 {
 	g_autoptr(GArray) keys = g_array_new(FALSE, FALSE, sizeof(struct charge_key));

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the BPF programs that look for open files where no descriptor table has them, and the
- * functions that run them, tell each other. Nothing here is padded. Addresses are the kernel's, and
- * never to be shown.
+ * The record that the BPF programs of holders.bpf.c write and holders.c reads. It has no padding.
+ * Addresses are the kernel's, and must never be shown.
  */
 #pragma once
 
 #include "census/bpf/records.h"
 
 /*
- * A file in the queue of a UNIX socket, or registered with an io_uring; once for each descriptor of
- * that socket or ring.
+ * A file in the queue of a UNIX socket, or registered with an io_uring. list_of_processes() writes
+ * one for each descriptor of that socket or ring, list_of_sockets() one for each socket.
  */
 struct seen_holder {
 	__u64 queue;     /* address of the socket; 0: it is an io_uring */
-	__u64 queue_ino; /* the socket's inode number; of a connection to be accepted the listener's */
+	__u64 queue_ino; /* its inode number; of a connection to be accepted the listener's */
 	__u64 file;      /* the file that is held: its address; the inode's */
 	__u64 inode;
 	__u64 socket; /* the file is a UNIX socket itself: its address; 0 if not */
 	__u32 flags;  /* f_flags of the file */
-	__s32 pid; /* who has the socket or ring open; 0: the program that lists sockets does not know */
+	__s32 pid;    /* a process that has it open; 0: list_of_sockets() does not know */
 	__s32 task;
 	__u32 uid;
 	__s32 fd;     /* of the socket or ring */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's side of the search for open files that no descriptor table has: those in queues of
- * UNIX sockets (SCM_RIGHTS), and those registered with an io_uring.
+ * The BPF programs that list the open files in queues of UNIX sockets (SCM_RIGHTS), and those
+ * registered with an io_uring, which may be in no descriptor table.
  *
- * The iterators of the kernel hold the file, or the socket, that a program is called for. Its queue
- * is read without the queue's lock, by reads that cannot fault: what is taken off it meanwhile may
- * be reported, or be missing. The result is for a table that names holders, never for a count.
+ * The kernel's iterators hold a reference to the file, or the socket, for which they call a
+ * program. The programs read its queue without the queue's lock, by reads that cannot fault: a file
+ * that is taken off the queue meanwhile may be reported, or be missing. So the result is for a
+ * table that names holders, never for a count.
  */
 #include <stdbool.h>
 
@@ -21,24 +22,25 @@ char LICENSE[] SEC("license") = "GPL";
 #define MESSAGE_FILES_MAX 253 /* SCM_MAX_FD */
 #define RING_FILES_MAX 1048576
 /*
- * That one run of a program writes. More than the kernel's buffer of 32 KiB holds would end the whole
- * list with E2BIG: one socket could hide what all others have.
+ * How many records one run of a program writes at most. More than the kernel's buffer of 32 KiB
+ * holds would end the whole list with E2BIG: one socket could hide what all others have.
  */
 #define RECORDS_MAX 400
 
 /*
- * Messages and places of rings that may yet be looked at in this list, which the caller sets before: who
- * has one large ring a thousand times would otherwise keep all who ask waiting for hours.
+ * How many more messages and places of rings this list may look at; holders_list() sets it before.
+ * Otherwise a process that has one large ring open a thousand times would keep all callers waiting
+ * for hours.
  */
 __u32 steps_left;
 
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
-#define FILE_BITS 7UL /* of io_uring's, in the address of a file */
+#define FILE_BITS 7UL /* flags of io_uring in the address of a file */
 
 #define OFFSET(type, member)                                                                       \
 	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
-/* The same address, with what is read by it a value that is not trusted: reads cannot fault. */
+/* Casts to a pointer that the verifier does not trust: reads through it cannot fault. */
 #define plain(address, type) ((type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
 
 static __u64 read_pointer(__u64 address)
@@ -49,7 +51,7 @@ static __u64 read_pointer(__u64 address)
 	return value;
 }
 
-/* The UNIX socket that a file is, or NULL. */
+/* Returns the UNIX socket that a file is, or NULL. */
 static struct sock *unix_socket(struct file *file)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
@@ -63,7 +65,10 @@ static struct sock *unix_socket(struct file *file)
 	return sk && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX ? sk : NULL;
 }
 
-/* Of a file of FUSE the one that passthrough opened below it is counted on the segment. */
+/*
+ * Returns the file that counts on the segment: of a FUSE file the backing file of its passthrough,
+ * or NULL.
+ */
 static struct file *counted_file(struct file *file)
 {
 	struct fuse_file *fuse;
@@ -76,6 +81,7 @@ static struct file *counted_file(struct file *file)
 	return BPF_CORE_READ(fuse, passthrough);
 }
 
+/* Returns whether the list may look at one more message or place, and counts it. */
 static bool take_step(void)
 {
 	if (steps_left == 0)
@@ -84,7 +90,10 @@ static bool take_step(void)
 	return true;
 }
 
-/* Writes the record if the file may be a segment, or a socket that has some. */
+/*
+ * Writes the record if the file may be a segment, or is a socket, whose queue may have some; up to
+ * RECORDS_MAX in one run.
+ */
 static void write_held(struct seq_file *seq, struct seen_holder *record, struct file *held)
 {
 	struct file *file = counted_file(held);
@@ -144,7 +153,10 @@ static void write_queue(struct seq_file *seq, struct seen_holder *record, struct
 	bpf_iter_num_destroy(&it);
 }
 
-/* The messages of a socket that listens are connections to be accepted, each a socket with a queue. */
+/*
+ * Writes the files in the queues of connections to a listening socket: its messages are connections
+ * to be accepted, each a socket with a queue.
+ */
 static void write_connections(struct seq_file *seq, struct seen_holder *record, struct sock *sk)
 {
 	__u64 head = (__u64)sk + OFFSET(struct sock, sk_receive_queue);
@@ -175,7 +187,7 @@ static void write_socket(struct seq_file *seq, struct seen_holder *record, struc
 		write_queue(seq, record, sk);
 }
 
-/* The number of a ring's registered files, and where their array begins. */
+/* Returns the number of a ring's registered files, and in `array` where their array begins. */
 static __u32 ring_files(struct io_ring_ctx *ring, __u64 *array)
 {
 	struct io_ring_ctx___plain *before = (struct io_ring_ctx___plain *)ring;
@@ -238,7 +250,10 @@ static bool is_ring(struct file *file)
 	return true;
 }
 
-/* The kernel's iterator holds the file, and passes by threads that share their leader's table. */
+/*
+ * Lists what the sockets and io_urings of all processes hold. The kernel's iterator holds a
+ * reference to the socket's or ring's file, and skips threads that share their leader's table.
+ */
 SEC("iter/task_file")
 int list_of_processes(struct bpf_iter__task_file *ctx)
 {
@@ -273,7 +288,10 @@ int list_of_processes(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* All sockets of the network namespace, also those that no process has: they are in a queue too. */
+/*
+ * Lists what all sockets of the network namespace hold, also those that no process has open because
+ * they are in a queue themselves.
+ */
 SEC("iter/unix")
 int list_of_sockets(struct bpf_iter__unix *ctx)
 {

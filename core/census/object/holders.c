@@ -17,11 +17,17 @@
 #include <bpf/bpf.h>
 
 #define RECORDS_MAX 512
-/* Of all sockets and rings: whoever has one socket a million times shall not fill the memory. */
+/*
+ * Records of all sockets and rings at most: a process that has one socket open a million times must
+ * not fill the memory.
+ */
 #define ALL_RECORDS_MAX (1 << 20)
-/* Messages and places of rings that one list looks at: a good second's work. */
+/* How many messages and places of rings one list looks at: it takes a good second. */
 #define STEPS_MAX (32 << 20)
-/* Sockets that are looked at for one that no process has: it is in a queue, whose socket may be too. */
+/*
+ * How many sockets the search follows for one that no process has: that is in the queue of a
+ * socket, which may be in a queue as well.
+ */
 #define WAY_MAX 64
 
 struct holders {
@@ -89,7 +95,7 @@ static int read_records(int link, GArray *out)
 	for (;;) {
 		got = read(fd, buffer, RECORDS_MAX * sizeof *buffer);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
-			continue; /* EAGAIN: a million descriptors without one for us */
+			continue; /* EAGAIN: after a million descriptors without a record */
 		if (got <= 0)
 			return got < 0 ? -errno : 0;
 		g_array_append_vals(out, buffer, got / sizeof *buffer);
@@ -98,11 +104,11 @@ static int read_records(int link, GArray *out)
 	}
 }
 
-/* What the two lists say, while it is put together. */
+/* The records of both lists, and what is needed to put them together. */
 struct finding {
 	GArray *records;   /* of struct seen_holder */
-	GHashTable *ways;  /* a socket's address: GArray of the indices of records that hold it */
-	GHashTable *owned; /* addresses of the sockets that some process has */
+	GHashTable *ways;  /* socket's address: GArray of the indices of records that hold it */
+	GHashTable *owned; /* addresses of the sockets that some process has open */
 	GArray *out;       /* of struct holder */
 };
 
@@ -134,7 +140,7 @@ static void note_record(struct finding *finding, guint at)
 	g_array_append_val(way, at);
 }
 
-/* The file of the one record, and the process of the other. */
+/* Appends a holder: the file of the record `held`, and the process of the record `owner`. */
 static void add_holder(struct finding *finding, const struct seen_holder *held,
 	const struct seen_holder *owner)
 {
@@ -153,7 +159,11 @@ static void add_holder(struct finding *finding, const struct seen_holder *held,
 	g_array_append_val(finding->out, holder);
 }
 
-/* Appends, to the sockets on the way, those in whose queues this one is; the processes are owners. */
+/*
+ * Goes one step from a socket to those in whose queues it is: a process that has one of these open
+ * is added as holder; one that no process has is appended to `way`. Returns whether a process was
+ * added.
+ */
 static bool go_on(struct finding *finding, const struct seen_holder *held, uint64_t socket,
 	GArray *way)
 {
@@ -174,7 +184,10 @@ static bool go_on(struct finding *finding, const struct seen_holder *held, uint6
 	return found;
 }
 
-/* A file in the queue of a socket that no process has. */
+/*
+ * Adds a file in the queue of a socket that no process has: with the processes that can receive the
+ * socket, or without a process if there is none.
+ */
 static void add_unowned(struct finding *finding, const struct seen_holder *held)
 {
 	g_autoptr(GArray) way = g_array_new(FALSE, FALSE, sizeof(uint64_t));

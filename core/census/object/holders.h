@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who holds an open file where no descriptor table has it: UNIX sockets, in whose queues descriptors
- * wait to be received (SCM_RIGHTS), and io_urings, with which files are registered.
+ * Lists the open files that UNIX sockets and io_urings hold: descriptors that wait in a socket's
+ * queue to be received (SCM_RIGHTS), and files that are registered with an io_uring.
  *
- * It is read without the kernel's locks: one that is received meanwhile may be missing, or still be
- * there. So these are rows of a table, and nothing is counted by them.
+ * They are read without the kernel's locks: a file that is received meanwhile may be missing, or
+ * still be listed. So the result is for rows of a table, and nothing is counted by it.
  *
- * Threads: any; one at a time is served.
+ * Threads: any; one at a time reads the kernel's lists.
  */
 #pragma once
 
@@ -19,9 +19,9 @@ enum holder_type { HOLDER_SOCKET, HOLDER_RING };
 /* One file in one queue or ring, and one process that has the socket or ring open. */
 struct holder {
 	uint64_t file, inode; /* addresses in the kernel: never to be shown */
-	uint64_t number;      /* of the socket: its inode's; of the ring: its descriptor's */
+	uint64_t number;      /* the socket's inode number, or the ring's descriptor */
 	enum holder_type type;
-	pid_t pid, task; /* 0: no process has the socket, and none a socket on the way to it */
+	pid_t pid, task; /* 0: no process has the socket, or can receive it */
 	uid_t uid;       /* effective */
 	uint32_t flags;  /* f_flags of the file */
 	char command[16];
@@ -29,13 +29,14 @@ struct holder {
 
 struct holders;
 
-/* A negative errno if the kernel does not take the programs. */
+/* Loads the programs. A negative errno if the kernel refuses them. */
 int holders_open(struct holders **out);
 void holders_free(struct holders *holders);
 
 /*
- * Appends a struct holder for each that there is now, in ascending order of inode, type, number, pid
- * and file, each once. Sockets that no process has are found in the daemon's network namespace; in
- * others by the processes that have a socket open. A negative errno if the kernel refused.
+ * Appends a struct holder for each that there is now, as far as the limits of holders.c allow, in
+ * ascending order of inode, type, number, pid and file, each once. A socket that no process has
+ * open is found only in the daemon's network namespace; elsewhere sockets are found through the
+ * processes that have them open. A negative errno if the kernel refused.
  */
 int holders_list(struct holders *holders, GArray *out);

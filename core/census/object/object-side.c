@@ -8,24 +8,25 @@
 #include <stdlib.h>
 
 /*
- * An object with references, of which no process has shown a row, may have changed hands between
- * the readings. It is believed only when another reading says so too.
+ * How often a pass reads the processes again. An object that has references, but no row of any
+ * process, may have passed from one process to another between the readings: the pass accepts it
+ * only if another reading finds it as well.
  */
 #define REPEATS_MAX 2
 
 struct object_side {
 	bool wanted, leave_out_self;
 	GMutex opening;
-	/* Under the lock until `tried` is set, atomically; then constant. */
+	/* Protected by `opening` until `tried` is set, atomically; then constant. */
 	gint tried;
 	struct objects *objects;
 	const char *why_not;
-	/* Likewise, `holders_tried`. */
+	/* Protected by `opening` until `holders_tried` is set, atomically; then constant. */
 	gint holders_tried;
 	struct holders *holders;
-	/* The pass's. */
-	bool looked;      /* both looks of the last pass went well */
-	bool began;       /* the first did */
+	/* Written only by the pass. */
+	bool looked;      /* both looks of the last pass succeeded */
+	bool began;       /* the first one did */
 	unsigned repeats; /* readings that this pass has repeated */
 	GArray *suspects; /* of uint64_t: inodes with references that no process showed, sorted */
 };
@@ -111,7 +112,10 @@ static int by_value(gconstpointer a, gconstpointer b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* False if there is one among them that was none the last time. */
+/*
+ * Collects the objects, but System V segments, that have references and no row of any process.
+ * Returns false if one of them was not among those of the last reading.
+ */
 static bool take_suspects(struct object_side *side, const struct spaces *spaces)
 {
 	GArray *suspects = g_array_new(FALSE, FALSE, sizeof(uint64_t));

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's side of the object census: programs that only read what the kernel keeps with each
- * inode of a tmpfs or hugetlbfs.
+ * The BPF programs of the object side: they read what the kernel keeps with each inode of a tmpfs
+ * or hugetlbfs, and change nothing.
  *
- * No lock can be taken here. Inodes and directory entries are freed after an RCU grace period, or
- * read by probes that cannot fault; every list entry's back pointer is compared with where the
- * program came from, and a directory entry counts only if it still belongs to the inode after it
- * was read. What does not agree is said to be torn or uncertain, and asked for again.
+ * They cannot take locks. Inodes and directory entries are freed after an RCU grace period, or read
+ * by probes that cannot fault; the programs compare every list entry's back pointer with the entry
+ * that they came from, and count a directory entry only if it still belongs to the inode after it
+ * was read. If this does not agree they return WALK_TORN or OBJECT_UNCERTAIN, and have to be asked
+ * again.
  */
 #include <stdbool.h>
 
@@ -19,17 +20,17 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define ALIASES_MAX 1024   /* names of one file that are looked at */
 #define SUPERS_MAX 65536   /* file systems of one type */
-#define INODES_MAX 8388608 /* the most that one loop may do */
+#define INODES_MAX 8388608 /* the most that BPF lets one loop do */
 #define OWN_FDS_MAX 1048576
 #define IPC_SHM_IDS 2
-#define IPC_INDEX_MASK 0x7fff /* of an ID: */
+#define IPC_INDEX_MASK 0x7fff /* the index in an ID */
 #define IPC_INDEX_MASK_EXTENDED                                                                    \
 	0xffffff /* the same, where the kernel was booted with ipcmni_extend */
 #define XA_NODE 2
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 
-/* The numbers of elements are set before loading. */
+/* programs.c sets the numbers of elements before loading. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -66,7 +67,7 @@ struct {
 	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
 #define CONTAINER(address, type, member)                                                           \
 	plain((void *)((__u64)(address)-OFFSET(type, member)), type)
-/* The same address, with what is read by it a value that is not trusted: reads cannot fault. */
+/* Casts to a pointer that the verifier does not trust: reads through it cannot fault. */
 #define plain(address, type) ((type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
 
 static __u64 read_pointer(const void *address)
@@ -96,7 +97,10 @@ struct names {
 	struct dentry *first;
 };
 
-/* A file that no directory has is its own parent, or hangs in no hash list. */
+/*
+ * Adds what one directory entry of the inode says. That of a file without a name is its own parent,
+ * or is in no hash list.
+ */
 static void add_alias(struct names *names, struct inode *inode, struct dentry *entry,
 	struct dentry *root)
 {
@@ -180,7 +184,10 @@ static void write_detail(struct seen_detail *detail, struct inode *inode, struct
 		detail->name[0] = 0;
 }
 
-/* The list of file systems of one type; a file system is freed after a grace period too. */
+/*
+ * Finds the file system with that device number among those of the same type as `like`, or NULL;
+ * `like` itself if the number is 0. A file system, too, is freed after a grace period.
+ */
 static struct super_block *find_super(struct super_block *like, __u32 dev)
 {
 	struct super_block *found = NULL;
@@ -207,7 +214,7 @@ static struct super_block *find_super(struct super_block *like, __u32 dev)
 	return found;
 }
 
-/* One inode of the list. Not static, so that the verifier checks it on its own. */
+/* Writes what is known of one inode. Not static, so that the verifier checks it separately. */
 __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 address)
 {
 	struct inode *inode = plain((void *)address, struct inode);
@@ -221,7 +228,7 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 	at = walk->count;
 	detail_at = walk->details;
 	read_names(&names, inode);
-	/* Without a directory entry it is being made or taken down. */
+	/* An inode without a directory entry is being created or destroyed. */
 	if (!names.first)
 		return 0;
 	walk->count = at + 1;
@@ -256,7 +263,7 @@ static void walk_list(struct object_walk *walk, struct super_block *sb)
 		}
 		next = read_pointer((void *)(at + OFFSET(struct list_head, next)));
 		back = read_pointer((void *)(at + OFFSET(struct list_head, prev)));
-		/* One that is taken off the list points at itself. */
+		/* An entry that is taken off the list points at itself. */
 		if (back != last || next == at || !next)
 			break;
 		visit_inode(walk, at - OFFSET(struct inode, i_sb_list));
@@ -285,7 +292,10 @@ int walk_inodes(struct object_walk *walk)
 	return 0;
 }
 
-/* Not static, so that the verifier checks it on its own. */
+/*
+ * Sums the pages of all inodes of one file system. Not static, so that the verifier checks it
+ * separately.
+ */
 __attribute__((noinline)) int visit_super(__u64 address, __u32 at)
 {
 	struct super_block *sb = plain((void *)address, struct super_block);
@@ -336,7 +346,10 @@ int sum_supers(struct super_sums *sums)
 		return 0;
 	bpf_rcu_read_lock();
 	type = BPF_CORE_READ(file, f_inode, i_sb, s_type);
-	/* A number, not a pointer, to the verifier: a program of its own takes no other. */
+	/*
+	 * A number, not a pointer, for the verifier: a function that it checks separately takes
+	 * nothing else.
+	 */
 	link = read_pointer((void *)((__u64)type + OFFSET(struct file_system_type, fs_supers)));
 	bpf_iter_num_new(&it, 0, SUPERS_MAX);
 	while (bpf_iter_num_next(&it)) {
@@ -351,11 +364,11 @@ int sum_supers(struct super_sums *sums)
 	return 0;
 }
 
-/* The entry of an index in one of the kernel's trees (xarray), or 0. */
+/* Returns the entry of an index in one of the kernel's trees (xarray), or 0. */
 static __u64 find_entry(__u64 head, __u32 index)
 {
 	__u64 entry = head;
-	__u32 bits = 32; /* of the index that are left */
+	__u32 bits = 32; /* bits of the index that are left */
 	struct bpf_iter_num it;
 
 	bpf_iter_num_new(&it, 0, 8);
@@ -389,7 +402,10 @@ static struct inode *segment_inode(__u64 head, __u32 shmid, __u32 mask)
 	return BPF_CORE_READ(segment, shm_file, f_inode);
 }
 
-/* A namespace keeps its segments by the lower bits of their IDs. */
+/*
+ * Finds a System V segment of the calling thread's IPC namespace, which keeps its segments by the
+ * lower bits of their IDs.
+ */
 static struct inode *find_sysv(__u32 shmid)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -400,7 +416,10 @@ static struct inode *find_sysv(__u32 shmid)
 	return inode ? inode : segment_inode(head, shmid, IPC_INDEX_MASK_EXTENDED);
 }
 
-/* Whether some address space other than the daemon's maps it: among the first few, unlocked. */
+/*
+ * Returns whether an address space other than the daemon's maps the inode, as far as a few mappings
+ * tell that are read without a lock.
+ */
 static bool others_map(struct inode *inode)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();

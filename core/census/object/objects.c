@@ -14,17 +14,17 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* From which the kernel's lists of file systems of one type are reached. */
+/* The types of file systems. A descriptor of each leads to the kernel's list of that type. */
 enum anchor { ANCHOR_TMPFS, ANCHOR_HUGETLBFS, ANCHORS };
 
 struct objects {
 	struct object_programs *programs;
 	bool leave_out_self, sysv;
-	GArray *before, *table;  /* of struct object: the first look, and what a pass came to */
+	GArray *before, *table;  /* of struct object: the first look, and the result */
 	GArray *details;         /* of struct seen_detail */
-	GPtrArray *by_inode;     /* of the table's, by their addresses in the kernel */
-	GMutex summing;          /* protects the result of object_programs_sums() */
-	GArray *own, *own_after; /* of struct own_file, while a look is taken */
+	GPtrArray *by_inode;     /* objects of the table, in the order of `inode` */
+	GMutex summing;          /* held while the result of object_programs_sums() is used */
+	GArray *own, *own_after; /* of struct own_file: before and after a look */
 };
 
 static int compare(uint64_t a, uint64_t b)
@@ -32,7 +32,10 @@ static int compare(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
-/* The inode's address stands last: two System V segments may have one number. */
+/*
+ * Orders by device, number and class, then by the inode's address: two System V segments may have
+ * the same number.
+ */
 static int by_number(gconstpointer a, gconstpointer b)
 {
 	const struct object *x = a, *y = b;
@@ -61,8 +64,9 @@ static int by_own_inode(gconstpointer a, gconstpointer b)
 }
 
 /*
- * References on the names alone can be miscounted where a file that has several is opened by one
- * and closed by another in between; the counts of readers and writers are the inode's.
+ * Returns how many open files refer to an inode. The references on its names alone can be wrong, if
+ * a file that has several is opened by one and closed by another in between; the counts of readers
+ * and writers are the inode's.
  */
 static uint32_t all_references(const struct seen_object *seen)
 {
@@ -71,7 +75,10 @@ static uint32_t all_references(const struct seen_object *seen)
 	return MAX(seen->references, open);
 }
 
-/* Sorted, and one for each open file: descriptors that were duplicated share one. */
+/*
+ * Lists the daemon's own open files, sorted: one for each, although duplicated descriptors share
+ * it.
+ */
 static int list_own(struct objects *objects, GArray *list)
 {
 	const struct own_file *own, *last = NULL;
@@ -94,8 +101,9 @@ static int list_own(struct objects *objects, GArray *list)
 }
 
 /*
- * Only what was open before the walk and still is after it was counted by it for certain: to leave
- * out more would call an object idle that somebody else has.
+ * Keeps in `own` what is in `after` as well: only what was open before the walk and still is after
+ * it was certainly counted by the walk. If more were left out, an object that another process has
+ * would seem idle.
  */
 static void keep_lasting(GArray *own, const GArray *after)
 {
@@ -114,7 +122,7 @@ static void keep_lasting(GArray *own, const GArray *after)
 	g_array_set_size(own, kept);
 }
 
-/* What this process has of an inode; in `served`, how much of it more than O_PATH. */
+/* Returns how many open files of an inode the daemon has; `served`: those without O_PATH. */
 static uint32_t own_references(const struct objects *objects, uint64_t inode, uint32_t *served)
 {
 	const struct own_file *own = (const void *)objects->own->data;
@@ -184,7 +192,10 @@ static int look_at_device(struct objects *objects, GArray *table, const int anch
 	return 0;
 }
 
-/* Made for each look, and gone with it: others, who look as well, shall not list them for ever. */
+/*
+ * Looks at all devices. The memfds exist only during a look, so that other processes that look do
+ * not list them for ever.
+ */
 static int look_at_devices(struct objects *objects, GArray *table, const struct devices *devices)
 {
 	auto_fd small = memfd_new(0), huge = memfd_new(MFD_HUGETLB);
@@ -203,7 +214,7 @@ static int look_at_devices(struct objects *objects, GArray *table, const struct 
 	return r;
 }
 
-/* A System V segment has one reference of its own. */
+/* Subtracts the daemon's references, and the one that a System V segment itself has on its file. */
 static void leave_out_own(const struct objects *objects, GArray *table)
 {
 	for (guint i = 0; i < table->len; i++) {
@@ -236,7 +247,10 @@ int objects_begin(struct objects *objects, const struct devices *devices)
 	return look_at_all(objects, objects->before, devices);
 }
 
-/* What the looks before and after say together; one that is new may have been made in between. */
+/*
+ * Merges the first look into the second. An object that only the second found may have been created
+ * in between.
+ */
 static void merge(struct object *object, const struct object *before)
 {
 	if (!before || before->generation != object->generation) {
@@ -272,7 +286,7 @@ int objects_end(struct objects *objects, const struct devices *devices)
 	int r = look_at_all(objects, objects->table, devices);
 
 	merge_all(objects);
-	/* Of a hundred thousand objects it is ten megabytes. */
+	/* Frees the first look: of a hundred thousand objects it is ten megabytes. */
 	g_array_unref(objects->before);
 	objects->before = g_array_new(FALSE, FALSE, sizeof(struct object));
 	return r;
@@ -374,7 +388,7 @@ int objects_sums(struct objects *objects, GArray *out)
 	auto_fd memory = memfd_new(0), devices = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r;
 
-	/* The programs write to one place for all who ask. */
+	/* The program writes to one map, whichever thread runs it. */
 	g_mutex_lock(&objects->summing);
 	r = memory < 0 ? memory : add_sums(objects, memory, out);
 	if (r == 0 && devices >= 0)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The object side of the census: what the kernel counts for each segment's file, whichever process,
- * socket or device has it, and which segments there are, whether any process has them or not.
+ * The object side of the census reads what the kernel counts for each segment's file, whichever
+ * process, socket or device has it, and which segments there are, whether any process has them or
+ * not.
  *
  * A pass looks at all inodes twice, before and after the processes are read, and takes the smaller
- * count: a path walk in progress counts as a reference for its moment. What is in the table was so
- * at an instant of the pass. The references of the daemon's own descriptors are left out.
+ * count, because a path walk in progress holds a reference for a moment. What is in the table was
+ * so at an instant of the pass. The references of the daemon's own descriptors are left out.
  *
- * Threads: objects_look(), objects_look_sysv() from any thread; a pass is alone with the table,
- * and between passes any number of threads may read it.
+ * Threads: objects_look(), objects_look_sysv() from any thread; during a pass nothing else uses the
+ * table, and between passes any number of threads may read it.
  */
 #pragma once
 
@@ -26,30 +27,35 @@ struct object {
 	uint32_t generation;
 	uint32_t nlink;
 	uint32_t references; /* open files that refer to it; System V: less the segment's own */
-	uint32_t served; /* what the daemon has open, but for O_PATH; `references` leaves it out */
+	uint32_t served;     /* open files of the daemon, but for O_PATH; not in `references` */
 	uint64_t allocated, swapped; /* bytes */
 	bool huge;                   /* of huge pages */
 	bool mapped;
 	bool in_root; /* has a name in the root directory of its file system */
-	bool moved;   /* the two looks did not find the same: `references` is the smaller */
+	bool moved;   /* the two looks differ: `references` is the smaller */
 	guint detail; /* private to objects.c */
 };
 
 /*
- * Loads the programs and sees that the kernel counts as expected. A negative errno if not, with one
- * line in `why` that lives for ever. `leave_out_self`: the daemon's own descriptors do not count.
+ * Loads the programs and checks that the kernel counts as expected. A negative errno if not, with
+ * one line in `why` that is never freed. `leave_out_self`: the daemon's own descriptors do not
+ * count.
  */
 int objects_open(bool leave_out_self, struct objects **out, const char **why);
 void objects_free(struct objects *objects);
 
 /*
- * The two looks of a pass, at the file systems of these devices. 0 or a negative errno: then the
- * table is empty. A device that has no tmpfs or hugetlbfs behind it is left out.
+ * Take the first and the second look of a pass, at the file systems of these devices. 0 or a
+ * negative errno: then the table is empty. A device that has no tmpfs or hugetlbfs behind it is
+ * left out.
  */
 int objects_begin(struct objects *objects, const struct devices *devices);
 int objects_end(struct objects *objects, const struct devices *devices);
 
-/* NULL if there is none. The result is valid until the next pass. System V: by inode alone. */
+/*
+ * Return an object, or NULL if there is none, valid until the next pass. System V segments are
+ * found by inode alone.
+ */
 const struct object *objects_find(const struct objects *objects, const struct segment_key *key);
 const struct object *objects_find_inode(const struct objects *objects, uint64_t inode);
 
@@ -57,15 +63,15 @@ size_t objects_count(const struct objects *objects);
 const struct object *objects_at(const struct objects *objects, size_t index);
 
 /*
- * What stat(2) would tell, and the name as the kernel has it ("memfd:x"), of one that has no name in
- * the root directory of its file system. NULL for the others.
+ * Returns what stat(2) would tell, and the kernel's name ("memfd:x"), of an object without a name
+ * in the root directory of its file system; NULL for the others.
  */
 const struct seen_detail *objects_detail(const struct objects *objects,
 	const struct object *object);
 
 /*
- * What each tmpfs of the machine takes, in every mount namespace, and the kernel's own mount: appends a
- * struct tmpfs_sum for each, once. Between passes, from one thread at a time. 0 or a negative errno.
+ * Appends a struct tmpfs_sum for each tmpfs of the machine, once: those of every mount namespace,
+ * and the kernel's own mount. To be called between passes. 0 or a negative errno.
  */
 struct tmpfs_sum {
 	uint64_t dev;               /* st_dev */
@@ -74,9 +80,9 @@ struct tmpfs_sum {
 int objects_sums(struct objects *objects, GArray *out);
 
 /*
- * One file as it is now, without a pass: of a descriptor (O_PATH) of the caller's, which counts as a
- * reference; and of a System V segment of the namespace that the calling thread is in. -EAGAIN if
- * that could not be told without waiting.
+ * Read one file as it is now, without a pass: that of a descriptor (O_PATH) of the caller's, which
+ * counts as a reference; or that of a System V segment of the IPC namespace that the calling thread
+ * is in. -EAGAIN if that could not be done without waiting.
  */
 int objects_look(struct objects *objects, int fd, struct seen_object *out);
 int objects_look_sysv(struct objects *objects, int shmid, struct seen_object *out);

@@ -16,15 +16,19 @@
 
 #include <bpf/bpf.h>
 
-/* To begin with; a machine with more gets more. */
+/* Initial sizes of the maps; grow() makes them larger. */
 #define OBJECTS_MIN 4096
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
 #define TORN_TRIES 64
 
 struct object_programs {
-	GRWLock lock; /* a writer loads the programs anew, a reader runs one */
+	GRWLock lock; /* grow() holds it to write, look() to read */
 	struct object_bpf *skeleton;
+	/*
+	 * Protected by `lock`, as `skeleton`. Without it they are read only while no other thread
+	 * can call grow().
+	 */
 	size_t objects_max, details_max, own_max;
 	const struct seen_object *objects;
 	const struct seen_detail *details;
@@ -83,27 +87,30 @@ static int load(void *data)
 											     -errno;
 }
 
-/* The size of a map is fixed: the programs are loaded again, once a doubling. */
+/* Loads the programs again, with room for `wanted` elements in a map, whose size is fixed. */
 static int grow(struct object_programs *programs, size_t *max, size_t wanted)
 {
 	int r;
 
 	g_rw_lock_writer_lock(&programs->lock);
 	unload(programs);
-	/* Not much more than is wanted: the process has all of it in its memory. */
+	/* Only a little more than is wanted: all of a map is in the memory of this process. */
 	*max = MAX(*max, wanted + wanted / 8);
 	r = program_load(load, unload, programs);
 	g_rw_lock_writer_unlock(&programs->lock);
 	return r;
 }
 
-/* After grow() has failed there are no programs, until it succeeds. */
+/* Runs a program. After grow() has failed there are none, until it succeeds. */
 #define RUN(programs, name, context)                                                               \
 	((programs)->skeleton ? program_run((programs)->skeleton->progs.name.prog_fd, context,     \
 					sizeof *(context)) :                                       \
 				-ENXIO)
 
-/* A thread that serves requests may ask: it does not wait while the programs are loaded anew. */
+/*
+ * Runs look_at_inode(). -EAGAIN while the programs are loaded again: request threads call this, and
+ * must not wait for that.
+ */
 static int look(struct object_programs *programs, struct object_look *look)
 {
 	int r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The BPF programs that read inodes, as functions.
+ * Loads the BPF programs that read inodes, and runs them.
  *
  * Threads: object_programs_look() and object_programs_look_sysv() from any thread at any time; the
- * others from one at a time.
+ * others from one thread at a time.
  */
 #pragma once
 
@@ -16,8 +16,8 @@
 struct object_programs;
 
 /*
- * Loads them. A negative errno if the kernel does not take them, with one line in `why` that lives
- * for ever.
+ * Loads the programs. A negative errno if the kernel refuses them, with one line in `why` that is
+ * never freed.
  */
 int object_programs_load(struct object_programs **out, const char **why);
 void object_programs_free(struct object_programs *programs);
@@ -30,32 +30,36 @@ struct object_list {
 };
 
 /*
- * All inodes of the file system with that st_dev, or of the one that `fd` is on if `dev` is 0. `fd`
- * is on a file system of the same type. -ENODEV if there is none; -EAGAIN if inodes were taken off
- * the list during every try; another negative errno if the kernel refused.
+ * Lists all inodes of the file system with that st_dev, or of the one that `fd` is on if `dev` is
+ * 0. `fd` is on a file system of the same type. -ENODEV if there is none; -EAGAIN if inodes were
+ * taken off the list during every try; another negative errno if the kernel refused.
  */
 int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
 	struct object_list *out);
 
 /*
- * One inode: of the file that `fd` is open on (O_PATH will do); -EBADF. -EAGAIN, here and below,
- * while a walk of another thread loads the programs anew.
+ * Reads the inode of the file that `fd` is open on (O_PATH will do); -EBADF if it is not open.
+ * -EAGAIN, here and below, while another thread loads the programs again.
  */
 int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out);
 
-/* The inode behind a System V segment of the calling thread's IPC namespace; -ENOENT. */
+/*
+ * Reads the inode of a System V segment of the calling thread's IPC namespace; -ENOENT if there is
+ * none.
+ */
 int object_programs_look_sysv(struct object_programs *programs, int shmid, struct seen_object *out);
 
 /*
- * The files of tmpfs and hugetlbfs that this process has open, one for each descriptor. They belong
- * to the programs, valid until the next call.
+ * Lists the files of tmpfs and hugetlbfs that this process has open, one for each descriptor. The
+ * list belongs to the programs, valid until the next call.
  */
 int object_programs_own_files(struct object_programs *programs, const struct own_file **out,
 	size_t *count);
 
 /*
- * The memory that each file system of the type of the one that `fd` is on takes, if that type is tmpfs
- * (or devtmpfs): none otherwise. As object_programs_walk(). -E2BIG for more than SUPERS_SHOWN.
+ * Sums the memory of each file system of the same type as the one that `fd` is on, if that type is
+ * tmpfs (or devtmpfs); otherwise there are none. The list belongs to the programs, valid until the
+ * next call. -EAGAIN as object_programs_walk(); -E2BIG for more than SUPERS_SHOWN.
  */
 int object_programs_sums(struct object_programs *programs, int fd, const struct seen_super **out,
 	size_t *count);

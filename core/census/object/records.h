@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the BPF programs that read the kernel's inodes, and the functions that run them, tell each
- * other. Nothing here is padded.
+ * The structures that the BPF programs of object.bpf.c, and the functions that run them, exchange.
+ * They have no padding.
  */
 #pragma once
 
@@ -31,10 +31,13 @@ struct seen_object {
 	__s32 writers;    /* open files with write access; 0 where the kernel does not count them */
 	__s32 readers;    /* open files with read access only; likewise */
 	__u32 nlink;
-	__u32 detail; /* index of its struct seen_detail, plus 1; 0: none was asked for */
+	__u32 detail; /* index of its struct seen_detail, plus 1; 0: it has none */
 };
 
-/* The rest, of one without a name in the root directory. Times are 0 where they are not known. */
+/*
+ * What else is known of an inode without a name in the root directory. Times are 0 where they are
+ * not known.
+ */
 struct seen_detail {
 	__u64 size;
 	__s64 atime, mtime, ctime; /* seconds */
@@ -50,12 +53,12 @@ enum walk_status {
 	WALK_NONE, /* there is no such file system */
 };
 
-/* In and out of the program `walk_inodes`. */
+/* Input and output of walk_inodes(). */
 struct object_walk {
 	__u32 fd;  /* in: of a file system of the same type */
 	__u32 dev; /* in: which file system; 0: that one */
 	__u32 status;
-	__u32 count;   /* out: objects; more than fit: too few were written */
+	__u32 count;   /* out: objects; if there was no room for all, the rest is missing */
 	__u32 details; /* out: likewise */
 	__u32 unused;
 };
@@ -68,29 +71,29 @@ struct seen_super {
 	__u32 status;  /* enum walk_status */
 };
 
-/* In and out of the program `sum_supers`: all file systems of one type. */
+/* Input and output of sum_supers(): all file systems of one type. */
 struct super_sums {
 	__u32 fd;    /* in: of a file system of that type */
-	__u32 count; /* out: more than fit: too few were written */
+	__u32 count; /* out; if there was no room for all, the rest is missing */
 };
 
-/* In and out of the program `look_at_inode`. */
+/* Input and output of look_at_inode(). */
 struct object_look {
 	__u32 fd;    /* in: of the file, if `sysv` is not set */
-	__u32 shmid; /* in: of the System V segment in the namespace of the one who asks */
+	__u32 shmid; /* in: of the System V segment, in the calling thread's IPC namespace */
 	__u32 sysv;  /* in */
 	__u32 found; /* out */
 	struct seen_object object;
 };
 
-/* A file of a tmpfs or hugetlbfs that the asking process has open: addresses in the kernel. */
+/* A file of a tmpfs or hugetlbfs that the calling process has open: addresses in the kernel. */
 struct own_file {
 	__u64 file, inode;
 	__u64 flags; /* f_flags */
 };
 
-/* Out of the program `list_own_files`. */
+/* Output of list_own_files(). */
 struct own_files {
-	__u32 count; /* more than fit: too few were written */
+	__u32 count; /* if there was no room for all, the rest is missing */
 	__u32 unused;
 };

@@ -37,7 +37,7 @@ struct test {
 	bool sysv;
 };
 
-/* A tmpfs that no path leads to. */
+/* Makes a tmpfs that is mounted nowhere: a descriptor, or a negative errno. */
 static int make_tmpfs(void)
 {
 	auto_fd fs = syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
@@ -49,7 +49,10 @@ static int make_tmpfs(void)
 	return mount < 0 ? -errno : mount;
 }
 
-/* -ENOTSUP unless the object is as expected; `asker`: references that come of the question. */
+/*
+ * Returns 0 if the object is as expected, else -ENOTSUP. `asker`: references that the question
+ * adds.
+ */
 static int expect_object(const struct test *test, const struct seen_object *object, uint32_t asker,
 	uint32_t references, uint32_t nlink)
 {
@@ -73,7 +76,7 @@ static int expect_name(const struct test *test, const char *name, uint32_t refer
 	return r == 0 && !(object.flags & OBJECT_IN_ROOT) ? -ENOTSUP : r;
 }
 
-/* The only file of the tmpfs, as a walk over it finds it. */
+/* Checks the only file of the tmpfs, as a walk finds it. */
 static int expect_walk(const struct test *test, uint32_t references, uint32_t nlink, bool mapped)
 {
 	struct object_list list;
@@ -153,7 +156,7 @@ static int send_descriptor(int socket, int fd)
 	return sendmsg(socket, &message, 0) < 0 ? -errno : 0;
 }
 
-/* The next two cases in one, since the descriptor stays on its way. */
+/* Tests CASE_IN_FLIGHT and CASE_UNLINKED, since the descriptor stays in the socket. */
 static int test_in_flight(struct test *test)
 {
 	int pair[2], r;
@@ -224,7 +227,7 @@ static int test_attached(struct test *test, int id)
 	int r = object_programs_look_sysv(test->programs, id, &object);
 	void *at;
 
-	/* Its first reference is the segment's own. */
+	/* One reference is the segment's own. */
 	if (r == 0)
 		r = expect_object(test, &object, 1, 0, 0);
 	if (r < 0)
@@ -239,7 +242,10 @@ static int test_attached(struct test *test, int id)
 	return r;
 }
 
-/* A thread in an IPC namespace of its own, where nobody else sees the segment. */
+/*
+ * Runs in a thread that enters an IPC namespace of its own, where no other process sees the
+ * segment.
+ */
 static gpointer test_in_namespace(gpointer data)
 {
 	struct test *test = data;
@@ -249,7 +255,7 @@ static gpointer test_in_namespace(gpointer data)
 		return GINT_TO_POINTER(0);
 	id = shmget(IPC_PRIVATE, 1, 0600);
 	if (id < 0)
-		return GINT_TO_POINTER(0); /* there is no System V */
+		return GINT_TO_POINTER(0); /* no segment can be made: it is not tested */
 	r = test_attached(test, id);
 	shmctl(id, IPC_RMID, NULL);
 	test->sysv = r == 0;

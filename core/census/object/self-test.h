@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whether this kernel counts the references on a file as the object census expects. It is tried on
- * files of our own: on a tmpfs that is mounted nowhere, a memfd, and a private System V segment,
+ * Tests whether this kernel counts the references on a file as the object side expects. It uses
+ * files of its own: on a tmpfs that is mounted nowhere, a memfd, and a private System V segment,
  * which are gone afterwards.
  */
 #pragma once
@@ -13,7 +13,7 @@
 /* The cases, in the order in which they are tried. */
 enum object_case {
 	CASE_NONE,
-	CASE_NAMED,     /* a file that nobody has open */
+	CASE_NAMED,     /* a file that no process has open */
 	CASE_OPEN,      /* one descriptor, then a copy of it, then a second open file */
 	CASE_MAPPED,    /* a mapping alone */
 	CASE_IN_FLIGHT, /* a descriptor in a socket's queue */
@@ -26,9 +26,10 @@ enum object_case {
 };
 
 /*
- * 0, or a negative errno with one line in `why` (a static string): -ENOTSUP where the kernel counts
- * otherwise. `sysv` says whether System V segments could be tried too, which takes an IPC namespace:
- * unshare(2) may say no. `fault` is for tests: in that case something else is expected than a kernel says.
+ * Runs all cases. 0, or a negative errno with one line in `why` (a static string): -ENOTSUP where
+ * the kernel counts otherwise. `sysv` tells whether System V segments could be tested too, which
+ * takes an IPC namespace that unshare(2) may refuse. `fault` is for tests: that case then expects a
+ * wrong result, and fails.
  */
 int object_self_test(struct object_programs *programs, enum object_case fault, bool *sysv,
 	const char **why);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Built without BPF: there is no object side, and nobody gets one to ask. */
+/* The object side of a program that was built without BPF: it cannot be opened. */
 #include "census/object/charged.h"
 #include "census/object/holders.h"
 #include "census/object/objects.h"
