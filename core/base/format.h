@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How values are written in tables, metrics and graphs, where a value must not look like a separator. JSON:
- * base/json.h.
+ * Writes values in tables, metrics and graphs, where a value must not look like a separator. JSON
+ * is in base/json.h.
  */
 #pragma once
 

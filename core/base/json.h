@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How values are written in JSON, where a string is Unicode although a file name is any bytes. */
+/* Writes values in JSON, where a string is Unicode although a file name is any bytes. */
 #pragma once
 
 #include <glib.h>
@@ -9,8 +9,8 @@
 
 /*
  * Adds a member whose value is a string of bytes. What is valid UTF-8 is written as it is. What is
- * not has U+FFFD for each byte that fits no character, and beside it a member KEY_base64 that
- * holds the exact bytes: the latter exists only where the former is not the whole truth.
+ * not has U+FFFD for each byte that fits no character, and beside it a member KEY_base64 that holds
+ * the exact bytes. KEY_base64 exists only if KEY is not exact.
  */
 void format_json_bytes(JsonBuilder *builder, const char *key, const char *value);
 
@@ -21,7 +21,7 @@ void format_json_number(JsonBuilder *builder, const char *key, uint64_t value);
 void format_json_time(JsonBuilder *builder, const char *key, const struct timespec *time);
 
 /*
- * Appends the object that the builder has made, as json_to_string() does with each line indented by so
- * many spaces, up to the end of its last member: more members can follow.
+ * Appends the object that the builder has made, as json_to_string() does with each line indented by
+ * so many spaces, up to the end of its last member: more members can follow.
  */
 void format_json_open(GString *out, JsonBuilder *builder, unsigned indent);

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The census: who maps and who holds each segment, over all address spaces that procfs shows.
+ * The census finds which processes map and which hold each segment, over all address spaces that
+ * procfs shows.
  *
  * One pass answers for all segments. A caller that needs the counts calls census_hold(), which
  * returns only after a pass that *began* after the call has ended; callers that arrive together
- * share one. Between census_hold() and census_release() the counts stand still, and describe the
+ * share one. Between census_hold() and census_release() the counts do not change, and describe the
  * machine at an instant after census_hold() was entered.
  *
- * What procfs does not show, such as a descriptor on its way through a socket or registered with
- * io_uring, is found by what the kernel counts on the object itself, where BPF programs can read
- * that: census_references(), census_look(), and traced by census_each_hidden(). And a System V segment is taken to be of the
- * IPC namespace that its process is in, which one that has moved since may no longer be.
+ * procfs does not show a descriptor that is in a socket's queue or registered with an io_uring.
+ * Where BPF programs can be loaded, census_references() and census_look() read what the kernel
+ * counts on the object itself, and census_each_hidden() finds what holds it. The back ends `query`
+ * and `text` take a System V segment to be of the IPC namespace that its process is in, which is
+ * wrong if the process has moved since it attached the segment.
  *
- * Errors are data: a process that could not be read makes the census incomplete, never wrong.
+ * Errors are data in the result: a process that could not be read makes the census incomplete,
+ * never wrong.
  *
- * Threads: every function may be called from any thread, but census_hold() not from one that serves
- * requests of the mount: a pass may wait for a process that waits for the mount.
+ * Threads: every function may be called from any thread. Only census_hold() must not be called from
+ * a thread that serves requests of the mount: a pass may wait for a process that waits for the
+ * mount.
  */
 #pragma once
 
@@ -32,7 +36,7 @@
 struct census;
 
 enum census_backend_choice {
-	CENSUS_AUTO, /* the best that works here */
+	CENSUS_AUTO, /* the best one that works here */
 	CENSUS_BPF,
 	CENSUS_QUERY, /* PROCMAP_QUERY, Linux 6.11 */
 	CENSUS_TEXT,
@@ -42,27 +46,28 @@ struct census_config {
 	const char *proc; /* the procfs to read, usually "/proc" */
 	enum census_backend_choice backend;
 	uint64_t shm_dev; /* st_dev of the tmpfs that holds the POSIX objects */
-	pid_t self;       /* the daemon, left out of every count; 0: nobody */
+	pid_t self;       /* the daemon, left out of every count; 0: none */
 	/* NULL, or where census_new() writes what keeps the chosen back end from working: one line,
 	   a static string; NULL if it is not the back end that failed. */
 	const char **why;
-	bool no_objects; /* do without what the kernel counts on the objects themselves */
+	bool no_objects; /* do not read what the kernel counts on the objects themselves */
 	/*
 	 * The file by which daemons know each other's mounts of the same tmpfs (mount-register.h),
-	 * in which census_set_mount() enters this one's; NULL: none. What hinders its use is no error.
+	 * in which census_set_mount() enters this one's; NULL: none. It is no error if it cannot be
+	 * used.
 	 */
 	const char *mount_register;
 };
 
-/* "auto", "bpf", "query" or "text", as the option and `status` have it. */
+/* Returns "auto", "bpf", "query" or "text", as the option and `status` have it. */
 const char *census_choice_name(enum census_backend_choice choice);
 
 enum segment_state {
 	STATE_MAPPED,
 	STATE_OPEN,    /* no mapping, but a descriptor */
-	STATE_HELD,    /* neither, but something has it that no process shows */
+	STATE_HELD,    /* neither, but something that no process shows has it */
 	STATE_IDLE,    /* proven: nothing has it */
-	STATE_UNKNOWN, /* none was seen, and no proof was to be had */
+	STATE_UNKNOWN, /* no user was seen, but there is no proof that there is none */
 };
 const char *segment_state_name(enum segment_state state);
 
@@ -70,7 +75,7 @@ const char *segment_state_name(enum segment_state state);
 
 /* What the kernel counts on an object, the daemon's own descriptors left out. */
 struct references {
-	bool known;      /* or the rest says nothing */
+	bool known;      /* false: the rest means nothing */
 	bool moved;      /* it changed while the pass was made: `count` is the smallest found */
 	bool mapped;     /* some address space maps it */
 	bool served;     /* the daemon has it open to read or write, for a user of the mount */
@@ -83,7 +88,7 @@ struct object_now {
 	uint64_t inode; /* its address in the kernel: for census_references(), never to be shown */
 	uint64_t ino;
 	uint32_t generation;
-	uint64_t references; /* the daemon's own included, but for the question's */
+	uint64_t references; /* the daemon's own included, but not that of the question */
 	bool mapped;         /* by another process than the daemon */
 	bool huge;           /* of huge pages */
 	uint64_t allocated;  /* bytes */
@@ -118,100 +123,108 @@ struct census_report {
 	uint64_t spaces;        /* address spaces seen by it */
 	uint64_t reread;        /* of these, read anew in it */
 	uint64_t unreadable;    /* processes that could not be read, or not all of them */
-	uint64_t inconsistent;  /* address spaces that changed, or (query, text) may have, all the
-				      while: what is said of each was true at an instant of the
-				      pass, but not at one for all; for query and text it may lack
-				      a mapping that was moved, or have it twice */
-	bool objects;           /* the object side is on */
+	/*
+	 * Address spaces that changed all the while, or (query, text) may have: the rows of each
+	 * were true at an instant of the pass, but not all of the same one; for query and text, a
+	 * mapping that was moved may be missing, or be there twice.
+	 */
+	uint64_t inconsistent;
+	bool objects;               /* the object side is on */
 	const char *why_no_objects; /* one line; NULL if it is on, or was not asked for yet */
-	const char *
-		incomplete_view; /* why whole processes may be invisible (pid namespace, hidepid), or NULL */
+	/* Why whole processes may be invisible (pid namespace, hidepid), or NULL. */
+	const char *incomplete_view;
 };
 
-/* `out` is owned by the caller, who ends it with census_free(). -EINVAL etc. as open(2) of proc. */
+/* Creates a census, which the caller frees with census_free(). -EINVAL etc. as open(2) of proc. */
 int census_new(const struct census_config *config, struct census **out);
 void census_free(struct census *census);
 
 /*
- * The mount's device number, once it is known (from mountinfo: stat(2) of the mount point would ask
- * the daemon itself). What is mapped or opened through the mount counts as the segment's, which is
- * known by the inode number that the mount reports for it: a file of the tmpfs has its own; all
- * others have one with a mark in the top four bits, which no tmpfs inode number reaches.
+ * census_set_mount() says which device number the mount has, once that is known (from mountinfo:
+ * stat(2) of the mount point would ask the daemon itself). What is mapped or opened through the
+ * mount then counts as the segment's. census_mount_ino() returns the inode number that the mount
+ * reports for a segment: a file of the tmpfs has its own; all others have one with a mark in the
+ * top four bits, which no tmpfs inode number reaches.
  */
 void census_set_mount(struct census *census, uint64_t dev);
 uint64_t census_mount_ino(struct census *census, const struct segment_key *key);
 
 /*
- * Another tmpfs whose files are POSIX objects (the /dev/shm of another mount namespace): the next
- * pass sees them.
+ * Adds another tmpfs whose files are POSIX objects (the /dev/shm of another mount namespace): the
+ * next pass sees them.
  */
 void census_add_device(struct census *census, uint64_t dev);
 
-/* The kernel's own device, of which memfds, anonymous and System V segments are. */
+/* Returns the kernel's own device, of which memfds, anonymous and System V segments are. */
 uint64_t census_internal_device(struct census *census);
 
 /*
- * Does, before anybody asks, what the first question would wait for: opens the back end, and lets one
+ * Does in advance what the first census_hold() would wait for: opens the back end, and lets one
  * that remembers what it has read read everything.
  */
 void census_prepare(struct census *census);
 
 /*
- * What the kernel counts on one object, without a pass, from any thread: of the file that `fd` (an
- * O_PATH descriptor of the caller's) is open on, and of a System V segment of the namespace that
- * the thread is in. `wait`: opens the object side first where nobody has. A zero was found twice.
- * -ENOTSUP without the object side; -EAGAIN where it changed meanwhile, and a pass has to tell;
- * -ENOENT.
+ * Read what the kernel counts on one object, without a pass, from any thread: of the file that `fd`
+ * (an O_PATH descriptor of the caller's) is open on, or of a System V segment of the namespace that
+ * the thread is in. `wait`: opens the object side first if that has not been done. A zero was found
+ * twice. -ENOTSUP without the object side; -EAGAIN if the object changed meanwhile, and only a pass
+ * can tell; -ENOENT.
  */
 int census_look(struct census *census, int fd, bool wait, struct object_now *out);
 int census_look_sysv(struct census *census, int shmid, bool wait, struct object_now *out);
 
 /*
- * Since when a segment, which is idle now, is known to be: past_idle_since(). `after`: its own last
- * change; `exact`: that is when its last use ended. `passed`: whether a pass has found it idle since.
+ * Returns since when a segment, which is idle now, is known to be: past_idle_since(). `after`: its
+ * own last change; `exact`: that is when its last use ended. `passed`: whether a pass has found it
+ * idle since.
  */
 struct timespec census_idle_since(struct census *census, const struct segment_key *key,
 	const struct timespec *after, bool exact, bool *passed);
 
-/* The same of what no pass looks at: past_found_idle(). */
+/* The same for an item that passes do not look at: past_found_idle(). */
 struct timespec census_found_idle(struct census *census, const struct segment_key *key,
 	const struct timespec *after);
 
-/* Something that no process shows was found to use the segment just now. */
+/* Notes that something that no process shows was found to use the segment just now. */
 void census_note_use(struct census *census, const struct segment_key *key);
 
 /*
- * The process that used a segment last, which no process does by now, as far as passes have seen; and
- * when it was seen to. False: none is known. `out->unit` is a reference of the caller's.
+ * Finds the process that used a segment last, as far as passes have seen, if no process uses it by
+ * now; `when`: when a pass last saw that process use it. False: none is known. `out->unit` is a
+ * reference of the caller's.
  */
 bool census_last_user(struct census *census, const struct segment_key *key, struct past_user *out,
 	struct timespec *when);
 
 /*
- * Which memory cgroups pay for the pages of the object that a look has found (charged_read()), whose
- * file the caller keeps open if it can.
+ * Tells which memory cgroups pay for the pages of the object that census_look() has found
+ * (charged_read()). The caller keeps the object's file open if it can.
  */
 int census_charged(struct census *census, const struct object_now *now, int64_t limit_us,
 	struct charge_sums *out);
 
-/* 0, or a negative errno when procfs itself cannot be read; then nothing is held. */
+/*
+ * Waits for a pass with these facets (enum census_facet), and holds the census: 0, or a negative
+ * errno if procfs itself cannot be read; then nothing is held.
+ */
 int census_hold(struct census *census, unsigned facets);
 
 /*
- * census_hold() for a thread that serves the mount: true, and held, if that took no waiting for
- * anybody, because nothing has changed since the last pass. False: nothing is held.
+ * As census_hold(), but never waits for a process, so that a thread that serves the mount may call
+ * it: true, and held, if nothing has changed since the last pass. False: nothing is held.
  */
 bool census_hold_at_once(struct census *census, unsigned facets);
 void census_release(struct census *census);
 
-/* The rest only while held. */
+/* The functions below may be called only while the census is held, but for census_report(). */
 
-/* All zero for a segment that nobody uses. */
+/* Returns the counts of a segment: all zero if no process uses it. */
 struct usage census_usage(struct census *census, const struct segment_key *key);
 
 /*
- * What the kernel counts on a segment's object; of a System V segment by `inode`, as
- * census_look_sysv() told it, 0 for the others. Needs all facets.
+ * Returns what the kernel counts on a segment's object. `inode`: of a System V segment, as
+ * census_look_sysv() told it; 0 for the others. Needs all facets.
  */
 struct references census_references(struct census *census, const struct segment_key *key,
 	uint64_t inode);
@@ -225,9 +238,9 @@ enum hidden_type {
 
 struct hidden_row {
 	enum hidden_type type;
-	uint64_t
-		number; /* the socket's inode number, the ring's descriptor, the loop device's number */
-	/* A process that has the socket or ring open; `pid` 0: there is none, and it is the kernel's. */
+	/* The socket's inode number, the ring's descriptor, the loop device's number. */
+	uint64_t number;
+	/* A process that has the socket or ring open; `pid` 0: none has, or it is a loop device. */
 	pid_t pid, task;
 	uid_t uid;
 	char command[16]; /* empty without a process */
@@ -236,13 +249,14 @@ struct hidden_row {
 };
 
 /*
- * Those that there are now, since the pass was made; none of a segment all of whose references the
- * pass has accounted for. `inode` as for census_references(). May wait for a device.
+ * Calls `visit` for each such reference that there is now, after the pass; for none if the pass has
+ * accounted for all references of the segment. `inode` as for census_references(). May wait for a
+ * device.
  */
 void census_each_hidden(struct census *census, const struct segment_key *key, uint64_t inode,
 	void (*visit)(const struct hidden_row *row, void *data), void *data);
 
-/* How many open files of all segments are held so. */
+/* Counts the open files of all segments that are held in these ways. */
 struct hidden_sums {
 	uint64_t sockets, rings, loops;
 };
@@ -257,8 +271,8 @@ void census_each_descriptor(struct census *census, const struct segment_key *key
 	void (*visit)(const struct descriptor_row *row, void *data), void *data);
 
 /*
- * A segment as the kernel's own list of inodes has it, whether any process has it or not. Not of
- * those that have a name in the root directory of their file system.
+ * A segment in the kernel's own list of inodes, whether any process has it or not. Those that have
+ * a name in the root directory of their file system are left out.
  */
 struct object_row {
 	struct segment_key key; /* System V: without the namespace */
@@ -271,12 +285,13 @@ struct object_row {
 };
 void census_each_object(struct census *census,
 	void (*visit)(const struct object_row *row, void *data), void *data);
-/* False if there is none, or it cannot be known. */
+/* Finds one of these. False if there is none, or it cannot be known. */
 bool census_object(struct census *census, const struct segment_key *key, struct object_row *out);
 
 /*
- * What takes memory, from the kernel's own lists of inodes: first the segments, by file system and kind,
- * then each tmpfs as a whole, of every mount namespace. -ENOTSUP without the object side.
+ * Calls `visit` for all that takes memory, from the kernel's own lists of inodes: first for the
+ * segments, by file system and kind, then for each tmpfs as a whole, of every mount namespace.
+ * -ENOTSUP without the object side.
  */
 struct memory_part {
 	const char *kind;           /* "posix", "nested", "unlinked" …; NULL: all of that tmpfs */
@@ -288,10 +303,10 @@ int census_memory(struct census *census, void (*visit)(const struct memory_part 
 	void *data);
 
 /*
- * A process that uses a segment, as a way to the file behind it: by a mapping,
+ * Finds a process through which the file behind a segment can be opened: by a mapping,
  * PROC/task/map_files/START-END, or if there is none by a descriptor, PROC/task/fd/FD. The caller
- * compares device and inode number of what that opens: the process may have moved on. Returns false
- * if no process maps or (as far as was looked at) holds the segment.
+ * compares device and inode number of what that opens, because the process may have let go of the
+ * segment. Returns false if no process maps or (as far as was looked at) holds the segment.
  */
 struct segment_user {
 	pid_t task;          /* a thread id that /proc knows, even where the first thread is dead */
@@ -302,11 +317,15 @@ bool census_segment_user(struct census *census, const struct segment_key *key,
 	struct segment_user *out);
 
 /*
- * The processes of which something could not be read, in ascending order of pid; `why` is one line.
- * There may be fewer than `unreadable` of the report says: of some not even the pid is known.
+ * Calls `visit` for each process of which something could not be read, in ascending order of pid;
+ * `why` is one line. There may be fewer than `unreadable` of the report says: of some not even the
+ * pid is known.
  */
 void census_each_unreadable(struct census *census,
 	void (*visit)(pid_t pid, const char *why, void *data), void *data);
 
-/* A copy; its strings are static or live as long as the census. Held or not. */
+/*
+ * Returns a copy of the report, whose strings are static or live as long as the census. The census
+ * need not be held.
+ */
 struct census_report census_report(struct census *census);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Attributes: what an item shows, each as a file of its directory and as a member of info.json. */
+/*
+ * Attributes are what an item shows, each as a file of its directory and as a member of info.json.
+ */
 #pragma once
 
 #include "base/packed.h"
@@ -11,15 +13,18 @@
 #include <json-glib/json-glib.h>
 #include <stddef.h>
 
-/* What a metadata file is shown from. */
+/* What a metadata file is made from. */
 struct view {
 	const struct realm *realm;
 	const struct item *item; /* an attribute's; NULL for a file about the whole realm */
-	struct caller caller;    /* rows of tables are for whom may see them */
+	struct caller caller;    /* who reads: tables have the rows that this caller may see */
 	bool filled;             /* the item has been through kind->residency() */
-	/* What is known of who the caller sees, pid: 1 (no) or 2 (yes); NULL: ask each time. */
+	/*
+	 * Which processes the caller sees, as far as that was asked, pid: 1 (no) or 2 (yes); NULL:
+	 * ask each time.
+	 */
 	GHashTable *sees;
-	struct budget *budget; /* of what take() makes; NULL: it has no end */
+	struct budget *budget; /* limits what take() makes; NULL: nothing does */
 };
 
 /* How an attribute's text becomes a member of info.json. */
@@ -40,17 +45,20 @@ struct attribute {
 	/* Appends the content. 0 or a negative errno: what the open(2) of the file gives. */
 	int (*show)(const struct view *view, const struct attribute *self, GString *out);
 	size_t offset; /* for show(): where in the item the value is */
-	/* In place of show(), for what may be long. 0, and a snapshot in `out`, or a negative errno. */
+	/*
+	 * In place of show(), for what may be long. 0, and a snapshot in `out`, or a negative
+	 * errno.
+	 */
 	int (*take)(const struct view *view, const struct attribute *self, struct view_rows *out);
 	enum users_of users; /* FORM_USERS */
 	/*
-	 * True if the content was appended without the census, whatever `needs` says. `wait`: it may
-	 * take long. NULL: never.
+	 * Appends the content without the census, whatever `needs` says, and returns true, if that
+	 * is possible. `wait`: the call may take long. NULL: it is never possible.
 	 */
 	bool (*quick)(const struct view *view, bool wait, GString *out);
 	/*
-	 * FORM_OTHER: adds the members, names and all, to the object that is begun. A negative errno
-	 * if nothing was added.
+	 * FORM_OTHER: adds the members, names and all, to the object that is begun. A negative
+	 * errno if nothing was added.
 	 */
 	int (*json)(const struct view *view, const struct attribute *self, JsonBuilder *builder);
 	bool (*exists)(const struct item *item); /* NULL: every item of the kind has it */
@@ -59,7 +67,7 @@ struct attribute {
 
 /* Attributes of every segment: mappings, processes, openers, resident … info.json. */
 extern const struct attribute segment_attributes[];
-/* Of what is no memory: info.json alone. */
+/* Attributes of what is no memory: info.json alone. */
 extern const struct attribute plain_attributes[];
 
 /*
@@ -77,5 +85,5 @@ int show_perms(const struct view *view, const struct attribute *self, GString *o
 /* The name of a uid_t or gid_t, or the number where it has none. */
 int show_user(const struct view *view, const struct attribute *self, GString *out);
 int show_group(const struct view *view, const struct attribute *self, GString *out);
-/* A pid_t: its number, 0 for nobody. */
+/* A pid_t: its number, 0 for none. */
 int show_pid(const struct view *view, const struct attribute *self, GString *out);

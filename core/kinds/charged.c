@@ -13,7 +13,7 @@
 #define LIMIT_US (2 * 1000 * 1000)
 #define LOOK_TRIES 8
 
-/* A count that changes while it is read is read again: only which object it is matters here. */
+/* Looks at the object, again if its count changes meanwhile: only which object it is matters. */
 static int look(const struct view *view, int fd, struct object_now *out)
 {
 	const struct item *item = view->item;
@@ -25,7 +25,10 @@ static int look(const struct view *view, int fd, struct object_now *out)
 	return r == -ENOTSUP ? -EOPNOTSUPP : r;
 }
 
-/* The file is kept open meanwhile; that of a System V segment would have to be attached for that. */
+/*
+ * Sums the object's pages by group. It keeps the file open meanwhile, but not that of a System V
+ * segment, which would have to be attached for that.
+ */
 static int read_sums(const struct view *view, struct charge_sums *out)
 {
 	const struct item *item = view->item;
@@ -43,7 +46,7 @@ static int read_sums(const struct view *view, struct charge_sums *out)
 }
 
 struct row {
-	char *path; /* owned; NULL: the group is gone, or none pays */
+	char *path; /* owned; NULL: the group is gone, or no group pays */
 	const struct charge_of_group *sum;
 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The attribute `charged`: a row for each memory cgroup that pays for pages of the segment. It visits
- * each page when it is asked for, and stops after some time, which it says.
+ * The attribute `charged`: a row for each memory cgroup that pays for pages of the segment. Reading
+ * it visits each page, and stops after some time, which it says.
  *
- * Whoever sees all processes sees all rows; any other caller that of its own group, and how much is
- * not shown.
+ * A caller that sees all processes sees all rows; any other caller sees that of its own group, and
+ * how much is not shown.
  */
 #pragma once
 

@@ -34,8 +34,8 @@ static struct timespec last_change(const struct item *item)
 #define TICK_NS (10 * 1000 * 1000)
 
 /*
- * A change that comes right after the daemon's look may have an earlier time than that: a file's are of
- * the last tick of the kernel's clock, those of a queue whole seconds.
+ * A change that comes right after the daemon's look may have an earlier time than that: a file's
+ * are of the last tick of the kernel's clock, those of a queue whole seconds.
  */
 static struct timespec not_before(struct timespec since, const struct item *item)
 {
@@ -66,7 +66,7 @@ struct timespec idle_since(const struct realm *realm, const struct item *item)
 	return segment_since(realm, item, NULL);
 }
 
-/* No file system has that device number. */
+/* Returns a key for an item that is no segment: no file system has that device number. */
 static struct segment_key key_of_other(const struct realm *realm, const struct item *item)
 {
 	return (struct segment_key){
@@ -145,7 +145,10 @@ int idle_each(const struct realm *realm, const struct kind *kind, item_visitor v
 	return kind->each(realm, visit_other, &visiting);
 }
 
-/* By a pass, where the object alone does not tell, or no pass has found the segment idle yet. */
+/*
+ * Finds out whether a segment is idle, and since when. Makes a pass where the object alone does not
+ * tell, or no pass has found the segment idle yet.
+ */
 static int stat_segment(const struct realm *realm, const struct item *item, struct timespec *since)
 {
 	enum segment_state state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a file that shows counts says of the pass that they are from, where it did not see everything. */
+/* Writes, in files that show counts, what the pass that they are from did not see. */
 #pragma once
 
 #include "census/census.h"
@@ -8,10 +8,13 @@
 #include <json-glib/json-glib.h>
 
 /*
- * Appends the last line of a table, "# not read: N processes, N kinds", if the census, which is held,
- * could not read some processes, or `kinds` could not be listed; nothing otherwise.
+ * Appends the last line of a table, "# not read: N processes, N kinds", if the census, which is
+ * held, could not read some processes, or `kinds` could not be listed; nothing otherwise.
  */
 void incomplete_line(struct census *census, unsigned kinds, GString *out);
 
-/* Adds the member `incomplete`: null, or an object of processes, kinds and (true or false) invisible. */
+/*
+ * Adds the member `incomplete`: null, or an object of processes, kinds and (true or false)
+ * invisible.
+ */
 void incomplete_json(struct census *census, unsigned kinds, JsonBuilder *builder);

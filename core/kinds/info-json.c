@@ -100,7 +100,10 @@ static void add_users(struct making *making, const struct attribute *attribute)
 	info->n++;
 }
 
-/* One that fails, as for a reader who may not know, is null: the others are none the worse for it. */
+/*
+ * Adds one attribute. If it fails, as for a reader who may not know it, it is null; the others are
+ * not affected.
+ */
 static void add_attribute(const struct attribute *attribute, void *data)
 {
 	struct making *making = data;
@@ -130,7 +133,10 @@ static void add_all(struct making *making)
 	json_builder_end_object(making->builder);
 }
 
-/* Holds what the attributes need, unless the kind had to have it held already. */
+/*
+ * Adds all attributes. For a segment it holds the census, unless the kind needs that anyway: then
+ * it is held already.
+ */
 static int add_all_held(struct making *making)
 {
 	struct census *census = making->view->realm->census;
@@ -222,7 +228,7 @@ static int complete(struct view_rows *self)
 	return r;
 }
 
-/* The head, the tables, and the end. */
+/* Returns the rows of the file: the head, those of the tables, and the end. */
 static struct view_rows view_of(struct info *info)
 {
 	struct view_rows rows = {

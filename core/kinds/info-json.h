@@ -5,8 +5,9 @@
 #include "kinds/kind.h"
 
 /*
- * take() of that attribute. Where the kind does not need the census already, info_take() holds it
- * itself, after it has asked the user database: that may take long, and nobody else is to wait.
+ * take() of that attribute. If the kind does not need the census anyway, info_take() holds it
+ * itself, after it has asked the user database: that may take long, and other threads must not wait
+ * for the census meanwhile.
  */
 int info_take(const struct view *view, const struct attribute *self, struct view_rows *out);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Who may have to do with the objects of an IPC namespace, where the daemon acts for the caller. */
+/* Decides which callers may use the objects of an IPC namespace through the daemon. */
 #include "base/util.h"
 #include "caller/rights.h"
 #include "caller/sight.h"
@@ -18,7 +18,10 @@ static bool is_in_namespace(const struct caller *caller, uint32_t ipc_ns)
 	return caller->pid != 0 && stat(path, &st) == 0 && st.st_ino == ipc_ns;
 }
 
-/* setns(2) into the daemon's namespace takes this capability, and a process in it that one can see. */
+/*
+ * Whether the caller could enter the daemon's namespace: setns(2) takes this capability, and a
+ * process in the namespace that the caller can see.
+ */
 static bool may_enter(const struct realm *realm, const struct caller *caller)
 {
 	struct caller_rights rights;
@@ -49,8 +52,8 @@ static bool is_member(const struct caller *caller, const struct caller_rights *r
 }
 
 /*
- * ipcperms() of the kernel, which shmat(2) asks: the creator counts as owner and the creator's group as
- * group, and no capability about files helps.
+ * As ipcperms() of the kernel, which shmat(2) asks: the creator counts as owner and the creator's
+ * group as group, and no capability about files helps.
  */
 static bool permits(const struct sysv_segment *s, const struct caller *caller, int want)
 {
@@ -82,7 +85,7 @@ int sysv_permit(const struct realm *realm, const struct item *item, const struct
 		return r;
 	if (!item_same(now, item) || !item_same_access(now, item))
 		return -ESTALE;
-	/* Who attaches it for writing reads it as well. */
+	/* Attaching for writing also allows reading. */
 	want = want & W_OK ? want | R_OK : want;
 	return permits((const struct sysv_segment *)now, caller, want) ? 0 : -EACCES;
 }

@@ -23,7 +23,7 @@ struct search {
 	GHashTable *ids;
 };
 
-/* A thread that is gone does not wait. */
+/* Returns the error, but 0 if the thread is gone: then it does not wait. */
 static int answer(int error)
 {
 	return error == -ENOENT || error == -ESRCH ? 0 : error;

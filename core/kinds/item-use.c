@@ -36,7 +36,7 @@ static enum segment_state state_of(const struct realm *realm, const struct item 
 	return is_free ? STATE_IDLE : STATE_HELD;
 }
 
-/* The census remembers by itself what it has rows of. */
+/* Notes what the census does not remember by itself: a use of which it has no rows. */
 static void note_use(const struct realm *realm, const struct item *item, const struct item_use *use)
 {
 	if (use->state != STATE_IDLE && use->state != STATE_UNKNOWN && !item->in_use &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What uses an item that is a segment: the counts of the census, what the kernel counts on the
- * object itself, and the state that follows from both.
+ * Tells what uses an item that is a segment: the counts of the census, what the kernel counts on
+ * the object itself, and the state that follows from both.
  */
 #pragma once
 
@@ -20,14 +20,15 @@ struct item_use {
 struct references item_references(const struct realm *realm, const struct item *item);
 
 /*
- * Where no other proof is to be had, the kernel is asked, by
- * kind->is_free(), whether anything at all has the item: that may wait for a file system.
+ * Fills in how the item is used. If there is no other proof, it asks the kernel by kind->is_free()
+ * whether anything at all has the item: that may wait for a file system.
  */
 void item_use(const struct realm *realm, const struct item *item, struct item_use *out);
 
 /*
- * The state without the census, from the object alone: true if it is proven to be used by nothing,
- * or to be mapped. `wait`: may open the object side of the census first, which takes long.
+ * Finds the state without the census, from the object alone: true if the item is proven to be used
+ * by nothing, or to be mapped. `wait`: may open the object side of the census first, which takes
+ * long.
  */
 bool item_state_of_object(const struct realm *realm, const struct item *item, bool wait,
 	enum segment_state *out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An item: what an ID of a kind stood for at one instant. Nothing keeps it true: whoever acts on one
- * later hands it back, and the kind compares it with what the ID means by then (-ESTALE).
+ * An item is what an ID of a kind stood for at one instant. It is not kept up to date: a function
+ * that acts on one later hands it back, and the kind compares it with what the ID stands for by
+ * then (-ESTALE).
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Kinds: what a directory below .shmtree holds, as one small table of operations each.
+ * A kind is what a directory below .shmtree holds, as one small table of operations.
  *
  * The tree knows no kind by name. It asks each one for its items, shows an item's attributes as
  * files, and hands opening, removal, creation and changes on to it. Message queues and semaphore
@@ -32,7 +32,9 @@ struct kind {
 	/* NULL-terminated list of tables, each ended by an entry without a name. */
 	const struct attribute *const *attributes;
 
-	/* Whether the realm has this kind at all (a directory of POSIX objects, an IPC namespace). */
+	/*
+	 * Whether the realm has this kind at all (a directory of POSIX objects, an IPC namespace).
+	 */
 	bool (*present)(const struct realm *realm);
 
 	/* Calls `visit` with each item in turn; one that dies meanwhile is left out. */
@@ -42,16 +44,16 @@ struct kind {
 	int (*stat)(const struct realm *realm, const char *id, struct item **out);
 
 	/*
-	 * Opens the bytes of the segment that was `seen` (its struct item alone counts), with the
-	 * daemon's own rights; never those of another that has its ID by now, nor after its
-	 * permissions changed: -ESTALE, whereupon the kernel asks again from the name on.
+	 * Opens the bytes of the segment that was `seen` (only its struct item is used), with the
+	 * daemon's own rights. If another segment has its ID by now, or its permissions have
+	 * changed: -ESTALE, upon which the kernel looks the name up again.
 	 */
 	int (*open)(const struct realm *realm, const struct item *seen, struct item_file *out);
 
 	/*
-	 * Whether the caller may have to do with the kind's items at all (`item` NULL, before one is
-	 * made, changed or removed), or with the item's bytes for `want` (R_OK, W_OK), besides what
-	 * owner and mode say: 0 or -EACCES. NULL: these decide alone.
+	 * Whether the caller may use the kind's items at all (`item` NULL, before one is made,
+	 * changed or removed), or with the item's bytes for `want` (R_OK, W_OK), besides what owner
+	 * and mode say: 0 or -EACCES. NULL: these decide alone.
 	 */
 	int (*permit)(const struct realm *realm, const struct item *item,
 		const struct caller *caller, int want);
@@ -71,14 +73,14 @@ struct kind {
 
 	/*
 	 * Whether the kernel says by other means that nothing at all has the item: 1 or 0, or a
-	 * negative errno where it does not say. It may disturb others: asked only where nothing else
-	 * tells. NULL: there are no such means.
+	 * negative errno where it does not say. It may disturb other processes: called only where
+	 * nothing else tells. NULL: there are no such means.
 	 */
 	int (*is_free)(const struct realm *realm, const struct item *item);
 
 	/*
-	 * NULL, or each() of those alone of which is_free() is true, where that costs less than to ask
-	 * of each.
+	 * NULL, or each() of those alone of which is_free() is true, where that costs less than to
+	 * ask of each.
 	 */
 	int (*each_free)(const struct realm *realm, item_visitor visit, void *data);
 
@@ -89,21 +91,21 @@ struct kind {
 	int64_t (*used)(const struct item *item);
 
 	/*
-	 * The process that the kernel notes as the last one to use the item, in the pid namespace of
-	 * the daemon, and when that was (seconds); 0: none. NULL: it notes none.
+	 * The process that the kernel notes as the last one to use the item, in the pid namespace
+	 * of the daemon, and when that was (seconds); 0: none. NULL: it notes none.
 	 */
 	pid_t (*last_pid)(const struct item *item, int64_t *when);
 
 	/*
-	 * Removes the item if nothing uses it at that very instant: -EBUSY otherwise, or what the call
-	 * that removes it elsewhere says to the caller. 1: it was removed, but a process came to use
-	 * it while it was. May wait for the census.
+	 * Removes the item if nothing uses it at that very instant: -EBUSY otherwise, or what the
+	 * call that removes it elsewhere says to the caller. 1: it was removed, but a process came
+	 * to use it while it was. May wait for the census.
 	 */
 	int (*remove)(const struct realm *realm, const char *id, const struct caller *caller);
 
 	/*
-	 * Makes an item from what mkdir(2) was given as name, which is not its ID: that is in `*out`,
-	 * freed as for stat(). `mode` has the umask applied.
+	 * Makes an item from what mkdir(2) was given as name, which is not its ID: that is in
+	 * `*out`, freed as for stat(). `mode` has the umask applied.
 	 */
 	int (*create)(const struct realm *realm, const char *spec, mode_t mode,
 		const struct caller *caller, struct item **out);

@@ -31,7 +31,10 @@ static void fill(struct last_user *out, pid_t pid, uid_t uid, const char *comman
 	g_strlcpy(out->command, command, sizeof out->command);
 }
 
-/* One of those who use it now, and whom the caller sees: the one that was born last. */
+/*
+ * Searches the processes that use the segment now, and that the caller may see, for the one that
+ * was started last.
+ */
 struct search {
 	const struct view *view;
 	struct caller_sight sight;
@@ -86,7 +89,10 @@ static bool is_alive(const struct realm *realm, const struct past_user *user)
 	return user->born != 0 && facts.born == user->born;
 }
 
-/* An ID of System V may be another segment's by now: one that was changed later is taken for it. */
+/*
+ * Whether that use was of this item: the ID of a System V segment may be another one's by now, and
+ * one that was changed later is taken for another.
+ */
 static bool is_of(const struct item *item, const struct timespec *until)
 {
 	return item->key.class != SEGMENT_SYSV || item->ctime.tv_sec <= until->tv_sec;
@@ -118,7 +124,7 @@ static void find_in_the_past(struct search *search)
 		g_ref_string_release(user.unit);
 }
 
-/* What the kernel notes is exact; what is known of that very process besides, stays. */
+/* Prefers what the kernel notes, which is exact; what else is known of the same process stays. */
 static void prefer_the_kernels(const struct view *view, struct last_user *out)
 {
 	struct past_process process;

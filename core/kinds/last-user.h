@@ -2,12 +2,13 @@
 /*
  * The attribute `last`: which process used a segment last.
  *
- * Of a System V segment the kernel notes the pid of who attached or detached it last, and when. Of
- * the others, and of what a process was, the census remembers what its passes saw (counts/past.h).
+ * Of a System V segment the kernel notes the pid of the process that attached or detached it last,
+ * and when. Of the others, and of what a process was, the census remembers what its passes saw
+ * (counts/past.h).
  *
- * A row of a process that lives is for whom may see it in `mappers`. Of one that is dead nothing can
- * be asked any more: it is shown to those who see every process, and to its own user if that user
- * could read its memory while it lived; to no confined caller (caller/sight.h).
+ * A live process is shown to callers that may see its rows in `mappers`. For a dead one this cannot
+ * be asked any more: it is shown to callers that see every process, and to its own user if that
+ * user could read its memory while it lived; never to a confined caller (caller/sight.h).
  */
 #pragma once
 

@@ -52,8 +52,8 @@ int lease_take(int fd)
 	int r;
 
 	/*
-	 * The signal that tells the holder of an opener ends a process by default: have one that is
-	 * ignored by default.
+	 * The signal that tells the holder about an opener ends a process by default: choose one
+	 * that is ignored by default.
 	 */
 	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fstat(fd, &st) < 0)
 		return -errno;
@@ -77,7 +77,7 @@ void lease_drop(int fd)
 	fcntl(fd, F_SETLEASE, F_UNLCK);
 }
 
-/* What other threads of the daemon have open for a moment is in the way, and soon is not. */
+/* How often to try: another thread of the daemon may have the file open for a moment. */
 #define PROOF_TRIES 3
 
 static int try_proof(int dir, const char *name)
@@ -93,7 +93,7 @@ static int try_proof(int dir, const char *name)
 
 int lease_proves_free(int dir, const char *name)
 {
-	/* Of two threads that ask at once each would find the other's descriptor. */
+	/* One thread at a time: of two, each would find the other's descriptor. */
 	static GMutex asking;
 	int r = 0;
 

@@ -2,13 +2,13 @@
 /*
  * Write leases (fcntl(2), F_SETLEASE), as the proof that nothing else has a file open.
  *
- * The kernel grants one on a file of a tmpfs or a message queue only while no other open file of
- * it exists: no descriptor in any process, none on its way through a socket or registered with
+ * The kernel grants one on a file of a tmpfs or a message queue only while no other open file of it
+ * exists: no descriptor in any process, none on its way through a socket or registered with
  * io_uring, no mapping, no loop device. (On memfds and System V segments it always grants it, which
- * proves nothing.) Whoever opens the file afterwards waits and thereby breaks the lease, which its
- * holder can see; with O_NONBLOCK, open(2) fails with EWOULDBLOCK. So take one only on behalf of a
- * caller that could do as much without us (lease_may_unlink()) or where nothing else tells who uses the
- * file (lease_proves_free()), and for a few system calls.
+ * proves nothing.) A process that opens the file afterwards waits and thereby breaks the lease,
+ * which the holder of the lease can see; with O_NONBLOCK, open(2) fails with EWOULDBLOCK. So take
+ * one only on behalf of a caller that could do as much without the daemon (lease_may_unlink()) or
+ * where nothing else tells who uses the file (lease_proves_free()), and for a few system calls.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ int lease_may_unlink(int dir, const char *name, const struct caller *caller);
 
 /*
  * Opens the file for a lease: a descriptor that the caller closes, or a negative errno. -EBUSY:
- * somebody else has a lease on it; -ENOENT: it is no regular file.
+ * another open file has a lease on it; -ENOENT: it is no regular file.
  */
 int lease_open(int dir, const char *name);
 
@@ -35,7 +35,7 @@ int lease_open(int dir, const char *name);
  */
 int lease_take(int fd);
 
-/* Whether nobody has tried to open the file since. */
+/* Returns whether the lease is unbroken: no process has tried to open the file since. */
 bool lease_holds(int fd);
 
 void lease_drop(int fd);

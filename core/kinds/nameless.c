@@ -62,7 +62,10 @@ static bool is_segment(const struct search *search, int fd, char name[FILE_NAME_
 		segment_class_of_name(name) == key->class;
 }
 
-/* Each visitor below sees the rest of the rows too: then there is nothing left to do. */
+/*
+ * Opens the path and judges it, unless the search is over: the visitors below are called for the
+ * rest of the rows too.
+ */
 static void try_path(struct search *search, const char *path)
 {
 	char name[FILE_NAME_SIZE];
@@ -99,7 +102,7 @@ static void try_descriptor(const struct descriptor_row *row, void *data)
 	try_path(search, path);
 }
 
-/* The usual case: one step leads there. */
+/* Tries the one user that the census gives first, which is enough in the usual case. */
 static void try_first(struct search *search)
 {
 	struct segment_user user;

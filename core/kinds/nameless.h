@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The way to a file without a name: through a process that maps it or has it open, under
- * /proc/PID/map_files or /proc/PID/fd. What is found there is believed only as far as device, inode
- * number and class agree with the key, since the process may have moved on.
+ * Opens a file without a name through a process that maps it or has it open, under
+ * /proc/PID/map_files or /proc/PID/fd. What is found there is accepted only if device, inode number
+ * and class agree with the key, since the process may have unmapped or closed the file meanwhile.
  *
- * A segment that nobody but readers of the mount uses any more is reached through the daemon's own
- * descriptors, which those readers' open files hold.
+ * A segment that only readers of the mount still use is reached through the daemon's own
+ * descriptors, which belong to those readers' open files.
  */
 #pragma once
 

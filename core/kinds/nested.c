@@ -46,7 +46,10 @@ struct walk {
 	void *data;
 };
 
-/* Whether the walk ends here: what could not be opened for lack of something is not known. */
+/*
+ * Whether the walk ends here: if memory or descriptors are lacking, what could not be opened is not
+ * known.
+ */
 static bool lacks(struct walk *walk, int error)
 {
 	if (is_shortage(error))
@@ -286,7 +289,10 @@ static int nested_open(const struct realm *realm, const struct item *seen, struc
 	return r;
 }
 
-/* The directories on the way are the file's owner's too: the kernel looks the path up as the caller. */
+/*
+ * Checks that the caller could open the path: the owners of the directories on it decide as well,
+ * and the kernel looks it up with the caller's rights.
+ */
 static int reach(const struct realm *realm, const struct found *found, const struct caller *caller)
 {
 	struct stat st;
@@ -364,7 +370,7 @@ const struct kind kind_nested = {
 	.directory = "nested",
 	.item_size = sizeof(struct item),
 	.data = DATA_FILE,
-	.needs = CENSUS_ALL, /* for info.json; and a worker: the walk may be long */
+	.needs = CENSUS_ALL, /* for info.json; and so that a worker runs it: the walk may be long */
 	.attributes = tables,
 	.present = nested_present,
 	.each = nested_each,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Files in directories below the tmpfs of the POSIX objects: .shmtree/nested/INODE. They are no objects
- * (shm_open(3) knows no directories), but take its space, and are mapped as objects are. One that has a
- * name in the tmpfs's root too is an object, and not listed here.
+ * The kind of files in directories below the root of the tmpfs of POSIX objects:
+ * .shmtree/nested/INODE. They are no objects (shm_open(3) knows no directories), but take its
+ * space, and are mapped as objects are. One that has a name in the tmpfs's root too is an object,
+ * and not listed here.
  *
- * NAME is the path, as far as all its directories let everyone list them: what a directory keeps from
- * others is in none of the tables. `path` tells all of it to those who could find it themselves, and
- * `data` opens for those who could open the path.
+ * NAME is the path, as far as all its directories let everyone list them: what a directory keeps
+ * from others is in none of the tables. `path` tells all of it to those who could find it
+ * themselves, and `data` opens for those who could open the path.
  *
  * Directories deeper than 32 levels are not looked at, nor other file systems mounted in between.
  */

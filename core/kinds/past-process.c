@@ -59,7 +59,10 @@ static bool ask_whether_seen(const struct view *view, pid_t pid)
 	return seen;
 }
 
-/* To begin with a caller's sight costs more than all the rest, and few processes make many segments. */
+/*
+ * Whether the caller may see the process. The answer is kept in the view: to ask costs more than
+ * all the rest, and few processes make many segments.
+ */
 static bool is_seen(const struct view *view, pid_t pid)
 {
 	gpointer key = GINT_TO_POINTER(pid);

@@ -59,7 +59,7 @@ char *mqueue_find_mount(const char *mountinfo)
 	return found;
 }
 
-/* Makes an instance for the namespace that this thread is in. */
+/* Mounts an instance for the namespace that this thread is in, on no directory. */
 static int open_detached(void)
 {
 	auto_fd context = fsopen("mqueue", FSOPEN_CLOEXEC);
@@ -75,7 +75,10 @@ static int open_detached(void)
 	return dir < 0 ? -errno : dir;
 }
 
-/* The instance of our own namespace is kept; one of another would keep that namespace alive. */
+/*
+ * Opens the instance of the daemon's own namespace, which is kept open; one of another namespace
+ * would keep that namespace alive.
+ */
 static int open_own(void)
 {
 	static GMutex lock;
@@ -236,8 +239,8 @@ static int check_empty(int fd)
 }
 
 /*
- * Whether no process has it open and it is empty: 1 or 0. By what the kernel counts on its file; else
- * by a lease (lease.h), which disturbs who opens the queue for some microseconds.
+ * Whether no process has it open and it is empty: 1 or 0. By what the kernel counts on its file;
+ * else by a lease (lease.h), which delays a process that opens the queue by some microseconds.
  */
 static int prove_free(const struct work *work, int dir)
 {

@@ -15,7 +15,10 @@
 
 #define PREFIX_LENGTH (sizeof POSIX_HIDDEN_PREFIX - 1)
 
-/* The thread that removes holds `one`; `lock` guards `hidden`, and no thread blocks under it. */
+/*
+ * `one` is held by the thread that removes an object. `hidden` is protected by `lock`, under which
+ * no thread blocks.
+ */
 static struct {
 	GMutex one;
 	GMutex lock;

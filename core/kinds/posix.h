@@ -4,7 +4,7 @@
 
 #include "kinds/kind.h"
 
-/* The name in the mount's root that no object can have there; one that has it is left alone. */
+/* The name that no object can have in the mount's root; an object of that name is not shown. */
 #define POSIX_RESERVED_NAME ".shmtree"
 
 extern const struct kind kind_posix;

@@ -41,7 +41,10 @@ static bool ends_in_name(const char *path, const char *name)
 		strcmp(path + length - name_length, name) == 0;
 }
 
-/* The name first: of another file even the look at its attributes might wait for a file server. */
+/*
+ * Compares the name first: of another file even reading its attributes might wait for a file
+ * server.
+ */
 static bool is_queue(const struct queue_file *file, int fds, const char *number)
 {
 	char path[PATH_MAX];
@@ -133,7 +136,7 @@ static int find(const struct view *view, struct search *search)
 	return r == 0 && view->budget ? view->budget->error : r;
 }
 
-/* Of the rows those that the reader sees, with what else is shown of their processes. */
+/* The rows that the reader sees, and what else is shown of their processes. */
 struct table {
 	struct caller_sight sight;
 	const char *proc;

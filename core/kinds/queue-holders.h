@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Who has a POSIX message queue open: found by a look at the descriptors of every process. */
+/* Finds the processes that have a POSIX message queue open, by a look at all their descriptors. */
 #pragma once
 
 #include "kinds/kind.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A realm: where names mean something, which is an IPC namespace and a directory of POSIX objects.
- * There is the daemon's own realm, and one for each foreign IPC namespace and each foreign /dev/shm
- * that the census met (realms.h).
+ * A realm is where names mean something: an IPC namespace and a directory of POSIX objects. There
+ * is the daemon's own realm, and one for each foreign IPC namespace and each foreign /dev/shm that
+ * the census met (realms.h).
  */
 #pragma once
 

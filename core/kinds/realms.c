@@ -42,12 +42,12 @@ bool realms_parse_name(const char *name, struct foreign_realm *out)
 	} else {
 		return false;
 	}
-	/* Only the one way of writing it is the name. */
+	/* A name is valid only in the one way in which it is written here. */
 	set_name(out);
 	return strcmp(out->name, name) == 0;
 }
 
-/* What was mounted over another stands below it. */
+/* A later line of the table is mounted over an earlier one. */
 static void pick_shm(const char *point, const struct mount *mount, void *data)
 {
 	uint64_t *dev = data;
@@ -64,8 +64,8 @@ bool realms_parse_mountinfo(const char *text, uint64_t *dev)
 }
 
 /*
- * The mount table is read, and no path walked: a path in somebody else's mount namespace can lead
- * through a file system that never answers.
+ * Finds the device of a process's /dev/shm in its mount table, without a path walk: a path in
+ * another mount namespace can lead through a file system that never answers.
  */
 static bool read_shm_dev(int dir, uint64_t *dev)
 {
@@ -115,7 +115,7 @@ static void look_at(struct finding *finding, int dir, pid_t pid)
 	ipc = proc_namespace(dir, "ipc");
 	mount = proc_namespace(dir, "mnt");
 	if (ipc == 0 || mount == 0) {
-		/* What is dead is in none. */
+		/* A dead process is in no namespace. */
 		*finding->unreadable += errno == EACCES || errno == EPERM;
 		return;
 	}
@@ -164,9 +164,10 @@ static int open_ipc(const struct realm *own, const struct foreign_realm *ns, str
 }
 
 /*
- * Opens /dev/shm as a process with that root would, but without asking any file system: one that the
- * process's root is on, or an overlay of it, may never answer. The kernel keeps in memory whatever leads
- * to a mount point; -EAGAIN, now and then, only says that something changed meanwhile.
+ * Opens /dev/shm as a process with that root would, but without asking any file system: one that
+ * the process's root is on, or an overlay of it, may never answer. The kernel keeps in memory
+ * whatever leads to a mount point; -EAGAIN, now and then, only says that something changed
+ * meanwhile.
  */
 static int open_cached_shm(int root)
 {
@@ -251,7 +252,7 @@ int realms_open_found(const struct realm *own, const struct foreign_realm *found
 	return r;
 }
 
-/* By a look at all processes. */
+/* Finds the realm by a look at all processes. */
 static int search_realm(const struct realm *own, const struct foreign_realm *wanted,
 	struct realm *out)
 {
@@ -281,7 +282,7 @@ int realms_open(const struct realm *own, const char *name, struct realm *out)
 
 	if (!realms_parse_name(name, &wanted))
 		return r;
-	/* Our own are no other's. */
+	/* The daemon's own realm is not foreign. */
 	if (wanted.type == REALM_IPC ? wanted.id == own->ipc_ns : wanted.id == own->shm_dev)
 		return r;
 	if (recall_realm(&wanted))
@@ -292,8 +293,9 @@ int realms_open(const struct realm *own, const char *name, struct realm *out)
 }
 
 /*
- * By /proc/PID/root one gets at another mount namespace's files, and by /proc/PID/ns/ipc, with
- * CAP_SYS_ADMIN, into another IPC namespace: of processes whose memory is open to one.
+ * Whether the caller could enter the realm without the daemon. Into the files of another mount
+ * namespace leads /proc/PID/root, and into another IPC namespace /proc/PID/ns/ipc with
+ * CAP_SYS_ADMIN, both only of processes whose memory the caller may access.
  */
 static bool may_enter(const struct realm *own, const struct foreign_realm *ns,
 	const struct caller *caller)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Foreign realms: the IPC namespaces and /dev/shm file systems of containers and the like. Their
- * segments may have the same numbers and names as ours.
+ * Finds foreign realms: the IPC namespaces and /dev/shm file systems of containers and the like.
+ * Their segments may have the same numbers and names as those of the daemon's own realm.
  *
  * A foreign realm is found through a process that is in it, and opened for one request at a time: a
  * descriptor of a namespace, or of a directory in a file system, would keep it and its memory alive
@@ -22,7 +22,7 @@ struct foreign_realm {
 
 /*
  * Appends a struct foreign_realm for each that is not `own`, once. `unreadable` counts the
- * processes that did not let it be seen where they are. 0 or a negative errno.
+ * processes whose namespaces the daemon was not permitted to read. 0 or a negative errno.
  */
 int realms_find(const struct realm *own, GArray *out, unsigned *unreadable);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How much of a segment is in memory, asked without mapping it or touching its pages. */
+/* Tells how much of a segment is in memory, without mapping it or touching its pages. */
 #pragma once
 
 #include <stdint.h>

@@ -18,7 +18,7 @@ struct user_process {
 	guint32 facts; /* of what is seen: the row in `facts` */
 };
 
-/* What holds the segment unseen. */
+/* A reference to the segment that no process shows. */
 struct hidden_user {
 	struct hidden_row row;
 	bool seen;

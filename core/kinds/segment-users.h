@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who maps and who holds one segment, row by row: the tables `mappers` and `holders`, and the arrays of
- * these names in info.json.
+ * Lists who maps and who holds one segment, row by row: the tables `mappers` and `holders`, and the
+ * arrays of these names in info.json.
  *
- * Taken while the census is held, about ten bytes a row. What the reader may see, and what else the
- * tables say of each process, is looked up afterwards: it may take long, and others wait for the census.
- * The row of a process of which procfs would not show it to the reader is only counted: its addresses
- * would tell how that address space is laid out.
+ * The rows are taken while the census is held, about ten bytes each. What the reader may see, and
+ * what else the tables say of each process, is looked up after the census was released: it may take
+ * long, and other threads wait for the census. The row of a process that procfs would not show to
+ * the reader is only counted: its addresses would tell how that address space is laid out.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ int segment_users_complete(struct segment_users *users);
 size_t segment_users_bytes(const struct segment_users *users);
 
 /*
- * Appends row 0 to segment_users_json_rows() - 1 of two members, NAME and NAME_not_shown, of an object
- * that has a member already.
+ * Appends row 0 to segment_users_json_rows() - 1 of two members, NAME and NAME_not_shown, of an
+ * object that has a member already.
  */
 size_t segment_users_json_rows(const struct segment_users *users);
 void segment_users_json(struct segment_users *users, const char *name, size_t row, GString *out);

@@ -11,7 +11,7 @@
 
 struct semaphore_row {
 	int value, waiting, waiting_for_zero;
-	pid_t last; /* 0: nobody has changed it, or a process of another pid namespace */
+	pid_t last; /* 0: no process has changed it, or one of another pid namespace */
 };
 
 struct reading {

@@ -26,8 +26,9 @@ static int check_references(const struct realm *realm, const struct item *item)
 }
 
 /*
- * Attachments the kernel counts on the segment itself, and on its file whatever else has that. Where
- * the second count cannot be read, the processes are searched, and what they do not show is missed.
+ * Whether nothing uses the segment: 0 or -EBUSY, or another negative errno. The kernel counts
+ * attachments on the segment itself, and on its file whatever else has that. If the second count
+ * cannot be read, the processes are searched, and what they do not show is missed.
  */
 static int check_idle(const struct realm *realm, const struct item *item)
 {
@@ -96,7 +97,9 @@ static int change_segment(void *data)
 	return r;
 }
 
-/* A sweep of the mount by chmod -R or chown -R must not lock out who uses a segment. */
+/*
+ * -EBUSY if the segment is in use: a chmod -R or chown -R of the mount must not lock out its users.
+ */
 int sysv_change(const struct realm *realm, const char *id, const struct item_change *change,
 	const struct caller *caller)
 {
@@ -182,7 +185,10 @@ static int create_segment(void *data)
 int sysv_create(const struct realm *realm, const char *spec, mode_t mode,
 	const struct caller *caller, struct item **out)
 {
-	/* Of a directory's mode, what means something for memory: nobody executes it. */
+	/*
+	 * Of a directory's mode only the bits that mean something for memory, which is not
+	 * executed.
+	 */
 	struct act act = { .caller = caller, .mode = mode & 0666 };
 	struct sysv_segment *made;
 	int r;

@@ -130,9 +130,9 @@ struct parsing {
 #define HUGE_PAGE_ALIGN (UINT64_C(2) << 20)
 
 /*
- * Of huge pages the kernel, since Linux 6.7, tells as many times more as a huge page has small ones;
- * and nowhere that they are huge, but in the inode. Without a look at that, what is more than all
- * of the segment gives it away.
+ * Corrects how many bytes of a segment of huge pages are in memory: since Linux 6.7 the kernel
+ * tells as many times more as a huge page has small ones. Only the inode says that the pages are
+ * huge. If that cannot be read, a number greater than the size shows it.
  */
 static void correct_huge(const struct realm *realm, struct item *item)
 {
@@ -330,9 +330,9 @@ static int json_creator(const struct view *view, const struct attribute *self, J
 }
 
 /*
- * The kernel shows only in the file behind a segment that it has huge pages, so that without a look
- * at the object it is known only of one that some process has attached; and nowhere whether its swap
- * space is reserved.
+ * Whether the segment has huge pages. The kernel shows this only in the file behind a segment, so
+ * that without a look at the object it is known only of one that some process has attached; and it
+ * shows nowhere whether the segment's swap space is reserved.
  */
 static bool has_huge_pages(const struct view *view)
 {

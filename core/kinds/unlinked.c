@@ -72,8 +72,8 @@ bool unlinked_parse_id(const char *id, enum segment_class *class, bool *huge, ui
 }
 
 /*
- * The name of the file, cut out of `shown` in place. An object that is not deleted but whose name ends
- * in " (deleted)" loses that: the kernel does not tell the two apart.
+ * The name of the file, cut out of `shown` in place. An object that is not deleted but whose name
+ * ends in " (deleted)" loses that: the kernel does not tell the two apart.
  */
 static char *bare_name(enum segment_class class, char *shown)
 {
@@ -214,8 +214,9 @@ static void collect(const struct segment_key *key, const struct usage *usage, vo
 }
 
 /*
- * What nothing but the daemon refers to is being taken down, or is its own. Huge pages that a process
- * keeps to itself come of a file too: those that others share are known by a process's mapping.
+ * Whether an object that no process shows is listed. One to which only the daemon refers is being
+ * destroyed, or is the daemon's own. Private huge pages of a process have a file too; shared ones
+ * are known by a process's mapping.
  */
 static bool is_listed(const struct realm *realm, const struct object_row *row)
 {
@@ -223,7 +224,7 @@ static bool is_listed(const struct realm *realm, const struct object_row *row)
 		(row->key.class != SEGMENT_ANON || !row->huge);
 }
 
-/* Those of which no process shows anything. */
+/* Collects an object of which no process shows anything. */
 static void collect_object(const struct object_row *row, void *data)
 {
 	struct collection *collection = data;
@@ -394,8 +395,9 @@ static void try_descriptor(const struct descriptor_row *row, void *data)
 }
 
 /*
- * An unlinked object has an owner, a mode and maybe an ACL that were meant for others. Of memory that
- * no process shows nothing can be asked: it is not reached, as where there is no way to it.
+ * Decides for all but unlinked POSIX objects, whose owner, mode and ACL were meant for other users.
+ * Memory that no process shows cannot be reached by a caller at all: -ENXIO, as where there is no
+ * way to it.
  */
 static int unlinked_permit(const struct realm *realm, const struct item *item,
 	const struct caller *caller, int want)

@@ -7,14 +7,14 @@
  * "posix-psm_4f2a-93", "anon-1048". KIND is "posix", "memfd", "anon" or "other" (the kernel's own
  * objects, of graphics drivers for instance), with "huge" before it for huge pages, whose inodes
  * are numbered apart. NAME is the last one it had, with all but letters, digits and `._+:@%` as
- * `_`, and cut where a file name would become too long. The inode number is the same as long as
- * the segment lives, and the name of a file that has been unlinked does not change, so the ID
- * does not either.
+ * `_`, and cut where a file name would become too long. The inode number is the same as long as the
+ * segment lives, and the name of a file that has been unlinked does not change, so the ID does not
+ * either.
  *
  * An unlinked object has its own owner and mode. A memfd never had a name by which a process could
  * open it, so that its mode, usually 0777, was never meant to give access: only the owner's bits
- * count. Anonymous memory belongs to its maker, with mode 0600. Moreover both are memory of
- * processes: only a caller that the kernel would give access through a process that uses it may
+ * count. Anonymous memory belongs to the user who made it, with mode 0600. Moreover both are memory
+ * of processes: only a caller that the kernel would give access through a process that uses it may
  * open it, by the descriptors of a process that holds it (/proc/PID/fd) or the memory of one that
  * maps it (/proc/PID/mem).
  */
