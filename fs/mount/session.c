@@ -20,8 +20,8 @@
 #include <sys/mount.h>
 
 /*
- * Requests that one processor's ring takes before it takes no more until one is answered, which may
- * be one that waits for a lock. libfuse's 8 are soon full of those.
+ * How many unanswered requests one processor's ring has room for. If all of them wait for locks, no
+ * other request is read until one is answered; with libfuse's 8 that is soon so.
  */
 #define RING_PLACES "64"
 
@@ -65,7 +65,7 @@ static void add_mount_options(struct fs *fs)
 	fuse_opt_add_arg(args, "-osubtype=shmtree");
 }
 
-/* What the first question would wait for: begun now, it is over when somebody asks. */
+/* Does in advance what the first question would wait for. */
 static void prepare_census(struct fs *fs, struct deferred *d)
 {
 	(void)d;
@@ -98,7 +98,10 @@ static int mount_here(struct fs *fs)
 	return -1;
 }
 
-/* libfuse takes over what has been mounted, or mounts once the dead mount has gone. */
+/*
+ * Replaces a dead mount: libfuse takes over what has been mounted in its place, or mounts once the
+ * dead mount is gone.
+ */
 static int mount_for_dead(struct fs *fs)
 {
 	g_autofree char *real = NULL, *given = NULL;
@@ -128,7 +131,7 @@ int session_mount(struct fs *fs)
 	defer_if(fs, true, &d, prepare_census);
 	if (fs->options.dead ? mount_for_dead(fs) < 0 : new_session(fs) < 0 || mount_here(fs) < 0)
 		return -1;
-	/* A distribution's libfuse may be without custom I/O: then it reads and writes by itself. */
+	/* If a distribution's libfuse has no custom I/O, it reads and writes by itself. */
 	(void)device_use(fs->session);
 	if (mountinfo_find(fs->options.mountpoint, &mount) == 1) {
 		fs->realm.mount_dev = mount.dev;
@@ -141,8 +144,8 @@ int session_mount(struct fs *fs)
 }
 
 /*
- * Answers requests until the first, which settles the protocol, is one of them. 0, or a negative
- * errno.
+ * Answers requests until the one that settles the protocol, which is the first, has been answered.
+ * 0, or a negative errno.
  */
 static int settle_protocol(struct fs *fs)
 {
@@ -161,8 +164,8 @@ static int settle_protocol(struct fs *fs)
 }
 
 /*
- * With passthrough one thread is best (serve.h). Without, it copies the data as well: then as many
- * as there are cores, up to a few.
+ * Returns how many threads are to serve. With passthrough one is best (serve.h). Without, the
+ * threads copy the data as well: then as many as there are cores, up to a few.
  */
 static unsigned serving_threads(const struct fs *fs)
 {
@@ -173,7 +176,7 @@ static unsigned serving_threads(const struct fs *fs)
 	return fs->passthrough ? 1 : CLAMP(g_get_num_processors(), 1, 4);
 }
 
-/* What came by io_uring libfuse serves by a thread for each core, which only its own loop ends. */
+/* Serves by io_uring: libfuse has a thread for each core, which only libfuse's own loop ends. */
 static int serve_io_uring(struct fs *fs)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -207,9 +210,9 @@ static void unmount_own(struct fs *fs, int flags)
 }
 
 /*
- * A notification that hangs in the kernel, on a caller whom nobody serves any more, would keep the
- * connection open, and everybody else waiting, even beyond the end of this process. Root can end
- * the connection itself.
+ * Aborts the connection, which root can do. Otherwise a notification that waits in the kernel for a
+ * caller that is no longer served would keep the connection open, and all other callers waiting,
+ * even after the end of this process.
  */
 static void abort_connection(struct fs *fs)
 {
@@ -225,8 +228,8 @@ static bool end_watch(struct fs *fs)
 }
 
 /*
- * While answers are still under way the connection's descriptor must stay what it is: were it
- * closed, its number could become some segment's, and an answer be written into that.
+ * As long as threads are still answering, the connection's descriptor must not be closed: its
+ * number could become that of some segment, and an answer be written into that segment.
  */
 void session_end(struct fs *fs)
 {
@@ -240,8 +243,8 @@ void session_end(struct fs *fs)
 	if (fs->session)
 		fuse_session_unmount(fs->session);
 	/*
-	 * The mount is gone, as was asked (or was never there); what is left hangs on others, and
-	 * uses what the caller would free.
+	 * The mount is gone, as was asked (or was never there); the threads that are left wait for
+	 * other processes, and use what the caller would free.
 	 */
 	if (fs->stuck)
 		_exit(fs->settled ? EXIT_SUCCESS : EXIT_FAILURE);

@@ -9,37 +9,41 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* How often the watcher looks: longer than a request takes, shorter than a person notices. */
+/*
+ * How often the watcher (the main thread) looks: longer than a request takes, shorter than a person
+ * notices.
+ */
 #define MOMENT_MS 5
 
 /* After a request that took longer, the requests of its turn go to workers (turns.h). */
 #define SLOW_US 2000
 
-/* After so many moments without a request the watcher sleeps until a request comes. */
+/* After so many looks without a request the watcher sleeps until a request comes. */
 #define REST_AFTER 40
 
-/* Readers at most, relieved ones included. */
+/* How many readers (request threads) there are at most, relieved ones included. */
 #define READERS_MAX 256
 
-/* How many moments the end waits for readers that are still at a request. */
+/* How many times MOMENT_MS stop_readers() waits for readers that are still at a request. */
 #define PATIENCE 400
 
 struct reader {
 	struct server *server;
 	struct at_request at;
-	gint requests; /* begun, and finished: odd while at one; atomic */
-	gint seen;     /* the watcher's: `requests` when it last looked */
-	gint relieved; /* another one has its place; set under the server's lock, read without */
-	uint64_t turn; /* of the request that it is at; atomic */
+	gint requests; /* begun, and finished: odd during a request; atomic */
+	gint seen;     /* only for the watcher: `requests` when it last looked */
+	/* Another reader has its place. Written under the server's `lock`, read without; atomic. */
+	gint relieved;
+	uint64_t turn; /* of the request under way; atomic */
 };
 
 struct server {
 	struct fs *fs;
 	GMutex lock;
-	GPtrArray *readers; /* of struct reader *; guarded */
-	unsigned wanted;    /* constant: readers that are not relieved */
+	GPtrArray *readers; /* of struct reader *; protected by `lock` */
+	unsigned wanted;    /* constant: how many readers are not relieved */
 	gint resting;       /* the watcher sleeps; atomic */
-	int error;          /* guarded */
+	int error;          /* protected by `lock` */
 };
 
 /* Readers */
@@ -54,7 +58,8 @@ static unsigned active_locked(const struct server *server)
 }
 
 /*
- * Called after a request: false if the reader was relieved meanwhile and there are enough readers.
+ * Whether the reader, after a request, has to go on: not if it was relieved meanwhile and there are
+ * enough readers.
  */
 static bool still_needed(struct reader *reader)
 {
@@ -143,7 +148,7 @@ static void *read_requests(void *data)
 			break;
 	}
 	free(buf.mem);
-	/* What the kernel returns from a read(2) that began while the mount was being unmounted. */
+	/* The kernel returns this from a read(2) that began while the mount was being unmounted. */
 	if (r == -ECONNABORTED)
 		r = 0;
 	/* Without a connection no reader has anything to serve. */
@@ -216,8 +221,8 @@ static void watch(struct server *server)
 			continue;
 		}
 		/*
-		 * A reader that begins a request now either is seen by look() or sees this and
-		 * wakes us.
+		 * Either look() sees that a reader has begun a request, or that reader sees that
+		 * `resting` is set, and wakes this thread.
 		 */
 		g_atomic_int_set(&server->resting, TRUE);
 		if (!look(server))

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The request threads: they read requests from /dev/fuse and answer them.
+ * Runs the request threads, which read requests from /dev/fuse and answer them.
  *
- * As few as possible: with several, each wakes another one, and to wake a thread on a processor
- * that has gone idle is most of what a request costs.
+ * There are as few as possible: with several, each wakes another one, and waking a thread on an
+ * idle processor is most of what a request costs.
  *
- * But a request may take long all the same: it frees gigabytes, or waits for the lock on an inode
- * that another process holds. So the main thread watches the request threads, and relieves one that
- * has been at the same request for a moment by another; when it is done and not needed, it ends.
+ * But some requests take long: they free gigabytes, or wait for the lock on an inode that another
+ * process holds. So the main thread watches the request threads. If one has been at the same
+ * request for a moment, it lets another one take its place; when the first one is done and is not
+ * needed, it ends.
  */
 #pragma once
 

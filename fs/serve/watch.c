@@ -13,17 +13,20 @@
 
 #define CHANGES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB)
 
-/* Some thousand events with short names: in a storm, one notification about the root for all. */
+/*
+ * Room for some thousand events with short names. Of all that are read at once there is one
+ * notification about the root.
+ */
 #define BUFFER_SIZE (64 * 1024)
 
-/* How many milliseconds the end waits for a notification under way. */
+/* How many milliseconds watch_stop() waits for a notification under way. */
 #define PATIENCE_MS 2000
 
 struct watch {
 	struct fs *fs;
 	GThread *thread; /* NULL: not started */
 	int events;      /* of inotify; non-blocking */
-	int wake;        /* an eventfd: the end */
+	int wake;        /* an eventfd: tells the thread to end */
 	gint works;      /* atomic */
 	gint overflows;  /* atomic */
 	gint done;       /* the thread is about to return; atomic */
@@ -48,7 +51,10 @@ static void notify_root(struct watch *watch)
 	shutdown_end_notification();
 }
 
-/* -ENOSYS before Linux 6.16: then what is kept goes when its time is up. */
+/*
+ * Has the kernel drop all names that it keeps. -ENOSYS before Linux 6.16: then it drops them when
+ * their time is up.
+ */
 static void notify_all(struct watch *watch)
 {
 	if (shutdown_begin_notification())
@@ -57,8 +63,8 @@ static void notify_all(struct watch *watch)
 }
 
 /*
- * Has the kernel look the name up again: it still leads to its object, whose owner or mode has
- * changed.
+ * Has the kernel look the name up again, for a name that still leads to its object, whose owner or
+ * mode has changed.
  */
 static int expire(struct watch *watch, const char *name)
 {
@@ -112,8 +118,10 @@ static void handle(struct watch *watch, const struct inotify_event *event)
 		lost(watch);
 	else if (event->mask & IN_IGNORED)
 		fail(watch, "the kernel has ended the watch");
-	/* IN_CREATE needs nothing: an older object of that name was reported when it went. An event
-	   without a name is about the root, and drain() has notified that. */
+	/*
+	 * IN_CREATE needs nothing: an older object of that name was reported when it was removed.
+	 * An event without a name is about the root, and drain() has notified that.
+	 */
 	else if (event->len > 0 &&
 		event->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB))
 		notify_name(watch, event);
@@ -126,7 +134,10 @@ static int drain(struct watch *watch, char *buf)
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	/* First, because it never waits, and the root's mode decides who may enter. */
+	/*
+	 * The root comes first, because that never waits, and the root's mode decides who may
+	 * enter.
+	 */
 	notify_root(watch);
 	for (ssize_t at = 0; at < n && !shutdown_is_requested();) {
 		const struct inotify_event *event = (const struct inotify_event *)(buf + at);

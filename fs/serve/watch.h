@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * -o watch: the kernel keeps names of the root, and the root's own attributes, for WATCH_SECONDS;
- * and a thread takes back what changes, as inotify tells of it.
+ * Implements -o watch: the kernel keeps names of the root, and the root's own attributes, for
+ * WATCH_SECONDS, and a thread takes back what inotify reports as changed.
  *
  * What is kept
  *
@@ -15,28 +15,29 @@
  *   that has several is not kept; what is left is one that had a single name when it was looked up;
  * - for a call that walks the path and asks nothing about the object, as open(2) with O_PATH does;
  * - where the kernel judges by an owner that it remembers, in a sticky directory, before it asks
- *   for the object. So a name whose object changes owner or mode is taken back too. Of the root the
- *   kernel may miss, as long, a change of owner, mode, ACL or times. Its access time, and what is
- *   mounted over a name in SOURCE, inotify does not tell of: only the time bounds these.
+ *   for the object. So a name whose object changes owner or mode is taken back too. For the same
+ *   time the kernel may not see a change of the root's owner, mode, ACL or times. Its access time,
+ *   and what is mounted over a name in SOURCE, inotify does not tell of: only the time bounds
+ *   these.
  *
  * Why nothing gets lost
  *
  * An event comes after its change, so whatever was answered from before that is with the kernel
  * already or is still being waited for: in the latter case the notification waits for the lock on
- * the root that this caller has, or makes the kernel throw the answer away. All but a name that the
- * kernel already has and asks about again, where it throws away the name itself; that is why a name
- * is invalidated, not expired, wherever it may lead elsewhere. The answer to a change of the root's
- * attributes is the exception, and is not kept (reply.h). Where inotify has lost events, all names
- * go at once (Linux 6.16), or else when their time is up.
+ * the root that this caller has, or makes the kernel drop the answer. The exception is a name that
+ * the kernel already has and asks about again: there the notification drops the name itself. That
+ * is why a name is invalidated, not expired, wherever it may lead elsewhere. The answer to a change
+ * of the root's attributes would be another exception, so it is not kept (reply.h). Where inotify
+ * has lost events, the kernel drops all names at once (Linux 6.16), or else when their time is up.
  *
  * Threads
  *
- * A notification about a name takes the kernel's lock on the root, which a caller may hold whom the
- * daemon has yet to answer: so the one thread that sends them does nothing else, nothing that
- * serves ever waits for it, and as long as it is at one, the session must be served. So a signal
- * that is to end the session leaves that to the thread (shutdown.h), for a moment at most, because
- * a caller may also hold that lock for ever. The session outlives the thread, or the process ends
- * with both.
+ * A notification about a name takes the kernel's lock on the root. A caller may hold that lock
+ * while it waits for an answer of the daemon. So the one thread that sends notifications does
+ * nothing else, no thread that serves requests ever waits for it, and while it sends one, the
+ * session must be served. Therefore a signal that is to end the session leaves that to the thread
+ * (shutdown.h), for a moment at most, because a caller may also hold that lock for ever. The
+ * session outlives the thread, or the process ends with both.
  */
 #pragma once
 
@@ -45,23 +46,28 @@
 #define WATCH_SECONDS 1
 
 /*
- * Begins to collect events, if the options say so. Where that is not possible it prints why, sets
- * fs->watch_missing, and the mount does without: slower, and strictly fresh. Before the mount,
- * while there is somebody to read it.
+ * Begins to collect events, if the options say so. If that is not possible, prints why and sets
+ * fs->watch_missing; then no names are kept, which is slower and never out of date. To be called
+ * before the mount, while the daemon's messages still reach the user who starts it.
  */
 void watch_open(struct fs *fs);
 
-/* Starts the thread, and with it that names are kept; likewise. After the protocol is settled. */
+/*
+ * Starts the thread; from then on names are kept. If that is not possible, as for watch_open(). To
+ * be called after the protocol is settled.
+ */
 void watch_start(struct fs *fs);
 
 /* Whether names and the root's attributes may be kept now. From any thread. */
 bool watch_works(const struct fs *fs);
 
-/* How often events were lost so far. */
+/* Returns how often events were lost so far. */
 unsigned watch_overflows(const struct fs *fs);
 
 /* Ends the thread, if there is one; false if it has not ended after a while. */
 bool watch_stop(struct fs *fs);
 
-/* After that, and when nobody replies any more. */
+/*
+ * Frees what watch_open() made. To be called after watch_stop(), when no thread replies any more.
+ */
 void watch_free(struct fs *fs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is in the directories of the tree. */
+/* Lists the directories of the tree. */
 #include "kinds/idle.h"
 #include "kinds/realms.h"
 #include "tree/top-files.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The files directly under .shmtree. */
+/* Makes the files directly under .shmtree. */
 #include "tree/top-files.h"
 
 #include "base/fdpath.h"
@@ -77,7 +77,7 @@ static int show_readme(struct fs *fs, const struct view *view, struct content *o
 	return 0;
 }
 
-/* Entries of the directory that are no objects, and whether one has the reserved name. */
+/* Counts the entries of SOURCE that are no objects, and tells whether one has the reserved name. */
 static void count_hidden(struct fs *fs, unsigned *hidden, bool *reserved)
 {
 	g_autofree char *path = g_strdup(fd_path(fs->shm_fd).text);
@@ -141,7 +141,7 @@ static void show_census(const struct census_report *report, GString *out)
 		g_string_append_printf(out, "object_census_reason\t%s\n", report->why_no_objects);
 }
 
-/* What `segments` and the totals leave out, because it is others'. */
+/* Tells how many foreign realms there are, which `segments` and the totals leave out. */
 static void show_namespaces(const struct realm *realm, GString *out)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
@@ -170,7 +170,7 @@ static void add_hidden(const struct segments_total *total, void *data)
 	*(uint64_t *)data += total->hidden;
 }
 
-/* References that no process shows, and where those are that can be found. */
+/* Tells how many references no process shows, and where those are that can be found. */
 static void show_hidden(struct census *census, const struct segments *segments, GString *out)
 {
 	struct hidden_sums sums = { 0 };

@@ -4,5 +4,5 @@
 
 #include "tree/tree-entry.h"
 
-/* Ended by one without a name. */
+/* The entries of these files; the last one has no name. */
 extern const struct tree_entry tree_files[];

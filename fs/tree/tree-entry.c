@@ -6,7 +6,7 @@ const struct tree_entry tree_namespaces = { .type = TREE_NAMESPACES, .name = "na
 const struct tree_entry tree_other_realm = { .type = TREE_REALM };
 const struct tree_entry tree_idle = { .type = TREE_IDLE, .name = "idle" };
 
-/* Made at the first question: the kinds are a table of core's. */
+/* Creates the entries at the first call: the kinds are a table of core/. */
 const struct kind_entries *tree_entries(const struct kind *kind)
 {
 	static gsize made;
@@ -55,10 +55,10 @@ bool tree_waits(const struct node *node)
 {
 	if (node->type != NODE_TREE || node->entry->type == TREE_TOP)
 		return false;
-	/* What is idle takes a census. */
+	/* Finding out what is idle takes a census. */
 	if (node->entry->type == TREE_IDLE_KIND || node->entry->type == TREE_IDLE_ITEM)
 		return true;
-	/* A realm of others is found by a look at all processes. */
+	/* A foreign realm is found by a look at all processes. */
 	return node->entry->type == TREE_NAMESPACES || *tree_realm(node) ||
 		(node->entry->kind && node->entry->kind->needs);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The places of the tree (tree.h): what each node of it stands for, and what is asked of all of
- * them alike.
+ * The entries of the tree (tree.h) say what each of its nodes stands for. The functions are those
+ * that all nodes have in common.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 /* The one name in the root that is not an object's. */
 #define TREE_NAME ".shmtree"
 
-/* The places below a kind's directory, the same for all kinds. */
+/* The entries below a kind's directory, the same for all kinds. */
 struct kind_entries {
 	struct tree_entry directory, item, attribute, link, idle, idle_item;
 };
@@ -22,17 +22,17 @@ const struct kind_entries *tree_entries(const struct kind *kind);
 
 extern const struct tree_entry tree_top, tree_namespaces, tree_other_realm, tree_idle;
 
-/* The name of the realm that a node lies in (kinds/realms.h), "" for the daemon's own. */
+/* Returns the name of the realm that a node lies in (kinds/realms.h), "" for the daemon's own. */
 const char *tree_realm(const struct node *node);
 
-/* Whether a stat or a listing of it may have to wait for other processes. */
+/* Whether a stat or listing of the node may have to wait for other processes. */
 bool tree_waits(const struct node *node);
 
 /* visit_enter() with what the kind of the node needs for a stat or a listing. */
 int tree_enter_kind(struct fs *fs, const struct node *node, struct visit *out);
 
-/* The item of that ID in a kind's directory (or of one, if `node` is below it). */
+/* Finds the item of that ID in a kind's directory (`node`, or the one that `node` is below). */
 int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out);
 
-/* How `data` shows in an item's directory. */
+/* Returns how `data` shows in an item's directory. */
 enum item_data tree_data_form(const struct node *node);

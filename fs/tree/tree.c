@@ -21,7 +21,7 @@
 
 /* Attributes */
 
-/* Whether its content, or listing, has the names of objects. */
+/* Whether the content, or listing, of an entry has the names of objects. */
 static bool shows_names(const struct tree_entry *entry)
 {
 	if (entry->type == TREE_KIND || entry->type == TREE_IDLE_KIND)
@@ -30,7 +30,10 @@ static bool shows_names(const struct tree_entry *entry)
 	return entry->type == TREE_FILE && entry->names;
 }
 
-/* Who may not list SOURCE must not learn by these what is in it. */
+/*
+ * Gives the attributes the owner and read permissions of SOURCE, unless everyone may list SOURCE: a
+ * caller that may not must not learn from the tree what is in it.
+ */
 static void restrict_to_listers(const struct fs *fs, struct stat *out)
 {
 	const mode_t listers = S_IRUSR | S_IRGRP | S_IROTH;
@@ -46,8 +49,8 @@ static void restrict_to_listers(const struct fs *fs, struct stat *out)
 }
 
 /*
- * A kind's directory is writable for everyone: who may remove or create what in it is for the kind
- * to say, as the caller.
+ * Fills in the attributes of a node. A kind's directory is writable for everyone: the kind decides,
+ * with the rights of the caller, who may remove or create what in it.
  */
 static void fill_stat(const struct fs *fs, const struct node *node, const struct item *item,
 	struct stat *out)
@@ -80,7 +83,7 @@ static void fill_stat(const struct fs *fs, const struct node *node, const struct
 		out->st_gid = item->gid;
 		out->st_mtim = item->mtime;
 	}
-	/* What its removal would free, for ls(1). */
+	/* The size is what the removal would free, for ls(1). */
 	if (item && node->entry->type == TREE_IDLE_ITEM && item->segment)
 		out->st_size = item->size;
 	out->st_atim = out->st_ctim = out->st_mtim;
@@ -88,7 +91,10 @@ static void fill_stat(const struct fs *fs, const struct node *node, const struct
 		restrict_to_listers(fs, out);
 }
 
-/* The item if it is idle, with since when it is as its time of modification; else -ENOENT. */
+/*
+ * Finds the item if it is idle, with the time since when it is as its time of modification; else
+ * -ENOENT.
+ */
 static int stat_idle(struct fs *fs, const struct node *node, const char *id, struct item **out)
 {
 	struct timespec since;
@@ -123,7 +129,10 @@ void tree_reply(struct fs *fs, fuse_req_t req, struct node *node, const struct i
 	reply_entry(fs, req, node, &st);
 }
 
-/* The file or directory of that name directly under .shmtree, or in another realm's directory. */
+/*
+ * Finds the file or directory of that name directly under .shmtree, or in another realm's
+ * directory.
+ */
 static const struct tree_entry *find_entry(struct fs *fs, const struct realm *realm,
 	const char *name)
 {
@@ -290,7 +299,7 @@ void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char 
 	}
 }
 
-/* .shmtree/posix/NAME/data, three directories below the object. */
+/* Replies with the target of .shmtree/posix/NAME/data, three directories below the object. */
 void tree_readlink(struct fs *fs, fuse_req_t req, struct node *node)
 {
 	g_autofree char *target = NULL;

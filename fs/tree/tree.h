@@ -16,8 +16,8 @@
  *	    ipc-NUMBER/    TREE_REALM, with the kinds' directories of another realm; all that is
  *	                   below it is read-only (-EROFS)
  *
- * A node here is a place, not a segment: what it stands for is looked up by its name each time.
- * What a file says is made when it is opened (content.h).
+ * A node of the tree stands for a name, not for a segment: what has that name is looked up each
+ * time. The content of a file is made when it is opened (content.h).
  */
 #pragma once
 
@@ -32,12 +32,18 @@ void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_fil
 void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
 void tree_release(const struct fuse_file_info *fi);
 
-/* What stat(1) shows of it; -ESTALE if it stands for something that has gone. */
+/* Fills in what stat(1) shows of a node; -ESTALE if it stands for something that is gone. */
 int tree_stat(struct fs *fs, struct node *node, struct stat *out);
 
-/* The names in a directory of the tree, for a listing; `visit` gets a stat's ino and type. */
+/*
+ * Calls `visit` for each name in a directory of the tree, with the inode number and type that
+ * stat(2) would tell.
+ */
 typedef void (*tree_name_visitor)(const char *name, uint64_t ino, mode_t type, void *data);
 int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, void *data);
 
-/* Replies with the entry of a tree node, handing over one lookup. `item`: whose directory it is. */
+/*
+ * Replies with the entry of a tree node, and hands one lookup over to the kernel. `item`: the item
+ * whose directory it is; NULL for other nodes.
+ */
 void tree_reply(struct fs *fs, fuse_req_t req, struct node *node, const struct item *item);
