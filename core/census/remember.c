@@ -4,24 +4,49 @@
 #include "procfs/process-facts.h"
 
 #include <string.h>
+#include <unistd.h>
+
+#define NS_PER_SECOND 1000000000u
 
 /*
- * Once for each process with rows, while it lives: afterwards nobody could tell. It may change its
- * control group later, which is not followed.
+ * Whether procfs told of the process that the rows are of: its pid may be another one's by now. What
+ * a start is in ns, as some back ends have it, no process has in clock ticks.
+ */
+static bool is_same(const struct space *space, const struct process_origin *origin)
+{
+	uint64_t ns_per_tick = NS_PER_SECOND / sysconf(_SC_CLK_TCK);
+
+	return origin->born == space->start_time || origin->born == space->start_time / ns_per_tick;
+}
+
+static void take_origin(struct space *space, const struct process_origin *origin)
+{
+	space->born = origin->born;
+	space->readable = origin->dumpable;
+	if (space->unit)
+		g_ref_string_release(space->unit);
+	space->unit = strcmp(origin->unit, "-") == 0 ? NULL : g_ref_string_new_intern(origin->unit);
+}
+
+/*
+ * Once for each process with rows and each user that it runs as, while it lives: afterwards nobody
+ * could tell. It may change its control group later, which is not followed.
  */
 static void ask_procfs(struct space *space, void *data)
 {
 	const struct memory *memory = data;
 	struct process_origin origin;
 
-	if (space->asked || (space->n_mappings == 0 && space->n_descriptors == 0))
+	if ((space->asked && space->asked_uid == space->uid) ||
+		(space->n_mappings == 0 && space->n_descriptors == 0))
 		return;
 	space->asked = true;
+	space->asked_uid = space->uid;
 	process_origin_read(memory->proc, space->pid, &origin);
-	space->born = origin.born;
-	space->readable = origin.dumpable;
-	if (strcmp(origin.unit, "-") != 0)
-		space->unit = g_ref_string_new_intern(origin.unit);
+	if (is_same(space, &origin))
+		take_origin(space, &origin);
+	else
+		space->readable = false;
 }
 
 /* The kernel itself notes when a System V segment was detached. */

@@ -3,6 +3,7 @@
 import json
 import mmap
 import os
+import signal
 import subprocess
 import time
 
@@ -88,6 +89,29 @@ def who_may_see_it(t):
         equal(as_user(OTHER, OTHER, sees(0, True)), 0)
         equal(as_user(USER, USER, confined), 0)
         equal(as_user(OTHER, OTHER, confined), 0)
+
+
+@ipc_test
+def who_gave_up_root_is_not_shown_to_the_new_user(t):
+    """It was first seen as root, whom nothing is hidden from."""
+    os.chmod(t.private, 0o755)
+    write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
+
+    def prepare():
+        signal.signal(signal.SIGUSR1, lambda *_: os.setresuid(USER, USER, USER))
+        return maps()
+    with Child(prepare) as child:
+        equal(last(t)[0]['uid'], '0')
+        os.kill(child.pid, signal.SIGUSR1)
+        eventually(lambda: b'Uid:\t%d\t' % USER in read(f'/proc/{child.pid}/status'), 'not root')
+        equal(last(t)[0]['uid'], str(USER))
+    equal(last(t)[0]['pid'], str(child.pid))
+
+    def look():
+        facts, remarks = last(t)
+        equal((facts['pid'], facts['uid'], remarks), ('0', '-', ['# 1 not shown']))
+    equal(as_user(USER, USER, look), 0)
 
 
 @ipc_test

@@ -149,7 +149,7 @@ static bool write_version(const struct viewer *viewer, struct task_struct *leade
 	if (!version)
 		return true;
 	version->mm = (__u64)mm;
-	version->start_time = leader->start_time;
+	version->start_time = leader->start_boottime;
 	version->exec_id = task->self_exec_id;
 	version->seq = lock_seq(mm);
 	version->pid = pid;
@@ -411,7 +411,7 @@ int read_descriptors(struct bpf_iter__task_file *ctx)
 	if (!pid || pid == self || !seen)
 		return 0;
 	seen->table = (__u64)task->files;
-	seen->start_time = leader->start_time;
+	seen->start_time = leader->start_boottime;
 	seen->pid = pid;
 	seen->task = task->pid;
 	seen->uid = leader->real_cred->euid.val;

@@ -101,7 +101,7 @@ struct task_struct {
 	int pid, tgid;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
-	__u64 start_time, self_exec_id;
+	__u64 start_boottime, self_exec_id;
 	const struct cred *real_cred;
 	char comm[16];
 	struct files_struct *files;

@@ -10,7 +10,7 @@
 /* One for each process that has an address space. */
 struct mm_version {
 	__u64 mm;         /* the address space: its address in the kernel */
-	__u64 start_time; /* of the process, ns */
+	__u64 start_time; /* of the process, ns after boot */
 	__u64 exec_id;    /* moves at each execve(2) */
 	__u64 task;       /* a live thread, as the initial pid namespace numbers it */
 	__u32 seq;        /* mm_lock_seq */

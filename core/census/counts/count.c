@@ -70,7 +70,7 @@ static void note_last_user(struct segment *segment, const struct space *space, e
 		.pid = space->pid,
 		.born = space->born,
 		.uid = space->uid,
-		.readable = space->readable,
+		.readable = space->readable && space->uid == space->asked_uid,
 		.unit = space->unit ? g_ref_string_acquire(space->unit) : NULL,
 	};
 	memcpy(segment->last.command, space->command, sizeof segment->last.command);

@@ -60,13 +60,15 @@ struct descriptor {
 
 struct space {
 	pid_t pid;
-	uint64_t start_time; /* as the back end measures it: one unit for all spaces of a table */
-	uid_t uid;           /* effective */
-	char command[16];    /* TASK_COMM_LEN */
-	pid_t task; /* a thread whose /proc entries work: not the leader once that is dead */
+	/* After boot: in clock ticks, or ns where the back end has these; one unit for all of a table. */
+	uint64_t start_time;
+	uid_t uid;        /* effective */
+	char command[16]; /* TASK_COMM_LEN */
+	pid_t task;       /* a thread whose /proc entries work: not the leader once that is dead */
 	uint64_t backend_data[5]; /* the back end's own; zero in a new space */
-	/* Set for a process with rows, once census.c has asked procfs. */
+	/* Set for a process with rows, once remember.c has asked procfs. */
 	bool asked, readable;
+	uid_t asked_uid;  /* `uid` by then: `readable` is true of that one alone */
 	uint64_t born;    /* clock ticks after boot; 0: not known */
 	GRefString *unit; /* owned; NULL: none */
 
