@@ -291,7 +291,8 @@ bool census_object(struct census *census, const struct segment_key *key, struct 
 /*
  * Calls `visit` for all that takes memory, from the kernel's own lists of inodes: first for the
  * segments, by file system and kind, then for each tmpfs as a whole, of every mount namespace.
- * -ENOTSUP without the object side.
+ * -ENOTSUP without the object side, -EAGAIN where inodes came and went all the while, -E2BIG for more
+ * tmpfs than are looked at.
  */
 struct memory_part {
 	const char *kind;           /* "posix", "nested", "unlinked" …; NULL: all of that tmpfs */

@@ -3,9 +3,11 @@
 
 #include "base/format.h"
 #include "caller/sight.h"
+#include "kinds/incomplete.h"
 #include "procfs/mountinfo.h"
 #include "views/segments.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +74,21 @@ static void keep_row(const struct making *making, const struct segments_row *row
 	g_array_append_val(making->parts, part);
 }
 
-static void take_rows(struct making *making)
+static const char *cause_of(int error)
+{
+	switch (error) {
+	case -EAGAIN:
+		return "they changed all the while";
+	case -E2BIG:
+		return "there are too many tmpfs";
+	case -ENOTSUP:
+		return "no object census";
+	}
+	return g_strerror(-error);
+}
+
+/* What makes the rest of the file say something else than it says of the kernel's lists. */
+static void take_rows(struct making *making, int error, GString *remarks)
 {
 	struct segments *segments = segments_take(making->realm, making->budget);
 	struct segments_row row;
@@ -82,6 +98,10 @@ static void take_rows(struct making *making)
 		if (!row.repeated)
 			keep_row(making, &row);
 	}
+	g_string_append_printf(remarks,
+		"# without the kernel's lists of inodes (%s): other tmpfs are unexplained\n",
+		cause_of(error));
+	incomplete_line(making->realm->census, segments_failures(segments), remarks);
 	segments_free(segments);
 }
 
@@ -265,14 +285,17 @@ void memory_show(const struct view *view, GString *out)
 	struct making making = { view->realm, &view->caller, view->budget, parts, whole, out };
 	g_autofree char *path = g_build_filename(view->realm->proc, "meminfo", NULL);
 	g_autofree char *text = NULL;
+	g_autoptr(GString) remarks = g_string_new(NULL);
+	int r = census_memory(view->realm->census, keep_part, &making);
 	uint64_t total;
 
-	if (census_memory(view->realm->census, keep_part, &making) < 0)
-		take_rows(&making);
+	if (r < 0)
+		take_rows(&making, r, remarks);
 	g_string_append(out, "OF\tPART\tBYTES\n");
 	write_tmpfs(&making);
 	write_huge_pages(&making);
 	if (g_file_get_contents(path, &text, NULL, NULL) &&
 		memory_parse_meminfo(text, "Shmem", &total))
 		write_shmem(&making, total);
+	g_string_append_len(out, remarks->str, remarks->len);
 }

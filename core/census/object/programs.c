@@ -21,6 +21,7 @@
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
 #define TORN_TRIES 64
+#define SUM_TRIES 4 /* each walks through every file system of the type, while others wait */
 
 struct object_programs {
 	GRWLock lock; /* grow() holds it to write, look() to read */
@@ -166,7 +167,7 @@ static bool all_summed(const struct seen_super *supers, size_t count)
 int object_programs_sums(struct object_programs *programs, int fd, const struct seen_super **out,
 	size_t *count)
 {
-	for (unsigned torn = 0; torn < TORN_TRIES; torn++) {
+	for (unsigned torn = 0; torn < SUM_TRIES; torn++) {
 		struct super_sums sums = { .fd = fd };
 		int r = RUN(programs, sum_supers, &sums);
 
