@@ -40,7 +40,7 @@ struct walk {
 	GString *path; /* of the directory or file that is looked at, without a slash before it */
 	size_t open;   /* length of the part of it that everyone may list */
 	bool closed;   /* the path goes on in a directory that not everyone may list */
-	int error;     /* a lack of descriptors or memory, which ends the walk */
+	int error;     /* a lack of descriptors or memory, or of a listing, which ends the walk */
 	/* Returns true to end the walk. */
 	bool (*visit)(const struct walk *walk, int fd, const struct stat *st, void *data);
 	void *data;
@@ -62,6 +62,19 @@ static bool everyone_lists(const struct stat *st)
 	return (st->st_mode & (S_IROTH | S_IXOTH)) == (S_IROTH | S_IXOTH);
 }
 
+/* NULL at the end, or with `error` set. */
+static const struct dirent *next_entry(struct walk *walk, DIR *dir)
+{
+	const struct dirent *entry;
+
+	errno = 0;
+	entry = readdir(dir);
+	if (!entry && errno)
+		walk->error = -errno;
+	return entry;
+}
+
+/* Without all of it a file would be taken for nested that is an object: then the walk ends. */
 static void read_root(struct walk *walk)
 {
 	int fd = openat(walk->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -69,7 +82,9 @@ static void read_root(struct walk *walk)
 	const struct dirent *entry;
 
 	walk->in_root = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	while (dir && (entry = readdir(dir))) {
+	if (!dir)
+		walk->error = -errno;
+	while (dir && (entry = next_entry(walk, dir))) {
 		gint64 ino = (gint64)entry->d_ino;
 
 		g_hash_table_add(walk->in_root, g_memdup2(&ino, sizeof ino));
@@ -102,8 +117,8 @@ static bool visit_file(struct walk *walk, int dir, const struct dirent *entry)
 	if (fd < 0)
 		return lacks(walk, fd);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || has_root_name(walk, &st))
-		return false;
-	return walk->visit(walk, fd, &st, walk->data);
+		return walk->error < 0;
+	return walk->error < 0 || walk->visit(walk, fd, &st, walk->data);
 }
 
 static bool walk_directory(struct walk *walk, int fd, unsigned depth);
@@ -142,7 +157,7 @@ static bool walk_directory(struct walk *walk, int fd, unsigned depth)
 		closep(&fd);
 		return lacks(walk, -errno);
 	}
-	while (!ended && (entry = readdir(dir))) {
+	while (!ended && (entry = next_entry(walk, dir))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		g_string_append_printf(walk->path, "%s%s", length ? "/" : "", entry->d_name);
@@ -153,7 +168,7 @@ static bool walk_directory(struct walk *walk, int fd, unsigned depth)
 		g_string_truncate(walk->path, length);
 	}
 	closedir(dir);
-	return ended;
+	return ended || walk->error < 0;
 }
 
 static int walk_all(const struct realm *realm, struct walk *walk)
