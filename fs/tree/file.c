@@ -2,7 +2,6 @@
 /* The metadata files: made when opened, and then only read. */
 #include "tree/file.h"
 
-#include "daemon/charge.h"
 #include "daemon/identity.h"
 #include "serve/reply.h"
 #include "tree/tree.h"
@@ -151,10 +150,16 @@ static void metadata_free(struct open_metadata *file)
 	g_free(file);
 }
 
-void content_reply(struct fs *fs, struct deferred *d, struct content *content,
-	struct payment *payment, int r)
+int listing_charge(struct fs *fs, const struct deferred *d, struct charge *out)
 {
 	const struct caller caller = identity_caller(d->req);
+
+	return charge_take(fs->charges, &caller, CHARGE_LISTINGS, 1, out);
+}
+
+void content_reply(struct deferred *d, struct content *content, struct payment *payment,
+	struct charge *listing, int r)
+{
 	struct open_metadata *file;
 
 	if (r < 0) {
@@ -165,12 +170,7 @@ void content_reply(struct fs *fs, struct deferred *d, struct content *content,
 	g_atomic_int_inc(&payment->refs);
 	file->payment = payment;
 	file->content = content_ref(content);
-	r = charge_take(fs->charges, &caller, CHARGE_LISTINGS, 1, &file->listing);
-	if (r < 0) {
-		metadata_free(file);
-		reply_result(d->req, r);
-		return;
-	}
+	file->listing = charge_move(listing);
 	d->fi.fh = (uintptr_t)file;
 	d->fi.direct_io = true; /* its size is 0 to stat(2) */
 	d->fi.noflush = true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "caller/caller.h"
+#include "daemon/charge.h"
 #include "serve/defer.h"
 #include "tree/content.h"
 #include "tree/tree-entry.h"
@@ -27,8 +28,14 @@ int payment_make(struct fs *fs, struct deferred *d, struct payment *payment,
 int payment_cover(struct payment *payment, const struct content *content);
 
 /*
- * Answers an open(2) with that content, or with the error `r`. The open file has references of its
- * own to what it is given.
+ * Charges the caller for one more open file: before its content is made, which who has too many of
+ * them is not worth. 0 or a negative errno: -EMFILE.
  */
-void content_reply(struct fs *fs, struct deferred *d, struct content *content,
-	struct payment *payment, int r);
+int listing_charge(struct fs *fs, const struct deferred *d, struct charge *out);
+
+/*
+ * Answers an open(2) with that content, or with the error `r`. The open file has references of its
+ * own to what it is given, and takes `listing` over if the answer is a content.
+ */
+void content_reply(struct deferred *d, struct content *content, struct payment *payment,
+	struct charge *listing, int r);

@@ -14,15 +14,19 @@ static void open_now(struct fs *fs, struct deferred *d)
 	const struct caller caller = identity_caller(d->req);
 	struct payment *payment = payment_new(fs, &caller);
 	struct content *content = content_new();
-	int r = payment_make(fs, d, payment, content);
+	auto_charge listing = { 0 };
+	int r = listing_charge(fs, d, &listing);
 
+	if (r == 0)
+		r = payment_make(fs, d, payment, content);
 	if (d->held)
 		census_release(fs->census);
 	if (r == -EAGAIN && d->at_once) {
+		charge_release(&listing);
 		d->at_once = false; /* a worker begins anew */
 		defer_if(fs, true, d, open_now);
 	} else {
-		content_reply(fs, d, content, payment, r);
+		content_reply(d, content, payment, &listing, r);
 	}
 	content_unref(content);
 	payment_unref(payment);

@@ -4,12 +4,19 @@
 #include "daemon/identity.h"
 #include "tree/file.h"
 #include "tree/tree-entry.h"
+#include "serve/reply.h"
 #include "serve/workers.h"
+
+/* A request that is answered later, and what its caller has paid for that. */
+struct waiting {
+	struct deferred d;
+	struct charge listing;
+};
 
 struct shared_opens {
 	GMutex lock;
 	/*
-	 * Under the lock: struct tree_entry to GPtrArray of struct deferred, that no job has taken.
+	 * Under the lock: struct tree_entry to GPtrArray of struct waiting, that no job has taken.
 	 */
 	GHashTable *waiting;
 };
@@ -69,14 +76,16 @@ static void answer_all(struct fs *fs, GPtrArray *taken, struct content *content,
 	g_autoptr(GHashTable) payments = g_hash_table_new_full(NULL, NULL, NULL, free_payment);
 
 	for (guint i = 0; i < taken->len; i++) {
-		struct deferred *d = taken->pdata[i];
+		struct waiting *waiting = taken->pdata[i];
+		struct deferred *d = &waiting->d;
 		const struct caller caller = identity_caller(d->req);
 		struct payment *payment = payment_of(fs, payments, &caller);
 
-		content_reply(fs, d, content, payment,
+		content_reply(d, content, payment, &waiting->listing,
 			made < 0 ? made : payment_cover(payment, content));
+		charge_release(&waiting->listing);
 		node_unref(fs->nodes, d->node);
-		g_free(d);
+		g_free(waiting);
 	}
 }
 
@@ -89,7 +98,8 @@ static void make_for_all(void *data)
 	GPtrArray *taken = take_waiting(fs->shared_opens, job->file);
 	struct payment *payment = payment_new(fs, &root);
 	struct content *content = content_new();
-	int r = payment_make(fs, taken->pdata[0], payment, content);
+	struct waiting *first = taken->pdata[0];
+	int r = payment_make(fs, &first->d, payment, content);
 
 	answer_all(fs, taken, content, r);
 	content_unref(content);
@@ -102,9 +112,17 @@ void shared_open(struct fs *fs, const struct deferred *d)
 {
 	struct shared_opens *opens = fs->shared_opens;
 	const struct tree_entry *file = d->node->entry;
+	struct waiting *asking = g_new0(struct waiting, 1);
 	GPtrArray *waiting;
 	struct job *job = NULL;
+	int r = listing_charge(fs, d, &asking->listing);
 
+	if (r < 0) {
+		g_free(asking);
+		reply_result(d->req, r);
+		return;
+	}
+	asking->d = *d;
 	node_ref(fs->nodes, d->node);
 	g_mutex_lock(&opens->lock);
 	waiting = g_hash_table_lookup(opens->waiting, file);
@@ -114,7 +132,7 @@ void shared_open(struct fs *fs, const struct deferred *d)
 		job = g_new(struct job, 1);
 		*job = (struct job){ fs, file };
 	}
-	g_ptr_array_add(waiting, g_memdup2(d, sizeof *d));
+	g_ptr_array_add(waiting, asking);
 	g_mutex_unlock(&opens->lock);
 	if (job)
 		workers_push(fs->workers, TURN_SHARED, make_for_all, job);

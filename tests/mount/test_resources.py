@@ -295,6 +295,14 @@ def a_user_gets_so_many_listings(t):
     with holding(greedy):
         equal(as_user(OTHER, OTHER, lambda: read(t.meta / 'segments')), 0, 'another user')
         equal(os.listdir(t.root), ['.shmtree'])
+
+        def refused():
+            for _ in range(20):
+                for name in 'status', 'memory':
+                    fails(errno.EMFILE, os.open, t.meta / name, os.O_RDONLY)
+        before = int(t.status()['census_passes'])
+        equal(as_user(USER, USER, refused), 0)
+        check(int(t.status()['census_passes']) - before < 20, 'nothing is made for who is refused')
     eventually(lambda: as_user(USER, USER, lambda: os.listdir(t.root)) == 0, 'listings again')
 
 
