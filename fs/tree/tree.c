@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 /* Attributes */
@@ -30,6 +31,11 @@ static bool shows_names(const struct tree_entry *entry)
 	return entry->type == TREE_FILE && entry->names;
 }
 
+static bool has_acl(int fd)
+{
+	return fgetxattr(fd, "system.posix_acl_access", NULL, 0) > 0;
+}
+
 /*
  * Gives the attributes the owner and read permissions of SOURCE, unless everyone may list SOURCE: a
  * caller that may not must not learn from the tree what is in it.
@@ -41,6 +47,9 @@ static void restrict_to_listers(const struct fs *fs, struct stat *out)
 
 	if (fstat(fs->shm_fd, &source) < 0)
 		source = (struct stat){ 0 };
+	/* Whom an ACL denies what others may, no mode tells. */
+	if (has_acl(fs->shm_fd))
+		source.st_mode &= S_IRUSR;
 	if ((source.st_mode & listers) == listers)
 		return;
 	out->st_mode &= ~listers | (source.st_mode & listers);

@@ -4,10 +4,11 @@ import ctypes
 import errno
 import os
 import pathlib
+import struct
 import subprocess
 
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check, equal,
-                     fails, opened, read, test, write)
+                     fails, opened, read, skip, test, write)
 from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, new_segment, shm_remove
 from stalled_fuse import StalledFuse
 from strangers import ATTACKER, GROUP, VICTIM, drop_capabilities, in_child, in_pid_namespace
@@ -344,3 +345,28 @@ def names_in_a_directory_that_may_not_be_listed_stay_unknown(t):
     in_child(stranger, ATTACKER)
     check('secret' in os.listdir(t.meta / 'posix'), 'root may')
     os.chmod(t.shm, 0o1777)
+
+
+@test(paths=('auto', 'off'), start=False)
+def an_acl_on_the_directory_denies_listing_too(t):
+    """Its mode alone would let everyone else."""
+    write(t.shm / 'secret', bytes(1))
+    os.chmod(t.shm, 0o1777)
+    # owner rwx, the attacker nothing, group rwx, mask rwx, others rwx
+    entries = (1, 7, 0xffffffff), (2, 0, ATTACKER), (4, 7, 0xffffffff), (16, 7, 0xffffffff), (32, 7, 0xffffffff)
+    try:
+        os.setxattr(t.shm, 'system.posix_acl_access',
+                    struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *entry) for entry in entries))
+    except OSError as error:
+        skip(f'no ACL here: {error}')
+    t.start()
+
+    def stranger():
+        for directory in (t.shm, t.meta / 'posix', t.meta / 'idle/posix'):
+            fails(errno.EACCES, os.listdir, directory)
+        for listing in ('segments', 'segments.json', 'metrics', 'graph.dot'):
+            fails(errno.EACCES, read, t.meta / listing)
+
+    in_child(stranger, ATTACKER)
+    check('secret' in os.listdir(t.meta / 'posix'), 'root may')
+    os.removexattr(t.shm, 'system.posix_acl_access')
