@@ -70,6 +70,16 @@ static const struct past_process *process_of(const struct view *view,
 	return last;
 }
 
+/* The view, which knows whom the caller sees once that was asked: two processes may take turns. */
+static struct view remembering(const struct view *view, GHashTable *sees)
+{
+	struct view asking = *view;
+
+	if (!asking.sees)
+		asking.sees = sees;
+	return asking;
+}
+
 static void text_row(const struct semaphore_row *row, guint number,
 	const struct past_process *process, GString *out)
 {
@@ -81,6 +91,8 @@ static void text_row(const struct semaphore_row *row, guint number,
 
 int semaphores_show(const struct view *view, const struct semaphore_set *set, GString *out)
 {
+	g_autoptr(GHashTable) sees = g_hash_table_new(NULL, NULL);
+	const struct view asking = remembering(view, sees);
 	struct past_process process = { 0 };
 	int error;
 	g_autoptr(GArray) rows = read_rows(view, set, &error);
@@ -91,7 +103,7 @@ int semaphores_show(const struct view *view, const struct semaphore_set *set, GS
 	for (guint i = 0; i < rows->len; i++) {
 		const struct semaphore_row *row = &g_array_index(rows, struct semaphore_row, i);
 
-		text_row(row, i, process_of(view, set, row->last, &process), out);
+		text_row(row, i, process_of(&asking, set, row->last, &process), out);
 	}
 	return 0;
 }
@@ -111,6 +123,8 @@ static void json_row(const struct semaphore_row *row, guint number,
 int semaphores_json(const struct view *view, const struct semaphore_set *set, const char *name,
 	JsonBuilder *builder)
 {
+	g_autoptr(GHashTable) sees = g_hash_table_new(NULL, NULL);
+	const struct view asking = remembering(view, sees);
 	struct past_process process = { 0 };
 	int error;
 	g_autoptr(GArray) rows = read_rows(view, set, &error);
@@ -122,7 +136,7 @@ int semaphores_json(const struct view *view, const struct semaphore_set *set, co
 	for (guint i = 0; i < rows->len; i++) {
 		const struct semaphore_row *row = &g_array_index(rows, struct semaphore_row, i);
 
-		json_row(row, i, process_of(view, set, row->last, &process), builder);
+		json_row(row, i, process_of(&asking, set, row->last, &process), builder);
 	}
 	json_builder_end_array(builder);
 	return 0;
