@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 
 /* Of Linux 6.5; <linux/mount.h> does not go with <sys/mount.h>. */
 #ifndef MOVE_MOUNT_BENEATH
@@ -102,14 +103,20 @@ int dead_mount_replace(const struct fs *fs)
 	return umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : steal_fd(&device);
 }
 
-int dead_mount_clear(const char *path)
+static bool clear_by_helper(const char *path)
 {
 	const char *const helper[] = { "fusermount3", "-u", "-z", "-q", path, NULL };
+	int status;
 
-	if (fsuid_privileged() ? umount2(path, MNT_DETACH) == 0 :
-				 g_spawn_sync(NULL, (char **)helper, NULL,
-					 G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
-					 NULL, NULL, NULL, NULL, NULL))
+	return g_spawn_sync(NULL, (char **)helper, NULL,
+		       G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL, NULL,
+		       &status, NULL) &&
+		WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+int dead_mount_clear(const char *path)
+{
+	if (fsuid_privileged() ? umount2(path, MNT_DETACH) == 0 : clear_by_helper(path))
 		return 0;
 	log_line("%s: the file system mounted there is dead; clear it with umount -l %s", path,
 		path);
