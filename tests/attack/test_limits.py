@@ -5,6 +5,7 @@ import pathlib
 
 from harness import check, equal, eventually, read, skip, test, write
 from ipc import Child
+from test_whose import remove_group
 
 MIB = 1 << 20
 LIMIT = 16 * MIB
@@ -36,8 +37,7 @@ class MemoryGroup:
         return int(read(self.path / self.used))
 
     def end(self):
-        eventually(lambda: not read(self.path / 'cgroup.procs'), 'the group is empty')
-        self.path.rmdir()
+        eventually(lambda: remove_group(self.path), 'the group is removed')
 
 
 def allocate(path, size):

@@ -1,19 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whose segments are: BORN, UNIT and CMDLINE in the tables, and the files processes and cgroups."""
 import contextlib
+import errno
 import json
 import mmap
 import os
 import subprocess
 import sys
 
-from harness import as_user, check, equal, read, skip, table, write
+from harness import as_user, check, equal, eventually, read, skip, table, write
 from ipc import Attached, Child, OTHER, USER, ipc_test, map_alone, new_segment
 from test_namespaces import Elsewhere
 
 PAGE = mmap.PAGESIZE
 # Of the container that this test process makes: other tests run beside it.
 DIGITS = f'{os.getpid():012x}' + '5ca1ab1e' * 6 + '5ca1'
+
+
+def remove_group(path):
+    """False while a process of it, which was waited for, is not quite gone."""
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -33,8 +45,8 @@ def cgroup(name):
     try:
         yield place
     finally:
-        os.rmdir(place)
-        os.rmdir(os.path.dirname(place))
+        for directory in place, os.path.dirname(place):
+            eventually(lambda path=directory: remove_group(path), 'the group is removed')
 
 
 def born(pid):
