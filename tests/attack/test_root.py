@@ -352,8 +352,8 @@ def an_acl_on_the_directory_denies_listing_too(t):
     """Its mode alone would let everyone else."""
     write(t.shm / 'secret', bytes(1))
     os.chmod(t.shm, 0o1777)
-    # owner rwx, the attacker nothing, group rwx, mask rwx, others rwx
-    entries = (1, 7, 0xffffffff), (2, 0, ATTACKER), (4, 7, 0xffffffff), (16, 7, 0xffffffff), (32, 7, 0xffffffff)
+    # owner rwx, the attacker search alone, group rwx, mask rwx, others rwx
+    entries = (1, 7, 0xffffffff), (2, 1, ATTACKER), (4, 7, 0xffffffff), (16, 7, 0xffffffff), (32, 7, 0xffffffff)
     try:
         os.setxattr(t.shm, 'system.posix_acl_access',
                     struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *entry) for entry in entries))
