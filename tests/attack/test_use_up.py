@@ -44,7 +44,7 @@ def open_all(t, most):
             yield
 
 
-@test(MOUNTED, start=False)
+@test(MOUNTED, start=False, ends_open=True)  # by processes that end after the one that is waited for
 def many_ids_of_one_user_leave_descriptors(t):
     resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048))
     call('prctl', 24, 24, 0, 0, 0)  # the daemon shall not raise it
