@@ -292,9 +292,14 @@ static int read_with_objects(struct census *census, const struct devices *device
 	return error;
 }
 
-static void add_other_mount(uint64_t mount_dev, pid_t server, void *data)
+static void add_other_mount(uint64_t mount_dev, uint64_t source_dev, pid_t server, void *data)
 {
-	struct device mount = { .dev = mount_dev, .role = DEVICE_OTHER_MOUNT, .server = server };
+	struct device mount = {
+		.dev = mount_dev,
+		.role = DEVICE_OTHER_MOUNT,
+		.server = server,
+		.source = source_dev,
+	};
 
 	g_array_append_val((GArray *)data, mount);
 }

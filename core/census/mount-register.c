@@ -57,9 +57,11 @@ int mount_register_add(struct mount_register *mounts, uint64_t mount_dev)
 	return fcntl(mounts->fd, F_SETLK, &lock) < 0 ? -errno : 0;
 }
 
+typedef void (*visitor)(uint64_t mount_dev, uint64_t source_dev, pid_t server, void *data);
+
 /* The kernel tells one lock of a range, any of them: so what is left and right of it is asked next. */
-static int each_in(struct mount_register *mounts, int64_t from, int64_t to,
-	void (*visit)(uint64_t mount_dev, pid_t server, void *data), void *data)
+static int each_in(struct mount_register *mounts, int64_t from, int64_t to, visitor visit,
+	void *data)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -75,13 +77,13 @@ static int each_in(struct mount_register *mounts, int64_t from, int64_t to,
 		return -errno;
 	if (lock.l_type == F_UNLCK)
 		return 0;
-	visit(makedev(0, lock.l_start - mounts->first), MAX(lock.l_pid, 0), data);
+	visit(makedev(0, lock.l_start % MINORS), makedev(0, lock.l_start / MINORS),
+		MAX(lock.l_pid, 0), data);
 	r = each_in(mounts, from, lock.l_start, visit, data);
 	return r < 0 ? r : each_in(mounts, lock.l_start + 1, to, visit, data);
 }
 
-int mount_register_each(struct mount_register *mounts,
-	void (*visit)(uint64_t mount_dev, pid_t server, void *data), void *data)
+int mount_register_each(struct mount_register *mounts, visitor visit, void *data)
 {
-	return each_in(mounts, mounts->first, mounts->first + MINORS, visit, data);
+	return each_in(mounts, 0, MINORS * MINORS, visit, data);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The register of mounts: which mounts show the same tmpfs, and which daemon serves each.
+ * The register of mounts: which mounts there are, of which tmpfs each is, and which daemon serves it.
  *
  * What a program maps or opens through a mount has that mount's device number in /proc. A daemon
  * knows its own mount; this register tells it the others: one file, without content, in which each
@@ -29,8 +29,10 @@ void mount_register_close(struct mount_register *mounts); /* NULL: does nothing 
 int mount_register_add(struct mount_register *mounts, uint64_t mount_dev);
 
 /*
- * Shows `visit` the mounts of the same tmpfs that other processes serve, in no order. `server` is 0
- * if that process is in no PID namespace that the caller sees. A negative errno of fcntl(2).
+ * Shows `visit` the mounts that other processes serve, of any tmpfs (`source_dev`), in no order.
+ * `server` is 0 if that process is in no PID namespace that the caller sees. A negative errno of
+ * fcntl(2).
  */
 int mount_register_each(struct mount_register *mounts,
-	void (*visit)(uint64_t mount_dev, pid_t server, void *data), void *data);
+	void (*visit)(uint64_t mount_dev, uint64_t source_dev, pid_t server, void *data),
+	void *data);

@@ -153,7 +153,12 @@ static void other_inode_numbers_of_the_mount_are_nobodys(void)
 static void set_other_mounts(uint64_t dev, pid_t server)
 {
 	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(struct device));
-	struct device mount = { .dev = dev, .role = DEVICE_OTHER_MOUNT, .server = server };
+	struct device mount = {
+		.dev = dev,
+		.role = DEVICE_OTHER_MOUNT,
+		.server = server,
+		.source = makedev(0, 55),
+	};
 
 	if (dev)
 		g_array_append_val(mounts, mount);
@@ -168,7 +173,7 @@ static void other_mounts_come_and_go(void)
 	set_other_mounts(0, 0);
 	ASSERT_INT(devices.generation, generation);
 	set_other_mounts(dev, 5);
-	ASSERT_INT(identified(dev, 7, "/mnt/x").dev, SHM_DEV);
+	ASSERT_INT(identified(dev, 7, "/mnt/x").dev, makedev(0, 55));
 	ASSERT_INT(identified(dev, 7, "/mnt/x").ino, 7);
 	ASSERT_INT(devices.generation, ++generation);
 	set_other_mounts(dev, 5);

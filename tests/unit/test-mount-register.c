@@ -69,14 +69,16 @@ static void end(pid_t pid)
 
 struct seen {
 	unsigned count;
+	uint64_t source; /* of the last */
 	pid_t servers[32];
 };
 
-static void note(uint64_t mount_dev, pid_t server, void *data)
+static void note(uint64_t mount_dev, uint64_t source_dev, pid_t server, void *data)
 {
 	struct seen *seen = data;
 
 	ASSERT_INT(major(mount_dev), 0);
+	seen->source = source_dev;
 	CU_ASSERT_FATAL(minor(mount_dev) < G_N_ELEMENTS(seen->servers));
 	seen->count++;
 	seen->servers[minor(mount_dev)] = server;
@@ -104,6 +106,7 @@ static void the_mounts_of_others_are_told_with_who_serves_them(void)
 	ASSERT_INT(seen.count, OTHERS);
 	for (int i = 0; i < OTHERS; i++)
 		ASSERT_INT(seen.servers[minor(devs[i])], pids[i]);
+	ASSERT_INT(seen.source, SOURCE);
 	for (int i = 0; i < OTHERS; i++)
 		end(pids[i]);
 }
@@ -117,12 +120,20 @@ static void a_mount_goes_with_its_daemon(void)
 	ASSERT_INT(look().count, 0);
 }
 
-static void the_own_mount_and_those_of_other_sources_are_not_told(void)
+static void the_own_mount_is_not_told(void)
 {
-	pid_t pid = serve(OTHER_SOURCE, makedev(0, 5));
-
 	ASSERT_INT(mount_register_add(mounts, makedev(0, 6)), 0);
 	ASSERT_INT(look().count, 0);
+}
+
+static void mounts_of_other_sources_are_told_with_these(void)
+{
+	pid_t pid = serve(OTHER_SOURCE, makedev(0, 5));
+	struct seen seen = look();
+
+	ASSERT_INT(seen.count, 1);
+	ASSERT_INT(seen.source, OTHER_SOURCE);
+	ASSERT_INT(seen.servers[5], pid);
 	end(pid);
 }
 
@@ -135,8 +146,9 @@ static CU_TestInfo tests[] = {
 	{ "the mounts of others are told, with who serves them",
 		the_mounts_of_others_are_told_with_who_serves_them },
 	{ "a mount goes with its daemon", a_mount_goes_with_its_daemon },
-	{ "the own mount and those of other sources are not told",
-		the_own_mount_and_those_of_other_sources_are_not_told },
+	{ "the own mount is not told", the_own_mount_is_not_told },
+	{ "mounts of other sources are told with these",
+		mounts_of_other_sources_are_told_with_these },
 	{ "what is no mount is not entered", what_is_no_mount_is_not_entered },
 	CU_TEST_INFO_NULL,
 };

@@ -138,7 +138,8 @@ static bool has_other_mount(const GArray *set, const struct device *mount)
 	for (guint i = 0; i < set->len; i++)
 		if (device_at(set, i)->role == DEVICE_OTHER_MOUNT &&
 			device_at(set, i)->dev == mount->dev &&
-			device_at(set, i)->server == mount->server)
+			device_at(set, i)->server == mount->server &&
+			device_at(set, i)->source == mount->source)
 			return true;
 	return false;
 }
@@ -204,6 +205,17 @@ static bool identify_internal(const struct devices *devices, const struct file_s
 	return !(key->class == SEGMENT_ANON && file->private);
 }
 
+/* A file of another daemon's mount: a plain number is that of a file of the tmpfs at its root. */
+static bool identify_elsewhere(const struct devices *devices, const struct file_seen *file,
+	struct segment_key *key)
+{
+	if (!devices_of_mount_ino(devices, file->ino, key))
+		return false;
+	if (file->ino >> CLASS_SHIFT == SEGMENT_FILE)
+		key->dev = device_at(devices->set, find(devices, file->dev))->source;
+	return true;
+}
+
 bool devices_identify(const struct devices *devices, const struct file_seen *file,
 	struct segment_key *key)
 {
@@ -218,8 +230,9 @@ bool devices_identify(const struct devices *devices, const struct file_seen *fil
 	case DEVICE_INTERNAL:
 		return identify_internal(devices, file, key);
 	case DEVICE_MOUNT:
-	case DEVICE_OTHER_MOUNT:
 		return devices_of_mount_ino(devices, file->ino, key);
+	case DEVICE_OTHER_MOUNT:
+		return identify_elsewhere(devices, file, key);
 	case DEVICE_NONE:
 		break;
 	}

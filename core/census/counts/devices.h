@@ -21,13 +21,15 @@ enum device_role {
 	DEVICE_SHM,         /* a tmpfs whose files are POSIX objects: /dev/shm, here or elsewhere */
 	DEVICE_INTERNAL,    /* of the kernel's own mounts: the class is in the name */
 	DEVICE_MOUNT,       /* the daemon's mount: the inode number says which segment */
-	DEVICE_OTHER_MOUNT, /* the same, of another daemon that shows the same tmpfs */
+	DEVICE_OTHER_MOUNT, /* the same, of another daemon */
 };
 
 struct device {
 	uint64_t dev;
 	enum device_role role;
-	pid_t server; /* of DEVICE_OTHER_MOUNT: the daemon; 0: not seen from here */
+	/* Of DEVICE_OTHER_MOUNT: */
+	pid_t server;    /* the daemon; 0: not seen from here */
+	uint64_t source; /* the tmpfs of the mount's root */
 };
 
 struct devices {
