@@ -4,12 +4,14 @@
 #include "base/util.h"
 #include "caller/fsuid.h"
 #include "procfs/cgroup.h"
+#include "procfs/proc.h"
 
 #include <fcntl.h>
 #include <glib.h>
 #include <linux/falloc.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,10 @@
 
 /* The exit status of a child that could not move; no errno is as high. */
 #define COULD_NOT_MOVE 255
+
+/* How often the child is looked at, and how often it must be found frozen. */
+#define LOOK_MS 50
+#define FROZEN_LOOKS 4
 
 #define FREES (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE)
 
@@ -62,20 +68,47 @@ static bool move(int group)
 	return file >= 0 && write(file, "0", 1) == 1;
 }
 
-/* A signal is the caller's. The child may stand still for ever: its group may be frozen. */
+/* fallocate(2) runs, or sleeps uninterruptibly: a child that sleeps otherwise is in a frozen group. */
+static bool is_frozen(pid_t child)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d", (int)child);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct proc_stat stat;
+
+	return dir >= 0 && proc_read_stat(dir, &stat) == 0 && stat.state == 'S';
+}
+
+/*
+ * Waits until the child ends by itself: true. False where that may be never, because its group stays
+ * frozen, or where a signal says that the caller waits no longer.
+ */
+static bool ends_by_itself(pid_t child)
+{
+	auto_fd handle = syscall(SYS_pidfd_open, child, 0);
+	struct pollfd ended = { .fd = handle, .events = POLLIN };
+
+	for (unsigned frozen = 0; handle >= 0 && frozen < FROZEN_LOOKS;) {
+		int n = poll(&ended, 1, LOOK_MS);
+
+		if (n != 0)
+			return n > 0;
+		frozen = is_frozen(child) ? frozen + 1 : 0;
+	}
+	return handle < 0;
+}
+
 static int await(pid_t child)
 {
-	bool interrupted = false;
+	bool by_itself = ends_by_itself(child);
 	int status;
 
-	while (waitpid(child, &status, 0) < 0) {
+	if (!by_itself)
+		kill(child, SIGKILL);
+	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-		interrupted = true;
-		kill(child, SIGKILL);
-	}
 	if (WIFSIGNALED(status))
-		return interrupted ? -EINTR : -ENOMEM;
+		return by_itself ? -ENOMEM : -EINTR;
 	return WEXITSTATUS(status) == COULD_NOT_MOVE ? -EOPNOTSUPP : -WEXITSTATUS(status);
 }
 
@@ -95,7 +128,7 @@ static void keep_only(int fd, int group)
 }
 
 /* In the child, after a fork of a program with threads, system calls alone are safe. */
-static int allocate_in_group(const char *directory, int fd, int mode, off_t offset, off_t length)
+int memory_cgroup_fallocate_in(const char *directory, int fd, int mode, off_t offset, off_t length)
 {
 	auto_fd group = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	pid_t child;
@@ -125,8 +158,9 @@ int memory_cgroup_fallocate(pid_t pid, int fd, int mode, off_t offset, off_t len
 		own = group_of("self");
 		callers = pid > 0 ? group_of(process) : NULL;
 		if (own && g_strcmp0(own, callers) != 0 && access(own, F_OK) == 0)
-			return callers ? allocate_in_group(callers, fd, mode, offset, length) :
-					 -EOPNOTSUPP;
+			return callers ?
+				memory_cgroup_fallocate_in(callers, fd, mode, offset, length) :
+				-EOPNOTSUPP;
 	}
 	return fallocate(fd, mode, offset, length) < 0 ? -errno : 0;
 }

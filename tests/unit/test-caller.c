@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "caller/memory-cgroup.h"
 #include "caller/sight.h"
+#include "procfs/mountinfo.h"
 
 #include "unit.h"
 #include "base/util.h"
@@ -8,6 +10,7 @@
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -205,6 +208,54 @@ static void memory_is_seen_as_procfs_shows_it(void)
 	end_somebody(somebody.pid, keep_caller);
 }
 
+static void note_cgroup2(const char *point, const struct mount *mount, void *data)
+{
+	if (strcmp(mount->fstype, "cgroup2") == 0)
+		g_string_assign(data, point);
+}
+
+/* A group of version 2, or NULL where none can be made. */
+static char *new_group(void)
+{
+	g_autofree char *mounts = NULL;
+	g_autoptr(GString) root = g_string_new(NULL);
+	g_autofree char *path = NULL;
+
+	if (g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL))
+		mountinfo_each(mounts, note_cgroup2, root);
+	path = g_strdup_printf("%s/shmtree-unit-%d", root->str, getpid());
+	return root->len && mkdir(path, 0755) == 0 ? g_steal_pointer(&path) : NULL;
+}
+
+static void freeze(const char *group)
+{
+	g_autofree char *path = g_build_filename(group, "cgroup.freeze", NULL);
+	auto_fd fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	ASSERT_INT(write(fd, "1", 1), 1);
+}
+
+static void memory_is_allocated_by_a_child_in_the_group(void)
+{
+	g_autofree char *group = new_group();
+	struct stat st;
+
+	if (!group)
+		SKIP("no control group of version 2 can be made: %s", g_strerror(errno));
+	auto_fd fd = memfd_create("x", MFD_CLOEXEC);
+	ASSERT_INT(memory_cgroup_fallocate_in(group, fd, 0, 0, 1 << 20), 0);
+	ASSERT_INT(fstat(fd, &st), 0);
+	ASSERT_INT(st.st_blocks, (1 << 20) / 512);
+	ASSERT_INT(memory_cgroup_fallocate_in(group, fd, 0, -1, 1), -EINVAL);
+	freeze(group);
+	ASSERT_INT(memory_cgroup_fallocate_in(group, fd, 0, 0, 2 << 20), -EINTR);
+	ASSERT_INT(memory_cgroup_fallocate_in("/", fd, 0, 0, 1), -EOPNOTSUPP);
+	/* The last process may be in it for a moment after it has been waited for. */
+	while (rmdir(group) < 0 && errno == EBUSY)
+		g_usleep(1000);
+	CU_ASSERT_FALSE(g_file_test(group, G_FILE_TEST_EXISTS));
+}
+
 static CU_TestInfo tests[] = {
 	{ "a thread comes back as it was", a_thread_comes_back_as_it_was },
 	{ "root of whom nothing is known lends no capability",
@@ -212,6 +263,8 @@ static CU_TestInfo tests[] = {
 	{ "a caller with our rights keeps them", a_caller_with_our_rights_keeps_them },
 	{ "files are read by whom their mode lets", files_are_read_by_whom_their_mode_lets },
 	{ "memory is seen as procfs shows it", memory_is_seen_as_procfs_shows_it },
+	{ "memory is allocated by a child in the group",
+		memory_is_allocated_by_a_child_in_the_group },
 	CU_TEST_INFO_NULL,
 };
 
