@@ -13,6 +13,7 @@
 #include <linux/bpf.h>
 
 #include "census/bpf/kernel.h"
+#include "census/bpf/read-kernel.h"
 #include "census/object/charged-records.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -52,17 +53,6 @@ struct {
 	__type(key, struct charge_key);
 	__type(value, __u64);
 } charges SEC(".maps");
-
-#define OFFSET(type, member)                                                                       \
-	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
-
-static __u64 read_word(__u64 address)
-{
-	__u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof value, (void *)address);
-	return value;
-}
 
 static __u64 slot_at(__u64 node, __u32 slot)
 {

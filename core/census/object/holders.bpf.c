@@ -13,6 +13,7 @@
 #include <linux/bpf.h>
 
 #include "census/bpf/kernel.h"
+#include "census/bpf/read-kernel.h"
 #include "census/bpf/viewer.h"
 #include "census/object/holder-records.h"
 
@@ -37,19 +38,6 @@ __u32 steps_left;
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define FILE_BITS 7UL /* flags of io_uring in the address of a file */
-
-#define OFFSET(type, member)                                                                       \
-	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
-/* Casts to a pointer that the verifier does not trust: reads through it cannot fault. */
-#define plain(address, type) ((type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
-
-static __u64 read_pointer(__u64 address)
-{
-	__u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof value, (void *)address);
-	return value;
-}
 
 /* Returns the UNIX socket that a file is, or NULL. */
 static struct sock *unix_socket(struct file *file)
@@ -115,8 +103,8 @@ static void write_held(struct seq_file *seq, struct seen_holder *record, struct 
 
 static void write_message(struct seq_file *seq, struct seen_holder *record, __u64 message)
 {
-	__u64 files = read_pointer(
-		message + OFFSET(struct sk_buff, cb) + OFFSET(struct unix_skb_parms, fp));
+	__u64 files =
+		read_word(message + OFFSET(struct sk_buff, cb) + OFFSET(struct unix_skb_parms, fp));
 	struct bpf_iter_num it;
 	__s16 count;
 	int *at;
@@ -130,7 +118,7 @@ static void write_message(struct seq_file *seq, struct seen_holder *record, __u6
 
 		if (*at >= count)
 			break;
-		file = read_pointer(files + OFFSET(struct scm_fp_list, fp) + 8 * (__u64)*at);
+		file = read_word(files + OFFSET(struct scm_fp_list, fp) + 8 * (__u64)*at);
 		if (file)
 			write_held(seq, record, (struct file *)file);
 	}
@@ -140,7 +128,7 @@ static void write_message(struct seq_file *seq, struct seen_holder *record, __u6
 static void write_queue(struct seq_file *seq, struct seen_holder *record, struct sock *sk)
 {
 	__u64 head = (__u64)sk + OFFSET(struct sock, sk_receive_queue);
-	__u64 message = read_pointer(head);
+	__u64 message = read_word(head);
 	struct bpf_iter_num it;
 
 	bpf_iter_num_new(&it, 0, MESSAGES_MAX);
@@ -148,7 +136,7 @@ static void write_queue(struct seq_file *seq, struct seen_holder *record, struct
 		if (!message || message == head || !take_step())
 			break;
 		write_message(seq, record, message);
-		message = read_pointer(message);
+		message = read_word(message);
 	}
 	bpf_iter_num_destroy(&it);
 }
@@ -160,7 +148,7 @@ static void write_queue(struct seq_file *seq, struct seen_holder *record, struct
 static void write_connections(struct seq_file *seq, struct seen_holder *record, struct sock *sk)
 {
 	__u64 head = (__u64)sk + OFFSET(struct sock, sk_receive_queue);
-	__u64 message = read_pointer(head);
+	__u64 message = read_word(head);
 	struct bpf_iter_num it;
 
 	bpf_iter_num_new(&it, 0, MESSAGES_MAX);
@@ -173,7 +161,7 @@ static void write_connections(struct seq_file *seq, struct seen_holder *record, 
 		record->queue = (__u64)connection;
 		if (connection)
 			write_queue(seq, record, connection);
-		message = read_pointer(message);
+		message = read_word(message);
 	}
 	bpf_iter_num_destroy(&it);
 }
@@ -208,12 +196,12 @@ static struct file *ring_file(struct io_ring_ctx *ring, __u64 array, __u32 at)
 	__u64 place = array + 8 * (__u64)at;
 
 	if (bpf_core_field_exists(ring->file_table.data.nodes)) {
-		place = read_pointer(place);
+		place = read_word(place);
 		if (!place)
 			return NULL;
 		place += OFFSET(struct io_rsrc_node, file_ptr);
 	}
-	return (struct file *)(read_pointer(place) & ~FILE_BITS);
+	return (struct file *)(read_word(place) & ~FILE_BITS);
 }
 
 static void write_ring(struct seq_file *seq, struct seen_holder *record, struct io_ring_ctx *ring)

@@ -14,6 +14,7 @@
 #include <linux/bpf.h>
 
 #include "census/bpf/kernel.h"
+#include "census/bpf/read-kernel.h"
 #include "census/object/records.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -63,21 +64,6 @@ struct {
 	__type(value, struct seen_super);
 } supers SEC(".maps");
 
-#define OFFSET(type, member)                                                                       \
-	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
-#define CONTAINER(address, type, member)                                                           \
-	plain((void *)((__u64)(address)-OFFSET(type, member)), type)
-/* Casts to a pointer that the verifier does not trust: reads through it cannot fault. */
-#define plain(address, type) ((type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
-
-static __u64 read_pointer(const void *address)
-{
-	__u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof value, address);
-	return value;
-}
-
 static struct file *own_file(__u32 fd)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -86,7 +72,7 @@ static struct file *own_file(__u32 fd)
 
 	if (fd >= BPF_CORE_READ(table, max_fds))
 		return NULL;
-	return (struct file *)read_pointer(files + fd);
+	return (struct file *)read_word((__u64)(files + fd));
 }
 
 /* What the directory entries of an inode say. */
@@ -133,7 +119,7 @@ static void read_names(struct names *names, struct inode *inode)
 			break;
 		entry = CONTAINER(link, struct dentry, d_u.d_alias);
 		add_alias(names, inode, entry, root);
-		link = (struct hlist_node *)read_pointer(link);
+		link = (struct hlist_node *)read_word((__u64)link);
 	}
 	bpf_iter_num_destroy(&it);
 	if (link || names->count != inode->i_nlink || names->count > names->references)
@@ -208,7 +194,7 @@ static struct super_block *find_super(struct super_block *like, __u32 dev)
 			found = sb;
 			break;
 		}
-		link = (struct hlist_node *)read_pointer(link);
+		link = (struct hlist_node *)read_word((__u64)link);
 	}
 	bpf_iter_num_destroy(&it);
 	return found;
@@ -249,7 +235,7 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 static void walk_list(struct object_walk *walk, struct super_block *sb)
 {
 	__u64 head = (__u64)sb + OFFSET(struct super_block, s_inodes);
-	__u64 last = head, at = read_pointer((void *)head);
+	__u64 last = head, at = read_word(head);
 	struct bpf_iter_num it;
 
 	walk->status = WALK_TORN;
@@ -261,8 +247,8 @@ static void walk_list(struct object_walk *walk, struct super_block *sb)
 			walk->status = WALK_DONE;
 			break;
 		}
-		next = read_pointer((void *)(at + OFFSET(struct list_head, next)));
-		back = read_pointer((void *)(at + OFFSET(struct list_head, prev)));
+		next = read_word(at + OFFSET(struct list_head, next));
+		back = read_word(at + OFFSET(struct list_head, prev));
 		/* An entry that is taken off the list points at itself. */
 		if (back != last || next == at || !next)
 			break;
@@ -300,7 +286,7 @@ __attribute__((noinline)) int visit_super(__u64 address, __u32 at)
 {
 	struct super_block *sb = plain((void *)address, struct super_block);
 	__u64 head = address + OFFSET(struct super_block, s_inodes);
-	__u64 last = head, link = read_pointer((void *)head), pages = 0, swapped = 0;
+	__u64 last = head, link = read_word(head), pages = 0, swapped = 0;
 	struct seen_super *seen = bpf_map_lookup_elem(&supers, &at);
 	struct bpf_iter_num it;
 
@@ -317,8 +303,8 @@ __attribute__((noinline)) int visit_super(__u64 address, __u32 at)
 			seen->status = WALK_DONE;
 			break;
 		}
-		next = read_pointer((void *)(link + OFFSET(struct list_head, next)));
-		back = read_pointer((void *)(link + OFFSET(struct list_head, prev)));
+		next = read_word(link + OFFSET(struct list_head, next));
+		back = read_word(link + OFFSET(struct list_head, prev));
 		if (back != last || next == link || !next)
 			break;
 		inode = plain((void *)(link - OFFSET(struct inode, i_sb_list)), struct inode);
@@ -350,13 +336,13 @@ int sum_supers(struct super_sums *sums)
 	 * A number, not a pointer, for the verifier: a function that it checks separately takes
 	 * nothing else.
 	 */
-	link = read_pointer((void *)((__u64)type + OFFSET(struct file_system_type, fs_supers)));
+	link = read_word((__u64)type + OFFSET(struct file_system_type, fs_supers));
 	bpf_iter_num_new(&it, 0, SUPERS_MAX);
 	while (bpf_iter_num_next(&it)) {
 		if (!link)
 			break;
 		visit_super(link - OFFSET(struct super_block, s_instances), count++);
-		link = read_pointer((void *)link);
+		link = read_word(link);
 	}
 	bpf_iter_num_destroy(&it);
 	bpf_rcu_read_unlock();
@@ -384,8 +370,8 @@ static __u64 find_entry(__u64 head, __u32 index)
 			break;
 		}
 		bits = shift;
-		entry = read_pointer((void *)(node + OFFSET(struct xa_node, slots) +
-			8 * (__u64)(index >> shift & 63)));
+		entry = read_word(
+			node + OFFSET(struct xa_node, slots) + 8 * (__u64)(index >> shift & 63));
 	}
 	bpf_iter_num_destroy(&it);
 	/* A tree of one entry, which is number 0, has no node. */

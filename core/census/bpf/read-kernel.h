@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* For BPF programs: reads kernel memory by address, where the verifier knows of no pointer. */
+#pragma once
+
+#include "census/bpf/kernel.h"
+
+/* In this kernel, whatever it is in the one that the program was compiled for. */
+#define OFFSET(type, member)                                                                       \
+	__builtin_preserve_field_info(((type *)0)->member, BPF_FIELD_BYTE_OFFSET)
+
+/* Casts to a pointer that the verifier does not trust: reads through it cannot fault. */
+#define plain(address, type) ((type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
+#define CONTAINER(address, type, member)                                                           \
+	plain((void *)((__u64)(address)-OFFSET(type, member)), type)
+
+/* Returns the 64 bits at an address; 0 if they cannot be read. */
+static __u64 read_word(__u64 address)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof value, (void *)address);
+	return value;
+}
