@@ -23,11 +23,21 @@ static void read_cmdline(int dir, char *out)
 	out[n > 0 ? n : 0] = '\0';
 }
 
+/* When the process was born, and its control group with the unit that this names. */
+static void read_origin(int dir, uint64_t *born, char *cgroup, char *unit)
+{
+	struct proc_stat stat;
+	char text[CGROUP_TEXT];
+
+	if (proc_read_stat(dir, &stat) == 0)
+		*born = stat.start_time;
+	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
+		cgroup_parse(text, cgroup, CGROUP_SHOWN, unit);
+}
+
 void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts)
 {
 	g_autofree char *path = NULL;
-	struct proc_stat stat;
-	char text[CGROUP_TEXT];
 
 	if (facts->pid == pid)
 		return;
@@ -36,10 +46,7 @@ void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts
 	auto_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return;
-	if (proc_read_stat(dir, &stat) == 0)
-		facts->born = stat.start_time;
-	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
-		cgroup_parse(text, facts->cgroup, sizeof facts->cgroup, facts->unit);
+	read_origin(dir, &facts->born, facts->cgroup, facts->unit);
 	read_cmdline(dir, facts->cmdline);
 }
 
@@ -57,17 +64,13 @@ static bool is_dumpable(int dir)
 
 void process_origin_read(const char *proc, pid_t pid, struct process_origin *out)
 {
-	char text[CGROUP_TEXT], cgroup[CGROUP_SHOWN];
-	struct proc_stat stat;
+	char cgroup[CGROUP_SHOWN];
 
 	*out = (struct process_origin){ .unit = "-" };
 	g_autofree char *name = g_strdup_printf("%s/%d", proc, pid);
 	auto_fd dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return;
-	if (proc_read_stat(dir, &stat) == 0)
-		out->born = stat.start_time;
-	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
-		cgroup_parse(text, cgroup, sizeof cgroup, out->unit);
+	read_origin(dir, &out->born, cgroup, out->unit);
 	out->dumpable = is_dumpable(dir);
 }

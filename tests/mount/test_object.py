@@ -12,8 +12,8 @@ import struct
 import subprocess
 import sys
 
-from harness import (MOUNTED, Mapper, as_user, check, equal, eventually, fails, opened, read, skip,
-                     table, test, write)
+from harness import (MOUNTED, Mapper, as_user, check, contain, equal, eventually, fails, opened, read,
+                     skip, table, test, write)
 from ipc import Attached, Child, ipc_test, new_segment, shm_remove
 from test_command import HERE, USER, start_as_user
 
@@ -383,11 +383,7 @@ def a_normal_user_knows_its_own(t):
 @test(MOUNTED, start=False)
 def without_cap_sys_ptrace(t):
     """As in a container: root there cannot read other users' processes, and still is not wrong."""
-    wrapper = t.private / 'contained'
-    write(wrapper, b'#!/bin/sh\nexec setpriv --bounding-set -sys_ptrace,-perfmon,-bpf '
-          b'--inh-caps -all ' + os.fsencode(t.program) + b' "$@"\n')
-    os.chmod(wrapper, 0o755)
-    t.program = os.fspath(wrapper)
+    contain(t, 'sys_ptrace', 'perfmon', 'bpf')
     t.start()
     os.chmod(t.shm, 0o1777)
     write(t.shm / 'leftover', bytes(PAGE))
