@@ -28,7 +28,7 @@ import time
 import traceback
 
 SKIPPED = 77
-LOG_LINES = 200
+LOG_LINES = 60
 PATIENCE = 30.0  # seconds; generous, for a machine under load and a daemon under a sanitizer
 
 TESTS = []
@@ -433,6 +433,17 @@ def default_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
+def say_how_it_ended(daemon):
+    """A test that fails since its daemon has ended says so; its own errors are of no use then."""
+    if daemon is None:
+        return
+    try:
+        status = daemon.wait(1)  # its connection ends a moment before its process does
+    except subprocess.TimeoutExpired:
+        return
+    print(f'the daemon has ended with status {status}', file=sys.stderr)
+
+
 def perform(case):
     default_signals()
     need_capabilities(case.path)
@@ -444,7 +455,11 @@ def perform(case):
         tree.start()
         if case.path == 'auto':
             need_passthrough(tree)
-    case.function(tree)
+    try:
+        case.function(tree)
+    except BaseException:
+        say_how_it_ended(tree.daemon)
+        raise
     if tree.daemon:
         tree.stop()
 
