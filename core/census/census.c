@@ -365,6 +365,12 @@ int census_hold(struct census *census, unsigned facets)
 	return result;
 }
 
+/* Called with the lock: whether no pass runs, is held or is awaited. */
+static bool is_at_rest(const struct census *census)
+{
+	return census->begun == census->ended && !census->awaiting && !census->holders;
+}
+
 void census_prepare(struct census *census)
 {
 	struct devices devices;
@@ -373,8 +379,11 @@ void census_prepare(struct census *census)
 	/* First of all: it alone answers some questions. */
 	object_side_get(census->object_side, true);
 	g_mutex_lock(&census->lock);
-	/* A pass that runs already does the same. */
-	if (census->begun != census->ended) {
+	/*
+	 * Whoever has asked already had a pass do the same, or waits for one that will. They wait for
+	 * the next number of a pass, which this would use up without making one.
+	 */
+	if (!is_at_rest(census)) {
 		g_mutex_unlock(&census->lock);
 		return;
 	}
@@ -409,8 +418,7 @@ bool census_hold_at_once(struct census *census, unsigned facets)
 
 	g_mutex_lock(&census->lock);
 	/* Looked at first: while a pass runs, the pass thread is not to be touched. */
-	if (census->ended != census->begun || !census->pass_thread || census->result ||
-		census->awaiting || census->holders) {
+	if (!is_at_rest(census) || !census->pass_thread || census->result) {
 		g_mutex_unlock(&census->lock);
 		return false;
 	}

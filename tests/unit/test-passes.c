@@ -130,6 +130,22 @@ static void those_who_wait_share_one_pass(void)
 	}
 }
 
+/* What is to be opened beforehand may take so long that others have asked meanwhile. */
+static void preparing_is_no_pass_that_others_wait_for(void)
+{
+	struct reader reader;
+
+	a_process_maps(1);
+	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
+	start(&reader, 1, CENSUS_MAPPINGS);
+	census_prepare(census);
+	a_process_maps(3);
+	census_release(census);
+	join(&reader, 1);
+	ASSERT_INT(reader.usage.mappings, 3);
+	ASSERT_INT(census_report(census).passes, 2);
+}
+
 static void a_shared_pass_looks_at_all_that_was_asked_for(void)
 {
 	struct reader readers[2];
@@ -223,6 +239,7 @@ static void many_readers_never_see_a_table_in_change(void)
 
 static CU_TestInfo tests[] = {
 	{ "those who wait share one pass", those_who_wait_share_one_pass },
+	{ "preparing is no pass that others wait for", preparing_is_no_pass_that_others_wait_for },
 	{ "a shared pass looks at all that was asked for",
 		a_shared_pass_looks_at_all_that_was_asked_for },
 	{ "a pass begun before answers nobody who comes later",
