@@ -344,9 +344,9 @@ class Tree:
         eventually(lambda: self.waiting() == 0, 'no request is under way')
 
     def stop(self, number=signal.SIGTERM):
-        daemon, self.daemon = self.daemon, None
         before = mounts_at(self.root)
         self.settle()
+        daemon, self.daemon = self.daemon, None
         daemon.send_signal(number)
         equal(daemon.wait(PATIENCE), 0, 'exit status of the daemon')
         equal(mounts_at(self.root), before - 1, 'mounts left')
@@ -457,11 +457,11 @@ def perform(case):
             need_passthrough(tree)
     try:
         case.function(tree)
+        if tree.daemon:
+            tree.stop()
     except BaseException:
         say_how_it_ended(tree.daemon)
         raise
-    if tree.daemon:
-        tree.stop()
 
 
 def main(module, function, path, timeout):
