@@ -236,10 +236,17 @@ enum hidden_type {
 	HIDDEN_LOOP,   /* the backing file of a loop device */
 };
 
+#define HIDDEN_NO_NUMBER UINT64_MAX
+
 struct hidden_row {
 	enum hidden_type type;
-	/* The socket's inode number, the ring's descriptor, the loop device's number. */
+	/*
+	 * The socket's inode number, the ring's descriptor, the loop device's number. HIDDEN_NO_NUMBER
+	 * of a ring without a descriptor, which `task` has made or used: one that was closed, and that
+	 * the kernel keeps until that thread has run, or one that is registered with itself.
+	 */
 	uint64_t number;
+	uint64_t file; /* stands for the open file, never to be shown; 0: not known */
 	/* A process that has the socket or ring open; `pid` 0: none has, or it is a loop device. */
 	pid_t pid, task;
 	uid_t uid;
@@ -256,11 +263,15 @@ struct hidden_row {
 void census_each_hidden(struct census *census, const struct segment_key *key, uint64_t inode,
 	void (*visit)(const struct hidden_row *row, void *data), void *data);
 
-/* Counts the open files of all segments that are held in these ways. */
+/*
+ * Counts the open files that are held in these ways, of all segments but for System V segments of
+ * another IPC namespace than the calling thread's, and for the files of another tmpfs than the one
+ * with the st_dev `shm_dev`.
+ */
 struct hidden_sums {
 	uint64_t sockets, rings, loops;
 };
-struct hidden_sums census_hidden_sums(struct census *census);
+struct hidden_sums census_hidden_sums(struct census *census, uint64_t shm_dev);
 
 void census_each_segment(struct census *census,
 	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data),

@@ -38,6 +38,7 @@ static void visit_holder(const struct hidden_visit *each, const struct holder *h
 	struct hidden_row row = {
 		.type = holder->type == HOLDER_SOCKET ? HIDDEN_SOCKET : HIDDEN_RING,
 		.number = holder->number,
+		.file = holder->file,
 		.pid = holder->pid,
 		.task = holder->task,
 		.uid = holder->uid,
@@ -97,8 +98,25 @@ void census_each_hidden(struct census *census, const struct segment_key *key, ui
 
 struct summing {
 	struct census *census;
+	uint64_t shm_dev;
 	struct hidden_sums sums;
 };
+
+/*
+ * Returns whether it is an object of the calling thread's IPC namespace and of this /dev/shm. The
+ * kernel's list of inodes has the segments of all IPC namespaces.
+ */
+static bool is_wanted(const struct summing *summing, const struct object *object)
+{
+	struct object_now now;
+
+	if (!object)
+		return false;
+	if (object->key.class == SEGMENT_SYSV)
+		return census_look_sysv(summing->census, object->key.ino, true, &now) == 0 &&
+			now.inode == object->inode;
+	return object->key.class != SEGMENT_FILE || object->key.dev == summing->shm_dev;
+}
 
 /* Several processes may have one socket. Holders stand in the order of their inodes. */
 static void add_holders(struct summing *summing, const GArray *list)
@@ -115,6 +133,8 @@ static void add_holders(struct summing *summing, const GArray *list)
 		if (i == 0 || holder->inode != holder[-1].inode) {
 			g_clear_pointer(&shown, g_array_unref);
 			object = objects_find_inode(objects, holder->inode);
+			if (!is_wanted(summing, object))
+				object = NULL;
 			if (object)
 				shown = files_of(summing->census, &object->key);
 		}
@@ -135,13 +155,13 @@ static void add_loop(const struct loop_device *loop, void *data)
 	for (size_t i = 0; i < G_N_ELEMENTS(classes); i++) {
 		const struct segment_key key = { loop->dev, loop->ino, 0, classes[i] };
 
-		summing->sums.loops += objects_find(objects, &key) != NULL;
+		summing->sums.loops += is_wanted(summing, objects_find(objects, &key));
 	}
 }
 
-struct hidden_sums census_hidden_sums(struct census *census)
+struct hidden_sums census_hidden_sums(struct census *census, uint64_t shm_dev)
 {
-	struct summing summing = { .census = census };
+	struct summing summing = { .census = census, .shm_dev = shm_dev };
 	g_autoptr(GArray) list = NULL;
 
 	if (!object_side_found(census->object_side))

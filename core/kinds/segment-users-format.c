@@ -18,7 +18,10 @@ static size_t count_rows(const struct segment_users *users)
 	return users->rows.n + users->hidden->len;
 }
 
-/* "socket:[12345]" as /proc/PID/fd shows it, "io_uring:5", "loop:0". */
+/*
+ * "socket:[12345]" as /proc/PID/fd shows it, "io_uring:5", "io_uring:-" of one without a descriptor,
+ * "loop:0".
+ */
 static char *hidden_name(const struct hidden_row *row)
 {
 	static const char *const formats[] = {
@@ -27,6 +30,8 @@ static char *hidden_name(const struct hidden_row *row)
 		[HIDDEN_LOOP] = "loop:%" PRIu64,
 	};
 
+	if (row->number == HIDDEN_NO_NUMBER)
+		return g_strdup("io_uring:-");
 	return g_strdup_printf(formats[row->type], row->number);
 }
 

@@ -171,14 +171,14 @@ static void add_hidden(const struct segments_total *total, void *data)
 }
 
 /* Tells how many references no process shows, and where those are that can be found. */
-static void show_hidden(struct census *census, const struct segments *segments, GString *out)
+static void show_hidden(const struct realm *realm, const struct segments *segments, GString *out)
 {
 	struct hidden_sums sums = { 0 };
 	uint64_t references = 0;
 
 	segments_each_total(segments, add_hidden, &references);
 	if (references > 0)
-		sums = census_hidden_sums(census);
+		sums = census_hidden_sums(realm->census, realm->shm_dev);
 	g_string_append_printf(out,
 		"hidden_references\t%" PRIu64 "\nhidden_in_flight\t%" PRIu64
 		"\nhidden_io_uring\t%" PRIu64 "\nhidden_loop\t%" PRIu64 "\n",
@@ -217,7 +217,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 		charges_limit(fs->charges, CHARGE_LISTINGS),
 		charges_limit(fs->charges, CHARGE_BYTES));
 	segments_each_total(segments, show_total, text);
-	show_hidden(fs->census, segments, text);
+	show_hidden(view->realm, segments, text);
 	if (segments_failures(segments) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", segments_failures(segments));
 	show_namespaces(view->realm, text);

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whether all back ends of the census tell the same, and the truth, about processes that change all
- * the time.
+ * Whether the census counts the same, and the truth, by process, by object and by the text of /proc,
+ * about processes that change all the time.
  *
  *	census-churn [SECONDS [SEED [WORKERS]]]
  *
  * Workers do to their address spaces and descriptors whatever a program can. Again and again they
  * are let run, while censuses are taken; then stopped in the middle of it; and a census by each
  * back end, all of which have been following the workers since they began, is compared row by row
- * with a fresh one by text. Exit status 1 if any row differs, 77 where BPF cannot be tried.
+ * with a fresh one by text. What the kernel counts on each object is compared with the open files of
+ * which those rows come, and with those in sockets and io_urings (objects.h). Exit status 1 if
+ * anything differs, 77 where BPF cannot be tried.
  */
 #include "census/census.h"
 
 #include "churn.h"
 #include "group.h"
+#include "objects.h"
 
 #include <err.h>
 #include <fcntl.h>
@@ -26,6 +29,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -265,6 +269,17 @@ static void enter_own_world(void)
 		err(1, "mount");
 }
 
+static void make_socket(void)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0 || dup2(ends[0], CHURN_SEND_FD) < 0 ||
+		dup2(ends[1], CHURN_RECEIVE_FD) < 0)
+		err(1, "socket");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void make_segments(unsigned workers)
 {
 	struct stat st;
@@ -289,6 +304,7 @@ static void make_segments(unsigned workers)
 	if (plan == MAP_FAILED)
 		err(1, "plan");
 	plan->workers_max = workers;
+	make_socket();
 	for (int i = 0; i < CHURN_SYSV; i++)
 		plan->sysv[i] = shmget(IPC_PRIVATE, CHURN_PAGES * sysconf(_SC_PAGESIZE), 0600);
 }
@@ -303,7 +319,8 @@ static int churn(double length, unsigned seed)
 	struct census *censuses[BACKENDS];
 	double end = seconds() + length;
 	unsigned wrong = 0, comparisons = 0;
-	uint64_t rows = 0;
+	uint64_t rows = 0, hidden = 0;
+	bool objects;
 	pid_t group;
 
 	for (unsigned i = 0; i < BACKENDS; i++)
@@ -311,17 +328,25 @@ static int churn(double length, unsigned seed)
 			printf("skipped: no back end of number %u here\n", i);
 			return 77;
 		}
+	census_prepare(censuses[0]);
+	objects = census_report(censuses[0]).objects;
+	if (!objects)
+		printf("not compared with the objects' own counts: %s\n",
+			census_report(censuses[0]).why_no_objects);
 	group = start_group();
 	while (seconds() < end && wrong == 0) {
 		let_run(group, censuses, &seed);
 		wrong += compare(group, censuses, &rows);
+		if (objects)
+			wrong += compare_objects(censuses[0], shm_dev, plan, &hidden);
 		comparisons++;
 	}
 	group_kill(group);
 	for (unsigned i = 0; i < BACKENDS; i++)
 		census_free(censuses[i]);
-	printf("%u comparisons of %lu rows, %lu changes, %u differences\n", comparisons,
-		(unsigned long)rows, (unsigned long)atomic_load(&plan->changes), wrong);
+	printf("%u comparisons of %lu rows and %lu hidden files, %lu changes, %u differences\n",
+		comparisons, (unsigned long)rows, (unsigned long)hidden,
+		(unsigned long)atomic_load(&plan->changes), wrong);
 	return wrong != 0;
 }
 

@@ -2,9 +2,11 @@
 /*
  * A process that does to its address space and descriptors whatever a program can, at random:
  * mappings of every kind of segment made, cut up, moved, protected and dropped; fork, exec, vfork,
- * children that share the address space, threads, and a first thread that leaves before the others.
+ * children that share the address space, threads, and a first thread that leaves before the others;
+ * objects sent through a socket, and registered with io_urings.
  */
 #include "churn.h"
+#include "hide.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -149,10 +151,9 @@ static void do_attach(struct actor *actor)
 		actor->attached[i] = at;
 }
 
-/* Descriptors 110 to 125 come and go. */
 static void do_descriptor(struct actor *actor)
 {
-	int fd = 110 + pick(actor, 16), object;
+	int fd = CHURN_OBJECT_FD + pick(actor, CHURN_OBJECT_FDS), object;
 
 	if (pick(actor, 2)) {
 		close(fd);
@@ -163,11 +164,19 @@ static void do_descriptor(struct actor *actor)
 	close(object);
 }
 
+static void do_hide(struct actor *actor)
+{
+	int object = open_object(actor);
+
+	churn_hide(pick(actor, 1 << 16), object);
+	close(object);
+}
+
 static void act(struct actor *actor)
 {
 	unsigned slot = pick(actor, SLOTS);
 
-	switch (pick(actor, 8)) {
+	switch (pick(actor, 9)) {
 	case 0:
 	case 1:
 	case 2:
@@ -182,6 +191,9 @@ static void act(struct actor *actor)
 	case 5:
 	case 6:
 		do_attach(actor);
+		break;
+	case 7:
+		do_hide(actor);
 		break;
 	default:
 		do_descriptor(actor);

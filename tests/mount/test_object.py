@@ -7,13 +7,14 @@ import errno
 import json
 import mmap
 import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
 
-from harness import (MOUNTED, Mapper, as_user, check, contain, equal, eventually, fails, opened, read,
-                     skip, table, test, write)
+from harness import (CLONE_NEWNS, MOUNTED, MS_PRIVATE, MS_REC, Mapper, as_user, call, check, contain,
+                     equal, eventually, fails, opened, read, skip, table, test, write)
 from ipc import Attached, Child, ipc_test, new_segment, shm_remove
 from test_command import HERE, USER, start_as_user
 
@@ -255,6 +256,90 @@ def holders_name_rings(t):
     check(int(t.status()['hidden_io_uring']) >= 1, 'status counts it')
     ring.close()
     eventually(lambda: holders(t, 'x') == [], 'the ring is gone')
+
+
+def send_elsewhere(count):
+    """In a child: objects of another /dev/shm, each in a socket's queue."""
+    call('unshare', CLONE_NEWNS)
+    call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+    call('mount', 'shm', '/dev/shm', b'tmpfs', 0, b'size=1m')
+    write('/dev/shm/y', b'elsewhere')
+    one, two = socket.socketpair()
+    for _ in range(count):
+        with opened('/dev/shm/y', os.O_RDONLY) as fd:
+            send(one, [fd])
+    return one, two
+
+
+@test(MOUNTED)
+def status_traces_own_references(t):
+    """Of those that it sums up, not of another /dev/shm's."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    one, two = socket.socketpair()
+    with one, two:
+        with opened(t.shm / 'x', os.O_RDONLY) as fd:
+            send(one, [fd])
+        with Child(lambda: send_elsewhere(100)):
+            eventually(lambda: 1 <= int(t.status()['hidden_in_flight']) < 100, 'our own are counted')
+
+
+def ring_kept_by_stopped(path, keep):
+    """In a child: its ring lives on in a child of its own alone, until `keep` is closed; then it stops."""
+    with opened(path, os.O_RDWR) as fd:
+        ring = Ring(fd)
+    if os.fork() == 0:
+        os.read(keep, 1)
+        os._exit(0)
+    ring.close()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(0)
+
+
+@test(MOUNTED)
+def holders_name_threads_that_keep_a_closed_ring(t):
+    """The kernel frees the files of a closed ring only when the thread that made it has run."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    with opened(t.shm / 'x', os.O_RDWR) as fd:
+        Ring(fd).close()  # or the test is skipped
+    keep, end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(end)
+        ring_kept_by_stopped(t.shm / 'x', keep)
+    os.waitpid(pid, os.WUNTRACED)
+    try:
+        eventually(lambda: [row[0] for row in holders(t, 'x')] not in ([], ['io_uring:-']), 'a ring is open')
+        os.close(end)
+        eventually(lambda: holders(t, 'x') == [('io_uring:-', pid, 'rw')], 'closed, it is kept')
+        equal(facts(t, 'x'), ('1', '1', 'held'))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        os.waitpid(pid, 0)
+        os.close(keep)
+    eventually(lambda: facts(t, 'x') == ('0', '0', 'idle'), 'and gone when it has run')
+
+
+@test(MOUNTED)
+def holders_name_threads_that_have_registered_their_ring(t):
+    """With IORING_REGISTER_RING_FDS a ring needs no descriptor."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    with opened(t.shm / 'x', os.O_RDWR) as fd:
+        ring = Ring(fd)
+    if _libc.syscall(427, ring.fd, 20, struct.pack('IIQ', 0xffffffff, 0, ring.fd), 1) != 1:
+        ring.close()
+        skip('the kernel does not register rings (Linux 5.18)')
+    ring.close()
+    try:
+        equal(holders(t, 'x'), [('io_uring:-', os.getpid(), 'rw')])
+        equal(facts(t, 'x'), ('1', '1', 'held'))
+    finally:
+        other = Ring(0)  # any ring can be used to give up another
+        equal(_libc.syscall(427, other.fd, 21, struct.pack('IIQ', 0, 0, 0), 1), 1, 'given up')
+        other.close()
+    eventually(lambda: facts(t, 'x') == ('0', '0', 'idle'), 'nothing has it')
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ struct xarray {
 };
 
 struct xa_node {
-	unsigned char shift;
+	unsigned char shift, offset;
+	struct xa_node *parent;
 	void *slots[64];
 };
 
@@ -107,6 +108,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	struct io_uring_task *io_uring;
 };
 
 struct list_head {
@@ -315,6 +317,15 @@ struct io_ring_ctx {
 	struct io_file_table file_table;
 };
 
+/* The rings that a thread has made or used: a tree of nodes, by the ring's address. */
+struct io_uring_task {
+	struct xarray xa;
+};
+
+struct io_tctx_node {
+	struct io_ring_ctx *ctx;
+};
+
 struct io_fixed_file {
 	unsigned long file_ptr;
 };
@@ -332,6 +343,11 @@ struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__task_file {
@@ -391,6 +407,7 @@ extern void bpf_rcu_read_unlock(void) __ksym;
 
 /* Constants of the kernel's that no header for user space has. */
 #define RWSEM_WRITER_LOCKED 1
+#define XA_NODE 2 /* the lower two bits of a tree's entry that is a node */
 #define PF_KTHREAD 0x00200000
 #define SB_KERNMOUNT (1UL << 22)
 #define TMPFS_MAGIC 0x01021994

@@ -22,6 +22,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define MESSAGES_MAX 65536
 #define MESSAGE_FILES_MAX 253 /* SCM_MAX_FD */
 #define RING_FILES_MAX 1048576
+#define TREE_STEPS_MAX 1048576 /* through the tree of a thread's rings */
+#define TREE_SLOTS 64          /* of a node */
 /*
  * How many records one run of a program writes at most. More than the kernel's buffer of 32 KiB
  * holds would end the whole list with E2BIG: one socket could hide what all others have.
@@ -211,6 +213,7 @@ static void write_ring(struct seq_file *seq, struct seen_holder *record, struct 
 	__u32 count = ring_files(ring, &array);
 	int *at;
 
+	record->ring = (__u64)ring;
 	bpf_iter_num_new(&it, 0, RING_FILES_MAX);
 	while ((at = bpf_iter_num_next(&it))) {
 		struct file *file;
@@ -273,6 +276,73 @@ int list_of_processes(struct bpf_iter__task_file *ctx)
 	}
 	record.queue_ino = BPF_CORE_READ(file, f_inode, i_ino);
 	write_socket(ctx->meta->seq, &record, sk);
+	return 0;
+}
+
+/*
+ * Writes what the rings of a thread hold. The kernel keeps them in a tree without locks for readers:
+ * the program goes from node to node, down by the entries and up by the nodes' parents.
+ */
+static void write_rings(struct seq_file *seq, struct seen_holder *record, __u64 root)
+{
+	__u64 node = root - XA_NODE, slot = 0;
+	struct bpf_iter_num it;
+
+	if ((root & 3) != XA_NODE)
+		return;
+	bpf_iter_num_new(&it, 0, TREE_STEPS_MAX);
+	while (bpf_iter_num_next(&it)) {
+		struct xa_node *place = plain((void *)node, struct xa_node);
+		__u64 entry;
+
+		if (!node || !take_step())
+			break;
+		if (slot >= TREE_SLOTS) {
+			slot = (__u64)place->offset + 1;
+			node = (__u64)place->parent;
+			continue;
+		}
+		entry = read_word(node + OFFSET(struct xa_node, slots) + 8 * slot);
+		slot++;
+		if ((entry & 3) == XA_NODE) {
+			node = entry - XA_NODE;
+			slot = 0;
+		} else if (entry && (entry & 3) == 0) {
+			write_ring(seq, record, BPF_CORE_READ((struct io_tctx_node *)entry, ctx));
+		}
+	}
+	bpf_iter_num_destroy(&it);
+}
+
+/*
+ * Lists what the io_urings hold that a thread has made or used, by the kernel's own note of them. It
+ * has also rings without a descriptor: such as are registered with themselves
+ * (IORING_REGISTER_RING_FDS), and those that were closed, but whose files the kernel keeps until that
+ * thread has run. A stopped thread may keep them for ever.
+ */
+SEC("iter/task")
+int list_of_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task, *leader;
+	struct seen_holder record = {};
+	struct viewer viewer;
+	struct io_uring_task *rings;
+
+	if (!task || task->flags & PF_KTHREAD || !bpf_core_field_exists(task->io_uring))
+		return 0;
+	rings = BPF_CORE_READ(task, io_uring);
+	if (!rings)
+		return 0;
+	leader = task->group_leader;
+	viewer_init(&viewer);
+	record.pid = viewer_pid(&viewer, leader);
+	if (!record.pid)
+		return 0;
+	record.task = task->pid;
+	record.uid = leader->real_cred->euid.val;
+	record.fd = -1;
+	bpf_probe_read_kernel(record.command, COMMAND_SIZE, leader->comm);
+	write_rings(ctx->meta->seq, &record, (__u64)BPF_CORE_READ(rings, xa.xa_head));
 	return 0;
 }
 

@@ -55,6 +55,8 @@ static int load(void *data)
 		r = holders_bpf__list_of_processes__attach(holders->skeleton);
 	if (r >= 0)
 		r = holders_bpf__list_of_sockets__attach(holders->skeleton);
+	if (r >= 0)
+		r = holders_bpf__list_of_threads__attach(holders->skeleton);
 	return MIN(r, 0);
 }
 
@@ -104,11 +106,11 @@ static int read_records(int link, GArray *out)
 	}
 }
 
-/* The records of both lists, and what is needed to put them together. */
+/* The records of all lists, and what is needed to put them together. */
 struct finding {
 	GArray *records;   /* of struct seen_holder */
 	GHashTable *ways;  /* socket's address: GArray of the indices of records that hold it */
-	GHashTable *owned; /* addresses of the sockets that some process has open */
+	GHashTable *owned; /* addresses of the sockets and rings that some process has open */
 	GArray *out;       /* of struct holder */
 };
 
@@ -130,6 +132,8 @@ static void note_record(struct finding *finding, guint at)
 
 	if (record->pid && record->queue)
 		g_hash_table_add(finding->owned, (gpointer)(uintptr_t)record->queue);
+	if (record->ring && record->fd >= 0)
+		g_hash_table_add(finding->owned, (gpointer)(uintptr_t)record->ring);
 	if (!socket)
 		return;
 	way = g_hash_table_lookup(finding->ways, socket);
@@ -147,7 +151,9 @@ static void add_holder(struct finding *finding, const struct seen_holder *held,
 	struct holder holder = {
 		.file = held->file,
 		.inode = held->inode,
-		.number = held->queue ? held->queue_ino : (uint64_t)held->fd,
+		.number = held->queue ? held->queue_ino :
+			held->fd < 0  ? HOLDER_NO_NUMBER :
+					(uint64_t)held->fd,
 		.type = held->queue ? HOLDER_SOCKET : HOLDER_RING,
 		.pid = owner->pid,
 		.task = owner->task,
@@ -200,6 +206,13 @@ static void add_unowned(struct finding *finding, const struct seen_holder *held)
 		add_holder(finding, held, held);
 }
 
+/* Of a ring that has descriptors, the processes that have it open are named, not its threads. */
+static bool is_named_otherwise(const struct finding *finding, const struct seen_holder *record)
+{
+	return record->ring && record->fd < 0 &&
+		g_hash_table_contains(finding->owned, (gpointer)(uintptr_t)record->ring);
+}
+
 static void put_together(struct finding *finding)
 {
 	for (guint i = 0; i < finding->records->len; i++)
@@ -207,7 +220,7 @@ static void put_together(struct finding *finding)
 	for (guint i = 0; i < finding->records->len; i++) {
 		const struct seen_holder *record = record_at(finding, i);
 
-		if (record->socket)
+		if (record->socket || is_named_otherwise(finding, record))
 			continue;
 		if (record->pid)
 			add_holder(finding, record, record);
@@ -260,6 +273,8 @@ int holders_list(struct holders *holders, GArray *out)
 	r = read_records(holders->skeleton->links.list_of_processes_fd, records);
 	if (r == 0)
 		r = read_records(holders->skeleton->links.list_of_sockets_fd, records);
+	if (r == 0)
+		r = read_records(holders->skeleton->links.list_of_threads_fd, records);
 	g_mutex_unlock(&holders->lock);
 	if (r < 0)
 		return r;

@@ -27,7 +27,6 @@ char LICENSE[] SEC("license") = "GPL";
 #define IPC_INDEX_MASK 0x7fff /* the index in an ID */
 #define IPC_INDEX_MASK_EXTENDED                                                                    \
 	0xffffff /* the same, where the kernel was booted with ipcmni_extend */
-#define XA_NODE 2
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 
