@@ -16,12 +16,7 @@ static bool next_character(const char *text, gunichar *character, size_t *length
 	return true;
 }
 
-/*
- * What a terminal may take for a command or for a change of direction, so that a line reads as
- * another: control characters, those of C1 included, separators of lines, and all that show nothing
- * themselves but turn the text around them.
- */
-static bool is_treacherous(gunichar character)
+bool format_is_treacherous(gunichar character)
 {
 	return character < ' ' || (character >= 0x7f && character <= 0x9f) || character == 0x061c ||
 		(character >= 0x200e && character <= 0x200f) ||
@@ -37,7 +32,7 @@ void format_escaped(GString *out, const char *value)
 
 	for (; *value; value += length) {
 		bool escape = next_character(value, &character, &length) ?
-			is_treacherous(character) || character == '\\' :
+			format_is_treacherous(character) || character == '\\' :
 			(unsigned char)*value >= 0x80 && (unsigned char)*value <= 0x9f;
 
 		for (size_t i = 0; i < length; i++)
@@ -76,7 +71,7 @@ void format_label(GString *out, const char *value)
 /* Control characters, and code points that are no characters, are not allowed in XML. */
 static bool is_drawable(gunichar character)
 {
-	return !is_treacherous(character) && (character & 0xfffe) != 0xfffe;
+	return !format_is_treacherous(character) && (character & 0xfffe) != 0xfffe;
 }
 
 void format_dot(GString *out, const char *value)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
@@ -17,6 +18,13 @@
  * /proc/PID/maps; all other bytes stand as they are, UTF-8 or not. `printf %b` undoes it.
  */
 void format_escaped(GString *out, const char *value);
+
+/*
+ * Whether a terminal may take the character for a command or for a change of direction, so that a line
+ * reads as another: control characters, those of C1 included, separators of lines, and all that show
+ * nothing themselves but turn the text around them. Pure.
+ */
+bool format_is_treacherous(gunichar character);
 
 /*
  * Appends a value in quotes as a label of the OpenMetrics text format: backslash, quote and newline

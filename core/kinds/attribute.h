@@ -4,13 +4,13 @@
  */
 #pragma once
 
+#include "base/json.h"
 #include "base/packed.h"
 #include "base/view-rows.h"
 #include "caller/caller.h"
 #include "kinds/item.h"
 #include "kinds/realm.h"
 
-#include <json-glib/json-glib.h>
 #include <stddef.h>
 
 /* What a metadata file is made from. */
@@ -30,6 +30,7 @@ struct view {
 /* How an attribute's text becomes a member of info.json. */
 enum attribute_form {
 	FORM_NUMBER, /* a decimal number and a newline; "unknown" is null */
+	FORM_TIME,   /* whole seconds since 1970 and a newline */
 	FORM_TEXT,   /* a value and a newline */
 	FORM_OTHER,  /* by json(), or not at all */
 	FORM_USERS,  /* an array of the rows that `users` tells */
@@ -60,7 +61,7 @@ struct attribute {
 	 * FORM_OTHER: adds the members, names and all, to the object that is begun. A negative
 	 * errno if nothing was added.
 	 */
-	int (*json)(const struct view *view, const struct attribute *self, JsonBuilder *builder);
+	int (*json)(const struct view *view, const struct attribute *self, struct json *json);
 	bool (*exists)(const struct item *item); /* NULL: every item of the kind has it */
 	bool slow; /* may wait for more than the census: the user database */
 };

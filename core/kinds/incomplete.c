@@ -21,19 +21,17 @@ void incomplete_line(struct census *census, unsigned kinds, GString *out)
 		report.incomplete_view ? report.incomplete_view : "");
 }
 
-void incomplete_json(struct census *census, unsigned kinds, JsonBuilder *builder)
+void incomplete_json(struct census *census, unsigned kinds, struct json *json)
 {
 	struct census_report report = census_report(census);
 
-	json_builder_set_member_name(builder, "incomplete");
 	if (is_complete(&report, kinds)) {
-		json_builder_add_null_value(builder);
+		format_json_null(json, "incomplete");
 		return;
 	}
-	json_builder_begin_object(builder);
-	format_json_number(builder, "processes", report.unreadable);
-	format_json_number(builder, "kinds", kinds);
-	json_builder_set_member_name(builder, "invisible");
-	json_builder_add_boolean_value(builder, report.incomplete_view != NULL);
-	json_builder_end_object(builder);
+	format_json_object(json, "incomplete");
+	format_json_number(json, "processes", report.unreadable);
+	format_json_number(json, "kinds", kinds);
+	format_json_bool(json, "invisible", report.incomplete_view != NULL);
+	format_json_end(json);
 }

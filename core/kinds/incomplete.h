@@ -2,10 +2,8 @@
 /* Writes, in files that show counts, what the pass that they are from did not see. */
 #pragma once
 
+#include "base/json.h"
 #include "census/census.h"
-
-#include <glib.h>
-#include <json-glib/json-glib.h>
 
 /*
  * Appends the last line of a table, "# not read: N processes, N kinds", if the census, which is
@@ -17,4 +15,4 @@ void incomplete_line(struct census *census, unsigned kinds, GString *out);
  * Adds the member `incomplete`: null, or an object of processes, kinds and (true or false)
  * invisible.
  */
-void incomplete_json(struct census *census, unsigned kinds, JsonBuilder *builder);
+void incomplete_json(struct census *census, unsigned kinds, struct json *json);

@@ -23,29 +23,29 @@ struct info {
 struct making {
 	const struct view *view;
 	struct info *info;
-	JsonBuilder *builder; /* of the head */
-	GHashTable *asked;    /* struct attribute: GString of it, for those that are slow */
+	struct json *json; /* of the head */
+	GHashTable *asked; /* struct attribute: GString of it, for those that are slow */
 };
 
 /* What stat(1) shows. */
-static void add_item(JsonBuilder *builder, const struct item *item)
+static void add_item(struct json *json, const struct item *item)
 {
 	g_autofree char *perms = g_strdup_printf("%04o", item->mode & 07777u);
 
-	format_json_bytes(builder, "kind", item->label);
-	format_json_bytes(builder, "id", item->id);
-	format_json_bytes(builder, "name", item->name);
-	format_json_bytes(builder, "perms", perms);
-	format_json_number(builder, "uid", item->uid);
-	format_json_number(builder, "gid", item->gid);
+	format_json_bytes(json, "kind", item->label);
+	format_json_bytes(json, "id", item->id);
+	format_json_bytes(json, "name", item->name);
+	format_json_bytes(json, "perms", perms);
+	format_json_number(json, "uid", item->uid);
+	format_json_number(json, "gid", item->gid);
 	if (item->segment) {
-		format_json_number(builder, "ino", item->key.ino);
-		format_json_number(builder, "size", item->size);
-		format_json_number(builder, "allocated", item->allocated);
+		format_json_number(json, "ino", item->key.ino);
+		format_json_number(json, "size", item->size);
+		format_json_number(json, "allocated", item->allocated);
 	}
-	format_json_time(builder, "atime", &item->atime);
-	format_json_time(builder, "mtime", &item->mtime);
-	format_json_time(builder, "ctime", &item->ctime);
+	format_json_time(json, "atime", &item->atime);
+	format_json_time(json, "mtime", &item->mtime);
+	format_json_time(json, "ctime", &item->ctime);
 }
 
 static void free_text(gpointer text)
@@ -67,26 +67,32 @@ static void ask_slow(const struct attribute *attribute, void *data)
 		free_text(text);
 }
 
+static void add_time(struct json *json, const char *name, const char *seconds)
+{
+	const struct timespec time = { .tv_sec = g_ascii_strtoll(seconds, NULL, 10) };
+
+	format_json_time(json, name, &time);
+}
+
 static int add_text(const struct making *making, const struct attribute *attribute)
 {
 	const GString *asked = g_hash_table_lookup(making->asked, attribute);
 	g_autoptr(GString) text = g_string_new(asked ? asked->str : NULL);
-	JsonBuilder *builder = making->builder;
+	struct json *json = making->json;
 	int r = asked ? 0 : attribute->show(making->view, attribute, text);
 
 	if (r < 0)
 		return r;
 	if (text->len > 0)
 		g_string_truncate(text, text->len - 1); /* the newline */
-	if (attribute->form == FORM_TEXT) {
-		format_json_bytes(builder, attribute->name, text->str);
-		return 0;
-	}
-	json_builder_set_member_name(builder, attribute->name);
-	if (strcmp(text->str, "unknown") == 0)
-		json_builder_add_null_value(builder);
+	if (attribute->form == FORM_TEXT)
+		format_json_bytes(json, attribute->name, text->str);
+	else if (strcmp(text->str, "unknown") == 0)
+		format_json_null(json, attribute->name);
+	else if (attribute->form == FORM_TIME)
+		add_time(json, attribute->name, text->str);
 	else
-		json_builder_add_int_value(builder, g_ascii_strtoll(text->str, NULL, 10));
+		format_json_number(json, attribute->name, g_ascii_strtoull(text->str, NULL, 10));
 	return 0;
 }
 
@@ -114,23 +120,34 @@ static void add_attribute(const struct attribute *attribute, void *data)
 	else if (attribute->form != FORM_OTHER)
 		r = add_text(making, attribute);
 	else if (attribute->json)
-		r = attribute->json(making->view, attribute, making->builder);
-	if (r < 0) {
-		json_builder_set_member_name(making->builder, attribute->name);
-		json_builder_add_null_value(making->builder);
-	}
+		r = attribute->json(making->view, attribute, making->json);
+	if (r < 0)
+		format_json_null(making->json, attribute->name);
+}
+
+/* Whether add_item() has said it: some kinds have files for what stat(1) shows of others. */
+static bool is_of_item(const struct attribute *attribute)
+{
+	static const char *const names[] = { "perms", "uid", "gid", "atime", "ctime", NULL };
+
+	return g_strv_contains(names, attribute->name);
+}
+
+static void add_further(const struct attribute *attribute, void *data)
+{
+	if (!is_of_item(attribute))
+		add_attribute(attribute, data);
 }
 
 static void add_all(struct making *making)
 {
 	const struct item *item = making->view->item;
 
-	json_builder_begin_object(making->builder);
-	add_item(making->builder, item);
-	item_each_attribute(item, add_attribute, making);
+	format_json_object(making->json, NULL);
+	add_item(making->json, item);
+	item_each_attribute(item, add_further, making);
 	if (item->segment)
-		incomplete_json(making->view->realm->census, 0, making->builder);
-	json_builder_end_object(making->builder);
+		incomplete_json(making->view->realm->census, 0, making->json);
 }
 
 /*
@@ -162,27 +179,21 @@ static bool is_common(const struct attribute *attribute)
 
 static void add_of_kind(const struct attribute *attribute, void *data)
 {
-	static const char *const in_row[] = { "perms", "uid", "gid", "atime", "ctime", NULL };
-
-	if (!is_common(attribute) && !attribute->slow && !g_strv_contains(in_row, attribute->name))
+	if (!is_common(attribute) && !attribute->slow && !is_of_item(attribute))
 		add_attribute(attribute, data);
 }
 
 char *info_of_kind(const struct view *view)
 {
-	g_autoptr(JsonBuilder) builder = json_builder_new();
 	g_autoptr(GHashTable) asked = g_hash_table_new(NULL, NULL);
-	struct making making = { .view = view, .builder = builder, .asked = asked };
-	g_autofree char *text = NULL;
-	JsonNode *root;
+	g_autoptr(GString) text = g_string_new(NULL);
+	struct json json;
+	struct making making = { .view = view, .json = &json, .asked = asked };
 
-	json_builder_begin_object(builder);
+	format_json_line(&json, text);
+	format_json_object(&json, NULL);
 	item_each_attribute(view->item, add_of_kind, &making);
-	json_builder_end_object(builder);
-	root = json_builder_get_root(builder);
-	text = json_to_string(root, FALSE);
-	json_node_unref(root);
-	return strlen(text) > 2 ? g_strndup(text + 1, strlen(text) - 2) : NULL;
+	return text->len > 1 ? g_strdup(text->str + 1) : NULL;
 }
 
 static void free_info(void *snapshot)
@@ -246,16 +257,17 @@ static struct view_rows view_of(struct info *info)
 
 int info_take(const struct view *view, const struct attribute *self, struct view_rows *out)
 {
-	g_autoptr(JsonBuilder) builder = json_builder_new();
 	g_autoptr(GHashTable) asked = g_hash_table_new_full(NULL, NULL, NULL, free_text);
 	g_autofree struct item *item = g_memdup2(view->item, view->item->kind->item_size);
 	struct info *info = g_new0(struct info, 1);
 	struct view full = *view;
-	struct making making = { &full, info, builder, asked };
+	struct json json;
+	struct making making = { &full, info, &json, asked };
 	int r;
 
 	(void)self;
 	info->head = g_string_new(NULL);
+	format_json_lines(&json, info->head, 0);
 	if (item->segment && item->kind->residency)
 		item->kind->residency(view->realm, item); /* what fails stays unknown */
 	full.item = item;
@@ -266,7 +278,6 @@ int info_take(const struct view *view, const struct attribute *self, struct view
 		free_info(info);
 		return r;
 	}
-	format_json_open(info->head, builder, 0);
 	*out = view_of(info);
 	return 0;
 }

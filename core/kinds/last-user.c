@@ -194,27 +194,25 @@ int last_user_show(const struct view *view, const struct attribute *self, GStrin
 	return 0;
 }
 
-int last_user_json(const struct view *view, const struct attribute *self, JsonBuilder *builder)
+int last_user_json(const struct view *view, const struct attribute *self, struct json *json)
 {
 	struct last_user user;
 
 	find(view, &user);
-	json_builder_set_member_name(builder, self->name);
-	json_builder_begin_object(builder);
-	format_json_number(builder, "pid", user.pid);
-	format_json_bytes(builder, "command", user.command);
-	format_json_bytes(builder, "state", user.state);
-	format_json_number(builder, "born", user.known && user.born ? user.born : UINT64_MAX);
-	format_json_number(builder, "uid", user.known ? user.uid : UINT64_MAX);
-	format_json_bytes(builder, "unit", user.known ? user.unit : "-");
-	json_builder_set_member_name(builder, "now");
-	json_builder_add_boolean_value(builder, user.now);
+	format_json_object(json, self->name);
+	format_json_number(json, "pid", user.pid);
+	format_json_bytes(json, "command", user.command);
+	format_json_bytes(json, "state", user.state);
+	format_json_number(json, "born", user.known && user.born ? user.born : UINT64_MAX);
+	format_json_number(json, "uid", user.known ? user.uid : UINT64_MAX);
+	format_json_bytes(json, "unit", user.known ? user.unit : "-");
+	format_json_bool(json, "now", user.now);
 	if (user.until.tv_sec && !user.now)
-		format_json_time(builder, "until", &user.until);
+		format_json_time(json, "until", &user.until);
 	else
-		format_json_number(builder, "until", UINT64_MAX);
-	format_json_number(builder, "not_shown", user.hidden);
-	json_builder_end_object(builder);
+		format_json_number(json, "until", UINT64_MAX);
+	format_json_number(json, "not_shown", user.hidden);
+	format_json_end(json);
 	return 0;
 }
 

@@ -19,6 +19,6 @@ extern const struct attribute last_user_attributes[];
 
 /* show() and json() of `last`. Needs what the table above says. */
 int last_user_show(const struct view *view, const struct attribute *self, GString *out);
-int last_user_json(const struct view *view, const struct attribute *self, JsonBuilder *builder);
+int last_user_json(const struct view *view, const struct attribute *self, struct json *json);
 
 #define LAST_USER_NEEDS (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)

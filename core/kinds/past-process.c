@@ -96,14 +96,11 @@ void past_process_show(const struct past_process *process, GString *out)
 	g_string_append_printf(out, "\nstate\t%s\n", past_process_state(process));
 }
 
-void past_process_json(const struct past_process *process, const char *name, JsonBuilder *builder)
+void past_process_json(const struct past_process *process, const char *name, struct json *json)
 {
-	json_builder_set_member_name(builder, name);
-	json_builder_begin_object(builder);
-	json_builder_set_member_name(builder, "pid");
-	json_builder_add_int_value(builder, process->pid);
-	format_json_bytes(builder, "command", process->command);
-	json_builder_set_member_name(builder, "state");
-	json_builder_add_string_value(builder, past_process_state(process));
-	json_builder_end_object(builder);
+	format_json_object(json, name);
+	format_json_number(json, "pid", process->pid);
+	format_json_bytes(json, "command", process->command);
+	format_json_bytes(json, "state", past_process_state(process));
+	format_json_end(json);
 }

@@ -35,4 +35,4 @@ const char *past_process_state(const struct past_process *process);
  * `name`.
  */
 void past_process_show(const struct past_process *process, GString *out);
-void past_process_json(const struct past_process *process, const char *name, JsonBuilder *builder);
+void past_process_json(const struct past_process *process, const char *name, struct json *json);

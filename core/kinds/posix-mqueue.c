@@ -384,11 +384,11 @@ static int show_holders(const struct view *view, const struct attribute *self, G
 	return queue_holders_show(view, &file, out);
 }
 
-static int json_holders(const struct view *view, const struct attribute *self, JsonBuilder *builder)
+static int json_holders(const struct view *view, const struct attribute *self, struct json *json)
 {
 	struct queue_file file = file_of(view);
 
-	return queue_holders_json(view, &file, self->name, builder);
+	return queue_holders_json(view, &file, self->name, json);
 }
 
 static const struct attribute attributes[] = {

@@ -93,25 +93,21 @@ static int show_semaphore(const struct view *view, const struct attribute *self,
 	return MIN(r, 0);
 }
 
-static int json_semaphore(const struct view *view, const struct attribute *self,
-	JsonBuilder *builder)
+static int json_semaphore(const struct view *view, const struct attribute *self, struct json *json)
 {
 	struct semaphore semaphore;
 	int r = read_semaphore(view, &semaphore);
 
 	if (r < 0)
 		return r;
-	json_builder_set_member_name(builder, self->name);
 	if (r == 0) {
-		json_builder_add_null_value(builder);
+		format_json_null(json, self->name);
 		return 0;
 	}
-	json_builder_begin_object(builder);
-	json_builder_set_member_name(builder, "value");
-	json_builder_add_int_value(builder, semaphore.value);
-	json_builder_set_member_name(builder, "waiters");
-	json_builder_add_int_value(builder, semaphore.waiters);
-	json_builder_end_object(builder);
+	format_json_object(json, self->name);
+	format_json_number(json, "value", semaphore.value);
+	format_json_number(json, "waiters", semaphore.waiters);
+	format_json_end(json);
 	return 0;
 }
 

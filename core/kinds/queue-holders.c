@@ -143,7 +143,7 @@ struct table {
 	struct process_facts facts;
 	uint64_t not_shown;
 	GString *out; /* one of the two */
-	JsonBuilder *builder;
+	struct json *json;
 };
 
 static const char *mode_name(int flags)
@@ -172,18 +172,18 @@ static void write_text(const struct table *table, const struct queue_holder *hol
 
 static void write_json(const struct table *table, const struct queue_holder *holder)
 {
-	JsonBuilder *builder = table->builder;
+	struct json *json = table->json;
 
-	json_builder_begin_object(builder);
-	format_json_number(builder, "pid", holder->pid);
-	format_json_number(builder, "uid", holder->uid);
-	format_json_bytes(builder, "command", holder->command);
-	format_json_number(builder, "fd", holder->fd);
-	format_json_bytes(builder, "mode", mode_name(holder->flags));
-	format_json_number(builder, "born", table->facts.born ? table->facts.born : UINT64_MAX);
-	format_json_bytes(builder, "unit", table->facts.unit);
-	format_json_bytes(builder, "cmdline", table->facts.cmdline);
-	json_builder_end_object(builder);
+	format_json_object(json, NULL);
+	format_json_number(json, "pid", holder->pid);
+	format_json_number(json, "uid", holder->uid);
+	format_json_bytes(json, "command", holder->command);
+	format_json_number(json, "fd", holder->fd);
+	format_json_bytes(json, "mode", mode_name(holder->flags));
+	format_json_number(json, "born", table->facts.born ? table->facts.born : UINT64_MAX);
+	format_json_bytes(json, "unit", table->facts.unit);
+	format_json_bytes(json, "cmdline", table->facts.cmdline);
+	format_json_end(json);
 }
 
 static void write_rows(const struct view *view, const GArray *found, struct table *table)
@@ -226,10 +226,10 @@ int queue_holders_show(const struct view *view, const struct queue_file *file, G
 }
 
 int queue_holders_json(const struct view *view, const struct queue_file *file, const char *name,
-	JsonBuilder *builder)
+	struct json *json)
 {
 	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct queue_holder));
-	struct table table = { .builder = builder };
+	struct table table = { .json = json };
 	struct search search = { file, found, view->budget, 0 };
 	g_autofree char *not_shown = g_strconcat(name, "_not_shown", NULL);
 	g_autofree char *not_read = g_strconcat(name, "_not_read", NULL);
@@ -237,11 +237,10 @@ int queue_holders_json(const struct view *view, const struct queue_file *file, c
 
 	if (r < 0)
 		return r;
-	json_builder_set_member_name(builder, name);
-	json_builder_begin_array(builder);
+	format_json_array(json, name);
 	write_rows(view, found, &table);
-	json_builder_end_array(builder);
-	format_json_number(builder, not_shown, table.not_shown);
-	format_json_number(builder, not_read, search.unreadable);
+	format_json_end(json);
+	format_json_number(json, not_shown, table.not_shown);
+	format_json_number(json, not_read, search.unreadable);
 	return 0;
 }

@@ -13,4 +13,4 @@ struct queue_file {
 /* show() and json() of the attribute `holders`. */
 int queue_holders_show(const struct view *view, const struct queue_file *file, GString *out);
 int queue_holders_json(const struct view *view, const struct queue_file *file, const char *name,
-	JsonBuilder *builder);
+	struct json *json);

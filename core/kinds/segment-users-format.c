@@ -196,35 +196,34 @@ int segment_users_table(const struct view *view, const struct attribute *self,
 
 /* As JSON */
 
-static void json_process(JsonBuilder *builder, pid_t pid, uid_t uid, const char *command)
+static void json_process(struct json *json, pid_t pid, uid_t uid, const char *command)
 {
-	format_json_number(builder, "pid", pid);
-	format_json_number(builder, "uid", uid);
-	format_json_bytes(builder, "command", command);
+	format_json_number(json, "pid", pid);
+	format_json_number(json, "uid", uid);
+	format_json_bytes(json, "command", command);
 }
 
-static void json_facts(const struct segment_users *users, guint32 index, JsonBuilder *builder)
+static void json_facts(const struct segment_users *users, guint32 index, struct json *json)
 {
 	const uint8_t *facts = packed_row(&users->facts, index);
 	uint64_t born = packed_get_number(&facts);
 
-	format_json_number(builder, "born", born ? born : UINT64_MAX);
-	format_json_bytes(builder, "unit", packed_get_text(&facts));
-	format_json_bytes(builder, "cmdline", packed_get_text(&facts));
+	format_json_number(json, "born", born ? born : UINT64_MAX);
+	format_json_bytes(json, "unit", packed_get_text(&facts));
+	format_json_bytes(json, "cmdline", packed_get_text(&facts));
 }
 
 /* Up to where what is said of the process ends: many rows are of one. */
 static void begin_for(struct segment_users *users, guint index)
 {
 	const struct user_process *process = process_at(users, index);
-	g_autoptr(JsonBuilder) builder = json_builder_new();
+	struct json json;
 
-	json_builder_begin_object(builder);
-	json_process(builder, process->pid, process->uid, process->command);
-	json_facts(users, process->facts, builder);
-	json_builder_end_object(builder);
 	g_string_truncate(users->begun, 0);
-	format_json_open(users->begun, builder, 4);
+	format_json_lines(&json, users->begun, 4);
+	format_json_object(&json, NULL);
+	json_process(&json, process->pid, process->uid, process->command);
+	json_facts(users, process->facts, &json);
 	users->begun_for = index;
 }
 
@@ -266,23 +265,21 @@ static void json_hidden(const struct segment_users *users, size_t index, GString
 {
 	const struct hidden_user *hidden = hidden_at(users, index);
 	const struct hidden_row *row = &hidden->row;
-	g_autoptr(JsonBuilder) builder = json_builder_new();
 	g_autofree char *name = hidden_name(row);
+	struct json json;
 
 	if (!hidden->seen)
 		return;
-	json_builder_begin_object(builder);
-	json_process(builder, row->pid, row->uid, row->command);
-	format_json_bytes(builder, "fd", name);
-	format_json_bytes(builder, "mode", mode_name(row->flags));
-	if (row->pid)
-		json_facts(users, hidden->facts, builder);
-	json_builder_set_member_name(builder, "swap");
-	json_builder_add_boolean_value(builder, row->swap);
-	json_builder_end_object(builder);
 	g_string_append(out, users->rows.n + index > users->first ? ",\n" : "\n");
-	format_json_open(out, builder, 4);
-	g_string_append(out, "\n    }");
+	format_json_lines(&json, out, 4);
+	format_json_object(&json, NULL);
+	json_process(&json, row->pid, row->uid, row->command);
+	format_json_bytes(&json, "fd", name);
+	format_json_bytes(&json, "mode", mode_name(row->flags));
+	if (row->pid)
+		json_facts(users, hidden->facts, &json);
+	format_json_bool(&json, "swap", row->swap);
+	format_json_end(&json);
 }
 
 size_t segment_users_json_rows(const struct segment_users *users)

@@ -109,19 +109,19 @@ int semaphores_show(const struct view *view, const struct semaphore_set *set, GS
 }
 
 static void json_row(const struct semaphore_row *row, guint number,
-	const struct past_process *process, JsonBuilder *builder)
+	const struct past_process *process, struct json *json)
 {
-	json_builder_begin_object(builder);
-	format_json_number(builder, "semnum", number);
-	format_json_number(builder, "value", row->value);
-	format_json_number(builder, "ncount", row->waiting);
-	format_json_number(builder, "zcount", row->waiting_for_zero);
-	past_process_json(process, "last", builder);
-	json_builder_end_object(builder);
+	format_json_object(json, NULL);
+	format_json_number(json, "semnum", number);
+	format_json_number(json, "value", row->value);
+	format_json_number(json, "ncount", row->waiting);
+	format_json_number(json, "zcount", row->waiting_for_zero);
+	past_process_json(process, "last", json);
+	format_json_end(json);
 }
 
 int semaphores_json(const struct view *view, const struct semaphore_set *set, const char *name,
-	JsonBuilder *builder)
+	struct json *json)
 {
 	g_autoptr(GHashTable) sees = g_hash_table_new(NULL, NULL);
 	const struct view asking = remembering(view, sees);
@@ -131,13 +131,12 @@ int semaphores_json(const struct view *view, const struct semaphore_set *set, co
 
 	if (error < 0)
 		return error;
-	json_builder_set_member_name(builder, name);
-	json_builder_begin_array(builder);
+	format_json_array(json, name);
 	for (guint i = 0; i < rows->len; i++) {
 		const struct semaphore_row *row = &g_array_index(rows, struct semaphore_row, i);
 
-		json_row(row, i, process_of(&asking, set, row->last, &process), builder);
+		json_row(row, i, process_of(&asking, set, row->last, &process), json);
 	}
-	json_builder_end_array(builder);
+	format_json_end(json);
 	return 0;
 }

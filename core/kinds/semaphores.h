@@ -15,4 +15,4 @@ struct semaphore_set {
 };
 int semaphores_show(const struct view *view, const struct semaphore_set *set, GString *out);
 int semaphores_json(const struct view *view, const struct semaphore_set *set, const char *name,
-	JsonBuilder *builder);
+	struct json *json);

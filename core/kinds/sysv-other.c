@@ -389,12 +389,11 @@ static int show_semaphores(const struct view *view, const struct attribute *self
 	return semaphores_show(view, &set, out);
 }
 
-static int json_semaphores(const struct view *view, const struct attribute *self,
-	JsonBuilder *builder)
+static int json_semaphores(const struct view *view, const struct attribute *self, struct json *json)
 {
 	struct semaphore_set set = semaphores_of(view);
 
-	return semaphores_json(view, &set, self->name, builder);
+	return semaphores_json(view, &set, self->name, json);
 }
 
 static const struct attribute msg_attributes[] = {
@@ -402,14 +401,14 @@ static const struct attribute msg_attributes[] = {
 	{ "msgs", FORM_NUMBER, 0, show_u64, offsetof(struct msg_queue, messages) },
 	{ "lspid", FORM_NUMBER, 0, show_pid, offsetof(struct msg_queue, sender) },
 	{ "lrpid", FORM_NUMBER, 0, show_pid, offsetof(struct msg_queue, receiver) },
-	{ "send", FORM_NUMBER, 0, show_i64, offsetof(struct msg_queue, sent) },
-	{ "recv", FORM_NUMBER, 0, show_i64, offsetof(struct msg_queue, received) },
+	{ "send", FORM_TIME, 0, show_i64, offsetof(struct msg_queue, sent) },
+	{ "recv", FORM_TIME, 0, show_i64, offsetof(struct msg_queue, received) },
 	{ NULL },
 };
 
 static const struct attribute sem_attributes[] = {
 	{ "nsems", FORM_NUMBER, 0, show_u64, offsetof(struct sem_set, count) },
-	{ "otime", FORM_NUMBER, 0, show_i64, offsetof(struct sem_set, operated) },
+	{ "otime", FORM_TIME, 0, show_i64, offsetof(struct sem_set, operated) },
 	{ "semaphores", FORM_OTHER, 0, show_semaphores, .json = json_semaphores, .slow = true },
 	{ NULL },
 };

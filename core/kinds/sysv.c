@@ -321,11 +321,11 @@ static int show_creator(const struct view *view, const struct attribute *self, G
 	return 0;
 }
 
-static int json_creator(const struct view *view, const struct attribute *self, JsonBuilder *builder)
+static int json_creator(const struct view *view, const struct attribute *self, struct json *json)
 {
 	struct past_process process = creator_of(view);
 
-	past_process_json(&process, self->name, builder);
+	past_process_json(&process, self->name, json);
 	return 0;
 }
 
@@ -370,8 +370,8 @@ static const struct attribute attributes[] = {
 	{ "creator", FORM_OTHER, 0, show_creator, .json = json_creator },
 	{ "last", FORM_OTHER, LAST_USER_NEEDS, last_user_show, .json = last_user_json },
 	{ "status", FORM_TEXT, CENSUS_MAPPINGS, show_status },
-	{ "atime", FORM_NUMBER, 0, show_i64, offsetof(struct item, atime.tv_sec) },
-	{ "dtime", FORM_NUMBER, 0, show_i64, offsetof(struct sysv_segment, dtime) },
+	{ "atime", FORM_TIME, 0, show_i64, offsetof(struct item, atime.tv_sec) },
+	{ "dtime", FORM_TIME, 0, show_i64, offsetof(struct sysv_segment, dtime) },
 	{ NULL },
 };
 

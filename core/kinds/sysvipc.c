@@ -251,6 +251,6 @@ const struct attribute sysvipc_attributes[] = {
 	{ "cuser", FORM_TEXT, 0, show_user, offsetof(struct sysvipc_item, cuid), .slow = true },
 	{ "cgid", FORM_NUMBER, 0, show_u32, offsetof(struct sysvipc_item, cgid) },
 	{ "cgroup", FORM_TEXT, 0, show_group, offsetof(struct sysvipc_item, cgid), .slow = true },
-	{ "ctime", FORM_NUMBER, 0, show_i64, offsetof(struct item, ctime.tv_sec) },
+	{ "ctime", FORM_TIME, 0, show_i64, offsetof(struct item, ctime.tv_sec) },
 	{ NULL },
 };

@@ -281,6 +281,7 @@ struct view_rows openmetrics_take(const struct realm *realm, struct budget *budg
 	struct census_report report = census_report(realm->census);
 
 	openmetrics->segments = segments_take(realm, budget);
+	segments_sort(openmetrics->segments);
 	openmetrics->distinct = distinct_segments(openmetrics->segments);
 	openmetrics->head = g_string_new(NULL);
 	add_totals(openmetrics->head, openmetrics->segments);

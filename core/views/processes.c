@@ -355,29 +355,29 @@ static void format_group_table(const void *snapshot, size_t row, GString *out)
 		table_end(processes, out);
 }
 
-static void json_process(JsonBuilder *builder, const struct process_row *row)
+static void json_process(struct json *json, const struct process_row *row)
 {
-	format_json_number(builder, "pid", row->pid);
-	format_json_number(builder, "uid", row->uid);
-	format_json_bytes(builder, "command", row->command);
-	format_json_bytes(builder, "unit", row->unit);
-	format_json_number(builder, "born", row->born > 0 ? row->born : UINT64_MAX);
-	format_json_number(builder, "segments", row->sums.segments);
-	format_json_number(builder, "mappings", row->sums.mappings);
-	format_json_number(builder, "descriptors", row->sums.descriptors);
-	format_json_number(builder, "size", row->sums.size);
-	format_json_number(builder, "share", row->sums.share);
-	format_json_bytes(builder, "cmdline", row->cmdline);
+	format_json_number(json, "pid", row->pid);
+	format_json_number(json, "uid", row->uid);
+	format_json_bytes(json, "command", row->command);
+	format_json_bytes(json, "unit", row->unit);
+	format_json_number(json, "born", row->born > 0 ? row->born : UINT64_MAX);
+	format_json_number(json, "segments", row->sums.segments);
+	format_json_number(json, "mappings", row->sums.mappings);
+	format_json_number(json, "descriptors", row->sums.descriptors);
+	format_json_number(json, "size", row->sums.size);
+	format_json_number(json, "share", row->sums.share);
+	format_json_bytes(json, "cmdline", row->cmdline);
 }
 
-static void json_group(JsonBuilder *builder, const struct group_row *row)
+static void json_group(struct json *json, const struct group_row *row)
 {
-	format_json_bytes(builder, "cgroup", row->path);
-	format_json_bytes(builder, "unit", row->unit);
-	format_json_number(builder, "processes", row->processes);
-	format_json_number(builder, "segments", row->sums.segments);
-	format_json_number(builder, "size", row->sums.size);
-	format_json_number(builder, "share", row->sums.share);
+	format_json_bytes(json, "cgroup", row->path);
+	format_json_bytes(json, "unit", row->unit);
+	format_json_number(json, "processes", row->processes);
+	format_json_number(json, "segments", row->sums.segments);
+	format_json_number(json, "size", row->sums.size);
+	format_json_number(json, "share", row->sums.share);
 }
 
 static void json_end(const struct processes *processes, GString *out)
@@ -388,47 +388,42 @@ static void json_end(const struct processes *processes, GString *out)
 	g_string_append(out, "}\n");
 }
 
-static void append_object(GString *out, bool first, JsonBuilder *builder)
+static void begin_object(struct json *json, bool first, GString *out)
 {
-	JsonNode *node;
-	g_autofree char *text = NULL;
-
-	json_builder_end_object(builder);
-	node = json_builder_get_root(builder);
-	text = json_to_string(node, FALSE);
-	json_node_unref(node);
-	g_string_append_printf(out, "%s\n%s", first ? "" : ",", text);
+	g_string_append(out, first ? "\n" : ",\n");
+	format_json_line(json, out);
+	format_json_object(json, NULL);
 }
 
 static void format_process_json(const void *snapshot, size_t row, GString *out)
 {
 	const struct processes *processes = snapshot;
-	g_autoptr(JsonBuilder) builder = json_builder_new_immutable();
+	struct json json;
 
 	if (row == 0) {
 		g_string_append(out, "{\"processes\":[");
 	} else if (row > processes->rows->len) {
 		json_end(processes, out);
 	} else {
-		json_builder_begin_object(builder);
-		json_process(builder, process_at(processes->rows, row - 1));
-		append_object(out, row == 1, builder);
+		begin_object(&json, row == 1, out);
+		json_process(&json, process_at(processes->rows, row - 1));
+		format_json_end(&json);
 	}
 }
 
 static void format_group_json(const void *snapshot, size_t row, GString *out)
 {
 	const struct processes *processes = snapshot;
-	g_autoptr(JsonBuilder) builder = json_builder_new_immutable();
+	struct json json;
 
 	if (row == 0) {
 		g_string_append(out, "{\"cgroups\":[");
 	} else if (row > processes->groups->len) {
 		json_end(processes, out);
 	} else {
-		json_builder_begin_object(builder);
-		json_group(builder, group_at(processes, row - 1));
-		append_object(out, row == 1, builder);
+		begin_object(&json, row == 1, out);
+		json_group(&json, group_at(processes, row - 1));
+		format_json_end(&json);
 	}
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/segments.h"
 
-#include "base/format.h"
 #include "base/json.h"
 #include "base/packed.h"
 #include "kinds/incomplete.h"
@@ -15,11 +14,12 @@
 
 struct segments {
 	struct packed_rows rows; /* pack() */
+	GArray *order;           /* of guint32: which row is the first, and so on; or NULL */
 	bool of_kinds;           /* these have what is for the JSON document alone */
 	GArray *totals;          /* of struct segments_total */
 	unsigned failures;
-	char *incomplete_line,
-		*incomplete_json; /* what the pass did not see, as either file says it */
+	/* What the pass did not see: a line, and a member of a JSON object. */
+	char *incomplete_line, *incomplete_json;
 };
 
 struct taking {
@@ -125,13 +125,24 @@ static void get_of_kind(const uint8_t **at, struct segments_row *out)
 	out->of_kind = packed_get_text(at);
 }
 
+const uint8_t *segments_key(const struct segments *segments, size_t index)
+{
+	if (segments->order)
+		index = g_array_index(segments->order, guint32, index);
+	return packed_row(&segments->rows, index);
+}
+
+static const char *label_at(const struct segments *segments, guint total)
+{
+	return g_array_index(segments->totals, struct segments_total, total).label;
+}
+
 void segments_get(const struct segments *segments, size_t index, struct segments_row *out)
 {
-	const uint8_t *at = packed_row(&segments->rows, index);
+	const uint8_t *at = segments_key(segments, index);
 
 	*out = (struct segments_row){ 0 };
-	out->label = g_array_index(segments->totals, struct segments_total, packed_get_number(&at))
-			     .label;
+	out->label = label_at(segments, packed_get_number(&at));
 	out->id = packed_get_text(&at);
 	out->name = packed_get_number(&at) ? packed_get_text(&at) : out->id;
 	out->mode = packed_get_number(&at);
@@ -214,18 +225,16 @@ static void take_item(const struct item *item, void *data)
 /* While the census is held: the next pass may see more, or less. */
 static void note_incomplete(const struct realm *realm, struct segments *segments)
 {
-	g_autoptr(JsonBuilder) builder = json_builder_new();
-	g_autoptr(JsonNode) node = NULL;
-	GString *line = g_string_new(NULL);
+	GString *line = g_string_new(NULL), *members = g_string_new(NULL);
+	struct json json;
 
 	incomplete_line(realm->census, segments->failures, line);
 	segments->incomplete_line = g_string_free(line, FALSE);
-	json_builder_begin_object(builder);
-	incomplete_json(realm->census, segments->failures, builder);
-	json_builder_end_object(builder);
-	node = json_builder_get_root(builder);
-	segments->incomplete_json = json_to_string(
-		json_object_get_member(json_node_get_object(node), "incomplete"), FALSE);
+	format_json_line(&json, members);
+	format_json_object(&json, NULL);
+	incomplete_json(realm->census, segments->failures, &json);
+	segments->incomplete_json = g_strndup(members->str + 1, members->len - 1);
+	g_string_free(members, TRUE);
 }
 
 static struct segments *take(const struct realm *realm, const struct caller *caller,
@@ -253,6 +262,12 @@ struct segments *segments_take(const struct realm *realm, struct budget *budget)
 	return take(realm, NULL, budget, NULL, NULL);
 }
 
+struct segments *segments_take_full(const struct realm *realm, const struct caller *caller,
+	struct budget *budget)
+{
+	return take(realm, caller, budget, NULL, NULL);
+}
+
 struct segments *segments_take_with(const struct realm *realm, struct budget *budget,
 	item_visitor also, void *data)
 {
@@ -264,6 +279,7 @@ void segments_free(struct segments *segments)
 	size_t bytes = segments_bytes(segments);
 
 	packed_rows_clear(&segments->rows);
+	g_clear_pointer(&segments->order, g_array_unref);
 	g_array_unref(segments->totals);
 	g_free(segments->incomplete_line);
 	g_free(segments->incomplete_json);
@@ -281,158 +297,65 @@ size_t segments_count(const struct segments *segments)
 	return segments->rows.n;
 }
 
-const uint8_t *segments_key(const struct segments *segments, size_t index)
-{
-	return packed_row(&segments->rows, index);
-}
-
 size_t segments_bytes(const struct segments *segments)
 {
-	return packed_rows_bytes(&segments->rows);
+	return packed_rows_bytes(&segments->rows) +
+		(segments->order ? segments->order->len * sizeof(guint32) : 0);
 }
 
-static void table_row(const struct segments_row *row, GString *out)
+const char *segments_incomplete_line(const struct segments *segments)
 {
-	g_string_append_printf(out, "%s\t", row->label);
-	format_escaped(out, row->id);
-	g_string_append_c(out, '\t');
-	format_escaped(out, row->name);
-	g_string_append_printf(out, "\t%04o\t%u\t%u\t%" PRIu64 "\t", row->mode & 07777u, row->uid,
-		row->gid, row->size);
-	format_count(out, row->allocated);
-	g_string_append_c(out, '\t');
-	format_count(out, row->resident);
-	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t",
-		row->usage.mappings, row->usage.processes, row->usage.openers,
-		segment_state_name(row->state));
-	format_time(out, &row->mtime);
-	g_string_append_c(out, '\t');
-	format_count(out, row->swapped);
-	g_string_append_c(out, '\t');
-	format_count(out, row->references);
-	g_string_append_c(out, '\t');
-	format_count(out, row->hidden);
-	g_string_append_c(out, '\t');
-	if (row->state == STATE_IDLE)
-		format_time(out, &row->since);
-	else
-		g_string_append_c(out, '-');
-	g_string_append_c(out, '\n');
+	return segments->incomplete_line;
 }
 
-static void format_table(const void *snapshot, size_t row, GString *out)
+const char *segments_incomplete_json(const struct segments *segments)
 {
-	const struct segments *segments = snapshot;
-	struct segments_row segment;
+	return segments->incomplete_json;
+}
 
-	if (row == 0)
-		g_string_append(out,
-			"KIND\tID\tNAME\tPERMS\tUID\tGID\tSIZE\tALLOCATED\tRESIDENT\tMAPPINGS\t"
-			"PROCESSES\tOPENERS\tSTATE\tMTIME\tSWAPPED\tREFERENCES\tHIDDEN\t"
-			"SINCE\n");
-	else if (row > segments->rows.n)
-		g_string_append(out, segments->incomplete_line);
-	else {
-		segments_get(segments, row - 1, &segment);
-		table_row(&segment, out);
+/* Order */
+
+/* What rows are ordered by, and which of them this is. */
+struct place {
+	const char *label, *name, *id;
+	guint32 row;
+};
+
+static gint compare_places(gconstpointer a, gconstpointer b)
+{
+	const struct place *one = a, *other = b;
+	int by = one->label == other->label ? 0 : strcmp(one->label, other->label);
+
+	by = by ? by : strcmp(one->name, other->name);
+	return by ? by : strcmp(one->id, other->id);
+}
+
+static struct place place_of(const struct segments *segments, guint32 row)
+{
+	const uint8_t *at = packed_row(&segments->rows, row);
+	struct place place = { .row = row };
+
+	place.label = label_at(segments, packed_get_number(&at));
+	place.id = packed_get_text(&at);
+	place.name = packed_get_number(&at) ? packed_get_text(&at) : place.id;
+	return place;
+}
+
+void segments_sort(struct segments *segments)
+{
+	size_t n = segments->rows.n;
+	g_autoptr(GArray) places = g_array_sized_new(FALSE, FALSE, sizeof(struct place), n);
+
+	for (guint32 row = 0; row < n; row++) {
+		struct place place = place_of(segments, row);
+
+		g_array_append_val(places, place);
 	}
-}
-
-static void json_text(JsonBuilder *builder, const char *name, const char *value)
-{
-	json_builder_set_member_name(builder, name);
-	json_builder_add_string_value(builder, value);
-}
-
-static JsonNode *json_row(const struct segments_row *row)
-{
-	g_autoptr(JsonBuilder) builder = json_builder_new_immutable();
-	g_autofree char *perms = g_strdup_printf("%04o", row->mode & 07777u);
-
-	json_builder_begin_object(builder);
-	json_text(builder, "kind", row->label);
-	format_json_bytes(builder, "id", row->id);
-	format_json_bytes(builder, "name", row->name);
-	json_text(builder, "perms", perms);
-	format_json_number(builder, "uid", row->uid);
-	format_json_number(builder, "gid", row->gid);
-	format_json_number(builder, "size", row->size);
-	format_json_number(builder, "allocated", row->allocated);
-	format_json_number(builder, "resident", row->resident);
-	format_json_number(builder, "swapped", row->swapped);
-	format_json_number(builder, "mappings", row->usage.mappings);
-	format_json_number(builder, "processes", row->usage.processes);
-	format_json_number(builder, "openers", row->usage.openers);
-	format_json_number(builder, "references", row->references);
-	format_json_number(builder, "hidden", row->hidden);
-	json_text(builder, "state", segment_state_name(row->state));
-	if (row->state == STATE_IDLE)
-		format_json_time(builder, "since", &row->since);
-	else
-		format_json_number(builder, "since", UINT64_MAX);
-	format_json_time(builder, "atime", &row->atime);
-	format_json_time(builder, "mtime", &row->mtime);
-	format_json_time(builder, "ctime", &row->ctime);
-	format_json_number(builder, "ino", row->ino);
-	json_builder_end_object(builder);
-	return json_builder_get_root(builder);
-}
-
-static void append_json_row(const struct segments_row *row, GString *out)
-{
-	JsonNode *node = json_row(row);
-	g_autofree char *text = json_to_string(node, FALSE);
-
-	json_node_unref(node);
-	g_string_append_len(out, text, strlen(text) - 1);
-	if (*row->of_kind)
-		g_string_append_printf(out, ",%s", row->of_kind);
-	g_string_append_c(out, '}');
-}
-
-static void format_json(const void *snapshot, size_t row, GString *out)
-{
-	const struct segments *segments = snapshot;
-	struct segments_row segment;
-
-	if (row == 0) {
-		g_string_append(out, "{\"segments\":[");
-	} else if (row <= segments->rows.n) {
-		g_string_append(out, row == 1 ? "\n" : ",\n");
-		segments_get(segments, row - 1, &segment);
-		append_json_row(&segment, out);
-	} else {
-		g_string_append_printf(out, "\n],\"incomplete\":%s}\n", segments->incomplete_json);
-	}
-}
-
-static void free_snapshot(void *snapshot)
-{
-	segments_free(snapshot);
-}
-
-/* A header, the segments, and an end. */
-static struct view_rows rows_of(struct segments *segments,
-	void (*format)(const void *snapshot, size_t row, GString *out))
-{
-	return (struct view_rows){
-		.n = segments->rows.n + 2,
-		.bytes = segments_bytes(segments),
-		.snapshot = segments,
-		.format = format,
-		.free = free_snapshot,
-	};
-}
-
-struct view_rows segments_table(const struct realm *realm, struct budget *budget)
-{
-	return rows_of(segments_take(realm, budget), format_table);
-}
-
-struct view_rows segments_json(const struct realm *realm, const struct caller *caller,
-	struct budget *budget)
-{
-	return rows_of(take(realm, caller, budget, NULL, NULL), format_json);
+	g_array_sort(places, compare_places);
+	g_clear_pointer(&segments->order, g_array_unref);
+	segments->order = g_array_sized_new(FALSE, FALSE, sizeof(guint32), n);
+	for (guint i = 0; i < n; i++)
+		g_array_append_val(segments->order, g_array_index(places, struct place, i).row);
 }
 
 void segments_each_total(const struct segments *segments,

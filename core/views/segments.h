@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All segments at one instant, for `segments`, `segments.json` and what else shows them all: taken
+ * All segments at one instant, for what shows them all (segments-format.h, openmetrics.h ...): taken
  * while the census is held, packed, rendered row by row afterwards. A row takes about thirty bytes and its
  * name. What a budget does not allow is missing: look at the budget's error.
  */
@@ -8,7 +8,6 @@
 
 #include "kinds/kind.h"
 #include "base/packed.h"
-#include "base/view-rows.h"
 
 struct segments;
 
@@ -42,7 +41,14 @@ struct segments *segments_take(const struct realm *realm, struct budget *budget)
 struct segments *segments_take_with(const struct realm *realm, struct budget *budget,
 	item_visitor also, void *data);
 
+/* The same, with what is for the JSON document: of it the caller sees what it may. */
+struct segments *segments_take_full(const struct realm *realm, const struct caller *caller,
+	struct budget *budget);
+
 void segments_free(struct segments *segments);
+
+/* Puts the rows in the order that tables have: by kind, then by name, then by ID. */
+void segments_sort(struct segments *segments);
 
 /* Kinds that could not be listed. */
 unsigned segments_failures(const struct segments *segments);
@@ -54,13 +60,12 @@ void segments_get(const struct segments *segments, size_t index, struct segments
 /* Bytes, one and a text, that tell its label and ID: equal for two rows that have the same. */
 const uint8_t *segments_key(const struct segments *segments, size_t index);
 
+/* What the pass did not see: a table's last line, or "", and the member "incomplete" of a JSON object. */
+const char *segments_incomplete_line(const struct segments *segments);
+const char *segments_incomplete_json(const struct segments *segments);
+
 /* Memory that it takes. */
 size_t segments_bytes(const struct segments *segments);
-
-/* The table, and the JSON document, of a realm's segments. Call them as segments_take(). */
-struct view_rows segments_table(const struct realm *realm, struct budget *budget);
-struct view_rows segments_json(const struct realm *realm, const struct caller *caller,
-	struct budget *budget);
 
 /* Sums over the segments of one label ("posix", "memfd" …). */
 struct segments_total {

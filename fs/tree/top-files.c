@@ -11,7 +11,7 @@
 #include "views/openmetrics.h"
 #include "views/processes.h"
 #include "views/unreadable.h"
-#include "views/segments.h"
+#include "views/segments-format.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static const char readme[] =
 	"  status          the daemon: how data and counts are got, and what it cannot see\n"
 	"  unreadable      processes that could not be read, and why\n"
 	"  segments        a table of all segments, one row each; tab-separated\n"
-	"  segments.json   the same and more, as JSON\n"
+	"  segments.json   the same and more, as JSON; segments.jsonl: one object a line\n"
 	"  metrics         the same as OpenMetrics text, for Prometheus\n"
 	"  graph.dot       processes and segments as a graph, for Graphviz\n"
 	"  processes       who uses shared memory, one row each; cgroups: the same by control "
@@ -228,14 +228,21 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 static int show_segments(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_table(view->realm, view->budget);
+	out->rows = segments_view(view->realm, &view->caller, SEGMENTS_TABLE, view->budget);
 	return 0;
 }
 
 static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_json(view->realm, &view->caller, view->budget);
+	out->rows = segments_view(view->realm, &view->caller, SEGMENTS_JSON, view->budget);
+	return 0;
+}
+
+static int show_segments_json_lines(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	out->rows = segments_view(view->realm, &view->caller, SEGMENTS_JSON_LINES, view->budget);
 	return 0;
 }
 
@@ -308,6 +315,8 @@ const struct tree_entry tree_files[] = {
 		.for_all = true, .show = show_segments },
 	{ TREE_FILE, "segments.json", .names = true, .needs = CENSUS_ALL, .each_realm = true,
 		.show = show_segments_json },
+	{ TREE_FILE, "segments.jsonl", .names = true, .needs = CENSUS_ALL, .each_realm = true,
+		.show = show_segments_json_lines },
 	{ TREE_FILE, "metrics", .names = true, .needs = CENSUS_ALL, .for_all = true,
 		.show = show_metrics },
 	{ TREE_FILE, "graph.dot", .names = true, .needs = CENSUS_ALL, .show = show_graph },

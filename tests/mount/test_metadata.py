@@ -5,6 +5,7 @@ import json
 import mmap
 import os
 import stat
+import subprocess
 
 from harness import (MOUNTED, Mapper, as_user, equal, check, fails, json_bytes, opened, read, run,
                      table, test, write)
@@ -107,6 +108,68 @@ def segments_json(t):
         equal(rows[name]['mappings'], 0)
         equal(rows[name]['state'], 'idle')
     check({c.lower() for c in SEGMENT_COLUMNS} <= set(rows[b'plain']), 'keys are the columns')
+
+
+@test(MOUNTED)
+def a_line_for_each_segment(t):
+    names = [b'plain', b'\xff\xfe', b'new\nline', '\u202e'.encode()]
+    for name in names:
+        write(os.path.join(os.fsencode(t.shm), name), b'')
+    segments = json.loads(read(t.meta / 'segments.json'))['segments']
+    lines = [json.loads(line) for line in read(t.meta / 'segments.jsonl').decode().splitlines()]
+    if 'incomplete' in lines[-1]:
+        equal(set(lines.pop()['incomplete']), {'processes', 'kinds', 'invisible'})
+    mine, theirs = ([s for s in all_of_them if s['kind'] == 'posix']
+                    for all_of_them in (lines, segments))
+    equal([json_bytes(s, 'name') for s in mine], sorted(names))
+    equal(mine, theirs, 'all that segments.json has')
+    check(b'\\u202e' in read(t.meta / 'segments.jsonl'), 'what turns a terminal is escaped')
+
+
+@test(MOUNTED)
+def rows_are_in_a_fixed_order(t):
+    names = ['b', 'a', 'c', 'B', 'sem.x', '10', '9']
+    for name in names:
+        write(t.shm / name, b'')
+    fds = [os.memfd_create(name) for name in ('second', 'first', 'first')]
+    for _ in range(2):
+        rows = table(read(t.meta / 'segments'))[0]
+        keys = [(row['KIND'], row['NAME'], row['ID']) for row in rows]
+        equal(keys, sorted(keys))
+        equal([row['NAME'].decode() for row in rows if row['KIND'] == b'posix'], sorted(names))
+        os.unlink(t.shm / 'a')
+        write(t.shm / 'a', b'made anew')
+    for fd in fds:
+        os.close(fd)
+
+
+@test(MOUNTED)
+def times_have_all_their_digits(t):
+    write(t.shm / 'x', b'')
+    os.utime(t.shm / 'x', ns=(1, 1764139000123456789))
+    for path, of in (('segments.json', lambda document: document['segments']),
+                     ('posix/x/info.json', lambda document: [document])):
+        facts, = (s for s in of(json.loads(read(t.meta / path), parse_float=str))
+                  if s['kind'] == 'posix')
+        equal((facts['atime'], facts['mtime']), ('0.000000001', '1764139000.123456789'), path)
+    row, = (row for row in table(read(t.meta / 'segments'))[0] if row['NAME'] == b'x')
+    equal(row['MTIME'], b'1764139000.123456789')
+
+
+@test(MOUNTED)
+def archives_need_not_warn(t):
+    """What tar compares, the time of change, is that of the mount; what is listed is modified at each look."""
+    write(t.shm / 'x', b'')
+    started = os.stat(t.meta).st_ctime_ns
+    done = subprocess.run(['tar', '-cf', '/dev/null', '-C', t.root, '--exclude', 'data', '.shmtree'],
+                          capture_output=True, check=False, timeout=60)
+    check(b'changed' not in done.stderr, done.stderr)
+    for name in '', 'posix', 'sysv', 'idle', 'idle/posix', 'namespaces', 'segments':
+        equal(os.stat(t.meta / name).st_ctime_ns, started, name)
+    before = os.stat(t.meta / 'posix').st_mtime_ns
+    os.listdir(t.meta / 'posix')
+    check(os.stat(t.meta / 'posix').st_mtime_ns > before, 'listed: modified')
+
 
 
 @test(MOUNTED)

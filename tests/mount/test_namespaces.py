@@ -54,9 +54,9 @@ def each_has_its_own(t):
         ipc, shm = realms_of(t, child)
         check({ipc.name, shm.name} <= set(os.listdir(t.meta / 'namespaces')), 'both are listed')
         equal(sorted(os.listdir(ipc)),
-              ['limits', 'mqueue', 'msg', 'segments', 'segments.json', 'sem', 'sysv'])
+              ['limits', 'mqueue', 'msg', 'segments', 'segments.json', 'segments.jsonl', 'sem', 'sysv'])
         equal(sorted(os.listdir(shm)),
-              ['limits', 'nested', 'posix', 'segments', 'segments.json', 'unlinked'])
+              ['limits', 'nested', 'posix', 'segments', 'segments.json', 'segments.jsonl', 'unlinked'])
 
         equal(os.listdir(ipc / 'sysv'), [str(ours)], 'the same ID')
         for place, size, content in ((t.meta, PAGE, b'segment here'),

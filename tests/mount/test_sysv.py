@@ -79,6 +79,9 @@ def the_list_has_its_facts_too(t):
             equal({k: fact[k] for k in ('key', 'creator', 'last', 'status', 'cuid', 'cgid')},
                   {k: info[k] for k in ('key', 'creator', 'last', 'status', 'cuid', 'cgid')})
             equal(fact['creator'], {'pid': os.getpid(), 'command': 'python3', 'state': 'alive'})
+        exact = json.loads(read(place(t, dying) / 'info.json'), parse_float=str, parse_int=int)
+        for name in 'atime', 'dtime', 'ctime':
+            equal(exact[name], f'{getattr(shm_stat(dying), name)}.000000000', name)
         equal((rows[str(shmid)]['status'], rows[str(shmid)]['key']), ('', '0x00000005'))
         equal((rows[str(dying)]['status'], rows[str(dying)]['nattch']), ('dest', 2))
     shm_remove(shmid)

@@ -113,19 +113,14 @@ static void writes_times_on_both_sides_of_1970(void)
 
 static char *json_of(const char *value)
 {
-	g_autoptr(JsonBuilder) builder = json_builder_new();
-	g_autoptr(JsonGenerator) generator = json_generator_new();
-	JsonNode *root;
-	char *text;
+	GString *text = g_string_new(NULL);
+	struct json json;
 
-	json_builder_begin_object(builder);
-	format_json_bytes(builder, "name", value);
-	json_builder_end_object(builder);
-	root = json_builder_get_root(builder);
-	json_generator_set_root(generator, root);
-	text = json_generator_to_data(generator, NULL);
-	json_node_free(root);
-	return text;
+	format_json_line(&json, text);
+	format_json_object(&json, NULL);
+	format_json_bytes(&json, "name", value);
+	format_json_end(&json);
+	return g_string_free(text, FALSE);
 }
 
 static void assert_json(const char *value, const char *expected)
@@ -158,6 +153,67 @@ static void json_keeps_the_bytes_of_what_is_not_utf8(void)
 	}
 }
 
+static void assert_written(const GString *out, const char *expected)
+{
+	ASSERT_STRING(out->str, expected);
+}
+
+static void write_nested(struct json *json)
+{
+	format_json_object(json, NULL);
+	format_json_number(json, "n", 18446744073709551614u);
+	format_json_number(json, "unknown", UINT64_MAX);
+	format_json_array(json, "none");
+	format_json_end(json);
+	format_json_array(json, "some");
+	format_json_object(json, NULL);
+	format_json_bool(json, "yes", true);
+	format_json_end(json);
+	format_json_null(json, NULL);
+	format_json_end(json);
+	format_json_end(json);
+}
+
+static void json_stands_on_one_line_or_on_many(void)
+{
+	GString *out = g_string_new(NULL);
+	struct json json;
+
+	format_json_line(&json, out);
+	write_nested(&json);
+	assert_written(out,
+		"{\"n\":18446744073709551614,\"unknown\":null,\"none\":[],\"some\":[{\"yes\":true},"
+		"null]}");
+	g_string_truncate(out, 0);
+	format_json_lines(&json, out, 1);
+	write_nested(&json);
+	assert_written(out,
+		" {\n   \"n\" : 18446744073709551614,\n   \"unknown\" : null,\n   \"none\" : [],\n"
+		"   \"some\" : [\n     {\n       \"yes\" : true\n     },\n     null\n   ]\n }");
+	g_string_free(out, TRUE);
+}
+
+/* A double has 53 bits: too few for nanoseconds of this century. */
+static void json_has_all_digits_of_a_time(void)
+{
+	GString *out = g_string_new(NULL);
+	struct json json;
+
+	format_json_line(&json, out);
+	format_json_object(&json, NULL);
+	format_json_time(&json, "whole", &(struct timespec){ 1234567890, 0 });
+	format_json_time(&json, "exact", &(struct timespec){ 1764139000, 123456789 });
+	format_json_end(&json);
+	assert_written(out, "{\"whole\":1234567890.000000000,\"exact\":1764139000.123456789}");
+	g_string_free(out, TRUE);
+}
+
+static void json_escapes_what_terminals_obey(void)
+{
+	assert_json("\x7f\xc2\x9b\xe2\x80\xae", "{\"name\":\"\\u007f\\u009b\\u202e\"}");
+	assert_json("\t\x1b", "{\"name\":\"\\t\\u001b\"}");
+}
+
 static CU_TestInfo tests[] = {
 	{ "escapes what would break a table", escapes_what_would_break_a_table },
 	{ "leaves bytes above ASCII", leaves_bytes_above_ascii },
@@ -167,6 +223,9 @@ static CU_TestInfo tests[] = {
 	{ "writes times on both sides of 1970", writes_times_on_both_sides_of_1970 },
 	{ "JSON has UTF-8 as it is", json_has_utf8_as_it_is },
 	{ "JSON keeps the bytes of what is not UTF-8", json_keeps_the_bytes_of_what_is_not_utf8 },
+	{ "JSON stands on one line or on many", json_stands_on_one_line_or_on_many },
+	{ "JSON has all digits of a time", json_has_all_digits_of_a_time },
+	{ "JSON escapes what terminals obey", json_escapes_what_terminals_obey },
 	CU_TEST_INFO_NULL,
 };
 
