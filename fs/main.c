@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 /* As many descriptors as the system allows: one for each open file, and its locks. */
 static void raise_limits(void)
@@ -123,6 +124,7 @@ static int start_census(struct fs *fs)
 
 static int run(struct fs *fs)
 {
+	clock_gettime(CLOCK_REALTIME, &fs->started);
 	if (open_source(fs) < 0)
 		return EXIT_FAILURE;
 	/* From here on in the process that stays: threads do not survive a fork. */

@@ -33,6 +33,11 @@ const char *census_choice_name(enum census_backend_choice choice)
 	return names[choice];
 }
 
+bool census_has_bpf(void)
+{
+	return census_bpf_is_built_in;
+}
+
 static int open_pass_thread(struct census *census, const struct census_backend *backend,
 	const struct devices *devices, const char **why)
 {

@@ -62,6 +62,9 @@ struct census_config {
 /* Returns "auto", "bpf", "query" or "text", as the option and `status` have it. */
 const char *census_choice_name(enum census_backend_choice choice);
 
+/* Whether this program was built with the BPF back end. */
+bool census_has_bpf(void);
+
 enum segment_state {
 	STATE_MAPPED,
 	STATE_OPEN,    /* no mapping, but a descriptor */

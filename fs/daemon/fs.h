@@ -35,6 +35,8 @@ struct fs {
 	uint64_t shm_dev;
 	int proc_fd_dir; /* /proc/self/fd: the way from an O_PATH descriptor to the file itself */
 
+	struct timespec started; /* when the daemon was */
+
 	bool passthrough;                /* negotiated with the kernel */
 	const char *passthrough_missing; /* why not, a static string */
 	gint passthrough_failures;       /* inodes that fell back, atomic */

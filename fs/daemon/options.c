@@ -19,6 +19,12 @@
 /* Each costs a stack, and more than there are processors are of no use. */
 #define MAX_THREADS 256
 
+#ifdef LIBFUSE_RINGS_ARE_SOUND
+#define RINGS_ARE_SOUND true
+#else
+#define RINGS_ARE_SOUND false
+#endif
+
 /* What fuse_opt_parse() fills; strings are malloc'ed by libfuse. */
 struct raw {
 	char *census;
@@ -127,6 +133,15 @@ static void print_help(void)
 	fuse_lowlevel_help();
 }
 
+static void print_version(void)
+{
+	printf("shmtree " SHMTREE_VERSION "\nlibfuse %s\n", fuse_pkgversion());
+	printf("census by BPF: %s\n", census_has_bpf() ? "built in" : "not built in");
+	printf("requests by io_uring: %s\n", RINGS_ARE_SOUND ? "built in" : "not built in");
+	fflush(stdout); /* libfuse has fusermount3 tell its own version */
+	fuse_lowlevel_version();
+}
+
 /* Says which option is wrong and what it takes. */
 static int invalid(const char *option, const char *value, const char *allowed)
 {
@@ -198,18 +213,12 @@ static int choose_proc(const char *value, char **out)
 
 static int choose_io_uring(bool wanted, bool *out)
 {
-#ifdef LIBFUSE_RINGS_ARE_SOUND
-	*out = wanted;
-#else
-	*out = false;
-	if (wanted) {
-		log_line("invalid option io_uring: this libfuse may lose requests over it; build "
-			 "with "
-			 "the bundled one, or leave the option out");
-		return -EINVAL;
-	}
-#endif
-	return 0;
+	*out = wanted && RINGS_ARE_SOUND;
+	if (*out == wanted)
+		return 0;
+	log_line("invalid option io_uring: this libfuse may lose requests over it; build with the "
+		 "bundled one, or leave the option out");
+	return -EINVAL;
 }
 
 static int choose_values(const struct raw *raw, struct options *out)
@@ -301,9 +310,7 @@ static enum options_result parse_all(struct raw *raw, struct options *out)
 		return OPTIONS_DONE;
 	}
 	if (out->cmdline.show_version) {
-		printf("shmtree " SHMTREE_VERSION "\n");
-		fflush(stdout); /* libfuse has fusermount3 tell its own version */
-		fuse_lowlevel_version();
+		print_version();
 		return OPTIONS_DONE;
 	}
 	if (check_others(args) < 0) {

@@ -57,6 +57,34 @@ static void restrict_to_listers(const struct fs *fs, struct stat *out)
 	out->st_gid = source.st_gid;
 }
 
+/* Whether what a directory lists, or a file says, may be other at each look: mappings, for instance. */
+static bool is_made_anew(const struct node *node)
+{
+	switch (node->entry->type) {
+	case TREE_TOP:
+	case TREE_REALM:
+	case TREE_IDLE:
+	case TREE_LINK:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/*
+ * An item has its own time. All else has not changed its status since the daemon started, which is what
+ * tar(1) compares before and after it reads; but to a program that reads again only what was modified,
+ * as updatedb(8) does, what is made anew is modified at each look.
+ */
+static void fill_times(const struct fs *fs, const struct node *node, const struct item *item,
+	struct stat *out)
+{
+	out->st_mtim = out->st_ctim = item ? item->mtime : fs->started;
+	if (!item && is_made_anew(node))
+		clock_gettime(CLOCK_REALTIME, &out->st_mtim);
+	out->st_atim = out->st_mtim;
+}
+
 /*
  * Fills in the attributes of a node. A kind's directory is writable for everyone: the kind decides,
  * with the rights of the caller, who may remove or create what in it.
@@ -86,16 +114,14 @@ static void fill_stat(const struct fs *fs, const struct node *node, const struct
 		.st_gid = getegid(),
 		.st_blksize = 4096,
 	};
-	clock_gettime(CLOCK_REALTIME, &out->st_mtim);
 	if (item) {
 		out->st_uid = item->uid;
 		out->st_gid = item->gid;
-		out->st_mtim = item->mtime;
 	}
+	fill_times(fs, node, item, out);
 	/* The size is what the removal would free, for ls(1). */
 	if (item && node->entry->type == TREE_IDLE_ITEM && item->segment)
 		out->st_size = item->size;
-	out->st_atim = out->st_ctim = out->st_mtim;
 	if (shows_names(node->entry))
 		restrict_to_listers(fs, out);
 }

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import pwd
+import re
 import resource
 import shutil
 import signal
@@ -144,7 +145,11 @@ def help_and_version(t):
                        'watch'):
             check(option in text, f'{option} in the help')
     for flag in '-V', '--version':
-        check(run(t.program, flag).startswith(b'shmtree '), flag)
+        lines = run(t.program, flag).decode().splitlines()
+        check(lines[0].startswith('shmtree '), flag)
+        check(re.fullmatch(r'libfuse \d+\.\d+.*', lines[1]), lines)
+        for name, line in zip(('census by BPF', 'requests by io_uring'), lines[2:]):
+            check(line in (f'{name}: built in', f'{name}: not built in'), lines)
 
 
 @test(HERE, start=False)

@@ -289,6 +289,7 @@ static int bpf_open(const struct census_source *source, void **out, const char *
 	return 0;
 }
 
+const bool census_bpf_is_built_in = true;
 const struct census_backend census_backend_bpf = {
 	.name = "bpf",
 	.knows_files = true,

@@ -12,4 +12,5 @@ static int open_none(const struct census_source *source, void **out, const char 
 	return -EOPNOTSUPP;
 }
 
+const bool census_bpf_is_built_in = false;
 const struct census_backend census_backend_bpf = { .name = "bpf", .open = open_none };

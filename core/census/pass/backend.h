@@ -65,5 +65,6 @@ struct census_backend {
 };
 
 extern const struct census_backend census_backend_bpf;
+extern const bool census_bpf_is_built_in;
 extern const struct census_backend census_backend_query;
 extern const struct census_backend census_backend_text;
