@@ -50,7 +50,7 @@ static int end_segment(int id)
 	return shmctl(id, IPC_RMID, NULL);
 }
 
-static const struct sysvipc_removal removal = { check_idle, end_segment };
+static const struct sysvipc_removal removal = { .check_idle = check_idle, .end = end_segment };
 
 int sysv_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {

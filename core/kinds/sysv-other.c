@@ -286,12 +286,33 @@ static int64_t msg_used(const struct item *item)
 	return MAX(queue->sent, queue->received);
 }
 
+/*
+ * To look at all threads takes longer than to send a message. If the daemon may not look at the queue
+ * (EACCES: a root without CAP_IPC_OWNER), what it saw before has to do.
+ */
+static int msg_check_unused(int id, const struct item *seen)
+{
+	const struct msg_queue *queue = (const struct msg_queue *)seen;
+	struct msqid_ds now;
+
+	if (msgctl(id, IPC_STAT, &now) < 0)
+		return errno == EACCES ? 0 : sysvipc_error(errno);
+	return now.msg_qnum == 0 && now.msg_lspid == queue->sender &&
+			now.msg_lrpid == queue->receiver ?
+		0 :
+		-EBUSY;
+}
+
 static int end_queue(int id)
 {
 	return msgctl(id, IPC_RMID, NULL);
 }
 
-static const struct sysvipc_removal msg_removal = { msg_check_idle, end_queue };
+static const struct sysvipc_removal msg_removal = {
+	.check_idle = msg_check_idle,
+	.check_unused = msg_check_unused,
+	.end = end_queue,
+};
 
 static int msg_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {
@@ -363,7 +384,7 @@ static int end_set(int id)
 	return semctl(id, 0, IPC_RMID);
 }
 
-static const struct sysvipc_removal sem_removal = { sem_check_idle, end_set };
+static const struct sysvipc_removal sem_removal = { .check_idle = sem_check_idle, .end = end_set };
 
 static int sem_remove(const struct realm *realm, const char *id, const struct caller *caller)
 {

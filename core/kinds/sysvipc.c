@@ -196,19 +196,23 @@ int sysvipc_check_owner(const struct caller *caller, const struct item *item)
 
 struct ending {
 	const struct caller *caller;
+	const struct sysvipc_removal *removal;
 	int id;
-	int (*end)(int id);
+	const struct item *seen;
 };
 
 static int end_object(void *data)
 {
 	const struct ending *ending = data;
+	const struct sysvipc_removal *removal = ending->removal;
 	struct effective ids;
-	int r = effective_begin(&ids, ending->caller);
+	int r = removal->check_unused ? removal->check_unused(ending->id, ending->seen) : 0;
 
+	if (r == 0)
+		r = effective_begin(&ids, ending->caller);
 	if (r < 0)
 		return r;
-	r = ending->end(ending->id) < 0 ? sysvipc_error(errno) : 0;
+	r = removal->end(ending->id) < 0 ? sysvipc_error(errno) : 0;
 	effective_end(&ids);
 	return r;
 }
@@ -216,10 +220,11 @@ static int end_object(void *data)
 int sysvipc_remove(const struct realm *realm, const struct kind *kind, const char *id,
 	const struct caller *caller, const struct sysvipc_removal *removal)
 {
-	struct ending ending = { .caller = caller, .end = removal->end };
+	struct ending ending = { .caller = caller, .removal = removal };
 	g_autofree struct item *item = NULL;
 	int r = sysvipc_parse_id(id, &ending.id) ? kind->stat(realm, id, &item) : -ENOENT;
 
+	ending.seen = item;
 	if (r == 0)
 		r = sysvipc_check_owner(caller, item);
 	if (r == 0)

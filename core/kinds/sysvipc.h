@@ -62,10 +62,13 @@ int sysvipc_enter(const struct realm *realm, int (*work)(void *data), void *data
 /*
  * kind->remove of all three. If the caller may remove the item, and `check_idle` (called as the
  * daemon) returns 0 for what kind->stat() gives, calls `end` with the caller's effective ids in the
- * realm's namespace. `end` is *ctl(IPC_RMID): 0, or -1 with errno set.
+ * realm's namespace. `end` is *ctl(IPC_RMID): 0, or -1 with errno set. `check_unused` (NULL: none), called
+ * as the daemon directly before that, returns 0 or -EBUSY if the item was used since `seen`: where
+ * `check_idle` takes long.
  */
 struct sysvipc_removal {
 	int (*check_idle)(const struct realm *realm, const struct item *item);
+	int (*check_unused)(int id, const struct item *seen);
 	int (*end)(int id);
 };
 int sysvipc_remove(const struct realm *realm, const struct kind *kind, const char *id,
