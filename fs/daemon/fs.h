@@ -13,6 +13,7 @@
 
 struct charges;
 struct node_table;
+struct periodic_census;
 struct shared_opens;
 struct turns;
 struct watch;
@@ -29,6 +30,7 @@ struct fs {
 	struct turns *turns;               /* which requests those answer (turns.h) */
 	struct workers *workers;           /* threads for requests that may wait (workers.h) */
 	struct watch *watch;               /* NULL: not asked for, or not to be had (watch.h) */
+	struct periodic_census *periodic_census; /* NULL: there is none */
 	const char *watch_missing; /* why not, a static string; valid while it does not work */
 
 	int shm_fd; /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */

@@ -31,6 +31,7 @@ struct raw {
 	char *object_census;
 	char *passthrough;
 	char *proc;
+	char *census_interval;
 	char *attr_timeout;
 	char *entry_timeout;
 	char *max_threads;
@@ -52,6 +53,7 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("object_census=%s", object_census),
 	OPTION("passthrough=%s", passthrough),
 	OPTION("proc=%s", proc),
+	OPTION("census_interval=%s", census_interval),
 	OPTION("attr_timeout=%s", attr_timeout),
 	OPTION("entry_timeout=%s", entry_timeout),
 	OPTION("max_threads=%s", max_threads),
@@ -123,6 +125,8 @@ static void print_help(void)
 	       "(auto)\n"
 	       "    -o passthrough=auto|off        let the kernel serve data (auto)\n"
 	       "    -o proc=DIR                    the procfs to read (/proc)\n"
+	       "    -o census_interval=SECONDS     count that often without being asked (0: "
+	       "never)\n"
 	       "    -o attr_timeout=SECONDS        cache attributes that long (0)\n"
 	       "    -o entry_timeout=SECONDS       cache names that long (0)\n"
 	       "    -o watch                       cache names until inotify tells of a change\n"
@@ -180,6 +184,26 @@ static int choose_timeout(const char *option, const char *value, double *out)
 	return 0;
 }
 
+/* To look all the time would keep a processor busy for nothing. */
+#define MIN_INTERVAL 0.1
+#define MAX_INTERVAL 86400
+
+static int choose_interval(const char *value, double *out)
+{
+	static const char allowed[] = "use 0, or a number of seconds from " G_STRINGIFY(
+		MIN_INTERVAL) " to " G_STRINGIFY(MAX_INTERVAL);
+	char *end;
+
+	*out = 0;
+	if (!value)
+		return 0;
+	*out = g_ascii_strtod(value, &end);
+	if (end == value || *end || *out < 0 || (*out > 0 && *out < MIN_INTERVAL) ||
+		!(*out <= MAX_INTERVAL))
+		return invalid("census_interval", value, allowed);
+	return 0;
+}
+
 static int choose_threads(const char *value, unsigned *out)
 {
 	guint64 threads = 0;
@@ -228,6 +252,7 @@ static int choose_values(const struct raw *raw, struct options *out)
 		choose_switch("object_census", raw->object_census, &out->object_census) < 0 ||
 		choose_timeout("attr_timeout", raw->attr_timeout, &out->attr_timeout) < 0 ||
 		choose_timeout("entry_timeout", raw->entry_timeout, &out->entry_timeout) < 0 ||
+		choose_interval(raw->census_interval, &out->census_interval) < 0 ||
 		choose_threads(raw->max_threads, &out->max_threads) < 0 ||
 		choose_io_uring(raw->io_uring, &out->io_uring) < 0 ||
 		choose_proc(raw->proc, &out->proc) < 0)
@@ -340,6 +365,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 	g_ptr_array_unref(raw.paths);
 	free(raw.attr_timeout);
 	free(raw.census);
+	free(raw.census_interval);
 	free(raw.entry_timeout);
 	free(raw.max_threads);
 	free(raw.object_census);

@@ -19,6 +19,7 @@ struct options {
 	bool passthrough;                   /* likewise */
 	bool io_uring;                      /* asked for */
 	double attr_timeout, entry_timeout; /* seconds */
+	double census_interval;             /* seconds between two; 0: none unasked */
 	bool watch;                         /* keep names, and take back what changes (watch.h) */
 	unsigned max_threads;               /* 0: not given, for the daemon to choose */
 	struct fuse_cmdline_opts cmdline;   /* -f -d -s */

@@ -12,6 +12,7 @@
 #include "serve/defer.h"
 #include "serve/device.h"
 #include "serve/lock-wait.h"
+#include "serve/periodic-census.h"
 #include "serve/serve.h"
 #include "serve/shutdown.h"
 #include "serve/watch.h"
@@ -192,8 +193,10 @@ int session_serve(struct fs *fs)
 {
 	int r = settle_protocol(fs);
 
-	if (r == 0)
+	if (r == 0) {
 		watch_start(fs);
+		periodic_census_start(fs);
+	}
 	if (r == 0)
 		r = fs->io_uring ? serve_io_uring(fs) : serve(fs, serving_threads(fs));
 	if (r < 0)
@@ -235,7 +238,7 @@ void session_end(struct fs *fs)
 {
 	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
-	if (!end_watch(fs))
+	if (!end_watch(fs) || !periodic_census_stop(fs))
 		fs->stuck = true;
 	shutdown_finish();
 	if (fs->replaced)

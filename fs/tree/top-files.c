@@ -205,6 +205,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	show_data_path(fs, text);
 	show_watch(fs, text);
 	show_census(&report, text);
+	g_string_append_printf(text, "census_interval\t%g\n", fs->options.census_interval);
 	g_string_append_printf(text, "not_objects\t%u\n", hidden);
 	if (reserved)
 		g_string_append(text,

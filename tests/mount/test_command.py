@@ -157,7 +157,7 @@ def wrong_arguments(t):
     check('mount point' in refused(t), 'no arguments')
     check('too many' in refused(t, 'a', 'b', 'c'), 'three paths')
     for option in ('census=wrong', 'passthrough=perhaps', 'attr_timeout=-1', 'entry_timeout=soon',
-                   'entry_timeout=-1', 'max_threads=0', 'proc=/etc'):
+                   'entry_timeout=-1', 'max_threads=0', 'census_interval=often', 'proc=/etc'):
         text = refused(t, t.root, '-o', option)
         check(option in text, f'{text} names {option}')
     text = refused(t, t.root, '-o', 'watch,entry_timeout=1')

@@ -62,6 +62,18 @@ def what_no_census_saw_is_not_known(t):
     equal(last(t)[0], NOBODY)
 
 
+@test(MOUNTED, options=('-o', 'census_interval=0.1'))
+def with_an_interval_it_is_seen_without_a_question(t):
+    equal(t.status()['census_interval'], '0.1')
+    write(t.shm / 'x', bytes(PAGE))
+
+    def is_seen():
+        with Child(maps) as child:
+            time.sleep(0.3)
+        return last(t)[0]['pid'] == str(child.pid)
+    eventually(is_seen, 'a census saw it in time')
+
+
 @ipc_test
 def who_may_see_it(t):
     os.chmod(t.private, 0o755)

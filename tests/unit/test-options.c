@@ -71,6 +71,7 @@ static void without_options_there_are_defaults(void)
 	ASSERT_INT(options.census, CENSUS_AUTO);
 	CU_ASSERT(options.passthrough && !options.watch && !options.io_uring);
 	CU_ASSERT(options.attr_timeout == 0 && options.entry_timeout == 0);
+	CU_ASSERT(options.census_interval == 0);
 	ASSERT_INT(options.max_threads, 0);
 	options_free(&options);
 }
@@ -78,13 +79,14 @@ static void without_options_there_are_defaults(void)
 static void values_are_taken(void)
 {
 	ASSERT_INT(parse("/tmp/../dev/shm /mnt/x/ -f -o census=text,passthrough=off,proc=/proc/ -o "
-			 "attr_timeout=1.5,entry_timeout=2,max_threads=256,ro"),
+			 "attr_timeout=1.5,entry_timeout=2,max_threads=256,census_interval=2.5,ro"),
 		OPTIONS_MOUNT);
 	ASSERT_STRING(options.source, "/dev/shm");
 	ASSERT_STRING(options.mountpoint, "/mnt/x");
 	ASSERT_INT(options.census, CENSUS_TEXT);
 	CU_ASSERT(!options.passthrough && options.cmdline.foreground);
 	CU_ASSERT(options.attr_timeout == 1.5 && options.entry_timeout == 2);
+	CU_ASSERT(options.census_interval == 2.5);
 	ASSERT_INT(options.max_threads, 256);
 	options_free(&options);
 }
@@ -100,6 +102,14 @@ static void what_is_invalid_is_named_with_what_is_allowed(void)
 	assert_refused("/mnt -o attr_timeout=", "attr_timeout=", "seconds");
 	assert_refused("/mnt -o attr_timeout=nan", "attr_timeout=nan", "seconds");
 	assert_refused("/mnt -o attr_timeout=inf", "attr_timeout=inf", "seconds");
+	for (const char *const *value =
+			(const char *const[]){ "", "0.01", "-1", "1s", "nan", "86401", NULL };
+		*value; value++) {
+		g_autofree char *given = g_strconcat("census_interval=", *value, NULL);
+		g_autofree char *arguments = g_strconcat("/mnt -o ", given, NULL);
+
+		assert_refused(arguments, given, "0.1 to 86400");
+	}
 	assert_refused("/mnt -o max_threads=0", "max_threads=0", "1 to 256");
 	assert_refused("/mnt -o max_threads=257", "max_threads=257", "1 to 256");
 	assert_refused("/mnt -o max_threads=-1", "max_threads=-1", "1 to 256");
