@@ -29,6 +29,7 @@ struct census {
 	char *why_not_better;
 	struct memory memory;
 	struct charged *charged;
+	struct sums *sums;
 
 	GMutex lock;
 	GCond changed;

@@ -8,6 +8,8 @@
  */
 #include "census/census-private.h"
 
+#include "census/object/sums.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -124,6 +126,7 @@ int census_new(const struct census_config *config, struct census **out)
 	census->stall_detector = stall_detector_new();
 	census->memory = (struct memory){ .proc = census->proc, .past = past_new() };
 	census->charged = charged_new();
+	census->sums = sums_new();
 	if (!error)
 		error = devices_init(&census->next_devices, config->shm_dev);
 	census->object_side = make_object_side(config, proc);
@@ -158,6 +161,7 @@ void census_free(struct census *census)
 	stall_detector_unref(census->stall_detector);
 	past_free(census->memory.past);
 	charged_free(census->charged);
+	sums_free(census->sums);
 	devices_clear(&census->next_devices);
 	g_free(census->proc);
 	g_free(census->why_not_better);

@@ -2,6 +2,7 @@
 /* What takes memory, by file system and kind: see census.h. */
 #include "census/census-private.h"
 #include "census/object/objects.h"
+#include "census/object/sums.h"
 
 #include <errno.h>
 
@@ -45,7 +46,7 @@ int census_memory(struct census *census, void (*visit)(const struct memory_part 
 	const struct objects *objects = object_side_found(census->object_side);
 	g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
 	g_autoptr(GArray) sums = g_array_new(FALSE, FALSE, sizeof(struct tmpfs_sum));
-	int r = objects ? objects_sums(object_side_get(census->object_side, true), sums) : -ENOTSUP;
+	int r = objects ? sums_read(census->sums, sums) : -ENOTSUP;
 
 	if (r < 0)
 		return r;

@@ -21,6 +21,16 @@
 #ifdef HAVE_BPF
 #include "census/object/self-test.h"
 
+static bool load_programs(struct object_programs **out)
+{
+	const char *why = NULL;
+
+	if (object_programs_load(out, &why) == 0)
+		return true;
+	unit_skip("%s", why);
+	return false;
+}
+
 /* The kernel is the same; what is expected is wrong, in one case after the other. */
 static void a_kernel_that_counts_otherwise_is_noticed(void)
 {
@@ -28,7 +38,7 @@ static void a_kernel_that_counts_otherwise_is_noticed(void)
 	const char *why = NULL;
 	bool sysv = false;
 
-	if (object_programs_load(&programs, &why) < 0)
+	if (!load_programs(&programs))
 		return;
 	ASSERT_INT(object_self_test(programs, CASE_NONE, &sysv, &why), 0);
 	CU_ASSERT(sysv);
@@ -72,10 +82,9 @@ static gpointer count_segments(gpointer data)
 static void nobody_sees_the_segment_of_the_self_test(void)
 {
 	struct object_programs *programs;
-	const char *why;
 	int made;
 
-	if (object_programs_load(&programs, &why) < 0)
+	if (!load_programs(&programs))
 		return;
 	made = GPOINTER_TO_INT(g_thread_join(g_thread_new("self", count_segments, programs)));
 	if (made == NO_NAMESPACE)
@@ -85,12 +94,16 @@ static void nobody_sees_the_segment_of_the_self_test(void)
 	object_programs_free(programs);
 }
 #else
+#define WITHOUT "shmtree was built without BPF"
+
 static void a_kernel_that_counts_otherwise_is_noticed(void)
 {
+	unit_skip(WITHOUT);
 }
 
 static void nobody_sees_the_segment_of_the_self_test(void)
 {
+	unit_skip(WITHOUT);
 }
 #endif
 
@@ -106,6 +119,7 @@ static bool open_objects(void)
 	CU_ASSERT_FATAL(devices_init(&devices, st.st_dev) == 0);
 	if (objects_open(false, &objects, &why) == 0)
 		return true;
+	unit_skip("%s", why);
 	devices_clear(&devices);
 	return false;
 }
@@ -298,6 +312,7 @@ static void who_pays_is_told_within_a_time(void)
 			-ESTALE);
 	} else {
 		ASSERT_INT(r, -ENOTSUP);
+		unit_skip("the kernel does not tell who pays");
 	}
 	charged_free(charged);
 	objects_free(objects);

@@ -21,3 +21,15 @@ static __u64 read_word(__u64 address)
 	bpf_probe_read_kernel(&value, sizeof value, (void *)address);
 	return value;
 }
+
+/* Returns the file of a descriptor of the calling process, or NULL. */
+static struct file *own_file(__u32 fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	return (struct file *)read_word((__u64)(files + fd));
+}

@@ -37,6 +37,12 @@ char LICENSE[] SEC("license") = "GPL";
  */
 __u32 steps_left;
 
+/*
+ * Zero, which the verifier must not know: it then checks a loop that begins with it for all values at
+ * once.
+ */
+__u32 first_slot;
+
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define FILE_BITS 7UL /* flags of io_uring in the address of a file */
@@ -285,7 +291,7 @@ int list_of_processes(struct bpf_iter__task_file *ctx)
  */
 static void write_rings(struct seq_file *seq, struct seen_holder *record, __u64 root)
 {
-	__u64 node = root - XA_NODE, slot = 0;
+	__u64 node = root - XA_NODE, slot = first_slot;
 	struct bpf_iter_num it;
 
 	if ((root & 3) != XA_NODE)
@@ -306,7 +312,7 @@ static void write_rings(struct seq_file *seq, struct seen_holder *record, __u64 
 		slot++;
 		if ((entry & 3) == XA_NODE) {
 			node = entry - XA_NODE;
-			slot = 0;
+			slot = first_slot;
 		} else if (entry && (entry & 3) == 0) {
 			write_ring(seq, record, BPF_CORE_READ((struct io_tctx_node *)entry, ctx));
 		}

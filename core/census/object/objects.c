@@ -23,7 +23,6 @@ struct objects {
 	GArray *before, *table;  /* of struct object: the first look, and the result */
 	GArray *details;         /* of struct seen_detail */
 	GPtrArray *by_inode;     /* objects of the table, in the order of `inode` */
-	GMutex summing;          /* held while the result of object_programs_sums() is used */
 	GArray *own, *own_after; /* of struct own_file: before and after a look */
 };
 
@@ -355,48 +354,6 @@ int objects_look_sysv(struct objects *objects, int shmid, struct seen_object *ou
 	return object_programs_look_sysv(objects->programs, shmid, out);
 }
 
-static bool has_sum(const GArray *sums, uint64_t dev)
-{
-	for (guint i = 0; i < sums->len; i++)
-		if (g_array_index(sums, struct tmpfs_sum, i).dev == dev)
-			return true;
-	return false;
-}
-
-static int add_sums(struct objects *objects, int fd, GArray *out)
-{
-	const struct seen_super *supers;
-	uint64_t page = sysconf(_SC_PAGESIZE);
-	size_t count = 0;
-	int r = object_programs_sums(objects->programs, fd, &supers, &count);
-
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		const struct tmpfs_sum sum = {
-			.dev = makedev(supers[i].dev >> 20, supers[i].dev & 0xfffff),
-			.resident = supers[i].pages * page,
-			.swapped = supers[i].swapped * page,
-		};
-
-		if (!has_sum(out, sum.dev))
-			g_array_append_val(out, sum);
-	}
-	return r;
-}
-
-int objects_sums(struct objects *objects, GArray *out)
-{
-	auto_fd memory = memfd_new(0), devices = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r;
-
-	/* The program writes to one map, whichever thread runs it. */
-	g_mutex_lock(&objects->summing);
-	r = memory < 0 ? memory : add_sums(objects, memory, out);
-	if (r == 0 && devices >= 0)
-		r = add_sums(objects, devices, out);
-	g_mutex_unlock(&objects->summing);
-	return r;
-}
-
 int objects_open(bool leave_out_self, struct objects **out, const char **why)
 {
 	struct object_programs *programs;
@@ -415,7 +372,6 @@ int objects_open(bool leave_out_self, struct objects **out, const char **why)
 	objects->programs = programs;
 	objects->leave_out_self = leave_out_self;
 	objects->sysv = sysv;
-	g_mutex_init(&objects->summing);
 	objects->before = g_array_new(FALSE, FALSE, sizeof(struct object));
 	objects->table = g_array_new(FALSE, FALSE, sizeof(struct object));
 	objects->details = g_array_new(FALSE, FALSE, sizeof(struct seen_detail));
@@ -431,7 +387,6 @@ void objects_free(struct objects *objects)
 	if (!objects)
 		return;
 	object_programs_free(objects->programs);
-	g_mutex_clear(&objects->summing);
 	g_array_unref(objects->before);
 	g_array_unref(objects->table);
 	g_array_unref(objects->details);

@@ -70,16 +70,6 @@ const struct seen_detail *objects_detail(const struct objects *objects,
 	const struct object *object);
 
 /*
- * Appends a struct tmpfs_sum for each tmpfs of the machine, once: those of every mount namespace,
- * and the kernel's own mount. To be called between passes. 0 or a negative errno.
- */
-struct tmpfs_sum {
-	uint64_t dev;               /* st_dev */
-	uint64_t resident, swapped; /* bytes */
-};
-int objects_sums(struct objects *objects, GArray *out);
-
-/*
  * Read one file as it is now, without a pass: that of a descriptor (O_PATH) of the caller's, which
  * counts as a reference; or that of a System V segment of the IPC namespace that the calling thread
  * is in. -EAGAIN if that could not be done without waiting.

@@ -21,7 +21,6 @@
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
 #define TORN_TRIES 64
-#define SUM_TRIES 4 /* each walks through every file system of the type, while others wait */
 
 struct object_programs {
 	GRWLock lock; /* grow() holds it to write, look() to read */
@@ -34,7 +33,6 @@ struct object_programs {
 	const struct seen_object *objects;
 	const struct seen_detail *details;
 	const struct own_file *own;
-	const struct seen_super *supers;
 };
 
 static void unmap(const void *at, size_t size)
@@ -52,12 +50,10 @@ static void unload(void *data)
 	unmap(programs->objects, programs->objects_max * sizeof *programs->objects);
 	unmap(programs->details, programs->details_max * sizeof *programs->details);
 	unmap(programs->own, programs->own_max * sizeof *programs->own);
-	unmap(programs->supers, SUPERS_SHOWN * sizeof *programs->supers);
 	object_bpf__destroy(programs->skeleton);
 	programs->objects = NULL;
 	programs->details = NULL;
 	programs->own = NULL;
-	programs->supers = NULL;
 	programs->skeleton = NULL;
 }
 
@@ -82,10 +78,7 @@ static int load(void *data)
 		programs->details_max * sizeof *programs->details);
 	programs->own =
 		program_map(skeleton->maps.own.map_fd, programs->own_max * sizeof *programs->own);
-	programs->supers =
-		program_map(skeleton->maps.supers.map_fd, SUPERS_SHOWN * sizeof *programs->supers);
-	return programs->objects && programs->details && programs->own && programs->supers ? 0 :
-											     -errno;
+	return programs->objects && programs->details && programs->own ? 0 : -errno;
 }
 
 /* Loads the programs again, with room for `wanted` elements in a map, whose size is fixed. */
@@ -154,33 +147,6 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
 		return -EAGAIN;
 	*out = (struct object_list){ programs->objects, walk.count, programs->details };
 	return 0;
-}
-
-static bool all_summed(const struct seen_super *supers, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (supers[i].status != WALK_DONE)
-			return false;
-	return true;
-}
-
-int object_programs_sums(struct object_programs *programs, int fd, const struct seen_super **out,
-	size_t *count)
-{
-	for (unsigned torn = 0; torn < SUM_TRIES; torn++) {
-		struct super_sums sums = { .fd = fd };
-		int r = RUN(programs, sum_supers, &sums);
-
-		if (r < 0)
-			return r;
-		if (sums.count > SUPERS_SHOWN)
-			return -E2BIG;
-		*out = programs->supers;
-		*count = sums.count;
-		if (all_summed(*out, *count))
-			return 0;
-	}
-	return -EAGAIN;
 }
 
 int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out)

@@ -55,11 +55,3 @@ int object_programs_look_sysv(struct object_programs *programs, int shmid, struc
  */
 int object_programs_own_files(struct object_programs *programs, const struct own_file **out,
 	size_t *count);
-
-/*
- * Sums the memory of each file system of the same type as the one that `fd` is on, if that type is
- * tmpfs (or devtmpfs); otherwise there are none. The list belongs to the programs, valid until the
- * next call. -EAGAIN as object_programs_walk(); -E2BIG for more than SUPERS_SHOWN.
- */
-int object_programs_sums(struct object_programs *programs, int fd, const struct seen_super **out,
-	size_t *count);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "census/object/sums.h"
+
+#include "base/memfd.h"
+#include "base/util.h"
+#include "census/bpf/loading.h"
+#include "census/bpf/refusal.h"
+#include "census/object/records.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "sums.lskel.h" /* it needs those above */
+
+#define TRIES_MAX 4 /* each walks through every file system of the type, while others wait */
+
+struct sums {
+	GMutex lock; /* protects what follows, and the program's result until it was copied */
+	bool tried;
+	struct sums_bpf *skeleton; /* NULL: not tried, or it does not work here */
+	const struct seen_super *supers;
+};
+
+struct sums *sums_new(void)
+{
+	struct sums *sums = g_new0(struct sums, 1);
+
+	g_mutex_init(&sums->lock);
+	return sums;
+}
+
+static void unload(void *data)
+{
+	struct sums *sums = data;
+
+	if (sums->supers)
+		munmap((void *)sums->supers, SUPERS_SHOWN * sizeof *sums->supers);
+	sums->supers = NULL;
+	g_clear_pointer(&sums->skeleton, sums_bpf__destroy);
+}
+
+void sums_free(struct sums *sums)
+{
+	if (!sums)
+		return;
+	unload(sums);
+	g_mutex_clear(&sums->lock);
+	g_free(sums);
+}
+
+static int load(void *data)
+{
+	struct sums *sums = data;
+	int r;
+
+	sums->skeleton = sums_bpf__open();
+	if (!sums->skeleton)
+		return -ENOMEM;
+	r = sums_bpf__load(sums->skeleton);
+	if (r < 0)
+		return r;
+	sums->supers = program_map(sums->skeleton->maps.supers.map_fd,
+		SUPERS_SHOWN * sizeof *sums->supers);
+	return sums->supers ? 0 : -errno;
+}
+
+static bool all_summed(const struct seen_super *supers, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (supers[i].status != WALK_DONE)
+			return false;
+	return true;
+}
+
+/* Sums all file systems of the same type as the one that `fd` is on, if that is tmpfs or devtmpfs. */
+static int run(struct sums *sums, int fd, size_t *count)
+{
+	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
+		struct super_sums ask = { .fd = fd };
+		int r = program_run(sums->skeleton->progs.sum_supers.prog_fd, &ask, sizeof ask);
+
+		if (r < 0)
+			return r;
+		if (ask.count > SUPERS_SHOWN)
+			return -E2BIG;
+		*count = ask.count;
+		if (all_summed(sums->supers, *count))
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+static bool has_sum(const GArray *out, uint64_t dev)
+{
+	for (guint i = 0; i < out->len; i++)
+		if (g_array_index(out, struct tmpfs_sum, i).dev == dev)
+			return true;
+	return false;
+}
+
+static int add_sums(struct sums *sums, int fd, GArray *out)
+{
+	uint64_t page = sysconf(_SC_PAGESIZE);
+	size_t count = 0;
+	int r = run(sums, fd, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		const struct seen_super *seen = &sums->supers[i];
+		const struct tmpfs_sum sum = {
+			.dev = makedev(seen->dev >> 20, seen->dev & 0xfffff),
+			.resident = seen->pages * page,
+			.swapped = seen->swapped * page,
+		};
+
+		if (!has_sum(out, sum.dev))
+			g_array_append_val(out, sum);
+	}
+	return r;
+}
+
+/* Called with the lock. */
+static bool is_loaded(struct sums *sums)
+{
+	if (!sums->tried && !refusal_expected())
+		(void)program_load(load, unload, sums);
+	sums->tried = true;
+	return sums->skeleton != NULL;
+}
+
+int sums_read(struct sums *sums, GArray *out)
+{
+	auto_fd memory = memfd_new(0), devices = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (memory < 0)
+		return memory;
+	g_mutex_lock(&sums->lock);
+	r = is_loaded(sums) ? add_sums(sums, memory, out) : -ENOTSUP;
+	if (r == 0 && devices >= 0)
+		r = add_sums(sums, devices, out);
+	g_mutex_unlock(&sums->lock);
+	return r;
+}
