@@ -81,6 +81,7 @@ struct references {
 	bool known;      /* false: the rest means nothing */
 	bool moved;      /* it changed while the pass was made: `count` is the smallest found */
 	bool mapped;     /* some address space maps it */
+	bool nameless;   /* it has no name any more */
 	bool served;     /* the daemon has it open to read or write, for a user of the mount */
 	uint64_t count;  /* open files (file descriptions) that refer to it */
 	uint64_t hidden; /* of these, those that no row accounts for; REFERENCES_UNKNOWN */
@@ -301,6 +302,9 @@ void census_each_object(struct census *census,
 	void (*visit)(const struct object_row *row, void *data), void *data);
 /* Finds one of these. False if there is none, or it cannot be known. */
 bool census_object(struct census *census, const struct segment_key *key, struct object_row *out);
+
+/* Whether a segment's file has a name anywhere: 1 or 0; -ENOENT if the kernel's list cannot tell. */
+int census_is_named(struct census *census, const struct segment_key *key);
 
 /*
  * Calls `visit` for all that takes memory, from the kernel's own lists of inodes: first for the

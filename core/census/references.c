@@ -34,6 +34,7 @@ struct references census_references(struct census *census, const struct segment_
 		.known = true,
 		.moved = object->moved,
 		.mapped = object->mapped && object->references > 0,
+		.nameless = object->nlink == 0,
 		.served = object->served > 0,
 		.count = object->references,
 		.hidden = hidden_of(census, object, spaces_find(census->spaces, key)),
@@ -88,6 +89,14 @@ bool census_object(struct census *census, const struct segment_key *key, struct 
 	const struct object *object = objects ? objects_find(objects, key) : NULL;
 
 	return object && make_row(objects, object, out);
+}
+
+int census_is_named(struct census *census, const struct segment_key *key)
+{
+	const struct objects *objects = object_side_found(census->object_side);
+	const struct object *object = objects ? objects_find(objects, key) : NULL;
+
+	return object ? object->nlink > 0 : -ENOENT;
 }
 
 /* Zero is believed only if it is found twice, and if the counts of readers and writers agree. */

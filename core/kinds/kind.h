@@ -37,6 +37,12 @@ struct kind {
 	 */
 	bool (*present)(const struct realm *realm);
 
+	/*
+	 * Whether each() needs no census, whatever `needs` says, so that it is called before the
+	 * census is held; all such items that are segments are files.
+	 */
+	bool listed_alone;
+
 	/* Calls `visit` with each item in turn; one that dies meanwhile is left out. */
 	int (*each)(const struct realm *realm, item_visitor visit, void *data);
 
@@ -115,7 +121,8 @@ struct kind {
 };
 
 /* All kinds, NULL-terminated, in the order in which they are listed. */
-extern const struct kind *const kinds[];
+#define KINDS_MAX 8
+extern const struct kind *const kinds[KINDS_MAX];
 
 /* The attribute of that name, or NULL where this item has none. */
 const struct attribute *item_attribute(const struct item *item, const char *name);

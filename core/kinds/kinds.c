@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-const struct kind *const kinds[] = { &kind_posix, &kind_sysv, &kind_unlinked, &kind_nested,
+const struct kind *const kinds[KINDS_MAX] = { &kind_posix, &kind_nested, &kind_sysv, &kind_unlinked,
 	&kind_mqueue, &kind_msg, &kind_sem, NULL };
 
 const struct attribute *item_attribute(const struct item *item, const char *name)

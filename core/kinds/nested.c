@@ -388,6 +388,7 @@ const struct kind kind_nested = {
 	.needs = CENSUS_ALL, /* for info.json; and so that a worker runs it: the walk may be long */
 	.attributes = tables,
 	.present = nested_present,
+	.listed_alone = true,
 	.each = nested_each,
 	.stat = nested_stat,
 	.open = nested_open,

@@ -151,6 +151,7 @@ const struct kind kind_posix = {
 	.data = DATA_LINK,
 	.attributes = tables,
 	.present = posix_present,
+	.listed_alone = true,
 	.each = posix_each,
 	.stat = posix_stat,
 	.open = posix_open,

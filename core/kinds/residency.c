@@ -31,7 +31,7 @@ static int whole_is_resident(int fd, uint64_t *resident, uint64_t *swapped)
 	return 0;
 }
 
-static bool swap_is_empty(void)
+bool residency_swap_is_empty(void)
 {
 	struct sysinfo info;
 
@@ -45,7 +45,7 @@ int residency_of(int fd, uint64_t *resident, uint64_t *swapped)
 	struct cachestat counts;
 	auto_fd file = -1;
 
-	if (swap_is_empty())
+	if (residency_swap_is_empty())
 		return whole_is_resident(fd, resident, swapped);
 	/*
 	 * cachestat(2) needs the file open for reading. Opening it breaks no read lease, but would

@@ -2,6 +2,7 @@
 /* Tells how much of a segment is in memory, without mapping it or touching its pages. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -11,3 +12,6 @@
  * swap is empty, the file is not even opened, so that no lease is broken.
  */
 int residency_of(int fd, uint64_t *resident, uint64_t *swapped);
+
+/* Whether nothing at all is in swap now: then all that is allocated to a file is in memory. */
+bool residency_swap_is_empty(void);

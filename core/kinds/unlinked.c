@@ -198,18 +198,30 @@ static bool in_realm(const struct realm *realm, const struct segment_key *key)
 
 struct collection {
 	const struct realm *realm;
-	GHashTable *named;
-	GArray *keys; /* of struct segment_key */
+	GHashTable *named; /* by named_files(); NULL: not read yet */
+	GArray *keys;      /* of struct segment_key */
 };
+
+/* Of what a process shows, most files are objects, which the kernel's list tells at once. */
+static bool has_name(struct collection *collection, const struct segment_key *key)
+{
+	int named = census_is_named(collection->realm->census, key);
+	gint64 ino = (gint64)key->ino;
+
+	if (named >= 0)
+		return named;
+	if (!collection->named)
+		collection->named = named_files(collection->realm);
+	return g_hash_table_contains(collection->named, &ino);
+}
 
 static void collect(const struct segment_key *key, const struct usage *usage, void *data)
 {
 	struct collection *collection = data;
-	gint64 ino = (gint64)key->ino;
 
 	(void)usage;
 	if (in_realm(collection->realm, key) &&
-		(key->class != SEGMENT_FILE || !g_hash_table_contains(collection->named, &ino)))
+		(key->class != SEGMENT_FILE || !has_name(collection, key)))
 		g_array_append_val(collection->keys, *key);
 }
 
@@ -237,19 +249,21 @@ static void collect_object(const struct object_row *row, void *data)
 /* Keys of all that may be without a name; the files among them still have to prove it. */
 static GArray *candidates(const struct realm *realm)
 {
-	struct collection collection = { realm, named_files(realm),
+	struct collection collection = { realm, NULL,
 		g_array_new(FALSE, FALSE, sizeof(struct segment_key)) };
 
 	census_each_segment(realm->census, collect, &collection);
 	census_each_object(realm->census, collect_object, &collection);
-	g_hash_table_unref(collection.named);
+	if (collection.named)
+		g_hash_table_unref(collection.named);
 	return collection.keys;
 }
 
-/* A file that cannot be opened, as the kernel's list of inodes shows it. */
+/* A file as the kernel's list of inodes shows it, which need not be opened for that. */
 static bool choose_object(const struct realm *realm, struct choice *choice)
 {
 	struct item *item = &choice->item;
+	g_autofree char *shown = NULL;
 	struct object_row row;
 
 	if (!census_object(realm->census, choice->key, &row) || !is_listed(realm, &row))
@@ -260,7 +274,8 @@ static bool choose_object(const struct realm *realm, struct choice *choice)
 		.generation = row.huge ? 0 : row.generation,
 		.passthrough = !row.huge,
 	};
-	fill_item(choice->key, &row.st, &choice->file, row.name, item);
+	shown = g_strconcat(row.name, " (deleted)", NULL); /* as procfs shows it */
+	fill_item(choice->key, &row.st, &choice->file, shown, item);
 	item->swapped = MIN(row.swapped, item->allocated);
 	item->resident = item->allocated - item->swapped;
 	return (!choice->id || strcmp(choice->id, item->id) == 0) &&
@@ -273,9 +288,10 @@ static int unlinked_each(const struct realm *realm, item_visitor visit, void *da
 
 	for (guint i = 0; i < keys->len; i++) {
 		struct choice choice = { .key = &g_array_index(keys, struct segment_key, i) };
-		auto_fd fd = nameless_open(realm, choice.key, choose, &choice);
+		bool listed = choose_object(realm, &choice);
+		auto_fd fd = listed ? -1 : nameless_open(realm, choice.key, choose, &choice);
 
-		if (fd >= 0 || choose_object(realm, &choice))
+		if (listed || fd >= 0)
 			visit(&choice.item, data);
 	}
 	return 0;

@@ -14,8 +14,8 @@
 
 struct dot_process {
 	pid_t pid;
-	const char *command; /* the census's, until it is known whether it is shown */
-	const char *unit;    /* NULL: none */
+	const char *command;
+	const char *unit; /* NULL: none */
 	bool seen;
 };
 
@@ -33,7 +33,6 @@ struct dot {
 	GStringChunk *commands;
 	size_t command_bytes;
 	uint64_t hidden_processes, hidden_mappings, hidden_descriptors;
-	struct census_report report;
 };
 
 struct taking {
@@ -43,15 +42,22 @@ struct taking {
 	guint32 segment;     /* the one that is being looked at */
 };
 
+static const char *keep(struct dot *dot, const char *text)
+{
+	dot->command_bytes += strlen(text) + 1;
+	return g_string_chunk_insert(dot->commands, text);
+}
+
 static guint32 process_index(const struct taking *taking, pid_t pid, const char *command)
 {
-	struct dot_process process = { .pid = pid, .command = command };
+	struct dot_process process = { .pid = pid };
 	guint32 index =
 		GPOINTER_TO_UINT(g_hash_table_lookup(taking->indices, GINT_TO_POINTER(pid)));
 
 	if (index)
 		return index;
 	index = taking->dot->processes->len;
+	process.command = keep(taking->dot, command);
 	g_array_append_val(taking->dot->processes, process);
 	g_hash_table_insert(taking->indices, GINT_TO_POINTER(pid), GUINT_TO_POINTER(index));
 	return index;
@@ -95,12 +101,6 @@ static void add_segment(const struct item *item, void *data)
 	taking->segment++;
 }
 
-static const char *keep(struct dot *dot, const char *text)
-{
-	dot->command_bytes += strlen(text) + 1;
-	return g_string_chunk_insert(dot->commands, text);
-}
-
 static gint by_unit(gconstpointer a, gconstpointer b, gpointer data)
 {
 	const GArray *processes = data;
@@ -124,7 +124,6 @@ static void look_as(struct dot *dot, const char *proc, const struct caller *call
 		process->seen = caller_sees_memory(&sight, process->pid);
 		if (process->seen) {
 			process_facts_read(proc, process->pid, &facts);
-			process->command = keep(dot, process->command);
 			process->unit = strcmp(facts.unit, "-") == 0 ? NULL : keep(dot, facts.unit);
 			g_array_append_val(dot->order, i);
 		} else {
@@ -166,20 +165,22 @@ static void merge_hidden(struct dot *dot)
 
 static void render_head(const struct dot *dot, GString *out)
 {
+	const struct census_report *report = segments_report(dot->segments);
+
 	g_string_append(out, "// Solid: mappings; dashed: descriptors; with their number.\n");
 	if (segments_failures(dot->segments) > 0)
 		g_string_append_printf(out, "// Kinds that could not be listed: %u.\n",
 			segments_failures(dot->segments));
-	if (dot->report.unreadable > 0)
+	if (report->unreadable > 0)
 		g_string_append_printf(out, "// Processes that could not be read: %" PRIu64 ".\n",
-			dot->report.unreadable);
-	if (dot->report.inconsistent > 0)
+			report->unreadable);
+	if (report->inconsistent > 0)
 		g_string_append_printf(out,
 			"// Address spaces that changed all the while: %" PRIu64 ".\n",
-			dot->report.inconsistent);
-	if (dot->report.incomplete_view)
+			report->inconsistent);
+	if (report->incomplete_view)
 		g_string_append_printf(out, "// Others may be invisible: %s.\n",
-			dot->report.incomplete_view);
+			report->incomplete_view);
 	if (dot->hidden_processes > 0)
 		g_string_append_printf(out,
 			"// Not shown: %" PRIu64 " processes, %" PRIu64 " mappings, %" PRIu64
@@ -286,7 +287,8 @@ static void free_snapshot(void *snapshot)
 {
 	struct dot *dot = snapshot;
 
-	segments_free(dot->segments);
+	if (dot->segments)
+		segments_free(dot->segments);
 	g_array_unref(dot->processes);
 	g_array_unref(dot->edges);
 	g_array_unref(dot->order);
@@ -300,23 +302,8 @@ static size_t count_rows(const struct dot *dot)
 	return 1 + segments_count(dot->segments) + 1 + dot->order->len + dot->edges->len + 1;
 }
 
-struct view_rows dot_take(const struct realm *realm, const struct caller *caller,
-	struct budget *budget)
+static struct view_rows view_of(struct dot *dot)
 {
-	g_autoptr(GHashTable) indices = g_hash_table_new(NULL, NULL);
-	struct dot *dot = g_new0(struct dot, 1);
-	struct taking taking = { realm, dot, indices, 0 };
-	struct dot_process hidden = { 0 };
-
-	dot->processes = g_array_new(FALSE, FALSE, sizeof(struct dot_process));
-	dot->edges = g_array_new(FALSE, FALSE, sizeof(struct edge));
-	dot->order = g_array_new(FALSE, FALSE, sizeof(guint32));
-	dot->commands = g_string_chunk_new(1024);
-	dot->report = census_report(realm->census);
-	g_array_append_val(dot->processes, hidden);
-	dot->segments = segments_take_with(realm, budget, add_segment, &taking);
-	look_as(dot, realm->proc, caller);
-	merge_hidden(dot);
 	return (struct view_rows){
 		.n = count_rows(dot),
 		.bytes = segments_bytes(dot->segments) +
@@ -327,4 +314,30 @@ struct view_rows dot_take(const struct realm *realm, const struct caller *caller
 		.format = format_row,
 		.free = free_snapshot,
 	};
+}
+
+int dot_take(const struct realm *realm, const struct caller *caller, struct budget *budget,
+	struct view_rows *out)
+{
+	g_autoptr(GHashTable) indices = g_hash_table_new(NULL, NULL);
+	struct dot *dot = g_new0(struct dot, 1);
+	struct taking taking = { realm, dot, indices, 0 };
+	const struct segments_also also = { .visit = add_segment, .data = &taking };
+	struct dot_process hidden = { 0 };
+	int r;
+
+	dot->processes = g_array_new(FALSE, FALSE, sizeof(struct dot_process));
+	dot->edges = g_array_new(FALSE, FALSE, sizeof(struct edge));
+	dot->order = g_array_new(FALSE, FALSE, sizeof(guint32));
+	dot->commands = g_string_chunk_new(1024);
+	g_array_append_val(dot->processes, hidden);
+	r = segments_take(realm, budget, &also, &dot->segments);
+	if (r < 0) {
+		free_snapshot(dot);
+		return r;
+	}
+	look_as(dot, realm->proc, caller);
+	merge_hidden(dot);
+	*out = view_of(dot);
+	return 0;
 }

@@ -14,6 +14,6 @@
 #include "base/packed.h"
 #include "base/view-rows.h"
 
-/* Takes the snapshot, as the caller may see it. Call it with the census held for both facets. */
-struct view_rows dot_take(const struct realm *realm, const struct caller *caller,
-	struct budget *budget);
+/* Takes the snapshot, as the caller may see it. Call it as segments_take(). */
+int dot_take(const struct realm *realm, const struct caller *caller, struct budget *budget,
+	struct view_rows *out);

@@ -88,11 +88,14 @@ static const char *cause_of(int error)
 }
 
 /* What makes the rest of the file say something else than it says of the kernel's lists. */
-static void take_rows(struct making *making, int error, GString *remarks)
+static int take_rows(struct making *making, int error, GString *remarks)
 {
-	struct segments *segments = segments_take(making->realm, making->budget);
+	struct segments *segments;
 	struct segments_row row;
+	int r = segments_take(making->realm, making->budget, NULL, &segments);
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < segments_count(segments); i++) {
 		segments_get(segments, i, &row);
 		if (!row.repeated)
@@ -101,8 +104,22 @@ static void take_rows(struct making *making, int error, GString *remarks)
 	g_string_append_printf(remarks,
 		"# without the kernel's lists of inodes (%s): other tmpfs are unexplained\n",
 		cause_of(error));
-	incomplete_line(making->realm->census, segments_failures(segments), remarks);
+	g_string_append(remarks, segments_incomplete_line(segments));
 	segments_free(segments);
+	return 0;
+}
+
+/* The kernel's lists need a pass, which is let go before the rows of `segments` need another. */
+static int take_parts(struct making *making, GString *remarks)
+{
+	struct census *census = making->realm->census;
+	int r = census_hold(census, CENSUS_ALL);
+
+	if (r < 0)
+		return r;
+	r = census_memory(census, keep_part, making);
+	census_release(census);
+	return r < 0 ? take_rows(making, r, remarks) : 0;
 }
 
 static uint64_t sum_of(const struct making *making, const char *kind, uint64_t dev, bool with_swap)
@@ -278,7 +295,7 @@ static void write_shmem(struct making *making, uint64_t total)
 	write_row(making->out, "Shmem", "unexplained", left);
 }
 
-void memory_show(const struct view *view, GString *out)
+int memory_show(const struct view *view, GString *out)
 {
 	g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
 	g_autoptr(GArray) whole = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
@@ -286,11 +303,11 @@ void memory_show(const struct view *view, GString *out)
 	g_autofree char *path = g_build_filename(view->realm->proc, "meminfo", NULL);
 	g_autofree char *text = NULL;
 	g_autoptr(GString) remarks = g_string_new(NULL);
-	int r = census_memory(view->realm->census, keep_part, &making);
+	int r = take_parts(&making, remarks);
 	uint64_t total;
 
 	if (r < 0)
-		take_rows(&making, r, remarks);
+		return r;
 	g_string_append(out, "OF\tPART\tBYTES\n");
 	write_tmpfs(&making);
 	write_huge_pages(&making);
@@ -298,4 +315,5 @@ void memory_show(const struct view *view, GString *out)
 		memory_parse_meminfo(text, "Shmem", &total))
 		write_shmem(&making, total);
 	g_string_append_len(out, remarks->str, remarks->len);
+	return 0;
 }

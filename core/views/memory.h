@@ -7,8 +7,8 @@
 
 #include "kinds/attribute.h"
 
-/* Appends the table OF PART BYTES. The census is held with all facets. */
-void memory_show(const struct view *view, GString *out);
+/* Appends the table OF PART BYTES. It holds the census itself: 0 or the error of that. */
+int memory_show(const struct view *view, GString *out);
 
 /* Bytes of that line ("Shmem") of a text like /proc/meminfo; false if it has none. Pure. */
 bool memory_parse_meminfo(const char *text, const char *name, uint64_t *bytes);

@@ -275,19 +275,23 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 		sample(openmetrics, family, row - 1, out);
 }
 
-struct view_rows openmetrics_take(const struct realm *realm, struct budget *budget)
+int openmetrics_take(const struct realm *realm, struct budget *budget, struct view_rows *out)
 {
-	struct openmetrics *openmetrics = g_new0(struct openmetrics, 1);
-	struct census_report report = census_report(realm->census);
+	struct openmetrics *openmetrics;
+	struct segments *segments;
+	int r = segments_take(realm, budget, NULL, &segments);
 
-	openmetrics->segments = segments_take(realm, budget);
+	if (r < 0)
+		return r;
+	openmetrics = g_new0(struct openmetrics, 1);
+	openmetrics->segments = segments;
 	segments_sort(openmetrics->segments);
 	openmetrics->distinct = distinct_segments(openmetrics->segments);
 	openmetrics->head = g_string_new(NULL);
 	add_totals(openmetrics->head, openmetrics->segments);
 	add_limits(openmetrics->head, realm);
-	add_census(openmetrics->head, &report);
-	return (struct view_rows){
+	add_census(openmetrics->head, segments_report(segments));
+	*out = (struct view_rows){
 		.n = count_rows(openmetrics),
 		.bytes = segments_bytes(openmetrics->segments) +
 			openmetrics->distinct->len * sizeof(guint32) + openmetrics->head->len,
@@ -295,4 +299,5 @@ struct view_rows openmetrics_take(const struct realm *realm, struct budget *budg
 		.format = format_row,
 		.free = free_snapshot,
 	};
+	return 0;
 }

@@ -14,5 +14,5 @@
 #include "base/packed.h"
 #include "base/view-rows.h"
 
-/* Takes the snapshot. Call it with the census held for both facets. */
-struct view_rows openmetrics_take(const struct realm *realm, struct budget *budget);
+/* Takes the snapshot. Call it as segments_take(). */
+int openmetrics_take(const struct realm *realm, struct budget *budget, struct view_rows *out);

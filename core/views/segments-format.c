@@ -115,24 +115,27 @@ static void free_snapshot(void *snapshot)
 	segments_free(snapshot);
 }
 
-struct view_rows segments_view(const struct realm *realm, const struct caller *caller,
-	enum segments_form form, struct budget *budget)
+int segments_view(const struct realm *realm, const struct caller *caller, enum segments_form form,
+	struct budget *budget, struct view_rows *out)
 {
 	static void (*const formats[])(const void *snapshot, size_t row, GString *out) = {
 		[SEGMENTS_TABLE] = format_table,
 		[SEGMENTS_JSON] = format_json,
 		[SEGMENTS_JSON_LINES] = format_json_each,
 	};
-	struct segments *segments = form == SEGMENTS_TABLE ?
-		segments_take(realm, budget) :
-		segments_take_full(realm, caller, budget);
+	struct segments *segments;
+	int r = form == SEGMENTS_TABLE ? segments_take(realm, budget, NULL, &segments) :
+					 segments_take_full(realm, caller, budget, &segments);
 
+	if (r < 0)
+		return r;
 	segments_sort(segments);
-	return (struct view_rows){
+	*out = (struct view_rows){
 		.n = segments_count(segments) + 2,
 		.bytes = segments_bytes(segments),
 		.snapshot = segments,
 		.format = formats[form],
 		.free = free_snapshot,
 	};
+	return 0;
 }

@@ -13,10 +13,10 @@ enum segments_form {
 
 /*
  * A realm's segments, in the order of segments_sort(); of what only some kinds have, the JSON forms say what
- * the caller may know. Call it with the census held for both facets.
+ * the caller may know. Call it as segments_take().
  */
-struct view_rows segments_view(const struct realm *realm, const struct caller *caller,
-	enum segments_form form, struct budget *budget);
+int segments_view(const struct realm *realm, const struct caller *caller, enum segments_form form,
+	struct budget *budget, struct view_rows *out);
 
 /* Appends a segment of segments_take_full() as an object on one line, without a newline. */
 void segments_json_row(const struct segments_row *row, GString *out);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All segments at one instant, for what shows them all (segments-format.h, openmetrics.h ...): taken
- * while the census is held, packed, rendered row by row afterwards. A row takes about thirty bytes and its
- * name. What a budget does not allow is missing: look at the budget's error.
+ * All segments, for what shows them all (segments-format.h, openmetrics.h ...): listed, counted at
+ * one instant, packed, rendered row by row afterwards. A row takes about forty bytes and its name. What a budget does not allow is missing: look at the budget's error.
  */
 #pragma once
 
@@ -25,33 +24,43 @@ struct segments_row {
 	bool repeated;         /* another name of an object that has a row already */
 	struct timespec since; /* kinds/idle.h; of one that is idle, else 0 */
 	struct timespec mtime;
-	/* For the JSON document: the same, and what only its kind has (info_of_kind()), or "". */
 	struct timespec atime, ctime;
-	uint64_t ino;
-	const char *of_kind;
+	uint64_t dev, ino; /* of a file */
+	unsigned links;
+	const char *of_kind; /* for the JSON document: what only its kind has, or "" */
 };
 
 /*
- * The segments of every kind that the realm has, in the order of the kinds. Call it with the
- * census held for both facets. Never NULL: a kind that cannot be listed is left out, and counted.
+ * Called while the census is held, which must be short: with each segment, in the order of the
+ * rows, and at the end. Either may be NULL.
  */
-struct segments *segments_take(const struct realm *realm, struct budget *budget);
+struct segments_also {
+	item_visitor visit; /* the item's kind, key and times are filled in, and its sizes */
+	void (*end)(const struct segments *segments, void *data);
+	void *data;
+};
 
-/* The same, and `also` is called with each segment, in the order of the rows. */
-struct segments *segments_take_with(const struct realm *realm, struct budget *budget,
-	item_visitor also, void *data);
+/*
+ * Takes the segments of every kind that the realm has: first of the kinds that are listed without
+ * the census, in their order, then of the others. Call it without the census, which it holds while
+ * it takes the counts, no longer. 0, or the error of census_hold(). A kind that cannot be listed is
+ * left out, and counted. `also`: NULL, or what is to be asked of the same pass.
+ */
+int segments_take(const struct realm *realm, struct budget *budget,
+	const struct segments_also *also, struct segments **out);
 
-/* The same, with what is for the JSON document: of it the caller sees what it may. */
-struct segments *segments_take_full(const struct realm *realm, const struct caller *caller,
-	struct budget *budget);
+/* The same with what only the JSON document has, as this caller may see it. */
+int segments_take_full(const struct realm *realm, const struct caller *caller,
+	struct budget *budget, struct segments **out);
 
 void segments_free(struct segments *segments);
 
 /* Puts the rows in the order that tables have: by kind, then by name, then by ID. */
 void segments_sort(struct segments *segments);
 
-/* Kinds that could not be listed. */
+/* Kinds that could not be listed, and the report of the pass that the counts are of. */
 unsigned segments_failures(const struct segments *segments);
+const struct census_report *segments_report(const struct segments *segments);
 
 /* The segments themselves. */
 size_t segments_count(const struct segments *segments);

@@ -4,6 +4,11 @@
 #include "base/util.h"
 #include "kinds/realms.h"
 
+int visit_error(int error)
+{
+	return is_shortage(error) ? -EIO : error;
+}
+
 int visit_enter(struct fs *fs, const char *realm, unsigned needs, struct visit *out)
 {
 	int r = 0;
@@ -13,10 +18,7 @@ int visit_enter(struct fs *fs, const char *realm, unsigned needs, struct visit *
 		r = realms_open(&fs->realm, realm, &out->realm);
 	if (r < 0 || !needs)
 		return r;
-	r = census_hold(fs->census, needs);
-	/* That the daemon lacks descriptors must not look as if the caller did. */
-	if (is_shortage(r))
-		r = -EIO;
+	r = visit_error(census_hold(fs->census, needs));
 	if (r < 0) {
 		out->needs = 0;
 		visit_leave(fs, out);

@@ -19,3 +19,9 @@ struct visit {
  */
 int visit_enter(struct fs *fs, const char *realm, unsigned needs, struct visit *out);
 void visit_leave(struct fs *fs, struct visit *visit);
+
+/*
+ * What the caller is told if the census cannot be held: that the daemon lacks descriptors or memory
+ * must not look as if the caller did.
+ */
+int visit_error(int error);

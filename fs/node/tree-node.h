@@ -29,10 +29,11 @@ struct tree_entry {
 	enum tree_type type;
 	const char *name;        /* TREE_FILE */
 	const struct kind *kind; /* TREE_KIND and below */
-	unsigned needs;          /* TREE_FILE: facets that the census is held with for `show` */
-	bool each_realm;         /* TREE_FILE: also of each other realm */
-	bool for_all;            /* TREE_FILE: says the same whoever opens it */
-	bool names;              /* TREE_FILE: has the names of objects */
+	/* TREE_FILE: facets that the census is held with for `show`; 0: which holds it itself */
+	unsigned needs;
+	bool each_realm; /* TREE_FILE: also of each other realm */
+	bool for_all;    /* TREE_FILE: says the same whoever opens it */
+	bool names;      /* TREE_FILE: has the names of objects */
 	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
 	int (*show)(struct fs *fs, const struct view *view, struct content *out);
 };

@@ -80,7 +80,7 @@ static int make(struct fs *fs, struct deferred *d, struct budget *budget, struct
 	if (r < 0)
 		return r;
 	r = attribute ? show_attribute(d->node, view, attribute, out) :
-			d->node->entry->show(fs, &view, out);
+			visit_error(d->node->entry->show(fs, &view, out));
 	visit_leave(fs, &visit);
 	if (r == 0 && out->rows.complete)
 		r = out->rows.complete(&out->rows);

@@ -170,19 +170,28 @@ static void add_hidden(const struct segments_total *total, void *data)
 	*(uint64_t *)data += total->hidden;
 }
 
-/* Tells how many references no process shows, and where those are that can be found. */
-static void show_hidden(const struct realm *realm, const struct segments *segments, GString *out)
-{
-	struct hidden_sums sums = { 0 };
-	uint64_t references = 0;
+/* References that no process shows, and where those are that can be found. */
+struct hidden {
+	const struct realm *realm;
+	uint64_t references;
+	struct hidden_sums sums;
+};
 
-	segments_each_total(segments, add_hidden, &references);
-	if (references > 0)
-		sums = census_hidden_sums(realm->census, realm->shm_dev);
+static void find_hidden(const struct segments *segments, void *data)
+{
+	struct hidden *hidden = data;
+
+	segments_each_total(segments, add_hidden, &hidden->references);
+	if (hidden->references > 0)
+		hidden->sums = census_hidden_sums(hidden->realm->census, hidden->realm->shm_dev);
+}
+
+static void show_hidden(const struct hidden *hidden, GString *out)
+{
 	g_string_append_printf(out,
 		"hidden_references\t%" PRIu64 "\nhidden_in_flight\t%" PRIu64
 		"\nhidden_io_uring\t%" PRIu64 "\nhidden_loop\t%" PRIu64 "\n",
-		references, sums.sockets, sums.rings, sums.loops);
+		hidden->references, hidden->sums.sockets, hidden->sums.rings, hidden->sums.loops);
 }
 
 #define UNPRIVILEGED                                                                               \
@@ -190,35 +199,50 @@ static void show_hidden(const struct realm *realm, const struct segments *segmen
 	"of "                                                                                      \
 	"what has no name and is only mapped"
 
-static int show_status(struct fs *fs, const struct view *view, struct content *out)
+static void show_objects(struct fs *fs, GString *out)
 {
-	struct census_report report = census_report(fs->census);
-	struct segments *segments = segments_take(view->realm, view->budget);
-	GString *text = out->text;
-	unsigned hidden;
+	unsigned others;
 	bool reserved;
 
-	count_hidden(fs, &hidden, &reserved);
-	g_string_append(text, "version\t" SHMTREE_VERSION "\n");
-	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(),
-		fs->options.source, geteuid() == 0 ? "root" : UNPRIVILEGED);
-	show_data_path(fs, text);
-	show_watch(fs, text);
-	show_census(&report, text);
-	g_string_append_printf(text, "census_interval\t%g\n", fs->options.census_interval);
-	g_string_append_printf(text, "not_objects\t%u\n", hidden);
+	count_hidden(fs, &others, &reserved);
+	g_string_append_printf(out, "not_objects\t%u\n", others);
 	if (reserved)
-		g_string_append(text,
+		g_string_append(out,
 			"reserved_name\tan object named " TREE_NAME
 			" exists; it is not shown, rename it to see it\n");
-	g_string_append_printf(text,
+}
+
+static void show_user_limits(struct fs *fs, GString *out)
+{
+	g_string_append_printf(out,
 		"user_descriptors_limit\t%" PRIu64 "\nuser_listings_limit\t%" PRIu64
 		"\nuser_listing_bytes_limit\t%" PRIu64 "\n",
 		charges_limit(fs->charges, CHARGE_DESCRIPTORS),
 		charges_limit(fs->charges, CHARGE_LISTINGS),
 		charges_limit(fs->charges, CHARGE_BYTES));
+}
+
+static int show_status(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct hidden hidden = { .realm = view->realm };
+	const struct segments_also also = { .end = find_hidden, .data = &hidden };
+	struct segments *segments;
+	GString *text = out->text;
+	int r = segments_take(view->realm, view->budget, &also, &segments);
+
+	if (r < 0)
+		return r;
+	g_string_append(text, "version\t" SHMTREE_VERSION "\n");
+	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(),
+		fs->options.source, geteuid() == 0 ? "root" : UNPRIVILEGED);
+	show_data_path(fs, text);
+	show_watch(fs, text);
+	show_census(segments_report(segments), text);
+	g_string_append_printf(text, "census_interval\t%g\n", fs->options.census_interval);
+	show_objects(fs, text);
+	show_user_limits(fs, text);
 	segments_each_total(segments, show_total, text);
-	show_hidden(view->realm, segments, text);
+	show_hidden(&hidden, text);
 	if (segments_failures(segments) > 0)
 		g_string_append_printf(text, "unlisted_kinds\t%u\n", segments_failures(segments));
 	show_namespaces(view->realm, text);
@@ -229,36 +253,32 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 static int show_segments(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_view(view->realm, &view->caller, SEGMENTS_TABLE, view->budget);
-	return 0;
+	return segments_view(view->realm, &view->caller, SEGMENTS_TABLE, view->budget, &out->rows);
 }
 
 static int show_segments_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_view(view->realm, &view->caller, SEGMENTS_JSON, view->budget);
-	return 0;
+	return segments_view(view->realm, &view->caller, SEGMENTS_JSON, view->budget, &out->rows);
 }
 
 static int show_segments_json_lines(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = segments_view(view->realm, &view->caller, SEGMENTS_JSON_LINES, view->budget);
-	return 0;
+	return segments_view(view->realm, &view->caller, SEGMENTS_JSON_LINES, view->budget,
+		&out->rows);
 }
 
 static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = openmetrics_take(view->realm, view->budget);
-	return 0;
+	return openmetrics_take(view->realm, view->budget, &out->rows);
 }
 
 static int show_graph(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	out->rows = dot_take(view->realm, &view->caller, view->budget);
-	return 0;
+	return dot_take(view->realm, &view->caller, view->budget, &out->rows);
 }
 
 static int show_processes(struct fs *fs, const struct view *view, struct content *out)
@@ -288,8 +308,7 @@ static int show_cgroups_json(struct fs *fs, const struct view *view, struct cont
 static int show_memory(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	memory_show(view, out->text);
-	return 0;
+	return memory_show(view, out->text);
 }
 
 static int show_unreadable(struct fs *fs, const struct view *view, struct content *out)
@@ -310,18 +329,17 @@ static int show_limits(struct fs *fs, const struct view *view, struct content *o
 
 const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "README", .show = show_readme },
-	{ TREE_FILE, "status", .needs = CENSUS_ALL, .for_all = true, .show = show_status },
+	{ TREE_FILE, "status", .for_all = true, .show = show_status },
 	{ TREE_FILE, "unreadable", .needs = CENSUS_ALL, .show = show_unreadable },
-	{ TREE_FILE, "segments", .names = true, .needs = CENSUS_ALL, .each_realm = true,
-		.for_all = true, .show = show_segments },
-	{ TREE_FILE, "segments.json", .names = true, .needs = CENSUS_ALL, .each_realm = true,
+	{ TREE_FILE, "segments", .names = true, .each_realm = true, .for_all = true,
+		.show = show_segments },
+	{ TREE_FILE, "segments.json", .names = true, .each_realm = true,
 		.show = show_segments_json },
-	{ TREE_FILE, "segments.jsonl", .names = true, .needs = CENSUS_ALL, .each_realm = true,
+	{ TREE_FILE, "segments.jsonl", .names = true, .each_realm = true,
 		.show = show_segments_json_lines },
-	{ TREE_FILE, "metrics", .names = true, .needs = CENSUS_ALL, .for_all = true,
-		.show = show_metrics },
-	{ TREE_FILE, "graph.dot", .names = true, .needs = CENSUS_ALL, .show = show_graph },
-	{ TREE_FILE, "memory", .needs = CENSUS_ALL, .show = show_memory },
+	{ TREE_FILE, "metrics", .names = true, .for_all = true, .show = show_metrics },
+	{ TREE_FILE, "graph.dot", .names = true, .show = show_graph },
+	{ TREE_FILE, "memory", .show = show_memory },
 	{ TREE_FILE, "processes", .show = show_processes },
 	{ TREE_FILE, "processes.json", .show = show_processes_json },
 	{ TREE_FILE, "cgroups", .show = show_cgroups },

@@ -82,9 +82,7 @@ static char *metrics_text(void)
 	GString *text = g_string_new(NULL);
 	struct view_rows rows;
 
-	ASSERT_INT(census_hold(census, BOTH), 0);
-	rows = openmetrics_take(&realm, NULL);
-	census_release(census);
+	ASSERT_INT(openmetrics_take(&realm, NULL, &rows), 0);
 	for (size_t row = 0; row < rows.n; row++)
 		rows.format(rows.snapshot, row, text);
 	rows.free(rows.snapshot);
@@ -213,9 +211,7 @@ static char *graph_text(void)
 	int keep;
 
 	caller.pid = start_caller(&keep);
-	ASSERT_INT(census_hold(census, BOTH), 0);
-	rows = dot_take(&realm, &caller, NULL);
-	census_release(census);
+	ASSERT_INT(dot_take(&realm, &caller, NULL, &rows), 0);
 	for (size_t row = 0; row < rows.n; row++)
 		rows.format(rows.snapshot, row, text);
 	rows.free(rows.snapshot);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Takes the snapshot: first the items that can be listed without the census, which may take long;
+ * then, while it is held, which must be short, the counts of each, and the other items.
+ */
+#include "views/segments-private.h"
+
+#include "base/json.h"
+#include "kinds/idle.h"
+#include "kinds/incomplete.h"
+#include "kinds/info-json.h"
+#include "kinds/item-use.h"
+#include "kinds/residency.h"
+
+struct taking {
+	const struct realm *realm;
+	const struct caller *caller; /* who reads what only some kinds have; NULL: not wanted */
+	GHashTable *sees;            /* of the view */
+	struct segments *segments;
+	bool swap_empty;    /* nothing was in swap when listing began */
+	GHashTable *linked; /* keys of the objects with several names that have been counted */
+	struct segments_also also;
+	/* Which kinds have been listed, and how many rows there are with each. */
+	struct listed {
+		const struct kind *kind;
+		size_t until;
+	} listed[KINDS_MAX];
+	unsigned n_listed;
+};
+
+static void add_total(GArray *totals, const struct segments_row *row)
+{
+	struct segments_total *total = &g_array_index(totals, struct segments_total,
+		segments_total_of(totals, row->label));
+
+	total->segments++;
+	total->size += row->size;
+	if (row->allocated != BYTES_UNKNOWN)
+		total->allocated += row->allocated;
+	if (row->hidden != REFERENCES_UNKNOWN)
+		total->hidden += row->hidden;
+}
+
+static char *take_of_kind(const struct taking *taking, const struct item *item)
+{
+	const struct view view = {
+		.realm = taking->realm,
+		.item = item,
+		.caller = *taking->caller,
+		.sees = taking->sees,
+	};
+	return info_of_kind(&view);
+}
+
+/* Asks for no more than it must: an item's own file need not be opened where nothing is in swap. */
+static void fill_residency(const struct taking *taking, struct item *item)
+{
+	if (taking->swap_empty && item->resident == BYTES_UNKNOWN &&
+		item->allocated != BYTES_UNKNOWN) {
+		item->resident = item->allocated;
+		item->swapped = 0;
+	} else if (item->kind->residency) {
+		item->kind->residency(taking->realm, item);
+	}
+}
+
+static void keep_item(const struct taking *taking, const struct item *item)
+{
+	struct item full = *item;
+	g_autofree char *of_kind = taking->caller ? take_of_kind(taking, item) : NULL;
+
+	fill_residency(taking, &full);
+	segments_pack_item(taking->segments, &full, of_kind);
+}
+
+/* Adds how the item of the next row is used. The census is held. */
+static void keep_use(struct taking *taking, const struct item *item)
+{
+	struct segments_row row = {
+		.label = item->label,
+		.size = item->size,
+		.allocated = item->allocated,
+		.mtime = item->mtime,
+	};
+	struct item_use use;
+
+	item_use(taking->realm, item, &use);
+	row.usage = use.usage;
+	row.references = use.references.count;
+	row.hidden = use.references.hidden;
+	row.state = use.state;
+	if (row.state == STATE_IDLE)
+		row.since = idle_since(taking->realm, item);
+	/* One that has lost its last name since it was listed has a row among those without. */
+	row.repeated = (item->links > 0 && use.references.nameless) ||
+		(item->links > 1 &&
+			!g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key)));
+	segments_pack_use(taking->segments, &row);
+	if (!row.repeated)
+		add_total(taking->segments->totals, &row);
+	if (taking->also.visit)
+		taking->also.visit(item, taking->also.data);
+}
+
+static void list_item(const struct item *item, void *data)
+{
+	if (item->segment)
+		keep_item(data, item);
+}
+
+static void list_and_count(const struct item *item, void *data)
+{
+	if (!item->segment)
+		return;
+	keep_item(data, item);
+	keep_use(data, item);
+}
+
+/* Those that can be listed without the census, or the others. */
+static void take_kinds(struct taking *taking, bool alone)
+{
+	const struct realm *realm = taking->realm;
+
+	taking->swap_empty = residency_swap_is_empty();
+	for (const struct kind *const *kind = kinds; *kind; kind++) {
+		if ((*kind)->listed_alone != alone || !(*kind)->present(realm))
+			continue;
+		if ((*kind)->each(realm, alone ? list_item : list_and_count, taking) < 0)
+			taking->segments->failures++;
+		if (alone)
+			taking->listed[taking->n_listed++] =
+				(struct listed){ *kind, taking->segments->items.n };
+	}
+}
+
+/* What was listed, again as far as it takes to ask how it is used. All of it are files. */
+static void listed_item(const struct segments *segments, const struct kind *kind, size_t index,
+	struct item *out)
+{
+	struct segments_row row = { 0 };
+
+	segments_get_item(segments, index, &row);
+	*out = (struct item){
+		.kind = kind,
+		.label = row.label,
+		.segment = true,
+		.key = { .dev = row.dev, .ino = row.ino, .class = SEGMENT_FILE },
+		.links = row.links,
+		.size = row.size,
+		.allocated = row.allocated,
+		.atime = row.atime,
+		.mtime = row.mtime,
+		.ctime = row.ctime,
+	};
+	g_strlcpy(out->id, row.id, sizeof out->id);
+	g_strlcpy(out->name, row.name, sizeof out->name);
+}
+
+static void count_listed(struct taking *taking)
+{
+	struct item item;
+	size_t row = 0;
+
+	for (unsigned i = 0; i < taking->n_listed; i++)
+		for (; row < taking->listed[i].until; row++) {
+			listed_item(taking->segments, taking->listed[i].kind, row, &item);
+			keep_use(taking, &item);
+		}
+}
+
+/* While the census is held: the next pass may see more, or less. */
+static void note_incomplete(const struct realm *realm, struct segments *segments)
+{
+	GString *line = g_string_new(NULL), *members = g_string_new(NULL);
+	struct json json;
+
+	incomplete_line(realm->census, segments->failures, line);
+	segments->incomplete_line = g_string_free(line, FALSE);
+	format_json_line(&json, members);
+	format_json_object(&json, NULL);
+	incomplete_json(realm->census, segments->failures, &json);
+	segments->incomplete_json = g_strndup(members->str + 1, members->len - 1);
+	g_string_free(members, TRUE);
+}
+
+/* The census is held. */
+static void count(struct taking *taking)
+{
+	taking->segments->report = census_report(taking->realm->census);
+	count_listed(taking);
+	take_kinds(taking, false);
+	note_incomplete(taking->realm, taking->segments);
+	if (taking->also.end)
+		taking->also.end(taking->segments, taking->also.data);
+}
+
+static int take(const struct realm *realm, const struct caller *caller, struct budget *budget,
+	const struct segments_also *also, struct segments **out)
+{
+	struct segments *segments = g_new0(struct segments, 1);
+	g_autoptr(GHashTable) linked =
+		g_hash_table_new_full(segment_key_hash, segment_key_equal, g_free, NULL);
+	g_autoptr(GHashTable) sees = g_hash_table_new(NULL, NULL);
+	struct taking taking = {
+		.realm = realm,
+		.caller = caller,
+		.sees = sees,
+		.segments = segments,
+		.linked = linked,
+		.also = also ? *also : (struct segments_also){ 0 },
+	};
+	int r;
+
+	segments->of_kinds = caller != NULL;
+	segments->dev = realm->shm_dev;
+	packed_rows_init(&segments->items, budget);
+	packed_rows_init(&segments->uses, budget);
+	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
+	take_kinds(&taking, true);
+	r = census_hold(realm->census, CENSUS_ALL);
+	if (r == 0) {
+		count(&taking);
+		census_release(realm->census);
+	}
+	packed_rows_end(&segments->items);
+	packed_rows_end(&segments->uses);
+	if (r == 0)
+		*out = segments;
+	else
+		segments_free(segments);
+	return r;
+}
+
+int segments_take(const struct realm *realm, struct budget *budget,
+	const struct segments_also *also, struct segments **out)
+{
+	return take(realm, NULL, budget, also, out);
+}
+
+int segments_take_full(const struct realm *realm, const struct caller *caller,
+	struct budget *budget, struct segments **out)
+{
+	return take(realm, caller, budget, NULL, out);
+}
