@@ -52,6 +52,14 @@ void item_use(const struct realm *realm, const struct item *item, struct item_us
 	note_use(realm, item, out);
 }
 
+bool item_is_unreferenced(const struct realm *realm, const struct item *item, bool wait)
+{
+	struct object_now now;
+
+	return item->kind->look && item->kind->look(realm, item, wait, &now) == 0 &&
+		now.references == 0;
+}
+
 bool item_state_of_object(const struct realm *realm, const struct item *item, bool wait,
 	enum segment_state *out)
 {

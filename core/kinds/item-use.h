@@ -26,6 +26,12 @@ struct references item_references(const struct realm *realm, const struct item *
 void item_use(const struct realm *realm, const struct item *item, struct item_use *out);
 
 /*
+ * Returns whether no open file at all refers to the item's object, not even one of the daemon's. False:
+ * some do, or it is not known. `wait` as below.
+ */
+bool item_is_unreferenced(const struct realm *realm, const struct item *item, bool wait);
+
+/*
  * Finds the state without the census, from the object alone: true if the item is proven to be used
  * by nothing, or to be mapped. `wait`: may open the object side of the census first, which takes
  * long.

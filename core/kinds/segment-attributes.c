@@ -63,14 +63,24 @@ static int show_references(const struct view *view, const struct attribute *self
 	return 0;
 }
 
+/* Of an object that nothing at all has, both are zero. */
+static bool show_no_references(const struct view *view, bool wait, GString *out)
+{
+	if (!item_is_unreferenced(view->realm, view->item, wait))
+		return false;
+	g_string_append(out, "0\n");
+	return true;
+}
+
 const struct attribute segment_attributes[] = {
 	{ "mappings", FORM_NUMBER, CENSUS_MAPPINGS, show_usage, offsetof(struct usage, mappings) },
 	{ "processes", FORM_NUMBER, CENSUS_MAPPINGS, show_usage,
 		offsetof(struct usage, processes) },
 	{ "openers", FORM_NUMBER, CENSUS_DESCRIPTORS, show_usage, offsetof(struct usage, openers) },
 	{ "references", FORM_NUMBER, CENSUS_ALL, show_references,
-		offsetof(struct references, count) },
-	{ "hidden", FORM_NUMBER, CENSUS_ALL, show_references, offsetof(struct references, hidden) },
+		offsetof(struct references, count), .quick = show_no_references },
+	{ "hidden", FORM_NUMBER, CENSUS_ALL, show_references, offsetof(struct references, hidden),
+		.quick = show_no_references },
 	{ "resident", FORM_NUMBER, 0, show_residency, offsetof(struct item, resident) },
 	{ "swapped", FORM_NUMBER, 0, show_residency, offsetof(struct item, swapped) },
 	{ "state", FORM_TEXT, CENSUS_ALL, show_state, .quick = show_state_of_object },

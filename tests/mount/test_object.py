@@ -272,6 +272,19 @@ def send_elsewhere(count):
 
 
 @test(MOUNTED)
+def what_nothing_has_needs_no_census(t):
+    """One look at the object tells it, however many objects and processes there are."""
+    need_objects(t)
+    write(t.shm / 'x', bytes(PAGE))
+    passes = int(t.status()['census_passes'])
+    for _ in range(10):
+        equal(facts(t, 'x'), ('0', '0', 'idle'))
+    check(int(t.status()['census_passes']) - passes < 10, 'answered without a pass')
+    with opened(t.shm / 'x', os.O_RDONLY):
+        equal(facts(t, 'x'), ('1', '0', 'open'))
+
+
+@test(MOUNTED)
 def status_traces_own_references(t):
     """Of those that it sums up, not of another /dev/shm's."""
     need_objects(t)

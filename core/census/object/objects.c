@@ -174,10 +174,42 @@ static void append(struct objects *objects, GArray *table, const struct object_l
 	g_array_append_val(table, object);
 }
 
+/* Makes room for `more` elements at once: of a million objects each new size would be copied. */
+static void reserve(GArray *table, size_t more)
+{
+	guint len = table->len;
+
+	g_array_set_size(table, len + more);
+	g_array_set_size(table, len);
+}
+
+/*
+ * Sorts the elements from `first` on. A tmpfs numbers its inodes in turn, and the kernel lists the
+ * newest first: reversed, they mostly are in order, and sorting a million would take longer than all
+ * else that a look does.
+ */
+static void sort_from(GArray *table, guint first)
+{
+	struct object *at = (struct object *)(void *)table->data;
+	bool sorted = true;
+
+	for (guint low = first, high = table->len; low + 1 < high; low++) {
+		struct object last = at[--high];
+
+		at[high] = at[low];
+		at[low] = last;
+	}
+	for (guint i = first + 1; i < table->len && sorted; i++)
+		sorted = by_number(&at[i - 1], &at[i]) <= 0;
+	if (!sorted)
+		qsort(at + first, table->len - first, sizeof *at, by_number);
+}
+
 static int look_at_device(struct objects *objects, GArray *table, const int anchors[ANCHORS],
 	dev_t dev, enum device_role role)
 {
 	struct object_list list;
+	guint first = table->len;
 	int r = -ENODEV;
 
 	for (unsigned i = 0; i < ANCHORS && r == -ENODEV; i++)
@@ -185,10 +217,28 @@ static int look_at_device(struct objects *objects, GArray *table, const int anch
 			r = object_programs_walk(objects->programs, anchors[i], dev, &list);
 	if (r < 0)
 		return r == -ENODEV ? 0 : r;
+	reserve(table, list.count);
 	for (size_t i = 0; i < list.count; i++)
 		if (!(list.at[i].flags & OBJECT_OTHER))
 			append(objects, table, &list, &list.at[i], role);
+	sort_from(table, first);
 	return 0;
+}
+
+static int by_device(gconstpointer a, gconstpointer b)
+{
+	const struct device *x = a, *y = b;
+
+	return compare(x->dev, y->dev);
+}
+
+/* Returns the devices in the order in which by_number() has them. */
+static GArray *sorted_devices(const struct devices *devices)
+{
+	GArray *sorted = g_array_copy(devices->set);
+
+	g_array_sort(sorted, by_device);
+	return sorted;
 }
 
 /*
@@ -199,10 +249,11 @@ static int look_at_devices(struct objects *objects, GArray *table, const struct 
 {
 	auto_fd small = memfd_new(0), huge = memfd_new(MFD_HUGETLB);
 	const int anchors[ANCHORS] = { [ANCHOR_TMPFS] = small, [ANCHOR_HUGETLBFS] = huge };
+	g_autoptr(GArray) sorted = sorted_devices(devices);
 	int r = list_own(objects, objects->own);
 
-	for (guint i = 0; i < devices->set->len && r == 0; i++) {
-		const struct device *device = &g_array_index(devices->set, struct device, i);
+	for (guint i = 0; i < sorted->len && r == 0; i++) {
+		const struct device *device = &g_array_index(sorted, struct device, i);
 
 		if (device->role == DEVICE_SHM || device->role == DEVICE_INTERNAL)
 			r = look_at_device(objects, table, anchors, device->dev, device->role);
@@ -234,7 +285,6 @@ static int look_at_all(struct objects *objects, GArray *table, const struct devi
 	if (r < 0)
 		g_array_set_size(table, 0);
 	leave_out_own(objects, table);
-	g_array_sort(table, by_number);
 	return r;
 }
 
