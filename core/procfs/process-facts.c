@@ -3,6 +3,7 @@
 
 #include "base/util.h"
 #include "procfs/proc.h"
+#include "procfs/status.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -73,4 +74,46 @@ void process_origin_read(const char *proc, pid_t pid, struct process_origin *out
 		return;
 	read_origin(dir, &out->born, cgroup, out->unit);
 	out->dumpable = is_dumpable(dir);
+}
+
+static int open_process(const char *proc, pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	if ((size_t)snprintf(path, sizeof path, "%s/%d", proc, (int)pid) >= sizeof path)
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int process_identity_read(const char *proc, pid_t pid, struct process_identity *out)
+{
+	char cgroup[CGROUP_SHOWN], text[CGROUP_TEXT];
+	struct proc_status status;
+	struct proc_stat stat;
+	int r;
+
+	auto_fd dir = open_process(proc, pid);
+	r = dir < 0 ? dir : proc_read_status(dir, &status, NULL);
+	if (r < 0)
+		return r;
+	if (status.tgid != pid) {
+		closep(&dir);
+		dir = open_process(proc, status.tgid);
+		if (dir < 0)
+			return dir;
+	}
+	*out = (struct process_identity){ .pid = status.tgid, .unit = "-" };
+	out->uid = status.uids[ID_EFFECTIVE];
+	out->dumpable = is_dumpable(dir);
+	/* Read last: it fails if the process has ended before all the rest was read. */
+	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
+		cgroup_parse(text, cgroup, sizeof cgroup, out->unit);
+	r = proc_read_stat(dir, &stat);
+	if (r < 0)
+		return r;
+	out->born = stat.start_time;
+	g_strlcpy(out->command, stat.command, sizeof out->command);
+	return 0;
 }

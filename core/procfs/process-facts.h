@@ -33,3 +33,20 @@ struct process_origin {
 
 /* Of a process that is gone: 0, "-", false. */
 void process_origin_read(const char *proc, pid_t pid, struct process_origin *out);
+
+/* Which process it is, and whose. */
+struct process_identity {
+	pid_t pid;        /* of the process, not of a thread of it */
+	uint64_t born;    /* as above */
+	uid_t uid;        /* effective */
+	bool dumpable;    /* as above */
+	char command[16]; /* /proc/PID/comm */
+	char unit[CGROUP_UNIT_MAX];
+};
+
+/*
+ * Reads it of a process, or of the process that a thread is of. `proc` is a procfs that numbers
+ * processes as the daemon's system calls do. 0, or a negative errno where there is no such process,
+ * or it ended meanwhile.
+ */
+int process_identity_read(const char *proc, pid_t pid, struct process_identity *out);

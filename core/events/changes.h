@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Makes events of fanotify's records: what happened to the POSIX objects, by whom, and what size they
+ * have.
+ *
+ * The kernel merges what a process does to a file in a row into one record, whose place is that of the
+ * first thing done; so the order in which names come and go may be lost where a process makes and
+ * removes one of them over and over. After each record the name is looked at. A name of which another
+ * thing was told than what it is stays noted until later records explain it; when no record has come
+ * for a moment, what is left is told as it is, by nobody. So in the end the events add up to the
+ * directory's content.
+ *
+ * All by one thread at a time.
+ */
+#pragma once
+
+#include "events/acts.h"
+#include "events/fanotify.h"
+#include "events/processes.h"
+
+struct changes;
+
+struct changes_config {
+	int directory; /* that holds the objects; the caller's */
+	const char *kind;
+	const char *reserved;      /* a name that no object has */
+	const char *hidden_prefix; /* of the name that an object has while a daemon removes it */
+	struct event_acts *acts;
+	struct event_processes *processes;
+	void (*tell)(const struct event *event, void *data);
+	void *data;
+};
+
+/* `config` and what it points to live longer. */
+struct changes *changes_new(const struct changes_config *config);
+void changes_free(struct changes *changes);
+
+/* Tells of all that stands in the bytes, and closes the descriptors in them. 0 or -EPROTO. */
+int changes_handle(struct changes *changes, const struct fanotify_group *group,
+	const uint8_t *bytes, size_t n);
+
+/* Whether there are names of which the truth has to be told, when nothing has happened for a moment. */
+bool changes_unsettled(const struct changes *changes);
+void changes_settle(struct changes *changes);

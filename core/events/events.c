@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "events/events.h"
+
+#include "base/util.h"
+#include "events/acts.h"
+#include "events/changes.h"
+#include "events/fanotify.h"
+#include "events/processes.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+/* A hundred thousand events of objects with short names. */
+#define RING_BYTES (8 * 1024 * 1024)
+
+/* How often readers are woken at most: one that is woken for each event has no time to read. */
+#define WAKE_EVERY_US 2000
+
+/*
+ * While so many records come within a millisecond, the thread sleeps between two reads: the kernel then
+ * does not wake it for each, which is most of what an event costs the process that causes it, and
+ * merges more of them. While few come it does not, to find even a process that ends at once.
+ */
+#define BUSY_RECORDS 16
+#define NAP_US 300
+#define RECORD_BYTES 100 /* about */
+
+/* After so long without a record, no record explains what was told wrong. */
+#define SETTLE_US (20 * 1000)
+
+struct events {
+	struct events_config config; /* constant */
+	struct changes_config changes_config;
+	struct event_ring *ring;
+	struct event_acts *acts;
+	struct event_processes *processes;
+	GThread *thread; /* NULL until the first use; under the lock */
+	int wake;        /* an eventfd */
+	gint on;         /* `uses` is more than 0; atomic */
+	GMutex lock;
+	/* Protected by the lock. */
+	unsigned uses;
+	bool ending;
+	struct fanotify_group group; /* opened by who begins to use it, closed by the thread */
+	const char *missing;
+	GPtrArray *later; /* of struct event_copy */
+	/* The thread's own. */
+	struct changes *changes;       /* NULL: not watching */
+	struct fanotify_group watched; /* its copy of `group` */
+	gint64 millisecond;            /* the present one, and what has been read in it */
+	unsigned records;
+	gint64 woken;  /* when the readers were; monotonic */
+	uint64_t told; /* up to where in the ring they know */
+};
+
+static void tell(const struct event *event, void *data)
+{
+	const struct events *events = data;
+
+	event_ring_append(events->ring, event);
+}
+
+int events_new(const struct events_config *config, struct events **out)
+{
+	struct events *events;
+	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (wake < 0)
+		return -errno;
+	events = g_new0(struct events, 1);
+	events->config = *config;
+	events->wake = wake;
+	events->group.fd = -1;
+	events->ring = event_ring_new(config->bytes ? config->bytes : RING_BYTES);
+	events->acts = event_acts_new();
+	events->processes = event_processes_new();
+	events->later = g_ptr_array_new_with_free_func(g_free);
+	events->changes_config = (struct changes_config){
+		.directory = config->directory,
+		.kind = config->kind,
+		.reserved = config->reserved,
+		.hidden_prefix = config->hidden_prefix,
+		.acts = events->acts,
+		.processes = events->processes,
+		.tell = tell,
+		.data = events,
+	};
+	g_mutex_init(&events->lock);
+	*out = events;
+	return 0;
+}
+
+static void wake_thread(struct events *events)
+{
+	uint64_t one = 1;
+	ssize_t n = write(events->wake, &one, sizeof one);
+
+	(void)n; /* it is non-blocking, and full only if the thread is woken anyway */
+}
+
+/* The thread */
+
+/* Events that are to come after what has been read by now. */
+static GPtrArray *take_later(struct events *events)
+{
+	GPtrArray *later = NULL;
+
+	g_mutex_lock(&events->lock);
+	if (events->later->len > 0) {
+		later = events->later;
+		events->later = g_ptr_array_new_with_free_func(g_free);
+	}
+	g_mutex_unlock(&events->lock);
+	return later;
+}
+
+static void tell_all(struct events *events, GPtrArray *later)
+{
+	for (guint i = 0; later && i < later->len; i++)
+		tell(&((struct event_copy *)g_ptr_array_index(later, i))->event, events);
+	if (later)
+		g_ptr_array_unref(later);
+}
+
+static gint64 tick_us(const struct events *events)
+{
+	bool ticks = events->changes && events->config.tick_ms > 0;
+
+	return ticks ? events->config.tick_ms * G_TIME_SPAN_MILLISECOND : G_MAXINT64;
+}
+
+static void wake_readers(struct events *events)
+{
+	gint64 now = g_get_monotonic_time();
+	uint64_t end = event_ring_total(events->ring);
+
+	if (now - events->woken < (end == events->told ? tick_us(events) : WAKE_EVERY_US))
+		return;
+	events->told = end;
+	events->woken = now;
+	events->config.wake(events->config.data);
+}
+
+/* Sleeps a little if much is happening. */
+static void nap_if_busy(struct events *events, size_t bytes)
+{
+	gint64 millisecond = g_get_monotonic_time() / G_TIME_SPAN_MILLISECOND;
+
+	if (millisecond - events->millisecond > 1)
+		events->records = 0;
+	else if (millisecond != events->millisecond)
+		events->records /= 2;
+	events->millisecond = millisecond;
+	events->records += bytes / RECORD_BYTES;
+	if (events->records >= BUSY_RECORDS && bytes < FANOTIFY_BUFFER / 2)
+		g_usleep(NAP_US);
+}
+
+/* Reads all that the kernel has; returns whether there was anything. */
+static bool drain(struct events *events, uint8_t *buffer)
+{
+	bool any = false;
+	ssize_t n;
+
+	if (!events->changes || events->watched.fd < 0)
+		return false;
+	while ((n = fanotify_read(&events->watched, buffer)) > 0) {
+		any = true;
+		if (changes_handle(events->changes, &events->watched, buffer, n) < 0)
+			break;
+		wake_readers(events);
+		nap_if_busy(events, n);
+	}
+	return any;
+}
+
+/* Begins or ends to watch, as is wanted; false: the thread is to end. */
+static bool follow_use(struct events *events)
+{
+	bool ending;
+
+	g_mutex_lock(&events->lock);
+	ending = events->ending;
+	if (events->uses > 0 && !ending) {
+		if (!events->changes)
+			events->changes = changes_new(&events->changes_config);
+	} else {
+		g_clear_pointer(&events->changes, changes_free);
+		fanotify_close(&events->group);
+		event_acts_clear(events->acts);
+		event_ring_clear(events->ring);
+		g_ptr_array_set_size(events->later, 0);
+	}
+	events->watched = events->group;
+	g_mutex_unlock(&events->lock);
+	return !ending;
+}
+
+/* How long the thread may sleep, in milliseconds. */
+static int time_to_sleep(const struct events *events)
+{
+	if (events->told != event_ring_total(events->ring))
+		return WAKE_EVERY_US / 1000;
+	if (events->changes && changes_unsettled(events->changes))
+		return SETTLE_US / 1000;
+	return events->changes && events->config.tick_ms > 0 ? (int)events->config.tick_ms : -1;
+}
+
+static void sleep_until_woken(struct events *events)
+{
+	struct pollfd sources[] = {
+		{ .fd = events->wake, .events = POLLIN },
+		{ .fd = events->watched.fd, .events = POLLIN },
+	};
+	uint64_t count;
+
+	poll(sources, G_N_ELEMENTS(sources), time_to_sleep(events));
+	if (sources[0].revents && read(events->wake, &count, sizeof count) < 0)
+		return;
+}
+
+static gpointer run(gpointer data)
+{
+	struct events *events = data;
+	g_autofree uint8_t *buffer = g_malloc(FANOTIFY_BUFFER);
+	gint64 last = 0;
+
+	while (follow_use(events)) {
+		gint64 now = g_get_monotonic_time();
+		GPtrArray *later = take_later(events);
+
+		if (drain(events, buffer))
+			last = now;
+		if (events->changes && changes_unsettled(events->changes) && now - last > SETTLE_US)
+			changes_settle(events->changes);
+		tell_all(events, later);
+		wake_readers(events);
+		sleep_until_woken(events);
+	}
+	return NULL;
+}
+
+void events_stop(struct events *events)
+{
+	g_mutex_lock(&events->lock);
+	events->ending = true;
+	g_mutex_unlock(&events->lock);
+	if (!events->thread)
+		return;
+	wake_thread(events);
+	g_thread_join(events->thread);
+	events->thread = NULL;
+}
+
+void events_free(struct events *events)
+{
+	events_stop(events);
+	fanotify_close(&events->group);
+	event_ring_free(events->ring);
+	event_acts_free(events->acts);
+	event_processes_free(events->processes);
+	g_ptr_array_unref(events->later);
+	closep(&events->wake);
+	g_mutex_clear(&events->lock);
+	g_free(events);
+}
+
+/* Use */
+
+int events_use(struct events *events)
+{
+	int r = 0;
+
+	g_mutex_lock(&events->lock);
+	if (!events->thread)
+		events->thread = g_thread_try_new("events", run, events, NULL);
+	if (!events->thread) {
+		r = -EAGAIN;
+	} else if (events->uses++ == 0) {
+		if (events->group.fd < 0 && events->config.directory >= 0) {
+			events->missing = NULL;
+			fanotify_open(&events->group, events->config.directory, &events->missing);
+		}
+		g_atomic_int_set(&events->on, TRUE);
+		wake_thread(events);
+	}
+	g_mutex_unlock(&events->lock);
+	return r;
+}
+
+void events_unuse(struct events *events)
+{
+	g_mutex_lock(&events->lock);
+	if (--events->uses == 0) {
+		g_atomic_int_set(&events->on, FALSE);
+		wake_thread(events);
+	}
+	g_mutex_unlock(&events->lock);
+}
+
+bool events_on(struct events *events)
+{
+	return events && g_atomic_int_get(&events->on);
+}
+
+const char *events_missing(struct events *events)
+{
+	const char *missing;
+
+	g_mutex_lock(&events->lock);
+	missing = events->missing;
+	g_mutex_unlock(&events->lock);
+	return missing;
+}
+
+struct event_ring *events_ring(struct events *events)
+{
+	return events->ring;
+}
+
+/* Telling */
+
+void events_tell(struct events *events, const struct event *event)
+{
+	if (!events_on(events))
+		return;
+	event_ring_append(events->ring, event);
+	wake_thread(events);
+}
+
+static const char *keep(char out[NAME_MAX + 1], const char *text)
+{
+	if (!text)
+		return NULL;
+	g_strlcpy(out, text, NAME_MAX + 1);
+	return out;
+}
+
+void events_tell_later(struct events *events, const struct event *event)
+{
+	struct event_copy *copy;
+
+	if (!events_on(events))
+		return;
+	copy = g_new(struct event_copy, 1);
+	copy->event = *event;
+	copy->event.id = keep(copy->id, event->id);
+	copy->event.name = keep(copy->name, event->name);
+	copy->event.from = keep(copy->from, event->from);
+	g_mutex_lock(&events->lock);
+	g_ptr_array_add(events->later, copy);
+	g_mutex_unlock(&events->lock);
+	wake_thread(events);
+}
+
+struct event_act *events_begin(struct events *events, unsigned types, const char *name,
+	uint64_t inode, bool by_child, const struct caller *caller)
+{
+	struct process_identity process = { 0 };
+
+	if (!events_on(events))
+		return NULL;
+	event_processes_find(events->processes, caller->pid, -1, &process);
+	return event_act_begin(events->acts, types, name, inode, by_child, &process);
+}
+
+void events_end(struct events *events, struct event_act *act, bool done, uint64_t inode)
+{
+	if (act)
+		event_act_end(events->acts, act, done, inode);
+}
+
+void events_process(struct events *events, pid_t pid, struct process_identity *out)
+{
+	event_processes_find(events->processes, pid, -1, out);
+}
