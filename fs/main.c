@@ -6,6 +6,8 @@
 #include "daemon/fs.h"
 #include "daemon/identity.h"
 #include "daemon/log.h"
+#include "events/events.h"
+#include "kinds/posix.h"
 #include "kinds/posix-removal.h"
 #include "mount/background.h"
 #include "mount/prerequisites.h"
@@ -14,6 +16,7 @@
 #include "serve/defer.h"
 #include "serve/lock-wait.h"
 #include "serve/watch.h"
+#include "serve/event-stream.h"
 #include "tree/shared-open.h"
 
 #include <fcntl.h>
@@ -23,6 +26,9 @@
 #include <sys/resource.h>
 #include <sys/vfs.h>
 #include <time.h>
+
+/* How often it is asked whether those who wait for events still do, where the kernel does not say. */
+#define TICK_MS 100
 
 /* As many descriptors as the system allows: one for each open file, and its locks. */
 static void raise_limits(void)
@@ -122,6 +128,29 @@ static int start_census(struct fs *fs)
 	return 0;
 }
 
+/* Nothing is watched yet, unless there is to be a log. */
+static int start_events(struct fs *fs)
+{
+	const struct events_config config = {
+		.directory = fs->shm_fd,
+		.kind = segment_class_name(SEGMENT_FILE),
+		.reserved = POSIX_RESERVED_NAME,
+		.hidden_prefix = POSIX_HIDDEN_PREFIX,
+		.wake = event_streams_wake,
+		.data = fs,
+		.tick_ms = fs->options.io_uring ? TICK_MS : 0,
+	};
+	int r = events_new(&config, &fs->events);
+
+	if (r == 0) {
+		fs->streams = event_streams_new(fs);
+		r = fs->options.log ? events_use(fs->events) : 0;
+	}
+	if (r < 0)
+		log_line("events cannot be read: %s", g_strerror(-r));
+	return r;
+}
+
 static int run(struct fs *fs)
 {
 	clock_gettime(CLOCK_REALTIME, &fs->started);
@@ -136,8 +165,8 @@ static int run(struct fs *fs)
 	fs->nodes = node_table_new(fs->charges);
 	restore_objects(fs);
 	watch_open(fs);
-	if (open_proc(fs) < 0 || start_census(fs) < 0 || defer_start(fs) < 0 ||
-		session_mount(fs) < 0)
+	if (open_proc(fs) < 0 || start_census(fs) < 0 || start_events(fs) < 0 ||
+		defer_start(fs) < 0 || session_mount(fs) < 0)
 		return EXIT_FAILURE;
 	return session_serve(fs);
 }
@@ -146,6 +175,10 @@ static void fs_clear(struct fs *fs)
 {
 	session_end(fs);
 	watch_free(fs);
+	if (fs->streams)
+		event_streams_free(fs->streams);
+	if (fs->events)
+		events_free(fs->events);
 	if (fs->nodes)
 		node_table_free(fs->nodes);
 	if (fs->charges)

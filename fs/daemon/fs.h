@@ -12,6 +12,8 @@
 #define FS_MOUNT_REGISTER "/run/shmtree/mounts"
 
 struct charges;
+struct event_streams;
+struct events;
 struct node_table;
 struct periodic_census;
 struct shared_opens;
@@ -29,6 +31,8 @@ struct fs {
 	struct shared_opens *shared_opens; /* of files that say the same to all */
 	struct turns *turns;               /* which requests those answer (turns.h) */
 	struct workers *workers;           /* threads for requests that may wait (workers.h) */
+	struct events *events;             /* what happens to segments (events/events.h) */
+	struct event_streams *streams;     /* who reads it (serve/event-stream.h) */
 	struct watch *watch;               /* NULL: not asked for, or not to be had (watch.h) */
 	struct periodic_census *periodic_census; /* NULL: there is none */
 	const char *watch_missing; /* why not, a static string; valid while it does not work */

@@ -25,6 +25,10 @@
 #define RINGS_ARE_SOUND false
 #endif
 
+/* Events in `log`: without a number, and at most. */
+#define LOG_EVENTS 10000
+#define LOG_EVENTS_MAX 100000
+
 /* What fuse_opt_parse() fills; strings are malloc'ed by libfuse. */
 struct raw {
 	char *census;
@@ -35,6 +39,8 @@ struct raw {
 	char *attr_timeout;
 	char *entry_timeout;
 	char *max_threads;
+	char *log_events;
+	int log; /* asked for */
 	int watch;
 	int io_uring;     /* asked for */
 	GPtrArray *paths; /* of char *: SOURCE and MOUNTPOINT */
@@ -57,6 +63,8 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("attr_timeout=%s", attr_timeout),
 	OPTION("entry_timeout=%s", entry_timeout),
 	OPTION("max_threads=%s", max_threads),
+	OPTION("log=%s", log_events),
+	{ "log", offsetof(struct raw, log), 1 },
 	{ "watch", offsetof(struct raw, watch), 1 },
 	{ "io_uring", offsetof(struct raw, io_uring), 1 },
 	{ "no_io_uring", offsetof(struct raw, io_uring), 0 },
@@ -129,6 +137,8 @@ static void print_help(void)
 	       "never)\n"
 	       "    -o attr_timeout=SECONDS        cache attributes that long (0)\n"
 	       "    -o entry_timeout=SECONDS       cache names that long (0)\n"
+	       "    -o log[=N]                     keep the last N events, of all that happens "
+	       "(10000)\n"
 	       "    -o watch                       cache names until inotify tells of a change\n"
 	       "    -o [no_]io_uring               requests by io_uring, if fuse.enable_uring is "
 	       "on (no)\n"
@@ -215,6 +225,18 @@ static int choose_threads(const char *value, unsigned *out)
 	return 0;
 }
 
+static int choose_log(const struct raw *raw, unsigned *out)
+{
+	guint64 events = raw->log ? LOG_EVENTS : 0;
+
+	if (raw->log_events &&
+		!g_ascii_string_to_unsigned(raw->log_events, 10, 1, LOG_EVENTS_MAX, &events, NULL))
+		return invalid("log", raw->log_events,
+			"use a number from 1 to " G_STRINGIFY(LOG_EVENTS_MAX));
+	*out = events;
+	return 0;
+}
+
 /* Whether the directory lists any process. */
 static bool is_procfs(const char *path)
 {
@@ -254,6 +276,7 @@ static int choose_values(const struct raw *raw, struct options *out)
 		choose_timeout("entry_timeout", raw->entry_timeout, &out->entry_timeout) < 0 ||
 		choose_interval(raw->census_interval, &out->census_interval) < 0 ||
 		choose_threads(raw->max_threads, &out->max_threads) < 0 ||
+		choose_log(raw, &out->log) < 0 ||
 		choose_io_uring(raw->io_uring, &out->io_uring) < 0 ||
 		choose_proc(raw->proc, &out->proc) < 0)
 		return -EINVAL;
@@ -367,6 +390,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 	free(raw.census);
 	free(raw.census_interval);
 	free(raw.entry_timeout);
+	free(raw.log_events);
 	free(raw.max_threads);
 	free(raw.object_census);
 	free(raw.passthrough);

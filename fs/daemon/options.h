@@ -21,6 +21,7 @@ struct options {
 	double attr_timeout, entry_timeout; /* seconds */
 	double census_interval;             /* seconds between two; 0: none unasked */
 	bool watch;                         /* keep names, and take back what changes (watch.h) */
+	unsigned log;                       /* events to keep for `log`; 0: none */
 	unsigned max_threads;               /* 0: not given, for the daemon to choose */
 	struct fuse_cmdline_opts cmdline;   /* -f -d -s */
 	struct fuse_args fuse;              /* what is left for libfuse and the kernel */

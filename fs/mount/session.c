@@ -4,6 +4,7 @@
 #include "base/util.h"
 #include "daemon/identity.h"
 #include "daemon/log.h"
+#include "events/events.h"
 #include "mount/attributes.h"
 #include "mount/dead-mount.h"
 #include "mount/negotiate.h"
@@ -16,6 +17,7 @@
 #include "serve/serve.h"
 #include "serve/shutdown.h"
 #include "serve/watch.h"
+#include "serve/event-stream.h"
 
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -236,10 +238,14 @@ static bool end_watch(struct fs *fs)
  */
 void session_end(struct fs *fs)
 {
+	if (fs->streams)
+		event_streams_end(fs->streams);
 	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
 	if (!end_watch(fs) || !periodic_census_stop(fs))
 		fs->stuck = true;
+	if (fs->events)
+		events_stop(fs->events);
 	shutdown_finish();
 	if (fs->replaced)
 		unmount_own(fs, 0);

@@ -34,6 +34,9 @@ struct tree_entry {
 	bool each_realm; /* TREE_FILE: also of each other realm */
 	bool for_all;    /* TREE_FILE: says the same whoever opens it */
 	bool names;      /* TREE_FILE: has the names of objects */
+	bool stream;     /* TREE_FILE: it has no end, and is not listed: `events` */
+	/* TREE_FILE: whether there is one; NULL: always */
+	bool (*present)(const struct fs *fs);
 	/* Makes the content of a TREE_FILE. 0 or a negative errno. */
 	int (*show)(struct fs *fs, const struct view *view, struct content *out);
 };

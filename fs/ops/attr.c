@@ -4,6 +4,7 @@
 #include "base/fdpath.h"
 #include "base/util.h"
 #include "daemon/identity.h"
+#include "daemon/tell.h"
 #include "node/handle.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
@@ -273,17 +274,21 @@ static int change_as_caller(fuse_req_t req, const struct change *change)
 
 static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct change *change)
 {
+	struct event_act *act = NULL;
 	struct fd_path path;
 	struct file_ref ref;
 	int r = file_ref_get(fs, node, &ref);
 
 	if (r < 0)
 		return r;
+	if (change->to_set & FUSE_SET_ATTR_SIZE && !node->data)
+		act = tell_begin(req, TELLS(EVENT_RESIZED), NULL, node->ino);
 	path = fd_path(ref.fd);
 	change->path = path.text;
 	change->path_fd = ref.fd;
 	r = is_before_write(fs, node, change) ? clear_set_ids(req, change) :
 						change_as_caller(req, change);
+	tell_end(req, act, r, 0);
 	file_ref_put(fs, node, &ref);
 	return r;
 }

@@ -10,6 +10,7 @@
 #include "base/libc.h"
 #include "caller/memory-cgroup.h"
 #include "daemon/identity.h"
+#include "daemon/tell.h"
 #include "node/handle.h"
 #include "serve/defer.h"
 #include "serve/reply.h"
@@ -68,7 +69,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	ssize_t n;
 
 	if (d.node->type == NODE_TREE) {
-		tree_read(req, size, off, fi);
+		tree_read(req, d.node, size, off, fi);
 		return;
 	}
 	/*
@@ -114,6 +115,9 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	(void)ino;
 	if (r >= 0) {
 		struct iovec vector = { .iov_base = (char *)buf, .iov_len = r };
+		struct event_act *act = handle->node->data ?
+			NULL :
+			tell_begin(req, TELLS(EVENT_RESIZED), NULL, handle->node->ino);
 
 		identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(handle->fd));
 		/*
@@ -123,6 +127,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		if (r < 0)
 			r = -errno;
 		fsuid_end(&id);
+		tell_end(req, act, r, 0);
 	}
 	reply_count(req, r);
 }
@@ -142,12 +147,27 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 		reply_offset(req, r);
 }
 
+void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+	struct fuse_pollhandle *handle)
+{
+	const struct node *node = node_of(req, ino);
+
+	if (node->type == NODE_TREE)
+		tree_poll(req, node, fi, handle);
+	else
+		reply_poll_of_file(req, handle);
+}
+
 static void fallocate_now(struct fs *fs, struct deferred *d)
 {
-	(void)fs;
-	reply_result(d->req,
-		memory_cgroup_fallocate(fuse_req_ctx(d->req)->pid, handle_of(&d->fi)->fd, d->mode,
-			d->offset, d->length));
+	const struct caller caller = identity_caller(d->req);
+	const struct handle *handle = handle_of(&d->fi);
+	struct event_act *act = events_begin(fs->events, TELLS(EVENT_RESIZED), NULL,
+		handle->node->ino, true, &caller);
+	int r = memory_cgroup_fallocate(caller.pid, handle->fd, d->mode, d->offset, d->length);
+
+	events_end(fs->events, act, r == 0, 0);
+	reply_result(d->req, r);
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,

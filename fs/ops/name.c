@@ -5,6 +5,7 @@
 #include "base/libc.h"
 #include "base/util.h"
 #include "daemon/identity.h"
+#include "daemon/tell.h"
 #include "node/handle.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
@@ -65,14 +66,16 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	struct fs *fs = fs_of(req);
+	struct event_act *act;
 	struct fsuid id;
-	struct stat st;
+	struct stat st = { 0 };
 	int r = S_ISREG(mode) ? may_name(req, parent, name) : -EPERM;
 
 	if (r < 0) {
 		reply_result(req, r);
 		return;
 	}
+	act = tell_begin(req, TELLS(EVENT_CREATED), name, 0);
 	identity_begin(&id, req);
 	fsuid_umask(fuse_req_ctx(req)->umask);
 	if (mode & S_ISGID)
@@ -83,6 +86,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	fsuid_end(&id);
 	if (r == 0)
 		r = stat_name(fs, name, &st);
+	tell_end(req, act, r, st.st_ino);
 	if (r < 0)
 		reply_result(req, r);
 	else
@@ -107,6 +111,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 {
 	struct fs *fs = fs_of(req);
 	struct node *node = node_of(req, ino);
+	struct event_act *act;
 	struct fsuid id;
 	struct stat st;
 	struct file_ref ref;
@@ -120,6 +125,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		reply_result(req, r);
 		return;
 	}
+	act = tell_begin(req, TELLS(EVENT_CREATED), name, node->ino);
 	identity_begin(&id, req);
 	do
 		r = linkat(AT_FDCWD, fd_path(ref.fd).text, fs->shm_fd, name, AT_SYMLINK_FOLLOW) <
@@ -128,6 +134,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 			0;
 	while (fsuid_retry(&id, r));
 	fsuid_end(&id);
+	tell_end(req, act, r, 0);
 	if (r == 0 && fstat(ref.fd, &st) < 0)
 		r = -errno;
 	file_ref_put(fs, node, &ref);
@@ -168,6 +175,7 @@ static void keep_object(struct fs *fs, fuse_req_t req, int fd)
 
 static void unlink_now(struct fs *fs, struct deferred *d)
 {
+	struct event_act *act;
 	struct fsuid id;
 	int r, fd = hold_object(fs, d->name);
 
@@ -175,11 +183,13 @@ static void unlink_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, fd);
 		return;
 	}
+	act = tell_begin(d->req, TELLS(EVENT_REMOVED), d->name, 0);
 	identity_begin(&id, d->req);
 	do
 		r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
 	while (fsuid_retry(&id, r));
 	fsuid_end(&id);
+	tell_end(d->req, act, r, tell_inode(act, fd));
 	keep_object(fs, d->req, fd);
 	reply_result(d->req, r);
 }
@@ -215,8 +225,20 @@ static void follow_rename(struct fs *fs, const char *name)
 		node_renamed(fs->nodes, st.st_ino, name);
 }
 
+/* The object of that name, which another one had; 0 if there is no act that needs it. */
+static uint64_t inode_of_name(struct fs *fs, const struct event_act *act, const char *name)
+{
+	struct stat st;
+
+	return act && stat_name(fs, name, &st) == 0 ? st.st_ino : 0;
+}
+
 static void rename_now(struct fs *fs, struct deferred *d)
 {
+	bool exchange = d->flags & RENAME_EXCHANGE;
+	struct event_act *act = tell_begin(d->req, TELLS(EVENT_RENAMED), d->name, 0);
+	struct event_act *back =
+		exchange ? tell_begin(d->req, TELLS(EVENT_RENAMED), d->new_name, 0) : NULL;
 	struct fsuid id;
 	int r, replaced = hold_object(fs, d->new_name);
 
@@ -226,11 +248,13 @@ static void rename_now(struct fs *fs, struct deferred *d)
 											    0;
 	while (fsuid_retry(&id, r));
 	fsuid_end(&id);
+	tell_end(d->req, act, r, inode_of_name(fs, act, d->new_name));
+	tell_end(d->req, back, r, inode_of_name(fs, back, d->name));
 	if (replaced >= 0)
 		keep_object(fs, d->req, replaced);
 	if (r == 0) {
 		follow_rename(fs, d->new_name);
-		if (d->flags & RENAME_EXCHANGE)
+		if (exchange)
 			follow_rename(fs, d->name);
 	}
 	reply_result(d->req, r);

@@ -3,6 +3,7 @@
 
 #include "base/util.h"
 #include "daemon/identity.h"
+#include "daemon/tell.h"
 #include "kinds/posix-removal.h"
 #include "node/handle.h"
 #include "serve/defer.h"
@@ -51,6 +52,16 @@ static bool retry_after_removal(int result, bool *retried)
 }
 
 /*
+ * What the kernel serves itself it also opens itself, in the caller's name. The other files the daemon
+ * alone opens. Truncation by open(2) it always does.
+ */
+static unsigned opening_tells(const struct fs *fs, int flags)
+{
+	return (fs->passthrough ? 0 : TELLS(EVENT_OPENED)) |
+		(flags & O_TRUNC ? TELLS(EVENT_RESIZED) : 0);
+}
+
+/*
  * Opens or creates the object with the caller's credentials: another process may have created it
  * since the kernel looked it up, and then no one has checked yet whether this caller may open it.
  * The descriptor is charged to the caller.
@@ -60,12 +71,14 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	const struct caller caller = identity_caller(req);
+	struct event_act *act;
 	struct fsuid id;
 	bool retried = false;
 	int fd = charge_take(fs->charges, &caller, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;
+	act = tell_begin(req, opening_tells(fs, flags) | TELLS(EVENT_CREATED), name, 0);
 	identity_begin(&id, req);
 	fsuid_umask(ctx->umask);
 	if (mode & S_ISGID)
@@ -77,6 +90,7 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 			fd = -errno;
 	} while (fsuid_retry(&id, fd) || retry_after_removal(fd, &retried));
 	fsuid_end(&id);
+	tell_end(req, act, fd, tell_inode(act, fd));
 	return fd;
 }
 
@@ -119,12 +133,15 @@ static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 	struct charge *charge)
 {
 	const struct caller caller = identity_caller(req);
+	struct event_act *act = NULL;
 	struct fsuid id;
 	bool retried = false;
 	int fd = charge_take(fs->charges, &caller, CHARGE_DESCRIPTORS, 1, charge);
 
 	if (fd < 0)
 		return fd;
+	if (opening_tells(fs, fi->flags) && events_on(fs->events))
+		act = tell_begin(req, opening_tells(fs, fi->flags), NULL, tell_inode_of(path_fd));
 	identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(path_fd));
 	do
 		fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
@@ -136,6 +153,7 @@ static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 	if (fd == -EPERM && fi->flags & O_APPEND)
 		fd = fs_reopen(fs, path_fd, fi->flags & (OPEN_FLAGS | O_APPEND));
 	fsuid_end(&id);
+	tell_end(req, act, fd, 0);
 	return fd;
 }
 
@@ -201,8 +219,26 @@ static bool frees_much(const struct handle *handle)
 	return fstat(handle->fd, &st) == 0 && st.st_nlink == 0 && st.st_blocks > MUCH_BYTES / 512;
 }
 
+/* What the kernel serves it closes itself; of the rest it does not say who has closed it. */
+static void tell_closed(struct fs *fs, const struct handle *handle)
+{
+	struct event event = { .type = EVENT_CLOSED, .size = EVENT_UNKNOWN };
+	g_autofree char *name = NULL;
+	struct stat st;
+
+	if (!events_on(fs->events) || handle->file->backing_id > 0 || handle->node->data ||
+		fstat(handle->fd, &st) < 0)
+		return;
+	event.kind = segment_class_name(SEGMENT_FILE);
+	event.id = event.name = name = node_dup_name(fs->nodes, handle->node);
+	event.inode = st.st_ino;
+	event.size = st.st_size;
+	events_tell_later(fs->events, &event);
+}
+
 static void release_now(struct fs *fs, struct deferred *d)
 {
+	tell_closed(fs, handle_of(&d->fi));
 	handle_free(fs, handle_of(&d->fi));
 	reply_result(d->req, 0);
 }
@@ -213,7 +249,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
 
 	if (d.node->type == NODE_TREE) {
-		tree_release(fi);
+		tree_release(fs, d.node, fi);
 		reply_result(req, 0);
 		return;
 	}

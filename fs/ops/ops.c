@@ -40,5 +40,6 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.flock = op_flock,
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
+	.poll = op_poll,
 	.ioctl = op_ioctl,
 };

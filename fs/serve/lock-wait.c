@@ -81,7 +81,7 @@ static void interrupt(fuse_req_t req, void *data)
  * the thread is woken now and then, and sees for itself whether its caller is gone, or has a
  * signal pending that it waits to handle.
  */
-static bool caller_gave_up(fuse_req_t req)
+bool caller_gave_up(fuse_req_t req)
 {
 	static const char *const fields[] = { "\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigIgn:" };
 	uint64_t sets[G_N_ELEMENTS(fields)];

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <poll.h>
 
 /* ENOENT: given up by the kernel, see reply.h. Others mean that the connection is broken. */
 bool reply_sent(int r)
@@ -60,6 +61,18 @@ void reply_lock(fuse_req_t req, const struct flock *lock)
 void reply_ioctl(fuse_req_t req, const void *data, size_t size)
 {
 	reply_sent(fuse_reply_ioctl(req, 0, data, size));
+}
+
+void reply_poll(fuse_req_t req, unsigned events)
+{
+	reply_sent(fuse_reply_poll(req, events));
+}
+
+void reply_poll_of_file(fuse_req_t req, struct fuse_pollhandle *handle)
+{
+	if (handle)
+		fuse_pollhandle_destroy(handle);
+	reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
 }
 
 void reply_statfs(fuse_req_t req, const struct statvfs *st)

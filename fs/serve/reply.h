@@ -28,6 +28,12 @@ void reply_offset(fuse_req_t req, off_t offset);
 void reply_link_target(fuse_req_t req, const char *target);
 void reply_lock(fuse_req_t req, const struct flock *lock);
 void reply_ioctl(fuse_req_t req, const void *data, size_t size);
+/* What poll(2) is to find: POLLIN and the like. */
+void reply_poll(fuse_req_t req, unsigned events);
+
+/* The same for a file that is always ready: nobody waits. */
+void reply_poll_of_file(fuse_req_t req, struct fuse_pollhandle *handle);
+
 void reply_statfs(fuse_req_t req, const struct statvfs *st);
 void reply_statx(fuse_req_t req, struct statx *stx, double attr_timeout);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Creation and removal of items, by mkdir and rmdir of their directories. */
 #include "daemon/identity.h"
+#include "daemon/tell.h"
 #include "daemon/log.h"
 #include "serve/defer.h"
 #include "serve/reply.h"
@@ -26,6 +27,14 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 	return r;
 }
 
+/* The number of the item that has this ID, while events are read; else 0. */
+static uint64_t inode_if_told(struct fs *fs, const struct kind *kind, const char *id)
+{
+	g_autofree struct item *item = NULL;
+
+	return events_on(fs->events) && kind->stat(&fs->realm, id, &item) == 0 ? item->key.ino : 0;
+}
+
 /*
  * Calls the kind with the daemon's credentials; where the caller's rights decide, the kind takes
  * them on.
@@ -34,10 +43,15 @@ static int remove_item(struct fs *fs, struct deferred *d)
 {
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
+	struct event_act *act;
 	int r = kind->permit ? kind->permit(&fs->realm, NULL, &caller, W_OK) : 0;
 
-	if (r == 0)
+	if (r == 0) {
+		act = tell_begin(d->req, TELLS(EVENT_REMOVED), d->name,
+			inode_if_told(fs, kind, d->name));
 		r = kind->remove(&fs->realm, d->name, &caller);
+		tell_end(d->req, act, r, 0);
+	}
 	if (r > 0) {
 		g_autofree char *name = g_strescape(d->name, NULL);
 

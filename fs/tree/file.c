@@ -178,14 +178,14 @@ void content_reply(struct deferred *d, struct content *content, struct payment *
 		metadata_free(file);
 }
 
-void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
+void file_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
 {
 	g_autofree char *buf = g_malloc(size);
 
 	reply_buf(req, buf, content_read(metadata_of(fi)->content, buf, size, off));
 }
 
-void tree_release(const struct fuse_file_info *fi)
+void file_release(const struct fuse_file_info *fi)
 {
 	metadata_free(metadata_of(fi));
 }

@@ -33,6 +33,10 @@ int payment_cover(struct payment *payment, const struct content *content);
  */
 int listing_charge(struct fs *fs, const struct deferred *d, struct charge *out);
 
+/* Read from, and release, a file that content_reply() has opened. */
+void file_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi);
+void file_release(const struct fuse_file_info *fi);
+
 /*
  * Answers an open(2) with that content, or with the error `r`. The open file has references of its
  * own to what it is given, and takes `listing` over if the answer is a content.

@@ -29,7 +29,8 @@ static void list_attribute(const struct attribute *attribute, void *data)
 static void list_realm(struct fs *fs, const struct realm *realm, const struct lister *l)
 {
 	for (const struct tree_entry *file = tree_files; file->name; file++)
-		if (realm == &fs->realm || file->each_realm)
+		/* A stream would hold up for ever who reads all files of a tree: grep -r, cp -a. */
+		if (tree_has_file(fs, file, realm == &fs->realm) && !file->stream)
 			list_name(l, file->name, S_IFREG);
 	for (const struct kind *const *k = kinds; *k; k++)
 		if ((*k)->present(realm))

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which metadata files are made at once, and which by a worker, where that may wait. */
+/*
+ * Which metadata files are made at once, and which by a worker, where that may wait; and which have no
+ * end (event-stream.h).
+ */
 #include "census/census.h"
 #include "daemon/identity.h"
 #include "serve/reply.h"
+#include "serve/event-stream.h"
 #include "tree/file.h"
 #include "tree/shared-open.h"
 #include "tree/tree.h"
@@ -80,6 +84,8 @@ void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_fil
 		reply_result(req, -EISDIR);
 	} else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
 		reply_result(req, -EACCES);
+	} else if (node->entry->stream) {
+		defer_if(fs, true, &d, event_stream_open);
 	} else {
 		if (node->entry->for_all && !*tree_realm(node)) {
 			shared_open(fs, &d);
@@ -90,4 +96,30 @@ void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_fil
 		d.at_once = !d.held && may_be_quick(node);
 		defer_if(fs, !d.held && !d.at_once && is_slow(node), &d, open_now);
 	}
+}
+
+void tree_read(fuse_req_t req, const struct node *node, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	if (node->entry->stream)
+		event_stream_read(req, size, off, fi);
+	else
+		file_read(req, size, off, fi);
+}
+
+void tree_poll(fuse_req_t req, const struct node *node, struct fuse_file_info *fi,
+	struct fuse_pollhandle *handle)
+{
+	if (node->entry->stream)
+		event_stream_poll(req, fi, handle);
+	else
+		reply_poll_of_file(req, handle);
+}
+
+void tree_release(struct fs *fs, const struct node *node, const struct fuse_file_info *fi)
+{
+	if (node->entry->stream)
+		event_stream_release(fs, fi);
+	else
+		file_release(fi);
 }

@@ -3,8 +3,11 @@
 #include "tree/top-files.h"
 
 #include "base/fdpath.h"
+#include "events/events.h"
 #include "kinds/realms.h"
 #include "serve/watch.h"
+#include "views/event-rows.h"
+#include "serve/event-stream.h"
 #include "views/dot.h"
 #include "views/limits.h"
 #include "views/memory.h"
@@ -40,8 +43,7 @@ static const char readme[] =
 	"                  no process shows: in a socket, io_uring, a loop device\n"
 	"    state         mapped; open (a descriptor only); held (by what no process shows);\n"
 	"                  idle (proven: nothing has it); unknown (no proof to be had)\n"
-	"    mappers       a row for each mapping: who, where\n"
-	"    holders       a row for each descriptor\n"
+	"    mappers       a row for each mapping: who, where; holders: for each descriptor\n"
 	"    last          who used it last, as far as has been seen\n"
 	"    charged       bytes by the memory cgroup that pays for them\n"
 	"    info.json     all but that\n"
@@ -54,6 +56,7 @@ static const char readme[] =
 	"                  directories; the time of each is since when, as far as is known\n"
 	"  memory          does it add up? Shmem and the tmpfs by kind, and what stays "
 	"unexplained\n"
+	"  events, log     what happens, as it happens (JSON; reading waits), and the last of it\n"
 	"  limits          what the machine allows, and how much of it is used\n"
 	"  namespaces/     the segments of containers and the like, for root\n"
 	"\n"
@@ -120,6 +123,16 @@ static void show_watch(struct fs *fs, GString *out)
 		g_string_append_printf(out, "watch_reason\t%s\n", fs->watch_missing);
 	if (fs->watch)
 		g_string_append_printf(out, "watch_overflows\t%u\n", watch_overflows(fs));
+}
+
+static void show_events(struct fs *fs, GString *out)
+{
+	const char *missing = events_missing(fs->events);
+
+	g_string_append_printf(out, "events\t%s\nevent_readers\t%u\n",
+		events_on(fs->events) ? "on" : "off", event_streams_readers(fs));
+	if (missing)
+		g_string_append_printf(out, "events_reason\t%s\n", missing);
 }
 
 static void show_census(const struct census_report *report, GString *out)
@@ -237,6 +250,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 		fs->options.source, geteuid() == 0 ? "root" : UNPRIVILEGED);
 	show_data_path(fs, text);
 	show_watch(fs, text);
+	show_events(fs, text);
 	show_census(segments_report(segments), text);
 	g_string_append_printf(text, "census_interval\t%g\n", fs->options.census_interval);
 	show_objects(fs, text);
@@ -327,6 +341,26 @@ static int show_limits(struct fs *fs, const struct view *view, struct content *o
 	return 0;
 }
 
+static bool has_log(const struct fs *fs)
+{
+	return fs->options.log > 0;
+}
+
+/* So many bytes of text are charged at a time. */
+#define LOG_PIECE (256 * 1024)
+
+static int show_log(struct fs *fs, const struct view *view, struct content *out)
+{
+	struct event_ring *ring = events_ring(fs->events);
+	struct event_cursor cursor = event_ring_back(ring, fs->options.log);
+
+	while (budget_use(view->budget, LOG_PIECE) &&
+		event_rows_append(ring, &cursor, &view->caller, out->text->len + LOG_PIECE,
+			out->text))
+		;
+	return view->budget->error;
+}
+
 const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "README", .show = show_readme },
 	{ TREE_FILE, "status", .for_all = true, .show = show_status },
@@ -345,5 +379,7 @@ const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "cgroups", .show = show_cgroups },
 	{ TREE_FILE, "cgroups.json", .show = show_cgroups_json },
 	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },
+	{ TREE_FILE, "events", .names = true, .stream = true },
+	{ TREE_FILE, "log", .names = true, .present = has_log, .show = show_log },
 	{ 0 },
 };

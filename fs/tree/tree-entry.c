@@ -74,3 +74,8 @@ int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struc
 	visit_leave(fs, &visit);
 	return r;
 }
+
+bool tree_has_file(const struct fs *fs, const struct tree_entry *file, bool own)
+{
+	return (own || file->each_realm) && (!file->present || file->present(fs));
+}

@@ -22,6 +22,9 @@ const struct kind_entries *tree_entries(const struct kind *kind);
 
 extern const struct tree_entry tree_top, tree_namespaces, tree_other_realm, tree_idle;
 
+/* Whether a file directly under .shmtree is there. `own`: in the daemon's own realm. */
+bool tree_has_file(const struct fs *fs, const struct tree_entry *file, bool own);
+
 /* Returns the name of the realm that a node lies in (kinds/realms.h), "" for the daemon's own. */
 const char *tree_realm(const struct node *node);
 

@@ -12,6 +12,7 @@
 #include "serve/reply-node.h"
 #include "serve/reply.h"
 #include "tree/data.h"
+#include "serve/event-stream.h"
 #include "tree/top-files.h"
 
 #include <fcntl.h>
@@ -89,7 +90,7 @@ static void fill_times(const struct fs *fs, const struct node *node, const struc
  * Fills in the attributes of a node. A kind's directory is writable for everyone: the kind decides,
  * with the rights of the caller, who may remove or create what in it.
  */
-static void fill_stat(const struct fs *fs, const struct node *node, const struct item *item,
+static void fill_stat(struct fs *fs, const struct node *node, const struct item *item,
 	struct stat *out)
 {
 	static const mode_t modes[] = {
@@ -122,6 +123,8 @@ static void fill_stat(const struct fs *fs, const struct node *node, const struct
 	/* The size is what the removal would free, for ls(1). */
 	if (item && node->entry->type == TREE_IDLE_ITEM && item->segment)
 		out->st_size = item->size;
+	if (node->entry->stream)
+		out->st_size = event_streams_size(fs);
 	if (shows_names(node->entry))
 		restrict_to_listers(fs, out);
 }
@@ -174,7 +177,7 @@ static const struct tree_entry *find_entry(struct fs *fs, const struct realm *re
 	bool own = realm == &fs->realm;
 
 	for (const struct tree_entry *file = tree_files; file->name; file++)
-		if (strcmp(name, file->name) == 0 && (own || file->each_realm))
+		if (strcmp(name, file->name) == 0 && tree_has_file(fs, file, own))
 			return file;
 	for (const struct kind *const *k = kinds; *k; k++)
 		if (strcmp(name, (*k)->directory) == 0 && (*k)->present(realm))

@@ -29,8 +29,11 @@ void tree_readlink(struct fs *fs, fuse_req_t req, struct node *node);
 void tree_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode);
 void tree_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
 void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
-void tree_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
-void tree_release(const struct fuse_file_info *fi);
+void tree_read(fuse_req_t req, const struct node *node, size_t size, off_t off,
+	struct fuse_file_info *fi);
+void tree_poll(fuse_req_t req, const struct node *node, struct fuse_file_info *fi,
+	struct fuse_pollhandle *handle);
+void tree_release(struct fs *fs, const struct node *node, const struct fuse_file_info *fi);
 
 /* Fills in what stat(1) shows of a node; -ESTALE if it stands for something that is gone. */
 int tree_stat(struct fs *fs, struct node *node, struct stat *out);

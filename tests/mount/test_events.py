@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`events` and `log`: what happens to segments, as it happens."""
+import errno
+import json
+import mmap
+import os
+import pathlib
+import random
+import select
+import signal
+import subprocess
+import threading
+import time
+
+from harness import (MOUNTED, check, equal, eventually, fails, json_bytes, opened, read, rename2, run,
+                     skip, table, test, write, RENAME_EXCHANGE)
+
+PAGE = mmap.PAGESIZE
+USER, OTHER = 12345, 12346
+QUIET = ('opened', 'closed', 'mapped', 'unmapped', 'idle')
+
+
+class Reader:
+    """Reads `events` on and on, from the moment that it was made."""
+
+    def __init__(self, t):
+        self.path = t.meta / 'events'
+        self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.rest = b''
+        self.all = []
+        # What happened just before may be told too, where another one has just stopped reading.
+        self.until_told(t, 'the-beginning')
+        self.all.clear()
+
+    def more(self):
+        """Takes what there is; whether there was anything."""
+        try:
+            data = os.read(self.fd, 1 << 16)
+        except BlockingIOError:
+            return False
+        *lines, self.rest = (self.rest + data).split(b'\n')
+        self.all += [json.loads(line) for line in lines]
+        return True
+
+    def until(self, condition, what):
+        """Reads until an event meets the condition; that event."""
+        def look():
+            while self.more():
+                pass
+            return [e for e in self.all if condition(e)]
+        return eventually(look, what)[-1]
+
+    def until_told(self, t, name='the-end'):
+        """All that has happened to objects before this is read then."""
+        write(t.shm / name, b'')
+        os.unlink(t.shm / name)
+        self.until(lambda e: e['event'] == 'removed' and e['name'] == name, f'{name} is removed')
+
+    def close(self):
+        os.close(self.fd)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def needs_fanotify(t):
+    with Reader(t):
+        reason = t.status().get('events_reason')
+    if reason:
+        skip(reason)
+
+
+def told(events, *quiet):
+    """What is told of objects, but for what is of no interest and the end."""
+    return [(e['event'], e['name'], e['pid']) for e in events
+            if e['event'] not in (quiet or QUIET) and e['kind'] == 'posix' and e['name'] != 'the-end']
+
+
+def in_child(function):
+    """Has another process do it; its number."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    equal(os.waitpid(pid, 0)[1], 0, 'status of the child')
+    return pid
+
+
+def some_calls(root):
+    fd = os.open(root / 'a', os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600)
+    os.ftruncate(fd, PAGE)
+    os.close(fd)
+    os.rename(root / 'a', root / 'b')
+    os.unlink(root / 'b')
+
+
+@test(MOUNTED)
+def what_happens_is_told_once_with_who_did_it(t):
+    needs_fanotify(t)
+    for root in t.shm, t.root:
+        with Reader(t) as reader:
+            pid = in_child(lambda: some_calls(root))
+            reader.until_told(t)
+            events = told(reader.all)
+            equal([e for e in events if e[0] != 'resized'],
+                  [('created', 'a', pid), ('renamed', 'b', pid), ('removed', 'b', pid)], str(root))
+            check(len(events) <= 4, events)
+            opens = told(reader.all, *set(QUIET) - {'opened'} | {'created', 'renamed', 'removed', 'resized'})
+            equal(opens, [('opened', 'a', pid)], f'{root}: {reader.all}')
+            closes = [e for e in reader.all if e['event'] == 'closed' and e['name'] in 'ab']
+            equal(len(closes), 1, closes)
+
+
+@test(MOUNTED)
+def an_event_says_what_and_who(t):
+    needs_fanotify(t)
+    with Reader(t) as reader:
+        write(t.shm / 'x', b'1234')
+        reader.until(lambda e: e['event'] == 'created', 'created')
+        fd = os.open(t.shm / 'x', os.O_RDONLY)
+        os.truncate(t.root / 'x', 3 * PAGE)
+        event = reader.until(lambda e: e['event'] == 'resized' and e['size'] == 3 * PAGE, 'resized')
+        os.close(fd)
+    born = int(pathlib.Path('/proc/self/stat').read_text().rpartition(') ')[2].split()[19])
+    wanted = {'event': 'resized', 'kind': 'posix', 'id': 'x', 'name': 'x',
+              'inode': os.stat(t.shm / 'x').st_ino, 'size': 3 * PAGE, 'pid': os.getpid(), 'born': born,
+              'uid': os.getuid(), 'command': pathlib.Path('/proc/self/comm').read_text()[:-1]}
+    equal({k: event[k] for k in wanted}, wanted)
+    check(abs(event['time'] - time.time()) < 60, event)
+    equal(set(event), set(wanted) | {'time', 'unit'})
+
+
+@test(MOUNTED)
+def names_that_are_hard_to_write(t):
+    needs_fanotify(t)
+    names = (b'quo"te', b'back\\slash', b'new\nline', b'\xff\xfe', b'x' * 255)
+    with Reader(t) as reader:
+        for name in names:
+            write(os.path.join(os.fsencode(t.root), name), b'')
+        reader.until_told(t)
+    equal([json_bytes(e, 'name') for e in reader.all if e['event'] == 'created'][:-1], list(names))
+
+
+@test(MOUNTED)
+def exchange_link_and_idle_removal(t):
+    needs_fanotify(t)
+    for name in 'a', 'b':
+        write(t.shm / name, name.encode())
+    with Reader(t) as reader:
+        rename2(t.root / 'a', t.root / 'b', RENAME_EXCHANGE)
+        os.link(t.root / 'a', t.root / 'c')
+        eventually(lambda: t.attribute('b', 'state') == 'idle', 'b is idle')
+        os.rmdir(t.meta / 'posix' / 'b')
+        reader.until_told(t)
+    pid = os.getpid()
+    equal(told(reader.all), [('renamed', 'b', pid), ('renamed', 'a', pid), ('created', 'c', pid),
+                             ('removed', 'b', pid)])
+
+
+def lines_of(process):
+    """Collects its lines in the background."""
+    lines = []
+
+    def collect():
+        for line in process.stdout:
+            lines.append(line)
+    threading.Thread(target=collect, daemon=True).start()
+    return lines
+
+
+@test(MOUNTED)
+def usual_programs_follow_it(t):
+    needs_fanotify(t)
+    path = os.fspath(t.meta / 'events')
+    programs = {
+        'cat': ['cat', path],
+        'tail': ['tail', '-f', path],
+        'python': ['python3', '-uc', f'for line in open({path!r}): print(line, end="", flush=True)'],
+        'jq': ['jq', '--unbuffered', '-c', '.', path],
+    }
+    running = {name: subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+               for name, command in programs.items() if name != 'jq' or run('sh', '-c', 'command -v jq || true')}
+    lines = {name: lines_of(process) for name, process in running.items()}
+    eventually(lambda: int(t.status()['event_readers']) == len(running), 'all read')
+    # tail looks for the end of the file first, and follows after that.
+    eventually(lambda: all(waits(p.pid) for p in running.values()), 'all wait')
+    for i in range(3):
+        write(t.shm / f'object-{i}', b'')
+        for name in running:
+            eventually(lambda: any(f'object-{i}"'.encode() in line and b'created' in line for line in lines[name]),
+                       f'{name} has seen object {i}')
+    for name, process in running.items():
+        seen = [json.loads(line) for line in lines[name]]
+        equal([e['name'] for e in seen if e['event'] == 'created'], [f'object-{i}' for i in range(3)], name)
+        process.terminate()
+        process.wait()
+    eventually(lambda: t.status()['event_readers'] == '0', 'nobody reads')
+    equal(t.status()['events'], 'off')
+
+
+def waits(pid):
+    return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(') ')[2][0] in 'SD'
+
+
+@test(MOUNTED)
+def poll_and_signals(t):
+    needs_fanotify(t)
+    with opened(t.meta / 'events', os.O_RDONLY | os.O_NONBLOCK) as fd:
+        fails(errno.EAGAIN, os.read, fd, 100)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        equal(poll.poll(0), [])
+        threading.Timer(0.05, lambda: write(t.shm / 'x', b'')).start()
+        equal(poll.poll(10000), [(fd, select.POLLIN)])
+        equal(os.read(fd, 8), b'{"time":')
+        equal(poll.poll(0), [(fd, select.POLLIN)], 'there is more of that piece')
+        while True:
+            try:
+                os.read(fd, 1 << 16)
+            except BlockingIOError:
+                if not poll.poll(100):
+                    break
+        os.set_blocking(fd, True)
+
+        class Alarm(Exception):
+            """The signal has come."""
+
+        def on_alarm(*_):
+            raise Alarm
+        signal.signal(signal.SIGALRM, on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            os.read(fd, 100)
+            check(False, 'the read was to be interrupted')
+        except Alarm:
+            pass
+        os.unlink(t.shm / 'x')
+        check(b'removed' in os.read(fd, 1000), 'it reads on after the signal')
+
+
+@test(MOUNTED)
+def waiting_readers_hold_up_nobody(t):
+    """More of them than the daemon has threads; each has a place of its own."""
+    needs_fanotify(t)
+    children = []
+    for _ in range(230):
+        pid = os.fork()
+        if pid == 0:
+            with open(t.meta / 'events', 'rb') as file:
+                os._exit(0 if any(b'"wakes-all"' in line for line in file) else 1)
+        children.append(pid)
+    eventually(lambda: int(t.status()['event_readers']) == len(children), 'all read')
+    eventually(lambda: t.waiting() >= len(children), 'all wait')
+    write(t.root / 'y', b'1')
+    equal(read(t.root / 'y'), b'1')
+    equal(t.attribute('y', 'mappings'), '0')
+    write(t.shm / 'wakes-all', b'')
+    for pid in children:
+        equal(os.waitpid(pid, 0)[1], 0, 'status of a reader')
+    eventually(lambda: t.status()['event_readers'] == '0', 'all have ended')
+
+
+@test(MOUNTED)
+def the_end_of_the_daemon_is_that_of_the_file(t):
+    process = subprocess.Popen(['cat', t.meta / 'events'], stdout=subprocess.PIPE)
+    eventually(lambda: t.status()['event_readers'] == '1', 'cat has it open')
+    eventually(lambda: t.waiting() > 0, 'cat reads')
+    t.status()  # the daemon has taken what came before
+    daemon, t.daemon = t.daemon, None
+    daemon.send_signal(signal.SIGTERM)
+    equal(daemon.wait(30), 0)
+    equal(process.wait(30), 0, 'status of cat')
+    process.stdout.close()
+
+
+@test(MOUNTED)
+def a_sweep_over_all_files_does_not_meet_it(t):
+    check('events' not in os.listdir(t.meta), os.listdir(t.meta))
+    check(os.stat(t.meta / 'events').st_size > 0, 'it is there')
+    fails(errno.EACCES, os.open, t.meta / 'events', os.O_RDWR)
+
+
+def script_of_churn(root, seed, names, rounds):
+    rng = random.Random(seed)
+    for _ in range(rounds):
+        a, b = (root / rng.choice(names) for _ in range(2))
+        try:
+            action = rng.randrange(6)
+            if action < 2:
+                with open(a, 'ab', buffering=0) as file:
+                    file.truncate(rng.randrange(1 << 20))
+            elif action == 2:
+                os.truncate(a, rng.randrange(1 << 20))
+            elif action == 3:
+                os.rename(a, b)
+            elif action == 4:
+                os.link(a, b)
+            else:
+                os.unlink(a)
+        except OSError:
+            pass
+
+
+def replay(events, names, sizes):
+    """What is there after the events: name to inode number, and that to size."""
+    for e in events:
+        check(e['event'] != 'lost', e)
+        if e['kind'] != 'posix' or e['event'] not in ('created', 'resized', 'renamed', 'removed'):
+            continue
+        name, inode = e['name'], e['inode']
+        if e['event'] == 'removed':
+            if names.get(name) == inode:
+                del names[name]
+        elif e['event'] == 'renamed':
+            if names.get(e['from']) == inode:
+                del names[e['from']]
+            names[name] = inode
+        elif e['event'] == 'created':
+            names[name] = inode
+        if e['size'] is not None:
+            sizes[inode] = e['size']
+    return {name: sizes[inode] for name, inode in names.items()}
+
+
+def objects_now(t):
+    rows, _ = table(read(t.meta / 'segments'))
+    return {r['ID'].decode(): int(r['SIZE']) for r in rows if r['KIND'] == b'posix' and r['NAME'] == r['ID']}
+
+
+@test(MOUNTED, ('-o', 'log=100000'))
+def the_log_adds_up_to_what_is_there(t):
+    """By several processes, outside and through the mount, on the same few names."""
+    needs_fanotify(t)
+    names = [f'n{i}' for i in range(8)]
+    children = []
+    for seed, root in enumerate((t.shm, t.root, t.shm, t.root)):
+        pid = os.fork()
+        if pid == 0:
+            script_of_churn(root, seed, names, 400)
+            os._exit(0)
+        children.append(pid)
+    for pid in children:
+        os.waitpid(pid, 0)
+
+    def same():
+        events = [json.loads(line) for line in read(t.meta / 'log').splitlines()]
+        return replay(events, {}, {}) == objects_now(t)
+    eventually(same, 'the log adds up')
+
+
+@test(MOUNTED, ('-o', 'log=3'))
+def the_log_has_the_last_events(t):
+    needs_fanotify(t)
+    for i in range(5):
+        os.mknod(t.shm / f'x{i}')
+    eventually(lambda: [json.loads(line)['name'] for line in read(t.meta / 'log').splitlines()] ==
+               ['x2', 'x3', 'x4'], 'the last three')
+    equal(t.status()['events'], 'on')
+    check('log' in os.listdir(t.meta), 'it is listed')
+
+
+@test(MOUNTED)
+def without_the_option_there_is_no_log(t):
+    check('log' not in os.listdir(t.meta), os.listdir(t.meta))
+    fails(errno.ENOENT, os.stat, t.meta / 'log')
+
+
+@test(MOUNTED)
+def who_did_it_is_for_those_who_could_see(t):
+    needs_fanotify(t)
+    os.chmod(t.shm, 0o1777)
+    os.chmod(t.private, 0o755)
+    results = {}
+    for reader_uid in 0, USER, OTHER:
+        gate, out = os.pipe(), os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.setgroups([])
+            os.setresgid(reader_uid, reader_uid, reader_uid)
+            os.setresuid(reader_uid, reader_uid, reader_uid)
+            fd = os.open(t.meta / 'events', os.O_RDONLY)
+            os.write(gate[1], b'r')
+            data = b''
+            while b'"removed"' not in data:
+                data += os.read(fd, 1 << 16)
+            os.write(out[1], data)
+            os._exit(0)
+        os.read(gate[0], 1)
+        actor = os.fork()
+        if actor == 0:
+            os.setgroups([])
+            os.setresgid(USER, USER, USER)
+            os.setresuid(USER, USER, USER)
+            # A new program: what changed its user is not dumpable.
+            os.execvp('python3', ['python3', '-c', 'import os, sys\n'
+                                  f'os.mknod("{t.shm}/mine"); os.unlink("{t.shm}/mine"); sys.stdin.read()'])
+        results[reader_uid] = ([json.loads(x) for x in os.read(out[0], 1 << 16).splitlines()], actor)
+        os.kill(actor, signal.SIGKILL)
+        for child in pid, actor:
+            os.waitpid(child, 0)
+        for fd in gate + out:
+            os.close(fd)
+    for uid, (events, actor) in results.items():
+        seen = {(e['pid'], e['uid'], e['command']) for e in events if e['name'] == 'mine'}
+        wanted = {(None, None, None)} if uid == OTHER else {(actor, USER, 'python3')}
+        equal(seen, wanted, f'as {uid}')
+
+
+@test(MOUNTED)
+def what_is_lost_is_told(t):
+    """A reader that does not read, while more happens than is kept."""
+    needs_fanotify(t)
+    with Reader(t) as slow:
+        pid = in_child(lambda: [os.close(os.open(t.shm / f'{i % 100:0200}', os.O_CREAT | os.O_RDWR)) or
+                                i % 2 and os.unlink(t.shm / f'{i % 100:0200}') for i in range(40000)])
+        check(pid > 0, 'done')
+        slow.until(lambda e: e['event'] == 'lost', 'the loss')
+        slow.until_told(t)
+        equal(slow.all[0]['event'], 'lost', 'the first thing told')
+    write(t.root / 'z', b'1')
+    equal(read(t.root / 'z'), b'1')
