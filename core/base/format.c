@@ -74,6 +74,20 @@ static bool is_drawable(gunichar character)
 	return !format_is_treacherous(character) && (character & 0xfffe) != 0xfffe;
 }
 
+void format_readable(GString *out, const char *value)
+{
+	gunichar character;
+	size_t length;
+
+	for (; *value; value += length)
+		if (!next_character(value, &character, &length) || !is_drawable(character) ||
+			character == '\\')
+			for (size_t i = 0; i < length; i++)
+				g_string_append_printf(out, "\\%03o", (unsigned char)value[i]);
+		else
+			g_string_append_len(out, value, length);
+}
+
 void format_dot(GString *out, const char *value)
 {
 	gunichar character;

@@ -27,6 +27,12 @@ void format_escaped(GString *out, const char *value);
 bool format_is_treacherous(gunichar character);
 
 /*
+ * Appends a value as text that is valid UTF-8 whatever the value is: what format_escaped() escapes is written
+ * alike, and so is each byte that fits no character or one that is not allowed in XML. `printf %b` undoes it.
+ */
+void format_readable(GString *out, const char *value);
+
+/*
  * Appends a value in quotes as a label of the OpenMetrics text format: backslash, quote and newline
  * have a backslash before them. Labels are Unicode: a byte that fits no UTF-8 character is U+FFFD
  * followed by its two hexadecimal digits, in upper case, and so is each byte of a U+FFFD in the

@@ -15,6 +15,11 @@ void format_json_lines(struct json *json, GString *out, unsigned indent)
 	*json = (struct json){ .out = out, .lines = true, .indent = indent, .empty = true };
 }
 
+void format_json_page(struct json *json, GString *out)
+{
+	*json = (struct json){ .out = out, .page = true, .empty = true };
+}
+
 static void begin_line(const struct json *json)
 {
 	g_string_append_printf(json->out, "%*s", (int)(json->indent + 2 * json->depth), "");
@@ -85,8 +90,30 @@ void format_json_end(struct json *json)
 	json->empty = false;
 }
 
+/* U+2028, U+2029 and control characters are none of what format_readable() writes. */
+static void append_page_string(GString *out, const char *value)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	format_readable(text, value);
+	g_string_append_c(out, '"');
+	for (const char *at = text->str; *at; at++)
+		if (*at == '<' || *at == '>' || *at == '&')
+			g_string_append_printf(out, "\\u%04x", (unsigned char)*at);
+		else if (*at == '"' || *at == '\\')
+			g_string_append_printf(out, "\\%c", *at);
+		else
+			g_string_append_c(out, *at);
+	g_string_append_c(out, '"');
+}
+
 void format_json_bytes(struct json *json, const char *key, const char *value)
 {
+	if (json->page) {
+		begin_value(json, key);
+		append_page_string(json->out, value);
+		return;
+	}
 	if (g_utf8_validate(value, -1, NULL)) {
 		begin_value(json, key);
 		append_string(json->out, value);

@@ -17,6 +17,7 @@
 /* One value that is being written to `out`: an object or an array with all that is in it. */
 struct json {
 	GString *out; /* the caller's */
+	bool page;    /* format_json_page() */
 	bool lines;   /* each member on a line of its own; false: all on one line */
 	unsigned indent;
 	unsigned depth; /* objects and arrays that are open */
@@ -27,6 +28,12 @@ struct json {
 /* Begins to write on one line; or on many, each with so many spaces before it. */
 void format_json_line(struct json *json, GString *out);
 void format_json_lines(struct json *json, GString *out, unsigned indent);
+
+/*
+ * Begins to write on one line, in a <script> of a page for people: strings are written as format_readable() does,
+ * and each `<`, `>` and `&` in them as \u00XX, so that no string ends the script or is markup.
+ */
+void format_json_page(struct json *json, GString *out);
 
 /*
  * Opens an object, or an array; format_json_end() closes the innermost one. Here and below `key` is NULL for

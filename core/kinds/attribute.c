@@ -53,15 +53,23 @@ int show_pid(const struct view *view, const struct attribute *self, GString *out
 /* Long enough for any entry of the user database; a longer one is shown by its number. */
 #define ENTRY_MAX 16384
 
-int show_user(const struct view *view, const struct attribute *self, GString *out)
+char *user_name(uid_t uid)
 {
-	uid_t uid = *(const uid_t *)field(view, self);
 	g_autofree char *buffer = g_malloc(ENTRY_MAX);
 	struct passwd entry, *found = NULL;
 
 	if (getpwuid_r(uid, &entry, buffer, ENTRY_MAX, &found) != 0 || !found)
+		return NULL;
+	return g_strdup(entry.pw_name);
+}
+
+int show_user(const struct view *view, const struct attribute *self, GString *out)
+{
+	g_autofree char *name = user_name(*(const uid_t *)field(view, self));
+
+	if (!name)
 		return show_u32(view, self, out);
-	format_escaped(out, entry.pw_name);
+	format_escaped(out, name);
 	g_string_append_c(out, '\n');
 	return 0;
 }

@@ -83,6 +83,9 @@ int show_u64(const struct view *view, const struct attribute *self, GString *out
 int show_key(const struct view *view, const struct attribute *self, GString *out);
 /* Permission bits (mode_t) in octal, as lsipc shows them. */
 int show_perms(const struct view *view, const struct attribute *self, GString *out);
+/* The name that the user database has for a user, raw bytes; NULL: none. The caller frees it. May be slow. */
+char *user_name(uid_t uid);
+
 /* The name of a uid_t or gid_t, or the number where it has none. */
 int show_user(const struct view *view, const struct attribute *self, GString *out);
 int show_group(const struct view *view, const struct attribute *self, GString *out);

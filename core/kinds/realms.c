@@ -341,6 +341,34 @@ int realms_permit(const struct realm *own, const char *name, const struct caller
 	return r < 0 ? r : -ENOENT;
 }
 
+static void close_opened(gpointer opened)
+{
+	realms_close(&((struct opened_realm *)opened)->realm);
+}
+
+GArray *realms_open_all(const struct realm *own, const struct caller *caller)
+{
+	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
+	GArray *opened = g_array_new(FALSE, FALSE, sizeof(struct opened_realm));
+	struct opened_realm one;
+	unsigned unreadable;
+
+	g_array_set_clear_func(opened, close_opened);
+	if (realms_find(own, found, &unreadable) < 0)
+		return opened;
+	for (guint i = 0; i < found->len; i++) {
+		const struct foreign_realm *ns = &g_array_index(found, struct foreign_realm, i);
+
+		if (caller && !may_enter(own, ns, caller))
+			continue;
+		if (realms_open_found(own, ns, &one.realm) < 0)
+			continue;
+		g_strlcpy(one.name, ns->name, sizeof one.name);
+		g_array_append_val(opened, one);
+	}
+	return opened;
+}
+
 void realms_close(struct realm *realm)
 {
 	closep(&realm->shm_fd);

@@ -39,6 +39,17 @@ int realms_open_found(const struct realm *own, const struct foreign_realm *found
 void realms_close(struct realm *realm);
 
 /*
+ * Opens all that realms_find() finds, of those that `caller` may get at (realms_permit()) if that is not NULL. One
+ * whose last process ends meanwhile is left out. The result is an array of struct opened_realm; to free it
+ * closes them.
+ */
+struct opened_realm {
+	struct realm realm;
+	char name[32]; /* as above */
+};
+GArray *realms_open_all(const struct realm *own, const struct caller *caller);
+
+/*
  * Whether the caller could get at the files or segments of the realm of that name without the
  * daemon: 0, -EACCES, or -ENOENT if no process is in it.
  */

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "kinds/kind.h"
+#include "base/packed.h"
 #include "base/view-rows.h"
 
 enum processes_form { PROCESSES_TABLE, PROCESSES_JSON, CGROUPS_TABLE, CGROUPS_JSON };
@@ -17,7 +18,7 @@ enum processes_form { PROCESSES_TABLE, PROCESSES_JSON, CGROUPS_TABLE, CGROUPS_JS
 /*
  * The processes that use segments, those of other realms included, ordered by pid; or their control
  * groups, by path. Only of those whose memory the caller could read in /proc; the others are
- * counted. Holds the census meanwhile. 0, or the negative errno of census_hold().
+ * counted. `budget` may be NULL. Holds the census meanwhile. 0, or the negative errno of census_hold().
  */
 int processes_take(const struct realm *own, const struct caller *caller, enum processes_form form,
-	struct view_rows *out);
+	struct budget *budget, struct view_rows *out);

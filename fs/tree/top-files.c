@@ -13,6 +13,7 @@
 #include "views/memory.h"
 #include "views/openmetrics.h"
 #include "views/processes.h"
+#include "views/report.h"
 #include "views/unreadable.h"
 #include "views/segments-format.h"
 
@@ -32,6 +33,7 @@ static const char readme[] =
 	"  segments.json   the same and more, as JSON; segments.jsonl: one object a line\n"
 	"  metrics         the same as OpenMetrics text, for Prometheus\n"
 	"  graph.dot       processes and segments as a graph, for Graphviz\n"
+	"  report.html     one page to look at: copy it, and open the copy in a browser\n"
 	"  processes       who uses shared memory, one row each; cgroups: the same by control "
 	"group\n"
 	"  posix/NAME/     facts about one object, one value a file:\n"
@@ -295,28 +297,35 @@ static int show_graph(struct fs *fs, const struct view *view, struct content *ou
 	return dot_take(view->realm, &view->caller, view->budget, &out->rows);
 }
 
+static int show_report(struct fs *fs, const struct view *view, struct content *out)
+{
+	return report_take(view->realm, fs->options.source, &view->caller, view->budget,
+		&out->rows);
+}
+
 static int show_processes(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	return processes_take(view->realm, &view->caller, PROCESSES_TABLE, &out->rows);
+	return processes_take(view->realm, &view->caller, PROCESSES_TABLE, view->budget,
+		&out->rows);
 }
 
 static int show_processes_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	return processes_take(view->realm, &view->caller, PROCESSES_JSON, &out->rows);
+	return processes_take(view->realm, &view->caller, PROCESSES_JSON, view->budget, &out->rows);
 }
 
 static int show_cgroups(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	return processes_take(view->realm, &view->caller, CGROUPS_TABLE, &out->rows);
+	return processes_take(view->realm, &view->caller, CGROUPS_TABLE, view->budget, &out->rows);
 }
 
 static int show_cgroups_json(struct fs *fs, const struct view *view, struct content *out)
 {
 	(void)fs;
-	return processes_take(view->realm, &view->caller, CGROUPS_JSON, &out->rows);
+	return processes_take(view->realm, &view->caller, CGROUPS_JSON, view->budget, &out->rows);
 }
 
 static int show_memory(struct fs *fs, const struct view *view, struct content *out)
@@ -373,6 +382,7 @@ const struct tree_entry tree_files[] = {
 		.show = show_segments_json_lines },
 	{ TREE_FILE, "metrics", .names = true, .for_all = true, .show = show_metrics },
 	{ TREE_FILE, "graph.dot", .names = true, .show = show_graph },
+	{ TREE_FILE, "report.html", .names = true, .show = show_report },
 	{ TREE_FILE, "memory", .show = show_memory },
 	{ TREE_FILE, "processes", .show = show_processes },
 	{ TREE_FILE, "processes.json", .show = show_processes_json },
