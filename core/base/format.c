@@ -107,6 +107,22 @@ void format_dot(GString *out, const char *value)
 	}
 }
 
+void format_family(GString *out, const char *name)
+{
+	size_t begin = out->len;
+
+	while (*name) {
+		size_t length = strspn(name, "0123456789abcdefABCDEF");
+		bool numbered = strcspn(name, "0123456789") < length;
+
+		if (!numbered)
+			g_string_append_len(out, name, MAX(length, 1));
+		else if (out->len == begin || out->str[out->len - 1] != '*')
+			g_string_append_c(out, '*');
+		name += MAX(length, 1);
+	}
+}
+
 void format_time(GString *out, const struct timespec *time)
 {
 	long long seconds = time->tv_sec;

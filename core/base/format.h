@@ -46,6 +46,12 @@ void format_label(GString *out, const char *value);
  */
 void format_dot(GString *out, const char *value);
 
+/*
+ * Appends what the names of items have in common that a program numbers or draws by lot: each hexadecimal number
+ * with a decimal digit in it is `*`, so that `psm_1f` and `psm_20` both are `psm_*`.
+ */
+void format_family(GString *out, const char *name);
+
 /* Appends seconds and nine decimals since 1970, as `stat -c %.9Y` does; negative before. */
 void format_time(GString *out, const struct timespec *time);
 

@@ -1,173 +1,251 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/dot.h"
 
-#include "views/segments.h"
-#include "caller/sight.h"
 #include "base/format.h"
-#include "procfs/process-facts.h"
+#include "views/segments.h"
+#include "views/usage-graph.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+/* Up to so many processes each have a node; of more, those of one program and unit are one. */
+#define PROCESSES_MAX 40
+
 /* Stands for all processes that are not shown. */
 #define HIDDEN 0
 
-struct dot_process {
-	pid_t pid;
-	const char *command;
-	const char *unit; /* NULL: none */
-	bool seen;
+/* One process, or those of a program in a unit. */
+struct user {
+	const char *command, *unit; /* of the graph; unit "-": none */
+	pid_t pid;                  /* the first one's */
+	guint processes;
 };
 
-struct edge {
-	guint32 segment, process; /* indices */
-	bool descriptor;
-	uint64_t count;
+/* Segments that are drawn as one node. */
+struct group {
+	guint32 first;       /* row of the first one */
+	guint32 first_arrow; /* index of the first arrow to it */
+	char *family;        /* of their names */
+	enum segment_state state;
+	uint64_t segments, size, memory; /* bytes */
+};
+
+struct arrow {
+	guint32 user, group;
+	uint64_t mappings, descriptors;
 };
 
 struct dot {
 	struct segments *segments;
-	GArray *processes; /* of struct dot_process; the first one is HIDDEN */
-	GArray *order;     /* of guint32: indices of the processes that are shown, by unit */
-	GArray *edges;     /* of struct edge, those of a segment and of one sort together */
-	GStringChunk *commands;
-	size_t command_bytes;
-	uint64_t hidden_processes, hidden_mappings, hidden_descriptors;
+	struct usage_graph *graph;
+	GArray *users;    /* of struct user; the first one is HIDDEN */
+	GArray *order;    /* of guint32: those that are shown, by unit */
+	GArray *groups;   /* of struct group */
+	GArray *arrows;   /* of struct arrow */
+	guint32 *user_of; /* of each process of the graph */
+	uint64_t hidden_mappings, hidden_descriptors, largest;
 };
 
-struct taking {
-	const struct realm *realm;
-	struct dot *dot;
-	GHashTable *indices; /* pid: index of the process */
-	guint32 segment;     /* the one that is being looked at */
-};
-
-static const char *keep(struct dot *dot, const char *text)
+static struct user *user_at(const struct dot *dot, guint index)
 {
-	dot->command_bytes += strlen(text) + 1;
-	return g_string_chunk_insert(dot->commands, text);
+	return &g_array_index(dot->users, struct user, index);
 }
 
-static guint32 process_index(const struct taking *taking, pid_t pid, const char *command)
+static struct group *group_at(const struct dot *dot, guint index)
 {
-	struct dot_process process = { .pid = pid };
+	return &g_array_index(dot->groups, struct group, index);
+}
+
+static struct arrow *arrow_at(const GArray *arrows, guint index)
+{
+	return &g_array_index(arrows, struct arrow, index);
+}
+
+static uint64_t add_bytes(uint64_t sum, uint64_t more)
+{
+	return more > UINT64_MAX - sum ? UINT64_MAX : sum + more;
+}
+
+static guint seen_processes(const struct usage_graph *graph)
+{
+	guint seen = 0;
+
+	for (guint i = 0; i < graph->processes->len; i++)
+		seen += graph_process_at(graph, i)->seen;
+	return seen;
+}
+
+static guint32 add_user(struct dot *dot, GHashTable *programs, const struct graph_process *process)
+{
+	struct user user = { process->command, process->unit, process->pid, 1 };
+	g_autofree char *program = g_strdup_printf("%s\n%s", process->unit, process->command);
 	guint32 index =
-		GPOINTER_TO_UINT(g_hash_table_lookup(taking->indices, GINT_TO_POINTER(pid)));
+		programs ? GPOINTER_TO_UINT(g_hash_table_lookup(programs, program)) : HIDDEN;
 
-	if (index)
+	if (index != HIDDEN) {
+		user_at(dot, index)->processes++;
 		return index;
-	index = taking->dot->processes->len;
-	process.command = keep(taking->dot, command);
-	g_array_append_val(taking->dot->processes, process);
-	g_hash_table_insert(taking->indices, GINT_TO_POINTER(pid), GUINT_TO_POINTER(index));
+	}
+	index = dot->users->len;
+	g_array_append_val(dot->users, user);
+	g_array_append_val(dot->order, index);
+	if (programs)
+		g_hash_table_insert(programs, g_steal_pointer(&program), GUINT_TO_POINTER(index));
 	return index;
-}
-
-static struct edge *edge_at(const GArray *edges, guint index)
-{
-	return &g_array_index(edges, struct edge, index);
-}
-
-/* The rows of one process come one after the other. */
-static void add_row(const struct taking *taking, guint32 process, bool descriptor)
-{
-	struct edge edge = { taking->segment, process, descriptor, 1 };
-	GArray *edges = taking->dot->edges;
-	struct edge *last = edges->len > 0 ? edge_at(edges, edges->len - 1) : NULL;
-
-	if (last && last->segment == edge.segment && last->process == process &&
-		last->descriptor == descriptor)
-		last->count++;
-	else
-		g_array_append_val(edges, edge);
-}
-
-static void add_mapping(const struct mapping_row *row, void *data)
-{
-	add_row(data, process_index(data, row->pid, row->command), false);
-}
-
-static void add_descriptor(const struct descriptor_row *row, void *data)
-{
-	add_row(data, process_index(data, row->pid, row->command), true);
-}
-
-static void add_segment(const struct item *item, void *data)
-{
-	struct taking *taking = data;
-
-	census_each_mapping(taking->realm->census, &item->key, add_mapping, taking);
-	census_each_descriptor(taking->realm->census, &item->key, add_descriptor, taking);
-	taking->segment++;
 }
 
 static gint by_unit(gconstpointer a, gconstpointer b, gpointer data)
 {
-	const GArray *processes = data;
 	guint32 x = *(const guint32 *)a, y = *(const guint32 *)b;
-	gint r = g_strcmp0(g_array_index(processes, struct dot_process, x).unit,
-		g_array_index(processes, struct dot_process, y).unit);
+	gint r = strcmp(user_at(data, x)->unit, user_at(data, y)->unit);
 
 	return r ? r : (x > y) - (x < y);
 }
 
-/* Keeps only the names of processes that the caller sees. */
-static void look_as(struct dot *dot, const char *proc, const struct caller *caller)
+static void add_users(struct dot *dot)
 {
-	struct caller_sight sight;
-	struct process_facts facts = { 0 };
+	const struct usage_graph *graph = dot->graph;
+	g_autoptr(GHashTable) programs = NULL;
+	struct user hidden = { 0 };
 
-	caller_sight_begin(&sight, proc, caller);
-	for (guint i = HIDDEN + 1; i < dot->processes->len; i++) {
-		struct dot_process *process = &g_array_index(dot->processes, struct dot_process, i);
-
-		process->seen = caller_sees_memory(&sight, process->pid);
-		if (process->seen) {
-			process_facts_read(proc, process->pid, &facts);
-			process->unit = strcmp(facts.unit, "-") == 0 ? NULL : keep(dot, facts.unit);
-			g_array_append_val(dot->order, i);
-		} else {
-			*process = (struct dot_process){ 0 };
-			dot->hidden_processes++;
-		}
-	}
-	caller_sight_end(&sight);
-	g_array_sort_with_data(dot->order, by_unit, dot->processes);
+	if (seen_processes(graph) > PROCESSES_MAX)
+		programs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_array_append_val(dot->users, hidden);
+	dot->user_of = g_new0(guint32, graph->processes->len + 1);
+	for (guint i = 0; i < graph->processes->len; i++)
+		if (graph_process_at(graph, i)->seen)
+			dot->user_of[i] = add_user(dot, programs, graph_process_at(graph, i));
+	g_array_sort_with_data(dot->order, by_unit, dot);
 }
 
-/* Merges all edges of one sort from hidden processes to a segment into a single one. */
-static void merge_hidden(struct dot *dot)
+static gint by_user(gconstpointer a, gconstpointer b)
 {
-	struct edge *merged = NULL;
+	guint32 x = ((const struct arrow *)a)->user, y = ((const struct arrow *)b)->user;
+
+	return (x > y) - (x < y);
+}
+
+/* The arrows to a segment, by user: one from each, the mappings and descriptors of all its processes together. */
+static void gather(const struct dot *dot, const struct graph_segment *segment, GArray *out)
+{
 	guint kept = 0;
 
-	for (guint i = 0; i < dot->edges->len; i++) {
-		struct edge *edge = edge_at(dot->edges, i);
-		bool seen = g_array_index(dot->processes, struct dot_process, edge->process).seen;
+	g_array_set_size(out, 0);
+	for (guint i = segment->first; i < segment->first + segment->users; i++) {
+		const struct graph_edge *edge = graph_edge_at(dot->graph, i);
+		struct arrow arrow = { dot->user_of[edge->process], 0, edge->mappings,
+			edge->descriptors };
 
-		if (!seen) {
-			*(edge->descriptor ? &dot->hidden_descriptors : &dot->hidden_mappings) +=
-				edge->count;
-			edge->process = HIDDEN;
-		}
-		if (!seen && merged && merged->segment == edge->segment &&
-			merged->descriptor == edge->descriptor) {
-			merged->count += edge->count;
-			continue;
-		}
-		*edge_at(dot->edges, kept) = *edge;
-		if (!seen)
-			merged = edge_at(dot->edges, kept);
-		kept++;
+		g_array_append_val(out, arrow);
 	}
-	g_array_set_size(dot->edges, kept);
+	g_array_sort(out, by_user);
+	for (guint i = 0; i < out->len; i++) {
+		struct arrow *arrow = &g_array_index(out, struct arrow, i);
+		struct arrow *last = kept > 0 ? arrow_at(out, kept - 1) : NULL;
+
+		if (last && last->user == arrow->user) {
+			last->mappings += arrow->mappings;
+			last->descriptors += arrow->descriptors;
+		} else {
+			*arrow_at(out, kept++) = *arrow;
+		}
+	}
+	g_array_set_size(out, kept);
+}
+
+/* What is equal for segments that are drawn as one. */
+static char *likeness(const struct segments_row *row, const char *family, const GArray *arrows)
+{
+	GString *text = g_string_new(NULL);
+
+	if (row->state == STATE_IDLE)
+		return g_string_free(text, FALSE);
+	g_string_append_printf(text, "%s %d", row->label, row->state);
+	for (guint i = 0; i < arrows->len; i++)
+		g_string_append_printf(text, " %u", arrow_at(arrows, i)->user);
+	g_string_append_printf(text, " %s", family);
+	return g_string_free(text, FALSE);
+}
+
+/* The group of a segment, with its arrows; those of one group have the same users. */
+static struct group *group_of(struct dot *dot, GHashTable *alike, const struct segments_row *row,
+	const GArray *arrows, struct budget *budget)
+{
+	g_autoptr(GString) family = g_string_new(NULL);
+	g_autofree char *key = NULL;
+	struct group fresh = { .state = row->state, .first_arrow = dot->arrows->len };
+	guint32 known;
+
+	format_family(family, row->name);
+	key = likeness(row, family->str, arrows);
+	known = GPOINTER_TO_UINT(g_hash_table_lookup(alike, key));
+	if (known > 0)
+		return group_at(dot, known - 1);
+	if (!budget_use(budget, sizeof fresh + strlen(key) + arrows->len * sizeof(struct arrow)))
+		return NULL;
+	fresh.family = g_strdup(family->str);
+	g_array_append_val(dot->groups, fresh);
+	for (guint i = 0; i < arrows->len; i++) {
+		struct arrow arrow = { arrow_at(arrows, i)->user, dot->groups->len - 1, 0, 0 };
+
+		g_array_append_val(dot->arrows, arrow);
+	}
+	g_hash_table_insert(alike, g_steal_pointer(&key), GUINT_TO_POINTER(dot->groups->len));
+	return group_at(dot, dot->groups->len - 1);
+}
+
+static void add_segment(struct dot *dot, struct group *group, guint32 index,
+	const struct segments_row *row, const GArray *arrows)
+{
+	if (group->segments++ == 0)
+		group->first = index;
+	group->size = add_bytes(group->size, row->size);
+	if (row->allocated != BYTES_UNKNOWN)
+		group->memory = add_bytes(group->memory, row->allocated);
+	dot->largest = MAX(dot->largest, group->memory);
+	for (guint i = 0; i < arrows->len; i++) {
+		const struct arrow *from = arrow_at(arrows, i);
+		struct arrow *to = arrow_at(dot->arrows, group->first_arrow + i);
+
+		to->mappings += from->mappings;
+		to->descriptors += from->descriptors;
+		if (from->user == HIDDEN) {
+			dot->hidden_mappings += from->mappings;
+			dot->hidden_descriptors += from->descriptors;
+		}
+	}
+}
+
+/* An object with several names is drawn once. */
+static void add_groups(struct dot *dot, struct budget *budget)
+{
+	g_autoptr(GHashTable) alike = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GArray) arrows = g_array_new(FALSE, FALSE, sizeof(struct arrow));
+	struct segments_row row;
+
+	for (guint i = 0; i < dot->graph->segments->len && i < segments_count(dot->segments); i++) {
+		struct group *group;
+
+		segments_get(dot->segments, i, &row);
+		if (row.repeated)
+			continue;
+		gather(dot, graph_segment_at(dot->graph, i), arrows);
+		if (row.state == STATE_IDLE)
+			g_array_set_size(arrows, 0);
+		group = group_of(dot, alike, &row, arrows, budget);
+		if (group)
+			add_segment(dot, group, i, &row, arrows);
+	}
 }
 
 static void render_head(const struct dot *dot, GString *out)
 {
 	const struct census_report *report = segments_report(dot->segments);
 
-	g_string_append(out, "// Solid: mappings; dashed: descriptors; with their number.\n");
+	g_string_append(out,
+		"// A box is a segment, or several alike; an ellipse a process, or several of one "
+		"program.\n"
+		"// Solid: mappings; dashed: descriptors alone; with the number of either.\n");
 	if (segments_failures(dot->segments) > 0)
 		g_string_append_printf(out, "// Kinds that could not be listed: %u.\n",
 			segments_failures(dot->segments));
@@ -181,163 +259,233 @@ static void render_head(const struct dot *dot, GString *out)
 	if (report->incomplete_view)
 		g_string_append_printf(out, "// Others may be invisible: %s.\n",
 			report->incomplete_view);
-	if (dot->hidden_processes > 0)
+	if (dot->graph->hidden > 0)
 		g_string_append_printf(out,
 			"// Not shown: %" PRIu64 " processes, %" PRIu64 " mappings, %" PRIu64
 			" descriptors.\n",
-			dot->hidden_processes, dot->hidden_mappings, dot->hidden_descriptors);
-	g_string_append(out, "digraph shmtree {\n\trankdir=LR;\n\tnode [shape=box];\n");
+			dot->graph->hidden, dot->hidden_mappings, dot->hidden_descriptors);
+	g_string_append(out,
+		"digraph shmtree {\n\trankdir=LR;\n\tranksep=1.5;\n"
+		"\tnode [shape=box,style=filled,fontname=\"sans-serif\",fillcolor=white];\n"
+		"\tedge [fontname=\"sans-serif\",fontsize=10,color=gray40];\n");
 }
 
-static void render_segment(const struct segments_row *row, size_t index, GString *out)
+static const char *colour_of(enum segment_state state)
 {
-	g_string_append_printf(out, "\ts%zu [label=\"%s\\n", index, row->label);
-	format_dot(out, row->id);
-	if (*row->name && strcmp(row->name, row->id) != 0) {
-		g_string_append(out, "\\n");
-		format_dot(out, row->name);
+	switch (state) {
+	case STATE_MAPPED:
+		return "lightblue";
+	case STATE_OPEN:
+		return "lightcyan";
+	case STATE_HELD:
+		return "plum";
+	case STATE_IDLE:
+		return "orange";
+	case STATE_UNKNOWN:
+		break;
 	}
-	g_string_append_printf(out, "\\n%" PRIu64 " bytes\\n%s\"];\n", row->size,
-		segment_state_name(row->state));
+	return "lightgray";
 }
 
-static void render_process(const struct dot_process *process, GString *out)
+/* Letters of 10 to 34 points: their area grows with the memory, so that the eye finds what fills it. */
+#define LETTERS_MIN 10
+#define LETTERS_MAX 34
+
+static unsigned letters(const struct dot *dot, const struct group *group)
 {
-	g_string_append_printf(out, "\tp%d [shape=ellipse,label=\"%d\\n", process->pid,
-		process->pid);
-	format_dot(out, process->command);
+	unsigned size = LETTERS_MIN;
+
+	while (size < LETTERS_MAX &&
+		(double)size * size * dot->largest <
+			(double)LETTERS_MAX * LETTERS_MAX * group->memory)
+		size++;
+	return size;
+}
+
+static void append_bytes(GString *out, uint64_t size)
+{
+	g_autofree char *text = g_format_size_full(size, G_FORMAT_SIZE_IEC_UNITS);
+
+	format_dot(out, text);
+}
+
+static void render_group(const struct dot *dot, guint index, GString *out)
+{
+	const struct group *group = group_at(dot, index);
+	struct segments_row row;
+
+	segments_get(dot->segments, group->first, &row);
+	g_string_append_printf(out, "\ts%u [fillcolor=%s,fontsize=%u,label=\"", index,
+		colour_of(group->state), letters(dot, group));
+	if (group->state == STATE_IDLE) {
+		g_string_append_printf(out, "idle × %" PRIu64, group->segments);
+	} else if (group->segments > 1) {
+		g_string_append_printf(out, "%s\\n", row.label);
+		format_dot(out, group->family);
+		g_string_append_printf(out, " × %" PRIu64, group->segments);
+	} else {
+		g_string_append_printf(out, "%s\\n", row.label);
+		format_dot(out, row.id);
+		if (*row.name && strcmp(row.name, row.id) != 0) {
+			g_string_append(out, "\\n");
+			format_dot(out, row.name);
+		}
+	}
+	g_string_append(out, "\\n");
+	append_bytes(out, group->memory);
+	g_string_append(out, " of ");
+	append_bytes(out, group->size);
+	if (group->state != STATE_IDLE)
+		g_string_append_printf(out, "\\n%s", segment_state_name(group->state));
 	g_string_append(out, "\"];\n");
 }
 
-static const struct dot_process *shown_at(const struct dot *dot, size_t at)
+static void render_user(const struct user *user, GString *out)
 {
-	guint32 index = g_array_index(dot->order, guint32, at);
+	g_string_append_printf(out, "\tp%d [shape=ellipse,label=\"", user->pid);
+	if (user->processes == 1)
+		g_string_append_printf(out, "%d\\n", user->pid);
+	format_dot(out, user->command);
+	if (user->processes > 1)
+		g_string_append_printf(out, " × %u", user->processes);
+	g_string_append(out, "\"];\n");
+}
 
-	return &g_array_index(dot->processes, struct dot_process, index);
+static const struct user *shown_at(const struct dot *dot, size_t at)
+{
+	return user_at(dot, g_array_index(dot->order, guint32, at));
+}
+
+static bool same_unit(const struct dot *dot, const struct user *user, size_t at)
+{
+	return at < dot->order->len && g_str_equal(shown_at(dot, at)->unit, user->unit);
 }
 
 /* Those of one unit come one after the other, in a box. */
 static void render_shown(const struct dot *dot, size_t at, GString *out)
 {
-	const struct dot_process *process = shown_at(dot, at);
-	const char *before = at > 0 ? shown_at(dot, at - 1)->unit : NULL;
-	const char *after = at + 1 < dot->order->len ? shown_at(dot, at + 1)->unit : NULL;
+	const struct user *user = shown_at(dot, at);
+	bool boxed = !g_str_equal(user->unit, "-");
 
-	if (process->unit && g_strcmp0(process->unit, before) != 0) {
+	if (boxed && (at == 0 || !same_unit(dot, user, at - 1))) {
 		g_string_append_printf(out, "\tsubgraph cluster_%zu {\n\tlabel=\"", at);
-		format_dot(out, process->unit);
+		format_dot(out, user->unit);
 		g_string_append(out, "\";\n");
 	}
-	render_process(process, out);
-	if (process->unit && g_strcmp0(process->unit, after) != 0)
+	render_user(user, out);
+	if (boxed && !same_unit(dot, user, at + 1))
 		g_string_append(out, "\t}\n");
 }
 
 static void render_hidden(const struct dot *dot, GString *out)
 {
-	if (dot->hidden_processes > 0)
+	if (dot->graph->hidden > 0)
 		g_string_append_printf(out,
 			"\thidden [shape=plaintext,label=\"processes not shown: %" PRIu64 "\"];\n",
-			dot->hidden_processes);
+			dot->graph->hidden);
 }
 
-static void render_edge(const struct dot *dot, const struct edge *edge, GString *out)
+static void render_arrow(const struct dot *dot, const struct arrow *arrow, GString *out)
 {
-	if (edge->process == HIDDEN)
+	if (arrow->user == HIDDEN)
 		g_string_append(out, "\thidden");
 	else
-		g_string_append_printf(out, "\tp%d",
-			g_array_index(dot->processes, struct dot_process, edge->process).pid);
-	g_string_append_printf(out, " -> s%u [label=\"%" PRIu64 "\"%s];\n", edge->segment,
-		edge->count, edge->descriptor ? ",style=dashed" : "");
+		g_string_append_printf(out, "\tp%d", user_at(dot, arrow->user)->pid);
+	g_string_append_printf(out, " -> s%u [label=\"", arrow->group);
+	if (arrow->mappings > 0)
+		g_string_append_printf(out, "%" PRIu64 " maps", arrow->mappings);
+	if (arrow->descriptors > 0)
+		g_string_append_printf(out, "%s%" PRIu64 " fds", arrow->mappings > 0 ? ", " : "",
+			arrow->descriptors);
+	g_string_append_printf(out, "\"%s];\n", arrow->mappings > 0 ? "" : ",style=dashed");
 }
 
 static void format_row(const void *snapshot, size_t row, GString *out)
 {
 	const struct dot *dot = snapshot;
-	size_t segments = segments_count(dot->segments);
-	struct segments_row segment;
 
-	if (row == 0) {
+	if (row-- == 0) {
 		render_head(dot, out);
 		return;
 	}
-	row--;
-	if (row < segments) {
-		segments_get(dot->segments, row, &segment);
-		render_segment(&segment, row, out);
+	if (row < dot->groups->len) {
+		render_group(dot, row, out);
 		return;
 	}
-	row -= segments;
-	if (row < 1 + dot->order->len) {
-		if (row == 0)
-			render_hidden(dot, out);
-		else
-			render_shown(dot, row - 1, out);
+	row -= dot->groups->len;
+	if (row-- == 0) {
+		render_hidden(dot, out);
 		return;
 	}
-	row -= 1 + dot->order->len;
-	if (row < dot->edges->len)
-		render_edge(dot, edge_at(dot->edges, row), out);
+	if (row < dot->order->len) {
+		render_shown(dot, row, out);
+		return;
+	}
+	row -= dot->order->len;
+	if (row < dot->arrows->len)
+		render_arrow(dot, arrow_at(dot->arrows, row), out);
 	else
 		g_string_append(out, "}\n");
+}
+
+static void clear_group(gpointer group)
+{
+	g_free(((struct group *)group)->family);
 }
 
 static void free_snapshot(void *snapshot)
 {
 	struct dot *dot = snapshot;
 
-	if (dot->segments)
-		segments_free(dot->segments);
-	g_array_unref(dot->processes);
-	g_array_unref(dot->edges);
+	segments_free(dot->segments);
+	usage_graph_free(dot->graph);
+	g_array_unref(dot->users);
 	g_array_unref(dot->order);
-	g_string_chunk_free(dot->commands);
+	g_array_unref(dot->groups);
+	g_array_unref(dot->arrows);
+	g_free(dot->user_of);
 	g_free(dot);
 }
 
-/* The head, the segments, what is hidden, the processes that are not, the edges, and the end. */
-static size_t count_rows(const struct dot *dot)
+static size_t count_bytes(const struct dot *dot)
 {
-	return 1 + segments_count(dot->segments) + 1 + dot->order->len + dot->edges->len + 1;
-}
-
-static struct view_rows view_of(struct dot *dot)
-{
-	return (struct view_rows){
-		.n = count_rows(dot),
-		.bytes = segments_bytes(dot->segments) +
-			dot->processes->len * sizeof(struct dot_process) +
-			dot->order->len * sizeof(guint32) + dot->edges->len * sizeof(struct edge) +
-			dot->command_bytes,
-		.snapshot = dot,
-		.format = format_row,
-		.free = free_snapshot,
-	};
+	return segments_bytes(dot->segments) + usage_graph_bytes(dot->graph) +
+		dot->users->len * sizeof(struct user) + dot->order->len * sizeof(guint32) +
+		dot->groups->len * sizeof(struct group) + dot->arrows->len * sizeof(struct arrow) +
+		dot->graph->processes->len * sizeof(guint32);
 }
 
 int dot_take(const struct realm *realm, const struct caller *caller, struct budget *budget,
 	struct view_rows *out)
 {
-	g_autoptr(GHashTable) indices = g_hash_table_new(NULL, NULL);
-	struct dot *dot = g_new0(struct dot, 1);
-	struct taking taking = { realm, dot, indices, 0 };
-	const struct segments_also also = { .visit = add_segment, .data = &taking };
-	struct dot_process hidden = { 0 };
-	int r;
+	struct usage_graph *graph = usage_graph_new(realm->census, budget);
+	const struct segments_also also = { .visit = usage_graph_add, .data = graph };
+	struct segments *segments;
+	struct dot *dot;
+	int r = segments_take(realm, budget, &also, &segments);
 
-	dot->processes = g_array_new(FALSE, FALSE, sizeof(struct dot_process));
-	dot->edges = g_array_new(FALSE, FALSE, sizeof(struct edge));
-	dot->order = g_array_new(FALSE, FALSE, sizeof(guint32));
-	dot->commands = g_string_chunk_new(1024);
-	g_array_append_val(dot->processes, hidden);
-	r = segments_take(realm, budget, &also, &dot->segments);
 	if (r < 0) {
-		free_snapshot(dot);
+		usage_graph_free(graph);
 		return r;
 	}
-	look_as(dot, realm->proc, caller);
-	merge_hidden(dot);
-	*out = view_of(dot);
+	dot = g_new0(struct dot, 1);
+	dot->graph = graph;
+	dot->segments = segments;
+	dot->users = g_array_new(FALSE, FALSE, sizeof(struct user));
+	dot->order = g_array_new(FALSE, FALSE, sizeof(guint32));
+	dot->groups = g_array_new(FALSE, FALSE, sizeof(struct group));
+	g_array_set_clear_func(dot->groups, clear_group);
+	dot->arrows = g_array_new(FALSE, FALSE, sizeof(struct arrow));
+	usage_graph_look(dot->graph, realm->proc, caller);
+	add_users(dot);
+	add_groups(dot, budget);
+	*out = (struct view_rows){
+		/* The head, the groups, what is hidden, the users, the arrows, and the end. */
+		.n = 1 + dot->groups->len + 1 + dot->order->len + dot->arrows->len + 1,
+		.bytes = count_bytes(dot),
+		.snapshot = dot,
+		.format = format_row,
+		.free = free_snapshot,
+	};
 	return 0;
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Processes and segments as a Graphviz digraph: the file `graph.dot`.
+ * Processes and segments as a Graphviz digraph that can be read: the file `graph.dot`.
  *
- * An edge from a process to a segment stands for its mappings, a dashed one for its descriptors,
- * with their number. A reader sees the same processes as in `mappers`: those whose mappings procfs
- * would not show it are a single node, without pids or names, so that the edges of a segment still
- * add up to its counts.
+ * An ellipse is a process, or, where there are many, those of one program and unit; units are boxes around them.
+ * A box is a segment, or all that are alike: of the same kind and state, used by the same ellipses, and with
+ * names that differ in numbers alone. All that is idle is one box. The colour tells the state, the size of the letters
+ * how much memory it is. One edge stands for all mappings and descriptors between the two.
+ *
+ * A reader sees the same processes as in `mappers`: those whose mappings procfs would not show it are a single
+ * node, without pids or names, so that the edges of a segment still add up to its counts.
  */
 #pragma once
 

@@ -50,7 +50,7 @@ static void take_item(const struct item *item, void *data)
 	usage = census_usage(taking->realm->census, &item->key);
 	if (usage.mappings == 0 && usage.openers == 0)
 		return;
-	usage_graph_add(taking->graph, item);
+	usage_graph_add(item, taking->graph);
 	usage_graph_weigh(taking->graph, taking->graph->segments->len - 1, item->size,
 		memory_of(taking->realm, item));
 }

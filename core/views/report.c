@@ -22,11 +22,6 @@ static struct report_list *list_at(const struct report *report, guint index)
 	return &g_array_index(report->lists, struct report_list, index);
 }
 
-static void add_to_graph(const struct item *item, void *data)
-{
-	usage_graph_add(data, item);
-}
-
 static void read_limits(struct report *report, guint index, const struct realm *realm)
 {
 	struct limit limits[LIMITS_MAX];

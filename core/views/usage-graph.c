@@ -103,8 +103,9 @@ static void add_descriptor(const struct descriptor_row *row, void *data)
 		edge->descriptors++;
 }
 
-void usage_graph_add(struct usage_graph *graph, const struct item *item)
+void usage_graph_add(const struct item *item, void *data)
 {
+	struct usage_graph *graph = data;
 	struct graph_segment segment = { .first = graph->edges->len };
 	const struct segment_key *key = &item->key;
 

@@ -65,10 +65,10 @@ void usage_graph_free(struct usage_graph *graph);
 size_t usage_graph_bytes(const struct usage_graph *graph);
 
 /*
- * Adds a segment with the processes that use it. The census is held. An object with several names has them at
+ * An item_visitor: adds a segment with the processes that use it. The census is held. An object with several names has them at
  * the first of its items, and none at the others.
  */
-void usage_graph_add(struct usage_graph *graph, const struct item *item);
+void usage_graph_add(const struct item *item, void *graph);
 
 /* Says how large the segment is that was added as the `index`th, and how much memory and swap it takes. */
 void usage_graph_weigh(struct usage_graph *graph, guint index, uint64_t size, uint64_t memory);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What other programs read of the whole: `metrics` for Prometheus, `graph.dot` for Graphviz."""
+import contextlib
 import importlib
 import json
 import math
@@ -217,8 +218,8 @@ def metrics_of_many_are_read_in_pieces(t):
 # --- graph.dot
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
-NODE = re.compile(r'\t(s\d+|p\d+|hidden) \[(?:shape=\w+,)?label=' + QUOTED + r'\];')
-EDGE = re.compile(r'\t(p\d+|hidden) -> (s\d+) \[label="(\d+)"(,style=dashed)?\];')
+NODE = re.compile(r'\t(s\d+|p\d+|hidden) \[(?:shape=\w+,|fillcolor=\w+,fontsize=\d+,)?label=' + QUOTED + r'\];')
+EDGE = re.compile(r'\t(p\d+|hidden) -> (s\d+) \[label="(?:(\d+) maps)?(?:, )?(?:(\d+) fds)?"(,style=dashed)?\];')
 CLUSTER = re.compile(r'\tsubgraph cluster_\d+ {')
 UNIT = re.compile(r'\tlabel=' + QUOTED + ';')
 
@@ -243,14 +244,16 @@ def processes_by_unit(content):
 
 
 def parse_graph(content):
-    """Labels by node, counts by (from, to, 'maps' or 'holds'), and the comments."""
+    """Labels by node, counts of mappings and descriptors by (from, to), and the comments."""
     lines = content.decode().split('\n')
     begin = lines.index('digraph shmtree {')
     equal(lines[-2:], ['}', ''], 'the end')
-    equal(lines[begin + 1:begin + 3], ['\trankdir=LR;', '\tnode [shape=box];'])
+    equal(lines[begin + 1], '\trankdir=LR;')
     check(all(line.startswith('// ') for line in lines[:begin]), 'comments')
     nodes, edges = {}, {}
-    for line in lines[begin + 3:-2]:
+    for line in lines[begin + 2:-2]:
+        if line.startswith(('\tranksep=', '\tnode [', '\tedge [')):
+            continue
         if CLUSTER.fullmatch(line) or UNIT.fullmatch(line) or line == '\t}':
             continue
         if match := NODE.fullmatch(line):
@@ -259,10 +262,11 @@ def parse_graph(content):
         else:
             match = EDGE.fullmatch(line)
             check(match, f'a node or an edge: {line!r}')
-            key = (match[1], match[2], 'holds' if match[4] else 'maps')
-            check(key not in edges, f'one edge: {line}')
+            key = (match[1], match[2])
+            check(key not in edges, f'one edge a pair: {line}')
+            equal(bool(match[5]), match[3] is None, 'dashed without mappings')
             check(match[1] in nodes and match[2] in nodes, f'nodes come before edges: {line}')
-            edges[key] = int(match[3])
+            edges[key] = (int(match[3] or 0), int(match[4] or 0))
     return nodes, edges, lines[:begin]
 
 
@@ -280,14 +284,12 @@ def graph_of_who_uses_what(t):
         one('map 3')
         two('dup 4')
         nodes, edges, _ = parse_graph(read(t.meta / 'graph.dot'))
-        x, y = segment_node(nodes, 'posix', 'x'), segment_node(nodes, 'posix', 'y')
-        equal(nodes[x], ['posix', 'x', f'{PAGE} bytes', 'mapped'])
-        equal(nodes[y][:3], ['posix', 'y', '0 bytes'])
+        x = segment_node(nodes, 'posix', 'x')
+        equal(nodes[x][2:], ['4.0\u00a0KiB of 4.0\u00a0KiB', 'mapped'])
         for mapper in one, two:
             equal(nodes[f'p{mapper.pid}'], [str(mapper.pid), 'mapper'])
-        equal({key: n for key, n in edges.items() if key[1] in (x, y)},
-              {(f'p{one.pid}', x, 'maps'): 3, (f'p{one.pid}', x, 'holds'): 1,
-               (f'p{two.pid}', x, 'holds'): 5})
+        equal({key: n for key, n in edges.items() if key[1] == x},
+              {(f'p{one.pid}', x): (3, 1), (f'p{two.pid}', x): (0, 5)})
         check('hidden' not in nodes, 'root sees all')
 
 
@@ -307,10 +309,9 @@ def graph_shows_what_its_reader_could_see(t):
             text = read(t.meta / 'graph.dot')
             nodes, edges, comments = parse_graph(text)
             x = segment_node(nodes, 'posix', 'x')
-            wanted = {('hidden', x, 'maps'): 7 - count, ('hidden', x, 'holds'): 10 * (7 - count)}
+            wanted = {('hidden', x): (7 - count, 10 * (7 - count))}
             if mapper:
-                wanted |= {(f'p{mapper.pid}', x, 'maps'): count,
-                           (f'p{mapper.pid}', x, 'holds'): 10 * count}
+                wanted |= {(f'p{mapper.pid}', x): (count, 10 * count)}
             equal({key: n for key, n in edges.items() if key[1] == x}, wanted)
             for hidden in {roots, users, others} - {mapper}:
                 check(f'p{hidden.pid}' not in nodes, 'no node')
@@ -319,9 +320,8 @@ def graph_shows_what_its_reader_could_see(t):
             processes, mappings, descriptors = (int(n) for n in re.findall(r'\d+', hidden[0]))
             equal(nodes['hidden'], [f'processes not shown: {processes}'])
             check(processes >= 3 - (mapper is not None), hidden)
-            equal((mappings, descriptors), tuple(sum(
-                n for key, n in edges.items() if key[0] == 'hidden' and key[2] == sort)
-                for sort in ('maps', 'holds')))
+            of_hidden = [n for key, n in edges.items() if key[0] == 'hidden']
+            equal((mappings, descriptors), tuple(sum(n) for n in zip(*of_hidden)))
         for user in mine:
             equal(as_user(user, user, look), 0, f'as {user}')
 
@@ -351,18 +351,38 @@ def graph_groups_processes_by_unit(t):
 
 @test(MOUNTED)
 def graph_labels_are_valid_whatever_the_name(t):
-    for name in NAMES:
-        write(os.path.join(os.fsencode(t.shm), name), b'')
-    text = read(t.meta / 'graph.dot')
+    paths = [os.path.join(os.fsencode(t.shm), name) for name in NAMES]
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(opened(path, os.O_CREAT | os.O_RDWR))
+        text = read(t.meta / 'graph.dot')
     nodes = parse_graph(text)[0]
     for shown in ('plain', r'quo\"te', r'back\\134slash', r'new\\012line', r'tab\\011here',
                   r'\\377\\376', r'a\\303', 'ünï', '\ufffd', r'\\134n', '<b>&amp;amp;{}', '%s',
                   r'\\001\\177', '-', r'not\\357\\277\\276a character'):
-        equal(nodes[segment_node(nodes, 'posix', shown)][2], '0 bytes')
+        equal(nodes[segment_node(nodes, 'posix', shown)][3], 'open')
     if shutil.which('dot'):
         drawing = run('dot', '-Tsvg', stdin=text)
         for shown in 'quo&quot;te', 'back\\134slash', '&lt;b&gt;&amp;amp;{}', '\\377\\376':
             check(shown.encode() in drawing, f'{shown} in the drawing')
+
+
+@test(MOUNTED)
+def graph_can_be_read_with_many_segments(t):
+    """What is alike is one node, and so is all that is idle."""
+    for i in range(300):
+        write(t.shm / f'psm_{i:04x}', bytes(PAGE))
+        write(t.shm / f'left{i}', b'')
+    with contextlib.ExitStack() as stack:
+        for i in range(300):
+            stack.enter_context(opened(t.shm / f'psm_{i:04x}', os.O_RDONLY))
+        nodes, edges, _ = parse_graph(read(t.meta / 'graph.dot'))
+    psm = segment_node(nodes, 'posix', 'psm_* × 300')
+    equal([n for key, n in edges.items() if key[1] == psm], [(0, 300)])
+    idle = [lines for lines in nodes.values() if lines[0].startswith('idle × ')]
+    equal(len(idle), 1, 'one node of idle ones')
+    check(int(idle[0][0].removeprefix('idle × ')) >= 300, idle)
+    check(len(nodes) < 100, f'{len(nodes)} nodes')
 
 
 @test(MOUNTED)
@@ -372,8 +392,6 @@ def views_are_the_same_as_the_lists(t):
         write(t.shm / name, b'')
     posix = [s['id'] for s in json.loads(read(t.meta / 'segments.json'))['segments']
              if s['kind'] == 'posix']
-    nodes = parse_graph(read(t.meta / 'graph.dot'))[0]
-    equal(sorted(lines[1] for lines in nodes.values() if lines[0] == 'posix'), posix)
     samples = parse_metrics(read(t.meta / 'metrics'))['shmtree_segment_size_bytes']
     equal([labels['id'] for labels, _ in samples if labels['kind'] == 'posix'], posix)
     equal(posix, ['a', 'b', 'c'])

@@ -214,7 +214,32 @@ static void json_escapes_what_terminals_obey(void)
 	assert_json("\t\x1b", "{\"name\":\"\\t\\u001b\"}");
 }
 
+static void assert_in_page(const char *value, const char *expected)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	struct json json;
+
+	format_json_page(&json, text);
+	format_json_array(&json, NULL);
+	format_json_bytes(&json, NULL, value);
+	format_json_end(&json);
+	ASSERT_STRING(text->str, expected);
+}
+
+static void nothing_in_a_page_is_markup(void)
+{
+	assert_in_page("", "[\"\"]");
+	assert_in_page("</script><!--&amp;", "[\"\\u003c/script\\u003e\\u003c!--\\u0026amp;\"]");
+	assert_in_page("quo\"te\\", "[\"quo\\\"te\\\\134\"]");
+	assert_in_page("a\nb\x7f", "[\"a\\\\012b\\\\177\"]");
+	assert_in_page("\xff\xc3", "[\"\\\\377\\\\303\"]");
+	assert_in_page("\xe2\x80\xa8\xe2\x80\xae",
+		"[\"\\\\342\\\\200\\\\250\\\\342\\\\200\\\\256\"]");
+	assert_in_page("\xd7\xa9 \xc3\xbc", "[\"\xd7\xa9 \xc3\xbc\"]");
+}
+
 static CU_TestInfo tests[] = {
+	{ "nothing in a page is markup", nothing_in_a_page_is_markup },
 	{ "escapes what would break a table", escapes_what_would_break_a_table },
 	{ "leaves bytes above ASCII", leaves_bytes_above_ascii },
 	{ "labels escape what OpenMetrics says", labels_escape_what_openmetrics_says },

@@ -220,10 +220,16 @@ static char *graph_text(void)
 	return g_string_free(text, FALSE);
 }
 
-#define LEGEND "// Solid: mappings; dashed: descriptors; with their number.\n"
-#define BEGIN "digraph shmtree {\n\trankdir=LR;\n\tnode [shape=box];\n"
+#define LEGEND                                                                                     \
+	"// A box is a segment, or several alike; an ellipse a process, or several of one "        \
+	"program.\n"                                                                               \
+	"// Solid: mappings; dashed: descriptors alone; with the number of either.\n"
+#define BEGIN                                                                                      \
+	"digraph shmtree {\n\trankdir=LR;\n\tranksep=1.5;\n"                                       \
+	"\tnode [shape=box,style=filled,fontname=\"sans-serif\",fillcolor=white];\n"               \
+	"\tedge [fontname=\"sans-serif\",fontsize=10,color=gray40];\n"
 
-static void an_edge_is_a_process_that_uses_a_segment(void)
+static void one_edge_is_all_that_a_process_has_of_a_segment(void)
 {
 	g_autofree char *text = NULL;
 
@@ -232,14 +238,14 @@ static void an_edge_is_a_process_that_uses_a_segment(void)
 	make_visible(10);
 	make_visible(11);
 	text = graph_text();
-	ASSERT_STRING(text,
-		LEGEND BEGIN "\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
-			     "\tp10 [shape=ellipse,label=\"10\\nprogram 10\"];\n"
-			     "\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
-			     "\tp10 -> s0 [label=\"1\"];\n"
-			     "\tp11 -> s0 [label=\"1\"];\n"
-			     "\tp10 -> s0 [label=\"2\",style=dashed];\n"
-			     "}\n");
+	CU_ASSERT(g_str_has_prefix(text, LEGEND BEGIN "\ts0 [fillcolor=lightblue,fontsize="));
+	assert_has(text,
+		" of 3 bytes\\nmapped\"];\n"
+		"\tp10 [shape=ellipse,label=\"10\\nprogram 10\"];\n"
+		"\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
+		"\tp10 -> s0 [label=\"1 maps, 2 fds\"];\n"
+		"\tp11 -> s0 [label=\"1 maps\"];\n"
+		"}\n");
 }
 
 static void who_is_not_shown_is_counted(void)
@@ -252,26 +258,66 @@ static void who_is_not_shown_is_counted(void)
 	recorded_process(&tree, 13, "this is no maps file\n");
 	make_visible(11);
 	text = graph_text();
-	ASSERT_STRING(text,
+	CU_ASSERT(g_str_has_prefix(text,
 		LEGEND "// Processes that could not be read: 1.\n"
-		       "// Not shown: 2 processes, 2 mappings, 5 descriptors.\n" BEGIN
-		       "\ts0 [label=\"posix\\nfirst\\n3 bytes\\nmapped\"];\n"
-		       "\thidden [shape=plaintext,label=\"processes not shown: 2\"];\n"
-		       "\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
-		       "\thidden -> s0 [label=\"2\"];\n"
-		       "\tp11 -> s0 [label=\"1\"];\n"
-		       "\thidden -> s0 [label=\"5\",style=dashed];\n"
-		       "\tp11 -> s0 [label=\"1\",style=dashed];\n"
-		       "}\n");
+		       "// Not shown: 2 processes, 2 mappings, 5 descriptors.\n" BEGIN));
+	assert_has(text,
+		"\thidden [shape=plaintext,label=\"processes not shown: 2\"];\n"
+		"\tp11 [shape=ellipse,label=\"11\\nprogram 11\"];\n"
+		"\thidden -> s0 [label=\"2 maps, 5 fds\"];\n"
+		"\tp11 -> s0 [label=\"1 maps, 1 fds\"];\n"
+		"}\n");
 }
 
-static void a_segment_without_users_is_a_node_alone(void)
+static void all_that_is_idle_is_one_node(void)
 {
 	g_autofree char *text = NULL;
 
+	recorded_file(&tree, "objects/second", "defgh");
 	recorded_process(&tree, 10, "00400000-00401000 r-xp 00000000 fe:00 7 /bin/x\n");
 	text = graph_text();
-	ASSERT_STRING(text, LEGEND BEGIN "\ts0 [label=\"posix\\nfirst\\n3 bytes\\nidle\"];\n}\n");
+	assert_has(text, "label=\"idle × 2\\n");
+	assert_has(text, " of 8 bytes\"];\n}\n");
+	ASSERT_INT(occurrences(text, "\ts"), 1);
+}
+
+static void segments_that_are_alike_are_one_node(void)
+{
+	g_autofree char *text = NULL;
+
+	recorded_file(&tree, "objects/psm_12ab", "12");
+	recorded_file(&tree, "objects/psm_9f", "345");
+	recorded_file(&tree, "objects/psm_7", "6");
+	user_of("psm_12ab", 10, 0);
+	user_of("psm_7", 12, 1);
+	user_of("psm_9f", 11, 0);
+	text = graph_text();
+	/* All three have but the node of what is not shown. */
+	assert_has(text, "label=\"posix\\npsm_* × 3\\n");
+	assert_has(text, " of 6 bytes\\nmapped\"];\n");
+	assert_has(text, " [label=\"3 maps, 1 fds\"];\n");
+	make_visible(10);
+	g_free(g_steal_pointer(&text));
+	text = graph_text();
+	assert_has(text, "label=\"posix\\npsm_* × 2\\n");
+	assert_has(text, "label=\"posix\\npsm_12ab\\n");
+}
+
+static void many_processes_of_one_program_are_one_node(void)
+{
+	g_autofree char *text = NULL;
+
+	for (pid_t pid = 100; pid < 141; pid++) {
+		g_autofree char *path = g_strdup_printf("%d", pid);
+
+		user_of("first", pid, 0);
+		make_visible(pid);
+		recorded_task(&tree, path, pid == 120 ? "other" : "same", 'S', 0, 1000 + pid, 5000);
+	}
+	text = graph_text();
+	assert_has(text, "\tp100 [shape=ellipse,label=\"same × 40\"];\n");
+	assert_has(text, "\tp120 [shape=ellipse,label=\"120\\nother\"];\n");
+	assert_has(text, "\tp100 -> s0 [label=\"40 maps\"];\n");
 }
 
 static CU_TestInfo tests[] = {
@@ -279,9 +325,13 @@ static CU_TestInfo tests[] = {
 	{ "sums and census come first", sums_and_census_come_first },
 	{ "what is not known has no sample", what_is_not_known_has_no_sample },
 	{ "without segments there are families", without_segments_there_are_families },
-	{ "an edge is a process that uses a segment", an_edge_is_a_process_that_uses_a_segment },
+	{ "one edge is all that a process has of a segment",
+		one_edge_is_all_that_a_process_has_of_a_segment },
 	{ "who is not shown is counted", who_is_not_shown_is_counted },
-	{ "a segment without users is a node alone", a_segment_without_users_is_a_node_alone },
+	{ "all that is idle is one node", all_that_is_idle_is_one_node },
+	{ "segments that are alike are one node", segments_that_are_alike_are_one_node },
+	{ "many processes of one program are one node",
+		many_processes_of_one_program_are_one_node },
 	CU_TEST_INFO_NULL,
 };
 

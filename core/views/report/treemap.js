@@ -228,7 +228,7 @@ class Treemap {
 		}
 		this.path.push(node);
 		this.render();
-		this.places[0]?.element.focus();
+		this.places[0]?.element.focus({ preventScroll: true });
 	}
 
 	back(level) {
@@ -241,7 +241,7 @@ class Treemap {
 		const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 		if (event.key === 'Escape' && this.path.length > 1) {
 			this.back(this.path.length - 2);
-			this.places[0]?.element.focus();
+			this.places[0]?.element.focus({ preventScroll: true });
 		} else if ((event.key === 'Enter' || event.key === ' ') && at >= 0) {
 			this.#open(this.places[at].node);
 		} else if (event.key in steps && at >= 0) {
