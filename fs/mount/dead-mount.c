@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "mount/dead-mount.h"
 
+#include "base/fdpath.h"
 #include "base/libc.h"
 #include "base/util.h"
 #include "daemon/identity.h"
@@ -100,10 +101,17 @@ int dead_mount_replace(const struct fs *fs)
 		0)
 		return -errno;
 	/* The dead one is on top still; when it goes, ours comes to light. */
-	return umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : steal_fd(&device);
+	if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
+		int r = -errno;
+
+		/* Ours, whose connection ends here, would be a second dead mount: it goes, too. */
+		umount2(fd_path(mount).text, MNT_DETACH);
+		return r;
+	}
+	return steal_fd(&device);
 }
 
-static bool clear_by_helper(const char *path)
+bool unmount_by_helper(const char *path)
 {
 	const char *const helper[] = { "fusermount3", "-u", "-z", "-q", path, NULL };
 	int status;
@@ -116,7 +124,7 @@ static bool clear_by_helper(const char *path)
 
 int dead_mount_clear(const char *path)
 {
-	if (fsuid_privileged() ? umount2(path, MNT_DETACH) == 0 : clear_by_helper(path))
+	if (fsuid_privileged() ? umount2(path, MNT_DETACH) == 0 : unmount_by_helper(path))
 		return 0;
 	log_line("%s: the file system mounted there is dead; clear it with umount -l %s", path,
 		path);

@@ -30,5 +30,8 @@ int dead_mount_lock(void);
  */
 int dead_mount_replace(const struct fs *fs);
 
+/* Unmounts what is mounted there by fusermount3(1), for a user who may not. */
+bool unmount_by_helper(const char *path);
+
 /* Detaches it. 0, or -1 after one line on stderr. */
 int dead_mount_clear(const char *path);

@@ -210,7 +210,11 @@ static void unmount_own(struct fs *fs, int flags)
 {
 	struct mount mount;
 
-	if (mountinfo_find(fs->options.mountpoint, &mount) == 1 && mount.dev == fs->realm.mount_dev)
+	if (mountinfo_find(fs->options.mountpoint, &mount) != 1 || mount.dev != fs->realm.mount_dev)
+		return;
+	if (!fsuid_privileged())
+		unmount_by_helper(fs->options.mountpoint);
+	else
 		umount2(fs->options.mountpoint, flags | MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
@@ -221,7 +225,8 @@ static void unmount_own(struct fs *fs, int flags)
  */
 static void abort_connection(struct fs *fs)
 {
-	unmount_own(fs, MNT_FORCE);
+	if (fsuid_privileged())
+		unmount_own(fs, MNT_FORCE);
 }
 
 static bool end_watch(struct fs *fs)
@@ -247,18 +252,18 @@ void session_end(struct fs *fs)
 	if (fs->events)
 		events_stop(fs->events);
 	shutdown_finish();
-	if (fs->replaced)
+	if (fs->replaced || fs->stuck)
 		unmount_own(fs, 0);
-	if (fs->session)
-		fuse_session_unmount(fs->session);
 	/*
 	 * The mount is gone, as was asked (or was never there); the threads that are left wait for
-	 * other processes, and use what the caller would free.
+	 * other processes, and use what the caller would free. libfuse's unmounting would close the
+	 * descriptor.
 	 */
 	if (fs->stuck)
 		_exit(fs->settled ? EXIT_SUCCESS : EXIT_FAILURE);
 	if (!fs->session)
 		return;
+	fuse_session_unmount(fs->session);
 	fuse_session_destroy(fs->session);
 	fs->session = NULL;
 }

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """kill -9 of the daemon loses nothing: the objects are the kernel's."""
+import ctypes
 import errno
 import mmap
 import os
 import platform
+import struct
 import subprocess
 
 from harness import (MOUNTED, call, check, close_dead, equal, eventually, fails, mounts_at, opened, read,
@@ -170,3 +172,43 @@ def two_daemons_that_replace_a_dead_mount_at_once(t):
         wait_for_mount(t.root, t.daemon)
         t.daemon.stderr.close()
         equal(mounts_at(t.root), 1)
+
+
+class SockFprog(ctypes.Structure):
+    _fields_ = [('length', ctypes.c_ushort), ('filter', ctypes.c_char_p)]
+
+
+def refuse_to_detach_what_is_on_top():
+    """umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) fails, in this process and those that it starts."""
+    load, equals, answer = 0x20, 0x15, 0x06
+    allow, refuse = 0x7fff0000, 0x00050000 | errno.EBUSY
+    program = b''.join(struct.pack('HBBI', *step) for step in (
+        (load, 0, 0, 0), (equals, 0, 3, 166),  # the number of the call
+        (load, 0, 0, 24), (equals, 0, 1, 2 | 8),  # the lower half of its second argument
+        (answer, 0, 0, refuse), (answer, 0, 0, allow)))
+    call('prctl', 38, 1, 0, 0, 0)
+    call('prctl', 22, 2, ctypes.byref(SockFprog(6, program)))
+
+
+@test(MOUNTED)
+def a_mount_that_was_put_beneath_a_dead_one_in_vain_is_taken_away(t):
+    """Else each daemon that could not detach the dead mount would leave another one below it."""
+    need_mounts_beneath()
+    if platform.machine() != 'x86_64':
+        skip('the filter is for x86_64')
+    t.kill()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            refuse_to_detach_what_is_on_top()
+            os.execv(t.program, [t.program, os.fspath(t.root), '-o', f'passthrough={t.path}'])
+        finally:
+            os._exit(status)
+    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+    equal(mounts_at(t.root), 1, 'that of the daemon, which has mounted anew')
+    write(t.root / 'x', b'served')
+    equal(read(t.shm / 'x'), b'served')
+    call('umount2', t.root, 2)
+    equal(mounts_at(t.root), 0)
+    t.start()
