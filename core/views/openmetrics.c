@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 struct openmetrics {
 	struct segments *segments;
@@ -194,34 +195,27 @@ static const struct family families[] = {
 		sample_mtime },
 };
 
-/* Of what segments_key() returns. */
-static guint segment_hash(gconstpointer data)
+static bool is_same_key(const uint8_t *a, const uint8_t *b)
 {
-	const char *key = data;
-
-	return g_str_hash(key + 1) ^ (guint)*key;
-}
-
-static gboolean segment_equal(gconstpointer a, gconstpointer b)
-{
-	const char *one = a, *other = b;
-
-	return *one == *other && g_str_equal(one + 1, other + 1);
+	return *a == *b && strcmp((const char *)a + 1, (const char *)b + 1) == 0;
 }
 
 /*
  * An object that is removed and made anew while the directory is read may be listed twice, as two
- * objects. One series cannot have two samples: the scrape would fail for all.
+ * objects, which come one after the other in the order of the rows. One series cannot have two
+ * samples: the scrape would fail for all.
  */
 static GArray *distinct_segments(const struct segments *segments)
 {
-	g_autoptr(GHashTable) seen = g_hash_table_new(segment_hash, segment_equal);
 	size_t n = segments_count(segments);
 	GArray *distinct = g_array_sized_new(FALSE, FALSE, sizeof(guint32), n);
+	const uint8_t *before = NULL, *key;
 
-	for (guint32 i = 0; i < n; i++)
-		if (g_hash_table_add(seen, (gpointer)segments_key(segments, i)))
+	for (guint32 i = 0; i < n; i++, before = key) {
+		key = segments_key(segments, i);
+		if (!before || !is_same_key(before, key))
 			g_array_append_val(distinct, i);
+	}
 	return distinct;
 }
 

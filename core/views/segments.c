@@ -215,47 +215,48 @@ const char *segments_incomplete_json(const struct segments *segments)
 
 /* Order */
 
-/* What rows are ordered by, and which of them this is. */
+/* A row, and which of them it is: what it is ordered by is read where it stands. */
 struct place {
-	const char *label, *name, *id;
+	const uint8_t *at;
 	guint32 row;
 };
 
-static gint compare_places(gconstpointer a, gconstpointer b)
-{
-	const struct place *one = a, *other = b;
-	int by = one->label == other->label ? 0 : strcmp(one->label, other->label);
+struct ordered_by {
+	const char *label, *name, *id;
+};
 
-	by = by ? by : strcmp(one->name, other->name);
-	return by ? by : strcmp(one->id, other->id);
+static struct ordered_by read_place(const struct segments *segments, const uint8_t *at)
+{
+	struct ordered_by by = { .label = label_at(segments, packed_get_number(&at)) };
+
+	by.id = packed_get_text(&at);
+	by.name = packed_get_number(&at) ? packed_get_text(&at) : by.id;
+	return by;
 }
 
-static struct place place_of(const struct segments *segments, guint32 row)
+static int compare_places(const void *a, const void *b, void *data)
 {
-	const uint8_t *at = packed_row(&segments->items, row);
-	struct place place = { .row = row };
+	const struct ordered_by one = read_place(data, ((const struct place *)a)->at);
+	const struct ordered_by other = read_place(data, ((const struct place *)b)->at);
+	int by = one.label == other.label ? 0 : strcmp(one.label, other.label);
 
-	place.label = label_at(segments, packed_get_number(&at));
-	place.id = packed_get_text(&at);
-	place.name = packed_get_number(&at) ? packed_get_text(&at) : place.id;
-	return place;
+	by = by ? by : strcmp(one.name, other.name);
+	return by ? by : strcmp(one.id, other.id);
 }
 
 void segments_sort(struct segments *segments)
 {
-	size_t n = segments->uses.n;
-	g_autoptr(GArray) places = g_array_sized_new(FALSE, FALSE, sizeof(struct place), n);
+	guint32 n = segments->uses.n;
+	g_autofree struct place *places = g_new(struct place, n);
 
-	for (guint32 row = 0; row < n; row++) {
-		struct place place = place_of(segments, row);
-
-		g_array_append_val(places, place);
-	}
-	g_array_sort(places, compare_places);
+	for (guint32 row = 0; row < n; row++)
+		places[row] = (struct place){ packed_row(&segments->items, row), row };
+	if (n > 0)
+		qsort_r(places, n, sizeof *places, compare_places, segments);
 	g_clear_pointer(&segments->order, g_array_unref);
 	segments->order = g_array_sized_new(FALSE, FALSE, sizeof(guint32), n);
-	for (guint i = 0; i < n; i++)
-		g_array_append_val(segments->order, g_array_index(places, struct place, i).row);
+	for (guint32 i = 0; i < n; i++)
+		g_array_append_val(segments->order, places[i].row);
 }
 
 void segments_each_total(const struct segments *segments,

@@ -19,6 +19,9 @@
 /* Address spaces that are kept allocated at once, by a descriptor each. */
 #define BATCH 64
 
+/* The memory of so many rows is kept for the next space. */
+#define ROWS_KEPT 4096
+
 /* For so few the pass thread wakes no other. */
 #define ALONE_MAX 4
 
@@ -123,6 +126,10 @@ static void read_one(struct read_slot *slot, struct reading *reading)
 	reading->changed = space_set_mappings(census->spaces, reading->space,
 		(void *)slot->rows->data, slot->rows->len);
 	g_mutex_unlock(&slot->pool->filling);
+	if (slot->rows->len > ROWS_KEPT) {
+		g_array_unref(slot->rows);
+		slot->rows = g_array_new(FALSE, FALSE, sizeof(struct mapping));
+	}
 }
 
 /* Until nothing is left that nobody has begun. */

@@ -17,10 +17,22 @@
 /* The types of file systems. A descriptor of each leads to the kernel's list of that type. */
 enum anchor { ANCHOR_TMPFS, ANCHOR_HUGETLBFS, ANCHORS };
 
+/* What the first look of a pass found of an object, in as few bytes as will do. */
+struct first_look {
+	uint64_t inode; /* its address in the kernel */
+	uint64_t ino;
+	uint32_t major_minor; /* of its device: major << 20 | minor */
+	uint32_t generation;
+	uint32_t references;
+	uint32_t served : 31;
+	uint32_t moved : 1;
+};
+
 struct objects {
 	struct object_programs *programs;
 	bool leave_out_self, sysv;
-	GArray *before, *table;  /* of struct object: the first look, and the result */
+	GArray *table;           /* of struct object: the result, by number */
+	GArray *before;          /* of struct first_look, in the same order */
 	GArray *details;         /* of struct seen_detail */
 	GPtrArray *by_inode;     /* objects of the table, in the order of `inode` */
 	GArray *own, *own_after; /* of struct own_file: before and after a look */
@@ -144,7 +156,7 @@ static uint32_t own_references(const struct objects *objects, uint64_t inode, ui
 	return count;
 }
 
-static void append(struct objects *objects, GArray *table, const struct object_list *list,
+static void append(struct objects *objects, const struct object_list *list,
 	const struct seen_object *seen, enum device_role role)
 {
 	const struct seen_detail *detail = seen->detail ? &list->details[seen->detail - 1] : NULL;
@@ -167,11 +179,11 @@ static void append(struct objects *objects, GArray *table, const struct object_l
 		.in_root = seen->flags & OBJECT_IN_ROOT,
 		.moved = seen->flags & OBJECT_UNCERTAIN,
 	};
-	if (detail && table == objects->table) {
+	if (detail) {
 		g_array_append_val(objects->details, *detail);
 		object.detail = objects->details->len;
 	}
-	g_array_append_val(table, object);
+	g_array_append_val(objects->table, object);
 }
 
 /* Makes room for `more` elements at once: of a million objects each new size would be copied. */
@@ -205,11 +217,11 @@ static void sort_from(GArray *table, guint first)
 		qsort(at + first, table->len - first, sizeof *at, by_number);
 }
 
-static int look_at_device(struct objects *objects, GArray *table, const int anchors[ANCHORS],
-	dev_t dev, enum device_role role)
+static int look_at_device(struct objects *objects, const int anchors[ANCHORS], dev_t dev,
+	enum device_role role)
 {
 	struct object_list list;
-	guint first = table->len;
+	guint first = objects->table->len;
 	int r = -ENODEV;
 
 	for (unsigned i = 0; i < ANCHORS && r == -ENODEV; i++)
@@ -217,11 +229,11 @@ static int look_at_device(struct objects *objects, GArray *table, const int anch
 			r = object_programs_walk(objects->programs, anchors[i], dev, &list);
 	if (r < 0)
 		return r == -ENODEV ? 0 : r;
-	reserve(table, list.count);
+	reserve(objects->table, list.count);
 	for (size_t i = 0; i < list.count; i++)
 		if (!(list.at[i].flags & OBJECT_OTHER))
-			append(objects, table, &list, &list.at[i], role);
-	sort_from(table, first);
+			append(objects, &list, &list.at[i], role);
+	sort_from(objects->table, first);
 	return 0;
 }
 
@@ -245,7 +257,7 @@ static GArray *sorted_devices(const struct devices *devices)
  * Looks at all devices. The memfds exist only during a look, so that other processes that look do
  * not list them for ever.
  */
-static int look_at_devices(struct objects *objects, GArray *table, const struct devices *devices)
+static int look_at_devices(struct objects *objects, const struct devices *devices)
 {
 	auto_fd small = memfd_new(0), huge = memfd_new(MFD_HUGETLB);
 	const int anchors[ANCHORS] = { [ANCHOR_TMPFS] = small, [ANCHOR_HUGETLBFS] = huge };
@@ -256,19 +268,20 @@ static int look_at_devices(struct objects *objects, GArray *table, const struct 
 		const struct device *device = &g_array_index(sorted, struct device, i);
 
 		if (device->role == DEVICE_SHM || device->role == DEVICE_INTERNAL)
-			r = look_at_device(objects, table, anchors, device->dev, device->role);
+			r = look_at_device(objects, anchors, device->dev, device->role);
 	}
 	if (r == 0)
 		r = list_own(objects, objects->own_after);
+	object_programs_walked(objects->programs);
 	keep_lasting(objects->own, objects->own_after);
 	return r;
 }
 
 /* Subtracts the daemon's references, and the one that a System V segment itself has on its file. */
-static void leave_out_own(const struct objects *objects, GArray *table)
+static void leave_out_own(const struct objects *objects)
 {
-	for (guint i = 0; i < table->len; i++) {
-		struct object *object = &g_array_index(table, struct object, i);
+	for (guint i = 0; i < objects->table->len; i++) {
+		struct object *object = &g_array_index(objects->table, struct object, i);
 		uint32_t left_out = own_references(objects, object->inode, &object->served) +
 			(object->key.class == SEGMENT_SYSV);
 
@@ -276,31 +289,53 @@ static void leave_out_own(const struct objects *objects, GArray *table)
 	}
 }
 
-static int look_at_all(struct objects *objects, GArray *table, const struct devices *devices)
+static int look_at_all(struct objects *objects, const struct devices *devices)
 {
 	int r;
 
-	g_array_set_size(table, 0);
-	r = look_at_devices(objects, table, devices);
+	g_ptr_array_set_size(objects->by_inode, 0);
+	g_array_set_size(objects->table, 0);
+	g_array_set_size(objects->details, 0);
+	r = look_at_devices(objects, devices);
 	if (r < 0)
-		g_array_set_size(table, 0);
-	leave_out_own(objects, table);
+		g_array_set_size(objects->table, 0);
+	leave_out_own(objects);
 	return r;
+}
+
+/* Keeps of the first look what the second is compared with. */
+static void keep_first(struct objects *objects)
+{
+	guint n = objects->table->len;
+
+	g_array_unref(objects->before);
+	objects->before = g_array_sized_new(FALSE, FALSE, sizeof(struct first_look), n);
+	for (guint i = 0; i < n; i++) {
+		const struct object *object = &g_array_index(objects->table, struct object, i);
+		const struct first_look look = {
+			.inode = object->inode,
+			.ino = object->key.ino,
+			.major_minor = major(object->key.dev) << 20 | minor(object->key.dev),
+			.generation = object->generation,
+			.references = object->references,
+			.served = object->served,
+			.moved = object->moved,
+		};
+
+		g_array_append_val(objects->before, look);
+	}
 }
 
 int objects_begin(struct objects *objects, const struct devices *devices)
 {
-	g_ptr_array_set_size(objects->by_inode, 0);
-	g_array_set_size(objects->table, 0);
-	g_array_set_size(objects->details, 0);
-	return look_at_all(objects, objects->before, devices);
+	int r = look_at_all(objects, devices);
+
+	keep_first(objects);
+	return r;
 }
 
-/*
- * Merges the first look into the second. An object that only the second found may have been created
- * in between.
- */
-static void merge(struct object *object, const struct object *before)
+/* Merges the first look in. An object that only the second found may have been created in between. */
+static void merge(struct object *object, const struct first_look *before)
 {
 	if (!before || before->generation != object->generation) {
 		object->moved = true;
@@ -311,20 +346,37 @@ static void merge(struct object *object, const struct object *before)
 	object->references = MIN(object->references, before->references);
 }
 
+/* Orders as by_number() does, as far as device and number tell. */
+static int compare_look(const struct first_look *look, const struct object *object)
+{
+	uint64_t dev = makedev(look->major_minor >> 20, look->major_minor & 0xfffff);
+	int r = compare(dev, object->key.dev);
+
+	return r == 0 ? compare(look->ino, object->key.ino) : r;
+}
+
+/* The first look at the object, which is `*at` or stands after it; NULL: there was none. */
+static const struct first_look *find_look(const GArray *before, guint *at,
+	const struct object *object)
+{
+	const struct first_look *look = (const void *)before->data;
+
+	while (*at < before->len && compare_look(&look[*at], object) < 0)
+		++*at;
+	for (guint i = *at; i < before->len && compare_look(&look[i], object) == 0; i++)
+		if (look[i].inode == object->inode)
+			return &look[i];
+	return NULL;
+}
+
 static void merge_all(struct objects *objects)
 {
-	const struct object *before = (const void *)objects->before->data;
 	guint at = 0;
 
 	for (guint i = 0; i < objects->table->len; i++) {
 		struct object *object = &g_array_index(objects->table, struct object, i);
 
-		while (at < objects->before->len && by_number(&before[at], object) < 0)
-			at++;
-		merge(object,
-			at < objects->before->len && by_number(&before[at], object) == 0 ?
-				&before[at] :
-				NULL);
+		merge(object, find_look(objects->before, &at, object));
 		g_ptr_array_add(objects->by_inode, object);
 	}
 	g_ptr_array_sort(objects->by_inode, by_address);
@@ -332,12 +384,11 @@ static void merge_all(struct objects *objects)
 
 int objects_end(struct objects *objects, const struct devices *devices)
 {
-	int r = look_at_all(objects, objects->table, devices);
+	int r = look_at_all(objects, devices);
 
 	merge_all(objects);
-	/* Frees the first look: of a hundred thousand objects it is ten megabytes. */
 	g_array_unref(objects->before);
-	objects->before = g_array_new(FALSE, FALSE, sizeof(struct object));
+	objects->before = g_array_new(FALSE, FALSE, sizeof(struct first_look));
 	return r;
 }
 
@@ -422,7 +473,7 @@ int objects_open(bool leave_out_self, struct objects **out, const char **why)
 	objects->programs = programs;
 	objects->leave_out_self = leave_out_self;
 	objects->sysv = sysv;
-	objects->before = g_array_new(FALSE, FALSE, sizeof(struct object));
+	objects->before = g_array_new(FALSE, FALSE, sizeof(struct first_look));
 	objects->table = g_array_new(FALSE, FALSE, sizeof(struct object));
 	objects->details = g_array_new(FALSE, FALSE, sizeof(struct seen_detail));
 	objects->by_inode = g_ptr_array_new();

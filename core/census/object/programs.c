@@ -20,6 +20,10 @@
 #define OBJECTS_MIN 4096
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
+
+/* A list of so many bytes stays mapped from one walk to the next. */
+#define MAPPED_MAX (1024 * 1024)
+
 #define TORN_TRIES 64
 
 struct object_programs {
@@ -30,7 +34,7 @@ struct object_programs {
 	 * can call grow().
 	 */
 	size_t objects_max, details_max, own_max;
-	const struct seen_object *objects;
+	const struct seen_object *objects; /* NULL: not mapped, but for a walk */
 	const struct seen_detail *details;
 	const struct own_file *own;
 };
@@ -72,13 +76,11 @@ static int load(void *data)
 	r = object_bpf__load(skeleton);
 	if (r < 0)
 		return r;
-	programs->objects = program_map(skeleton->maps.objects.map_fd,
-		programs->objects_max * sizeof *programs->objects);
 	programs->details = program_map(skeleton->maps.details.map_fd,
 		programs->details_max * sizeof *programs->details);
 	programs->own =
 		program_map(skeleton->maps.own.map_fd, programs->own_max * sizeof *programs->own);
-	return programs->objects && programs->details && programs->own ? 0 : -errno;
+	return programs->details && programs->own ? 0 : -errno;
 }
 
 /* Loads the programs again, with room for `wanted` elements in a map, whose size is fixed. */
@@ -145,8 +147,21 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
 	}
 	if (walk.status != WALK_DONE)
 		return -EAGAIN;
+	if (!programs->objects)
+		programs->objects = program_map(programs->skeleton->maps.objects.map_fd,
+			programs->objects_max * sizeof *programs->objects);
+	if (!programs->objects)
+		return -errno;
 	*out = (struct object_list){ programs->objects, walk.count, programs->details };
 	return 0;
+}
+
+void object_programs_walked(struct object_programs *programs)
+{
+	if (programs->objects_max * sizeof *programs->objects <= MAPPED_MAX)
+		return;
+	unmap(programs->objects, programs->objects_max * sizeof *programs->objects);
+	programs->objects = NULL;
 }
 
 int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out)

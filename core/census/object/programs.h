@@ -38,6 +38,12 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
 	struct object_list *out);
 
 /*
+ * The list of the last walk is not needed any more. A large one, which is in the memory of this
+ * process as well as of the kernel, is not for longer than it must be.
+ */
+void object_programs_walked(struct object_programs *programs);
+
+/*
  * Reads the inode of the file that `fd` is open on (O_PATH will do); -EBADF if it is not open.
  * -EAGAIN, here and below, while another thread loads the programs again.
  */
