@@ -7,12 +7,14 @@
 #include "daemon/identity.h"
 #include "daemon/log.h"
 #include "events/events.h"
+#include "faults/faults.h"
 #include "kinds/posix.h"
 #include "kinds/posix-removal.h"
 #include "mount/background.h"
 #include "mount/prerequisites.h"
 #include "mount/session.h"
 #include "node/node.h"
+#include "procfs/proc.h"
 #include "serve/defer.h"
 #include "serve/lock-wait.h"
 #include "serve/watch.h"
@@ -151,6 +153,33 @@ static int start_events(struct fs *fs)
 	return r;
 }
 
+/* Why this daemon does not look for bus errors, or NULL. */
+static const char *why_no_faults(const struct fs *fs)
+{
+	struct proc *proc = NULL;
+	const char *why = NULL;
+
+	if (fs->options.census != CENSUS_AUTO && fs->options.census != CENSUS_BPF)
+		return "goes with census=bpf";
+	if (proc_open(fs->options.proc, &proc) < 0 || !proc_is_own(proc))
+		why = "knows those of this machine, not those of another procfs";
+	proc_close(proc);
+	return why;
+}
+
+static void start_faults(struct fs *fs)
+{
+	struct faults_config config = {
+		.proc = fs->options.proc,
+		.census = fs->census,
+		.ipc_ns = fs->realm.ipc_ns,
+		.why_not = why_no_faults(fs),
+	};
+
+	config.truncations = fs->truncations = truncations_new();
+	fs->faults = faults_new(&config);
+}
+
 static int run(struct fs *fs)
 {
 	clock_gettime(CLOCK_REALTIME, &fs->started);
@@ -165,8 +194,10 @@ static int run(struct fs *fs)
 	fs->nodes = node_table_new(fs->charges);
 	restore_objects(fs);
 	watch_open(fs);
-	if (open_proc(fs) < 0 || start_census(fs) < 0 || start_events(fs) < 0 ||
-		defer_start(fs) < 0 || session_mount(fs) < 0)
+	if (open_proc(fs) < 0 || start_census(fs) < 0)
+		return EXIT_FAILURE;
+	start_faults(fs);
+	if (start_events(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
 		return EXIT_FAILURE;
 	return session_serve(fs);
 }
@@ -185,6 +216,8 @@ static void fs_clear(struct fs *fs)
 		charges_free(fs->charges);
 	if (fs->shared_opens)
 		shared_opens_free(fs->shared_opens);
+	faults_free(fs->faults);
+	truncations_free(fs->truncations);
 	if (fs->census)
 		census_free(fs->census);
 	closep(&fs->shm_fd);

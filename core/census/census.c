@@ -199,6 +199,16 @@ uint64_t census_mount_ino(struct census *census, const struct segment_key *key)
 	return ino;
 }
 
+bool census_identify(struct census *census, const struct file_seen *file, struct segment_key *key)
+{
+	bool found;
+
+	g_mutex_lock(&census->lock);
+	found = devices_identify(&census->next_devices, file, key);
+	g_mutex_unlock(&census->lock);
+	return found;
+}
+
 uint64_t census_internal_device(struct census *census)
 {
 	uint64_t dev;

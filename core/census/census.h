@@ -34,6 +34,7 @@
 #include <sys/types.h>
 
 struct census;
+struct file_seen;
 
 enum census_backend_choice {
 	CENSUS_AUTO, /* the best one that works here */
@@ -152,6 +153,9 @@ void census_free(struct census *census);
  */
 void census_set_mount(struct census *census, uint64_t dev);
 uint64_t census_mount_ino(struct census *census, const struct segment_key *key);
+
+/* Finds the segment of a file; false if it is none (devices_identify()). From any thread. */
+bool census_identify(struct census *census, const struct file_seen *file, struct segment_key *key);
 
 /*
  * Adds another tmpfs whose files are POSIX objects (the /dev/shm of another mount namespace): the

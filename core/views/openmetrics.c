@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/openmetrics.h"
 
+#include "faults/faults.h"
 #include "views/limits.h"
 #include "views/segments.h"
 #include "base/format.h"
@@ -112,6 +113,32 @@ static void add_census(GString *out, const struct census_report *report)
 		"Processes that the last pass could not read: counts may be too low.");
 	add_number(out, "shmtree_census_incomplete_view", report->incomplete_view != NULL,
 		"Whether there may be processes that the census cannot see at all.");
+}
+
+static void add_counter(GString *out, const char *name, uint64_t value, const char *help)
+{
+	append_family(out, name, "counter", NULL, help);
+	g_string_append_printf(out, "%s_total %" PRIu64 "\n", name, value);
+}
+
+/* Without the programs nothing is counted, and there are no samples. */
+static void add_faults(GString *out, struct faults *faults)
+{
+	bool seen = !faults_why_not(faults);
+	struct fault_counts counts = faults_counts(faults);
+
+	add_number(out, "shmtree_faults_seen", seen, "Whether bus errors are seen.");
+	if (!seen)
+		return;
+	append_family(out, "shmtree_faults", "counter", NULL,
+		"Bus errors (SIGBUS) that mappings of segments raised.");
+	for (unsigned i = 0; i < FAULT_CAUSES; i++)
+		g_string_append_printf(out, "shmtree_faults_total{cause=\"%s\"} %" PRIu64 "\n",
+			fault_cause_name(i), (uint64_t)counts.by_cause[i]);
+	add_counter(out, "shmtree_faults_left_out", counts.left_out,
+		"Of these, those without a row, because there were too many at once.");
+	add_counter(out, "shmtree_faults_not_attributed", counts.not_attributed,
+		"Bus errors in address spaces that were being changed: on a segment or not.");
 }
 
 /* The families of segments */
@@ -269,7 +296,8 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 		sample(openmetrics, family, row - 1, out);
 }
 
-int openmetrics_take(const struct realm *realm, struct budget *budget, struct view_rows *out)
+int openmetrics_take(const struct realm *realm, struct faults *faults, struct budget *budget,
+	struct view_rows *out)
 {
 	struct openmetrics *openmetrics;
 	struct segments *segments;
@@ -285,6 +313,8 @@ int openmetrics_take(const struct realm *realm, struct budget *budget, struct vi
 	add_totals(openmetrics->head, openmetrics->segments);
 	add_limits(openmetrics->head, realm);
 	add_census(openmetrics->head, segments_report(segments));
+	if (faults)
+		add_faults(openmetrics->head, faults);
 	*out = (struct view_rows){
 		.n = count_rows(openmetrics),
 		.bytes = segments_bytes(openmetrics->segments) +

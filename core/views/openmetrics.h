@@ -14,5 +14,8 @@
 #include "base/packed.h"
 #include "base/view-rows.h"
 
-/* Takes the snapshot. Call it as segments_take(). */
-int openmetrics_take(const struct realm *realm, struct budget *budget, struct view_rows *out);
+struct faults;
+
+/* Takes the snapshot. Call it as segments_take(). `faults` may be NULL. */
+int openmetrics_take(const struct realm *realm, struct faults *faults, struct budget *budget,
+	struct view_rows *out);

@@ -14,9 +14,11 @@
 struct charges;
 struct event_streams;
 struct events;
+struct faults;
 struct node_table;
 struct periodic_census;
 struct shared_opens;
+struct truncations;
 struct turns;
 struct watch;
 struct workers;
@@ -27,6 +29,8 @@ struct fs {
 	struct census *census;
 	struct realm realm; /* this mount's own */
 	struct node_table *nodes;
+	struct truncations *truncations;   /* who made which segment shorter */
+	struct faults *faults;             /* bus errors */
 	struct charges *charges;           /* what each user's open files take */
 	struct shared_opens *shared_opens; /* of files that say the same to all */
 	struct turns *turns;               /* which requests those answer (turns.h) */

@@ -5,6 +5,7 @@
 #include "daemon/identity.h"
 #include "daemon/log.h"
 #include "events/events.h"
+#include "faults/faults.h"
 #include "mount/attributes.h"
 #include "mount/dead-mount.h"
 #include "mount/negotiate.h"
@@ -139,6 +140,7 @@ int session_mount(struct fs *fs)
 	if (mountinfo_find(fs->options.mountpoint, &mount) == 1) {
 		fs->realm.mount_dev = mount.dev;
 		census_set_mount(fs->census, mount.dev);
+		faults_set_mount(fs->faults, mount.dev);
 		return 0;
 	}
 	log_line("%s: the mount is not in /proc/self/mountinfo; is /proc mounted?",
@@ -193,8 +195,11 @@ static int serve_io_uring(struct fs *fs)
 
 int session_serve(struct fs *fs)
 {
-	int r = settle_protocol(fs);
+	int r;
 
+	/* Who finds the mount there relies on bus errors being seen from now on. */
+	(void)faults_why_not(fs->faults);
+	r = settle_protocol(fs);
 	if (r == 0) {
 		watch_start(fs);
 		periodic_census_start(fs);

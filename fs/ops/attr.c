@@ -6,6 +6,7 @@
 #include "daemon/identity.h"
 #include "daemon/tell.h"
 #include "node/handle.h"
+#include "ops/truncation.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
 #include "serve/reply.h"
@@ -277,6 +278,7 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	struct event_act *act = NULL;
 	struct fd_path path;
 	struct file_ref ref;
+	uint64_t before = 0;
 	int r = file_ref_get(fs, node, &ref);
 
 	if (r < 0)
@@ -286,9 +288,13 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	path = fd_path(ref.fd);
 	change->path = path.text;
 	change->path_fd = ref.fd;
+	if (change->to_set & FUSE_SET_ATTR_SIZE)
+		before = truncation_begin(ref.fd);
 	r = is_before_write(fs, node, change) ? clear_set_ids(req, change) :
 						change_as_caller(req, change);
 	tell_end(req, act, r, 0);
+	if (r == 0 && change->to_set & FUSE_SET_ATTR_SIZE)
+		truncation_end(fs, req, node, before, change->attr->st_size);
 	file_ref_put(fs, node, &ref);
 	return r;
 }

@@ -6,6 +6,7 @@
 #include "daemon/tell.h"
 #include "kinds/posix-removal.h"
 #include "node/handle.h"
+#include "ops/truncation.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
 #include "serve/reply.h"
@@ -162,6 +163,7 @@ static void open_now(struct fs *fs, struct deferred *d)
 	auto_charge charge = { 0 };
 	struct handle *handle;
 	struct file_ref ref;
+	uint64_t before = 0;
 	int fd, r = 0;
 
 	if (is_data(d->node))
@@ -174,12 +176,16 @@ static void open_now(struct fs *fs, struct deferred *d)
 	}
 	if (is_data(d->node))
 		r = tree_data_check(fs, d->req, d->node, &ref, d->fi.flags);
+	if (d->fi.flags & O_TRUNC)
+		before = truncation_begin(ref.fd);
 	fd = r < 0 ? r : open_by_ref(fs, d->req, ref.fd, &d->fi, &charge);
 	if (fd < 0) {
 		file_ref_put(fs, d->node, &ref);
 		reply_result(d->req, fd);
 		return;
 	}
+	if (d->fi.flags & O_TRUNC)
+		truncation_end(fs, d->req, d->node, before, 0);
 	handle = handle_new(fs, d->node, &ref, fd, &charge, &d->fi);
 	if (handle)
 		reply_open(fs, d->req, handle, &d->fi);

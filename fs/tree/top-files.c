@@ -9,6 +9,7 @@
 #include "views/event-rows.h"
 #include "serve/event-stream.h"
 #include "views/dot.h"
+#include "views/fault-rows.h"
 #include "views/limits.h"
 #include "views/memory.h"
 #include "views/openmetrics.h"
@@ -36,6 +37,7 @@ static const char readme[] =
 	"  report.html     one page to look at: copy it, and open the copy in a browser\n"
 	"  processes       who uses shared memory, one row each; cgroups: the same by control "
 	"group\n"
+	"  faults          who got SIGBUS from a segment, and why; also as .json\n"
 	"  posix/NAME/     facts about one object, one value a file:\n"
 	"    mappings      how many times it is mapped, in all address spaces\n"
 	"    processes     how many address spaces map it\n"
@@ -156,6 +158,15 @@ static void show_census(const struct census_report *report, GString *out)
 		g_string_append_printf(out, "object_census_reason\t%s\n", report->why_no_objects);
 }
 
+static void show_whether_faults(struct fs *fs, GString *out)
+{
+	const char *why_not = faults_why_not(fs->faults);
+
+	g_string_append_printf(out, "faults\t%s\n", why_not ? "off" : "on");
+	if (why_not)
+		g_string_append_printf(out, "faults_reason\t%s\n", why_not);
+}
+
 /* Tells how many foreign realms there are, which `segments` and the totals leave out. */
 static void show_namespaces(const struct realm *realm, GString *out)
 {
@@ -254,6 +265,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	show_watch(fs, text);
 	show_events(fs, text);
 	show_census(segments_report(segments), text);
+	show_whether_faults(fs, text);
 	g_string_append_printf(text, "census_interval\t%g\n", fs->options.census_interval);
 	show_objects(fs, text);
 	show_user_limits(fs, text);
@@ -287,8 +299,7 @@ static int show_segments_json_lines(struct fs *fs, const struct view *view, stru
 
 static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
 {
-	(void)fs;
-	return openmetrics_take(view->realm, view->budget, &out->rows);
+	return openmetrics_take(view->realm, fs->faults, view->budget, &out->rows);
 }
 
 static int show_graph(struct fs *fs, const struct view *view, struct content *out)
@@ -341,6 +352,18 @@ static int show_unreadable(struct fs *fs, const struct view *view, struct conten
 	return 0;
 }
 
+static int show_faults(struct fs *fs, const struct view *view, struct content *out)
+{
+	fault_rows_show(view, fs->faults, out->text);
+	return 0;
+}
+
+static int show_faults_json(struct fs *fs, const struct view *view, struct content *out)
+{
+	fault_rows_json(view, fs->faults, out->text);
+	return 0;
+}
+
 static int show_limits(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct limit limits[LIMITS_MAX];
@@ -388,6 +411,8 @@ const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "processes.json", .show = show_processes_json },
 	{ TREE_FILE, "cgroups", .show = show_cgroups },
 	{ TREE_FILE, "cgroups.json", .show = show_cgroups_json },
+	{ TREE_FILE, "faults", .show = show_faults },
+	{ TREE_FILE, "faults.json", .show = show_faults_json },
 	{ TREE_FILE, "limits", .each_realm = true, .show = show_limits },
 	{ TREE_FILE, "events", .names = true, .stream = true },
 	{ TREE_FILE, "log", .names = true, .present = has_log, .show = show_log },

@@ -82,7 +82,7 @@ static char *metrics_text(void)
 	GString *text = g_string_new(NULL);
 	struct view_rows rows;
 
-	ASSERT_INT(openmetrics_take(&realm, NULL, &rows), 0);
+	ASSERT_INT(openmetrics_take(&realm, NULL, NULL, &rows), 0);
 	for (size_t row = 0; row < rows.n; row++)
 		rows.format(rows.snapshot, row, text);
 	rows.free(rows.snapshot);

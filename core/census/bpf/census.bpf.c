@@ -15,6 +15,7 @@
 
 #include "census/bpf/kernel.h"
 #include "census/bpf/records.h"
+#include "census/bpf/segment-file.h"
 #include "census/bpf/viewer.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -246,22 +247,6 @@ static bool may_be_segment(struct super_block *sb)
 	unsigned long magic = sb->s_magic;
 
 	return magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC || magic == FUSE_SUPER_MAGIC;
-}
-
-/*
- * Returns the IPC namespace of a System V segment's file; 0 for other files. The file that is
- * mapped is one that shmat(2) made, whose private data names the namespace; a file of tmpfs that
- * was opened otherwise has none, and no other file's private data agrees with its inode in all that
- * is compared.
- */
-static __u32 sysv_namespace(struct file *file, struct inode *inode)
-{
-	struct shm_file_data *shm = file->private_data;
-
-	if (!shm || BPF_CORE_READ(shm, id) != (int)inode->i_ino ||
-		BPF_CORE_READ(shm, file, f_inode) != inode)
-		return 0;
-	return BPF_CORE_READ(shm, ns, ns.inum);
 }
 
 /*

@@ -47,8 +47,47 @@ struct kuid {
 	unsigned int val;
 };
 
+struct kgid {
+	unsigned int val;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct user_namespace {
+	struct user_namespace *parent;
+	int level;
+	struct kuid owner;
+	struct ns_common ns;
+};
+
+struct capabilities {
+	__u64 val;
+};
+
 struct cred {
-	struct kuid euid;
+	struct kuid uid, euid, suid;
+	struct kgid gid, egid, sgid;
+	struct capabilities cap_permitted;
+	struct user_namespace *user_ns;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1];
+	struct cgroup *dfl_cgrp;
 };
 
 struct seqcount {
@@ -107,6 +146,7 @@ struct task_struct {
 	char comm[16];
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
+	struct css_set *cgroups;
 	struct signal_struct *signal;
 	struct io_uring_task *io_uring;
 };
@@ -155,10 +195,6 @@ struct super_block {
 	struct dentry *s_root;
 	struct hlist_node s_instances;
 	struct list_head s_inodes;
-};
-
-struct kgid {
-	unsigned int val;
 };
 
 struct inode {
@@ -227,10 +263,6 @@ struct vm_area_struct {
 	struct {
 		struct rb_node rb;
 	} shared;
-};
-
-struct ns_common {
-	unsigned int inum;
 };
 
 struct ipc_ids {
@@ -363,6 +395,12 @@ struct bpf_iter__unix {
 };
 
 #pragma clang attribute pop
+
+/* Those that a kernel has; their values are its own. */
+enum cgroup_subsys_id {
+	memory_cgrp_id = 1,
+	hugetlb_cgrp_id,
+};
 
 /* Not in the headers of older systems; the sizes are the kernel's ABI. */
 #ifndef HAVE_BPF_ITER_NUM

@@ -11,7 +11,7 @@
  */
 int program_load(int (*load)(void *data), void (*undo)(void *data), void *data);
 
-/* Runs a program of type `syscall` once. 0 or a negative errno: the program did not run. */
+/* Runs a program of type `syscall` or `raw_tp` once. 0 or a negative errno: the program did not run. */
 int program_run(int program_fd, void *context, size_t size);
 
 /* The elements of an array map, to be read and unmapped by the caller; NULL with errno set. */

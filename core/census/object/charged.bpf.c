@@ -27,15 +27,6 @@ char LICENSE[] SEC("license") = "GPL";
 #define MEMCG_FLAGS 7
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct kernfs_node {
-	__u64 id;
-};
-struct cgroup {
-	struct kernfs_node *kn;
-};
-struct cgroup_subsys_state {
-	struct cgroup *cgroup;
-};
 struct mem_cgroup {
 	struct cgroup_subsys_state css;
 };

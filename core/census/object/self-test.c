@@ -2,18 +2,17 @@
 #include "census/object/self-test.h"
 
 #include "base/memfd.h"
+#include "base/tmpfs.h"
 #include "base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <linux/mount.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #define FILE_NAME "a"
 #define LINK_NAME "b"
@@ -36,18 +35,6 @@ struct test {
 	int dir; /* the root of the tmpfs */
 	bool sysv;
 };
-
-/* Makes a tmpfs that is mounted nowhere: a descriptor, or a negative errno. */
-static int make_tmpfs(void)
-{
-	auto_fd fs = syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-	int mount;
-
-	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	mount = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
-	return mount < 0 ? -errno : mount;
-}
 
 /*
  * Returns 0 if the object is as expected, else -ENOTSUP. `asker`: references that the question
@@ -298,7 +285,7 @@ int object_self_test(struct object_programs *programs, enum object_case fault, b
 	struct test test = { .programs = programs, .fault = fault };
 	int r;
 
-	auto_fd dir = make_tmpfs();
+	auto_fd dir = tmpfs_new(NULL);
 	if (dir < 0) {
 		*why = "self-test: a tmpfs of its own could not be made (needs CAP_SYS_ADMIN)";
 		return dir;

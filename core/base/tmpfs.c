@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/tmpfs.h"
+
+#include "base/util.h"
+
+#include <linux/mount.h>
+#include <sys/syscall.h>
+
+int tmpfs_new(const char *size)
+{
+	auto_fd fs = syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	int mount;
+
+	if (fs < 0 ||
+		(size && syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "size", size, 0) < 0) ||
+		syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	mount = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
+	return mount < 0 ? -errno : mount;
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "views/fault-rows.h"
+
+#include "base/format.h"
+#include "base/json.h"
+#include "caller/sight.h"
+#include "kinds/unlinked.h"
+#include "procfs/proc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+/* What is shown of one bus error. */
+struct shown {
+	const struct fault *fault;
+	char kind[16], id[NAME_MAX + 1], name[NAME_MAX + 1];
+	uint64_t born;  /* clock ticks after boot */
+	bool by_hidden; /* the reader may not know who truncated the segment */
+};
+
+struct showing {
+	const struct view *view;
+	struct caller_sight sight;
+	uint64_t ns_per_tick;
+	uint64_t not_shown;
+	GArray *rows; /* of struct shown */
+};
+
+/* Who may see it */
+
+/* Whether that process lives, and has its memory. */
+static bool is_alive(const struct showing *showing, pid_t pid, uint64_t born)
+{
+	g_autofree char *path = g_strdup_printf("%s/%d/stat", showing->view->realm->proc, pid);
+	g_autofree char *text = NULL;
+	struct proc_stat stat;
+
+	return pid != 0 && g_file_get_contents(path, &text, NULL, NULL) &&
+		proc_parse_stat(text, &stat) && stat.start_time == born &&
+		!strchr("ZXx", stat.state);
+}
+
+static bool sees(struct showing *showing, pid_t pid, uint64_t born, uid_t uid, bool readable)
+{
+	return is_alive(showing, pid, born) ? caller_sees_memory(&showing->sight, pid) :
+					      caller_sees_past(&showing->sight, uid, readable);
+}
+
+/* Which segment it is */
+
+/* As the directory of that kind has it; of another IPC namespace, with that before it. */
+static void name_sysv(const struct showing *showing, struct shown *out)
+{
+	const struct segment_key *key = &out->fault->key;
+
+	if (key->ns == 0 || key->ns == showing->view->realm->ipc_ns)
+		snprintf(out->id, sizeof out->id, "%" PRIu64, key->ino);
+	else
+		snprintf(out->id, sizeof out->id, "ipc-%u/%" PRIu64, key->ns, key->ino);
+	*out->name = '\0';
+}
+
+static void name_file(struct shown *out)
+{
+	const struct fault *fault = out->fault;
+
+	g_strlcpy(out->name, fault->seen.name, sizeof out->name);
+	if (!(fault->seen.flags & FAULT_NAMED)) {
+		g_strlcpy(out->kind, "unlinked", sizeof out->kind);
+		unlinked_format_id(&fault->key, false, out->name, out->id);
+	} else if (fault->seen.flags & FAULT_IN_ROOT) {
+		g_strlcpy(out->id, out->name, sizeof out->id);
+	} else {
+		g_strlcpy(out->kind, "nested", sizeof out->kind);
+		snprintf(out->id, sizeof out->id, "%" PRIu64, fault->key.ino);
+	}
+}
+
+static void name_elsewhere(struct shown *out)
+{
+	const struct fault *fault = out->fault;
+
+	g_strlcpy(out->kind, fault->seen.flags & FAULT_HUGE ? "hugetlbfs" : "tmpfs",
+		sizeof out->kind);
+	snprintf(out->id, sizeof out->id, "%u:%u-%" PRIu64, major(fault->dev), minor(fault->dev),
+		(uint64_t)fault->seen.ino);
+	g_strlcpy(out->name, fault->seen.name, sizeof out->name);
+}
+
+static void name_segment(const struct showing *showing, struct shown *out)
+{
+	const struct fault *fault = out->fault;
+
+	g_strlcpy(out->kind, segment_class_name(fault->key.class), sizeof out->kind);
+	if (!fault->is_object ||
+		(fault->key.class == SEGMENT_FILE &&
+			fault->key.dev != showing->view->realm->shm_dev)) {
+		name_elsewhere(out);
+	} else if (fault->key.class == SEGMENT_FILE) {
+		name_file(out);
+	} else if (fault->key.class == SEGMENT_SYSV) {
+		name_sysv(showing, out);
+	} else {
+		unlinked_name(fault->key.class, fault->seen.name, out->name);
+		unlinked_format_id(&fault->key, fault->seen.flags & FAULT_HUGE, out->name, out->id);
+	}
+}
+
+static void take(struct showing *showing, const struct fault *fault)
+{
+	struct shown shown = { .fault = fault };
+	const struct truncation *by = &fault->by;
+
+	shown.born = fault->seen.start_time / showing->ns_per_tick;
+	if (!sees(showing, fault->seen.pid, shown.born, fault->seen.uid,
+		    fault->seen.flags & FAULT_READABLE)) {
+		showing->not_shown++;
+		return;
+	}
+	shown.by_hidden = fault->cut && !sees(showing, by->pid, by->born, by->uid, by->readable);
+	name_segment(showing, &shown);
+	g_array_append_val(showing->rows, shown);
+}
+
+static void take_all(struct showing *showing, const struct view *view, const GPtrArray *taken)
+{
+	*showing = (struct showing){
+		.view = view,
+		.ns_per_tick = 1000000000 / sysconf(_SC_CLK_TCK),
+		.rows = g_array_new(FALSE, FALSE, sizeof(struct shown)),
+	};
+	caller_sight_begin(&showing->sight, view->realm->proc, &view->caller);
+	for (guint i = 0; i < taken->len; i++)
+		take(showing, taken->pdata[i]);
+	caller_sight_end(&showing->sight);
+}
+
+/* As a table */
+
+static void text_truncation(const struct shown *row, GString *out)
+{
+	const struct truncation *by = &row->fault->by;
+
+	g_string_append_printf(out, "from %" PRIu64 " to %" PRIu64 " bytes at ", by->from, by->to);
+	format_time(out, &by->time);
+	if (row->by_hidden) {
+		g_string_append(out, " by a process that is not shown");
+		return;
+	}
+	g_string_append_printf(out, " by %d uid %u", by->pid, by->uid);
+	if (*by->command) {
+		g_string_append_c(out, ' ');
+		format_escaped(out, by->command);
+	}
+}
+
+static void text_detail(const struct shown *row, GString *out)
+{
+	const struct seen_fault *seen = &row->fault->seen;
+	gsize before = out->len;
+
+	if (row->fault->cut)
+		text_truncation(row, out);
+	else if (seen->limit > 0)
+		g_string_append_printf(out, "%s %u:%u has %" PRIu64 " of %" PRIu64 " bytes",
+			seen->flags & FAULT_HUGE ? "hugetlbfs" : "tmpfs", major(row->fault->dev),
+			minor(row->fault->dev), (uint64_t)seen->used, (uint64_t)seen->limit);
+	else if (seen->cause == FAULT_CGROUP)
+		g_string_append(out, "its limit of huge pages");
+	else if (seen->flags & FAULT_DAMAGED)
+		g_string_append(out, "memory error");
+	if (seen->left_out > 0)
+		g_string_append_printf(out, "%s%" PRIu64 " more before it",
+			out->len > before ? "; " : "", (uint64_t)seen->left_out);
+	if (out->len == before)
+		g_string_append_c(out, '-');
+}
+
+static void text_row(const struct shown *row, GString *out)
+{
+	const struct seen_fault *seen = &row->fault->seen;
+
+	format_time(out, &row->fault->time);
+	g_string_append_printf(out, "\t%d\t%u\t", seen->pid, seen->uid);
+	format_escaped(out, seen->command);
+	g_string_append_c(out, '\t');
+	format_escaped(out, row->fault->unit);
+	g_string_append_printf(out, "\t%" PRIx64 "\t%s\t", (uint64_t)seen->address, row->kind);
+	format_escaped(out, row->id);
+	g_string_append_c(out, '\t');
+	format_escaped(out, row->name);
+	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%s\t%" PRIu64 "\t",
+		(uint64_t)seen->offset, (uint64_t)seen->size, fault_cause_name(seen->cause),
+		row->born);
+	text_detail(row, out);
+	g_string_append_c(out, '\n');
+}
+
+static void text_end(const struct showing *showing, const struct fault_counts *counts,
+	const char *why_not, GString *out)
+{
+	if (showing->not_shown > 0)
+		g_string_append_printf(out, "# %" PRIu64 " not shown\n", showing->not_shown);
+	if (counts->left_out > 0)
+		g_string_append_printf(out,
+			"# %" PRIu64 " left out: of processes or users with too many at once\n",
+			(uint64_t)counts->left_out);
+	if (counts->not_attributed > 0)
+		g_string_append_printf(out,
+			"# %" PRIu64 " not attributed: the address space was being changed\n",
+			(uint64_t)counts->not_attributed);
+	if (why_not)
+		g_string_append_printf(out, "# bus errors are not seen: %s\n", why_not);
+}
+
+void fault_rows_show(const struct view *view, struct faults *faults, GString *out)
+{
+	const char *why_not = faults_why_not(faults);
+	g_autoptr(GPtrArray) taken = faults_take(faults);
+	struct fault_counts counts = faults_counts(faults);
+	struct showing showing;
+
+	take_all(&showing, view, taken);
+	g_string_append(out,
+		"TIME\tPID\tUID\tCOMMAND\tUNIT\tADDRESS\tKIND\tID\tNAME\tOFFSET\tSIZE\tCAUSE\tBORN"
+		"\t"
+		"DETAIL\n");
+	for (guint i = 0; i < showing.rows->len; i++)
+		text_row(&g_array_index(showing.rows, struct shown, i), out);
+	text_end(&showing, &counts, why_not, out);
+	g_array_unref(showing.rows);
+}
+
+/* As JSON */
+
+static void json_truncation(struct json *json, const struct shown *row)
+{
+	const struct truncation *by = &row->fault->by;
+	bool known = by->identified && !row->by_hidden;
+
+	if (!row->fault->cut) {
+		format_json_null(json, "truncated");
+		return;
+	}
+	format_json_object(json, "truncated");
+	format_json_time(json, "time", &by->time);
+	format_json_number(json, "from", by->from);
+	format_json_number(json, "to", by->to);
+	format_json_number(json, "pid", row->by_hidden ? UINT64_MAX : (uint64_t)by->pid);
+	format_json_number(json, "uid", row->by_hidden ? UINT64_MAX : by->uid);
+	format_json_bytes(json, "command", row->by_hidden ? "" : by->command);
+	format_json_number(json, "born", known ? by->born : UINT64_MAX);
+	format_json_bytes(json, "unit", known ? by->unit : "-");
+	format_json_end(json);
+}
+
+static void json_process(struct json *json, const struct shown *row)
+{
+	const struct seen_fault *seen = &row->fault->seen;
+	g_autofree char *address = g_strdup_printf("%" PRIx64, (uint64_t)seen->address);
+
+	format_json_time(json, "time", &row->fault->time);
+	format_json_number(json, "pid", seen->pid);
+	format_json_number(json, "uid", seen->uid);
+	format_json_bytes(json, "command", seen->command);
+	format_json_bytes(json, "unit", row->fault->unit);
+	format_json_number(json, "born", row->born);
+	format_json_bytes(json, "address", address);
+}
+
+static void json_row(const struct shown *row, bool first, GString *out)
+{
+	const struct seen_fault *seen = &row->fault->seen;
+	bool limited = seen->limit > 0;
+	struct json json;
+
+	g_string_append(out, first ? "\n" : ",\n");
+	format_json_line(&json, out);
+	format_json_object(&json, NULL);
+	json_process(&json, row);
+	format_json_bytes(&json, "kind", row->kind);
+	format_json_bytes(&json, "id", row->id);
+	format_json_bytes(&json, "name", row->name);
+	format_json_number(&json, "offset", seen->offset);
+	format_json_number(&json, "size", seen->size);
+	format_json_bytes(&json, "cause", fault_cause_name(seen->cause));
+	format_json_number(&json, "device_major", major(row->fault->dev));
+	format_json_number(&json, "device_minor", minor(row->fault->dev));
+	format_json_number(&json, "space", limited ? seen->limit : UINT64_MAX);
+	format_json_number(&json, "space_used", limited ? seen->used : UINT64_MAX);
+	format_json_bool(&json, "memory_error", seen->flags & FAULT_DAMAGED);
+	json_truncation(&json, row);
+	format_json_number(&json, "left_out", seen->left_out);
+	format_json_end(&json);
+}
+
+static void json_end(const struct showing *showing, const struct fault_counts *counts,
+	const char *why_not, GString *out)
+{
+	g_string_append_printf(out,
+		"\n],\"not_shown\":%" PRIu64 ",\"left_out\":%" PRIu64
+		",\"not_attributed\":%" PRIu64,
+		showing->not_shown, (uint64_t)counts->left_out, (uint64_t)counts->not_attributed);
+	if (why_not)
+		g_string_append_printf(out, ",\"incomplete\":\"%s\"", why_not);
+	g_string_append(out, "}\n");
+}
+
+void fault_rows_json(const struct view *view, struct faults *faults, GString *out)
+{
+	const char *why_not = faults_why_not(faults);
+	g_autoptr(GPtrArray) taken = faults_take(faults);
+	struct fault_counts counts = faults_counts(faults);
+	struct showing showing;
+
+	take_all(&showing, view, taken);
+	g_string_append(out, "{\"faults\":[");
+	for (guint i = 0; i < showing.rows->len; i++)
+		json_row(&g_array_index(showing.rows, struct shown, i), i == 0, out);
+	json_end(&showing, &counts, why_not, out);
+	g_array_unref(showing.rows);
+}
