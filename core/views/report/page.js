@@ -48,12 +48,13 @@ const makeNotices = () => {
 				`Its objects have sizes of ${bytes(one.all.size)}, of which ${bytes(one.all.unwritten)} are not written yet, and `,
 				`${bytes(one.free)} are free: whoever writes the rest of them dies of SIGBUS.`);
 	}
-	if (data.unreadable > 0 || data.unlisted_kinds > 0)
-		note('warn', `${several(data.unreadable, 'process', 'processes')} and ${several(data.unlisted_kinds, 'kind')} `,
-			'of segments could not be read: counts of users may be too low.');
+	if (data.unreadable > 0)
+		note('warn', `${several(data.unreadable, 'process', 'processes')} could not be read: counts of users may be too low.`);
+	if (data.unlisted_kinds > 0)
+		note('warn', `${several(data.unlisted_kinds, 'kind')} of segments could not be listed: sums are too low.`);
 	if (data.inconsistent > 0)
-		note('info', `${several(data.inconsistent, 'process', 'processes')} changed all the while: their rows are not of one `,
-			'instant.');
+		note('info', `While they were counted, ${several(data.inconsistent, 'process', 'processes')} changed all the while: `,
+			'what is said of such a process was true, but not all at one instant.');
 	if (data.invisible)
 		note('warn', 'There may be processes that cannot be seen at all: ', bdi(data.invisible), '.');
 	if (data.not_shown > 0)

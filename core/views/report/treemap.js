@@ -3,7 +3,9 @@
 
 const COLOURS = 8;
 const WIDTH_MIN = 320;
-const CELL_MIN = 18; // square pixels: what is smaller is drawn together
+// What is smaller, in square pixels, is drawn together; and of many segments what would be more cells than so many.
+const CELL_MIN = 18;
+const CELLS_MAX = 5000;
 
 // Tiles a rectangle with items of that value, largest first, as square as can be (Bruls, Huizing, van Wijk).
 const squarify = (items, x, y, w, h, visit) => {
@@ -129,6 +131,7 @@ class Treemap {
 		this.width = Math.max(this.element.clientWidth, WIDTH_MIN);
 		this.height = Math.round(Math.min(Math.max(this.width * 0.46, 320), 620));
 		this.svg.setAttribute('viewBox', `0 0 ${this.width} ${this.height}`);
+		this.least = here.n > CELLS_MAX ? this.width * this.height / CELLS_MAX : CELL_MIN;
 		this.nodes = new Map();
 		this.places = [];
 		const pattern = draw('pattern', { id: 'hatch', width: 6, height: 6, patternUnits: 'userSpaceOnUse',
@@ -144,7 +147,7 @@ class Treemap {
 
 	// What is too small to be seen is one cell at the end.
 	#visible(children, area) {
-		const sum = total(children, 'value'), last = children.findIndex(one => one.value / sum * area < CELL_MIN);
+		const sum = total(children, 'value'), last = children.findIndex(one => one.value / sum * area < this.least);
 		if (last < 0 || children.length - last < 2)
 			return children;
 		const rest = children.slice(last), value = total(rest, 'value');
@@ -163,8 +166,8 @@ class Treemap {
 		const element = draw('g', { class: `${leaf ? 'leaf' : 'group'} ${colour}` });
 		const [left, up, wide, high] = [x + gap / 2, y + gap / 2, Math.max(w - gap, 0.3), Math.max(h - gap, 0.3)];
 		const rectangle = { x: left.toFixed(1), y: up.toFixed(1), width: wide.toFixed(1), height: high.toFixed(1) };
-		element.append(draw('rect', { ...rectangle, class: leaf ? 'cell' : 'frame' }));
-		if (leaf && (node.rest || node.segment.kind === 'unlinked'))
+		element.append(draw('rect', { ...rectangle, class: node.rest ? 'cell rest' : leaf ? 'cell' : 'frame' }));
+		if (node.segment?.kind === 'unlinked')
 			element.append(draw('rect', { ...rectangle, fill: 'url(#hatch)' }));
 		into.append(element);
 		this.nodes.set(element, node);
