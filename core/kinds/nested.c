@@ -5,7 +5,9 @@
 #include "base/util.h"
 #include "caller/fsuid.h"
 #include "kinds/attribute.h"
+#include "kinds/charged.h"
 #include "kinds/inode-generation.h"
+#include "kinds/last-user.h"
 #include "kinds/residency.h"
 
 #include <dirent.h>
@@ -379,7 +381,8 @@ static const struct attribute attributes[] = {
 	{ NULL },
 };
 
-static const struct attribute *const tables[] = { segment_attributes, attributes, NULL };
+static const struct attribute *const tables[] = { segment_attributes, last_user_attributes,
+	charged_attributes, attributes, NULL };
 
 const struct kind kind_nested = {
 	.directory = "nested",

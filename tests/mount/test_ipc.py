@@ -2,6 +2,7 @@
 """Message queues, semaphores, semaphore sets, and the limits of it all."""
 import ctypes
 import errno
+import grp
 import json
 import os
 import stat
@@ -221,6 +222,24 @@ def root_without_capabilities_removes_its_own_alone(t):
         equal(os.listdir(t.meta / kind), [str(other)])
         os.rmdir(t.meta / kind / str(other))
         equal(os.listdir(t.meta / kind), [])
+
+
+@ipc_test
+def owners_and_creators_are_those_of_lsipc(t):
+    """`cgroup` is what lsipc(1) calls CGROUP: the creator's group."""
+    groups = []
+    uid, gid = 1, 2  # they have names: for others 2.38 may leave columns empty
+    equal(as_user(uid, gid, lambda: [new_segment(4096), new_msg(), new_sem(1)]), 0)
+    columns = 'cuid', 'cuser', 'cgroup', 'user', 'group'
+    for kind, option in ('sysv', '-m'), ('msg', '-q'), ('sem', '-s'):
+        ident, = os.listdir(t.meta / kind)
+        told = run('lsipc', option, '--raw', '--noheadings', '-o',
+                   ','.join(columns).upper()).decode().split()
+        shown = [attribute(t.meta / kind / ident, column) for column in columns]
+        info = json.loads(read(t.meta / kind / ident / 'info.json'))
+        equal((shown, [str(info[column]) for column in columns]), (told, told), kind)
+        groups.append(shown[2])
+    equal(groups, [grp.getgrgid(gid).gr_name] * 3)
 
 
 @ipc_test

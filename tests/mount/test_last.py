@@ -52,6 +52,26 @@ def it_is_remembered_with_its_unit(t):
     check(abs(found['until'] - until) < 1e-3, found)
 
 
+@ipc_test
+def files_in_directories_have_it_too(t):
+    os.mkdir(t.shm / 'deep')
+    write(t.shm / 'deep' / 'y', bytes(PAGE))
+    inode = str(os.stat(t.shm / 'deep' / 'y').st_ino)
+    equal(last(t, inode, 'nested'), (NOBODY, []))
+    with Child(lambda: open('/dev/shm/deep/y', 'rb'), USER) as child:
+        facts, _ = last(t, inode, 'nested')
+        equal((facts['pid'], facts['until'], facts['uid']), (str(child.pid), 'now', str(USER)))
+    eventually(lambda: last(t, inode, 'nested')[0]['state'] == 'dead', 'it has ended')
+    found = json.loads(read(t.meta / 'nested' / inode / 'info.json'))['last']
+    equal((found['pid'], found['now']), (child.pid, False))
+    os.chmod(t.private, 0o755)
+
+    def look():
+        facts, remarks = last(t, inode, 'nested')
+        equal((facts['pid'], facts['uid'], remarks), ('0', '-', ['# 1 not shown']))
+    equal(as_user(OTHER, OTHER, look), 0)
+
+
 @test(MOUNTED)
 def what_no_census_saw_is_not_known(t):
     write(t.shm / 'x', bytes(PAGE))
