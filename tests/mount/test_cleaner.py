@@ -15,7 +15,7 @@ import socket
 import time
 import traceback
 
-from harness import check, equal, eventually, read
+from harness import PATIENCE, check, equal, eventually, read
 from ipc import ipc_test
 from uses import GONE, Late, Lost, Messages, Object, Queue, Removals, Segment, Semaphores
 
@@ -178,7 +178,8 @@ class Worker:
         began = time.monotonic()
         ident = kind.get(self.key(name))
         pid = self.child(lambda: kind.take(ident, 0))
-        waits = eventually(lambda: 'ended' if has_ended(pid) else waits_in(pid, kind), 'waits')
+        waits = eventually(lambda: 'ended' if has_ended(pid) else waits_in(pid, kind), 'waits',
+                           patience=20 * PATIENCE)
         had = time.monotonic()
         self.pause()
         self.used_by_the_dead(kind, name, kind.give)
