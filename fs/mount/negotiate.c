@@ -5,6 +5,7 @@
 #include "daemon/fs.h"
 #include "daemon/log.h"
 #include "mount/background.h"
+#include "mount/service.h"
 
 #include <linux/capability.h>
 #include <unistd.h>
@@ -74,6 +75,7 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	choose_transport(fs, conn);
 	if (!fs->options.cmdline.foreground)
 		background_ready();
+	service_tell("READY=1");
 	fs->settled = true;
 	log_ready(!fs->options.cmdline.foreground, fs->options.cmdline.debug);
 }

@@ -218,6 +218,19 @@ def mounted_tests(machine):
     refuse(machine, f'scripts/test {MOUNTED[0]} no.such', 'test: no test is called no.such')
 
 
+def package_is_built(machine):
+    """lintian has nothing to say against it."""
+    output = succeed(machine, 'scripts/package --quick /packages')
+    if not re.search(r'^/packages/shmtree_.*\.deb$', output, re.MULTILINE):
+        raise Failed(output)
+
+
+def package_works(machine):
+    """Installed as any other, it passes the test that comes with it, and leaves nothing."""
+    succeed(machine, 'apt-get -q -y --no-install-recommends install /packages/shmtree_*.deb && debian/tests/mount')
+    succeed(machine, 'apt-get -q -y purge shmtree && ! command -v shmtree && ! test -e /usr/sbin/mount.fuse.shmtree')
+
+
 SCENARIOS = (
     Scenario('README as root', 'bookworm', often=True, steps=(
         first_screen_as_root, everything_optional_is_built, structure_is_checked, run_twice, run_at_once,
@@ -236,6 +249,8 @@ SCENARIOS = (
         first_screen_as_user, nothing_of_root_left, run_as_user)),
     Scenario('the tests', 'bookworm', steps=(unit_tests, mounted_tests)),
     Scenario('the tests in a chroot', 'bookworm', way='chroot', steps=(unit_tests, mounted_tests)),
+    Scenario('the package', 'bookworm', steps=(package_is_built, package_works)),
+    Scenario('the package', 'trixie', steps=(package_is_built, package_works)),
     Scenario('the benchmarks', 'bookworm', steps=(peers_are_there,)),
     Scenario('a machine in a machine', 'bookworm', steps=(machine_is_made,)),
     Scenario('a machine in a machine', 'trixie', steps=(machine_is_made,)),

@@ -9,6 +9,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -468,3 +469,20 @@ def a_normal_users_dead_mount(t):
     equal(mounts_at(t.root), 1)
     equal(as_user(USER, USER, lambda: os.listdir(t.root)), 0)
     run('fusermount3', '-u', t.root, **as_a_user())
+
+
+@test(HERE, start=False)
+def a_service_manager_is_told_when_the_mount_works(t):
+    """By the protocol of sd_notify(3), with a socket in the file system and an abstract one."""
+    for name, address in (('notify', str(t.private / 'notify')), ('@', f'\0shmtree-test-{os.getpid()}')):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(address)
+            manager.settimeout(30)
+            os.environ['NOTIFY_SOCKET'] = address.replace('\0', '@')
+            t.start()
+            equal(manager.recv(100), b'READY=1', name)
+            t.stop()
+    for nobody in '', '@', str(t.private / 'missing'), 'x' * 200:
+        os.environ['NOTIFY_SOCKET'] = nobody
+        t.start()
+        t.stop()
