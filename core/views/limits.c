@@ -18,10 +18,11 @@ struct reading {
 	size_t n;
 };
 
-static void add(struct reading *reading, const char *resource, uint64_t limit, uint64_t used)
+static void add(struct reading *reading, const char *resource, enum limit_of of, uint64_t limit,
+	uint64_t used)
 {
 	g_assert(reading->n < LIMITS_MAX);
-	reading->out[reading->n++] = (struct limit){ resource, limit, used };
+	reading->out[reading->n++] = (struct limit){ resource, limit, used, of };
 }
 
 /* Numbers of a sysctl; how many there are, 0 if there is no such file. */
@@ -38,13 +39,13 @@ static int read_sysctl(const struct reading *reading, const char *name, uint64_t
 	return MAX(n, 0);
 }
 
-static void add_sysctl(struct reading *reading, const char *resource, const char *name,
-	uint64_t used)
+static void add_sysctl(struct reading *reading, const char *resource, enum limit_of of,
+	const char *name, uint64_t used)
 {
 	uint64_t values[4];
 
 	if (read_sysctl(reading, name, values) > 0)
-		add(reading, resource, values[0], used);
+		add(reading, resource, of, values[0], used);
 }
 
 static void read_shm(struct reading *reading)
@@ -53,9 +54,9 @@ static void read_shm(struct reading *reading)
 
 	if (shmctl(0, SHM_INFO, (struct shmid_ds *)&info) < 0)
 		return;
-	add_sysctl(reading, "SHMMNI", "kernel/shmmni", info.used_ids);
-	add_sysctl(reading, "SHMMAX", "kernel/shmmax", LIMIT_NONE);
-	add_sysctl(reading, "SHMALL", "kernel/shmall", info.shm_tot);
+	add_sysctl(reading, "SHMMNI", LIMIT_COUNT, "kernel/shmmni", info.used_ids);
+	add_sysctl(reading, "SHMMAX", LIMIT_BYTES, "kernel/shmmax", LIMIT_NONE);
+	add_sysctl(reading, "SHMALL", LIMIT_PAGES, "kernel/shmall", info.shm_tot);
 }
 
 static void read_msg(struct reading *reading)
@@ -65,9 +66,9 @@ static void read_msg(struct reading *reading)
 	/* MSG_INFO: msgpool is the number of queues. */
 	if (msgctl(0, MSG_INFO, (struct msqid_ds *)&info) < 0)
 		return;
-	add_sysctl(reading, "MSGMNI", "kernel/msgmni", info.msgpool);
-	add_sysctl(reading, "MSGMAX", "kernel/msgmax", LIMIT_NONE);
-	add_sysctl(reading, "MSGMNB", "kernel/msgmnb", LIMIT_NONE);
+	add_sysctl(reading, "MSGMNI", LIMIT_COUNT, "kernel/msgmni", info.msgpool);
+	add_sysctl(reading, "MSGMAX", LIMIT_BYTES, "kernel/msgmax", LIMIT_NONE);
+	add_sysctl(reading, "MSGMNB", LIMIT_BYTES, "kernel/msgmnb", LIMIT_NONE);
 }
 
 static void read_sem(struct reading *reading)
@@ -81,11 +82,11 @@ static void read_sem(struct reading *reading)
 	/* SEM_INFO: semusz is the number of sets, semaem that of semaphores in them. */
 	if (semctl(0, 0, SEM_INFO, argument) < 0 || read_sysctl(reading, "kernel/sem", values) != 4)
 		return;
-	add(reading, "SEMMNI", values[3], info.semusz);
-	add(reading, "SEMMNS", values[1], info.semaem);
-	add(reading, "SEMMSL", values[0], LIMIT_NONE);
-	add(reading, "SEMOPM", values[2], LIMIT_NONE);
-	add(reading, "SEMVMX", info.semvmx, LIMIT_NONE);
+	add(reading, "SEMMNI", LIMIT_COUNT, values[3], info.semusz);
+	add(reading, "SEMMNS", LIMIT_COUNT, values[1], info.semaem);
+	add(reading, "SEMMSL", LIMIT_COUNT, values[0], LIMIT_NONE);
+	add(reading, "SEMOPM", LIMIT_COUNT, values[2], LIMIT_NONE);
+	add(reading, "SEMVMX", LIMIT_COUNT, info.semvmx, LIMIT_NONE);
 }
 
 static void count_queue(const struct item *item, void *data)
@@ -102,9 +103,9 @@ static void read_mqueue(struct reading *reading)
 
 	if (kind_mqueue.each(reading->realm, count_queue, &queues) < 0)
 		queues = LIMIT_NONE;
-	add_sysctl(reading, "MQ_QUEUES_MAX", "fs/mqueue/queues_max", queues);
-	add_sysctl(reading, "MQ_MSG_MAX", "fs/mqueue/msg_max", LIMIT_NONE);
-	add_sysctl(reading, "MQ_MSGSIZE_MAX", "fs/mqueue/msgsize_max", LIMIT_NONE);
+	add_sysctl(reading, "MQ_QUEUES_MAX", LIMIT_COUNT, "fs/mqueue/queues_max", queues);
+	add_sysctl(reading, "MQ_MSG_MAX", LIMIT_COUNT, "fs/mqueue/msg_max", LIMIT_NONE);
+	add_sysctl(reading, "MQ_MSGSIZE_MAX", LIMIT_BYTES, "fs/mqueue/msgsize_max", LIMIT_NONE);
 }
 
 /* A tmpfs without a limit says 0 of 0. */
@@ -114,9 +115,10 @@ static void read_tmpfs(struct reading *reading)
 
 	if (reading->realm->shm_fd < 0 || fstatvfs(reading->realm->shm_fd, &fs) < 0)
 		return;
-	add(reading, "TMPFS_BYTES", fs.f_blocks ? (uint64_t)fs.f_blocks * fs.f_frsize : LIMIT_NONE,
+	add(reading, "TMPFS_BYTES", LIMIT_BYTES,
+		fs.f_blocks ? (uint64_t)fs.f_blocks * fs.f_frsize : LIMIT_NONE,
 		fs.f_blocks ? (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize : LIMIT_NONE);
-	add(reading, "TMPFS_INODES", fs.f_files ? fs.f_files : LIMIT_NONE,
+	add(reading, "TMPFS_INODES", LIMIT_COUNT, fs.f_files ? fs.f_files : LIMIT_NONE,
 		fs.f_files ? fs.f_files - fs.f_ffree : LIMIT_NONE);
 }
 

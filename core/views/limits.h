@@ -7,9 +7,13 @@
 /* There is no limit, or nothing is counted against it. */
 #define LIMIT_NONE UINT64_MAX
 
+/* What is counted. */
+enum limit_of { LIMIT_COUNT, LIMIT_BYTES, LIMIT_PAGES };
+
 struct limit {
 	const char *resource; /* as lsipc(1) calls it where it knows it */
 	uint64_t limit, used;
+	enum limit_of of;
 };
 
 #define LIMITS_MAX 24

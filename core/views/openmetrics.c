@@ -1,327 +1,478 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/openmetrics.h"
 
-#include "faults/faults.h"
-#include "views/limits.h"
-#include "views/segments.h"
 #include "base/format.h"
+#include "kinds/realms.h"
+#include "procfs/process-facts.h"
+#include "views/limits.h"
+#include "views/openmetrics-faults.h"
+#include "views/openmetrics-format.h"
+#include "views/usage-graph.h"
+#include "views/ranking.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
-struct openmetrics {
-	struct segments *segments;
-	GArray *distinct; /* of guint32: indices of those that have samples */
-	GString *head;    /* the families that are not of segments, which are few */
+/* So many users, and units, and namespaces have sums of their own, and so many namespaces limits. */
+#define RANKED 20
+
+/* The samples of the largest segments take no more than that for each: a name may have 255 bytes. */
+#define SEGMENT_BYTES 640
+
+/* A realm's limits, and how near it is to one of them. */
+struct realm_limits {
+	const char *namespace; /* "": the daemon's own */
+	struct limit limits[LIMITS_MAX];
+	size_t n;
+	double fullest; /* used, of the limit: 0 to 1, and beyond */
 };
 
-static void append_family(GString *out, const char *name, const char *type, const char *unit,
-	const char *help)
+struct metrics {
+	const struct realm *own;
+	struct faults *faults; /* may be NULL */
+	unsigned largest;
+	struct budget *budget;
+	GArray *others; /* of struct opened_realm */
+	struct segments *segments;
+	struct usage_graph *graph;
+	struct ranking *users, *units, *namespaces;
+	unsigned failures; /* kinds that could not be listed, of all realms */
+	GString *out;
+};
+
+/* Taking */
+
+/* `values` as a ranking has them: what takes most comes first. */
+#define SUM_VALUES(sum) ((const uint64_t[]){ (sum)->allocated, (sum)->size, (sum)->segments })
+
+static void rank_user(uid_t uid, const struct segments_sum *sum, void *data)
 {
-	g_string_append_printf(out, "# TYPE %s %s\n", name, type);
-	if (unit)
-		g_string_append_printf(out, "# UNIT %s %s\n", name, unit);
-	g_string_append_printf(out, "# HELP %s %s\n", name, help);
+	const struct metrics *metrics = data;
+	char label[16];
+
+	g_snprintf(label, sizeof label, "%u", uid);
+	ranking_add(metrics->users, label, SUM_VALUES(sum));
 }
 
-/* The head */
-
-static void add_segments(const struct segments_total *total, void *data)
+static void add_total(const struct segments_total *total, void *data)
 {
-	g_string_append_printf(data, "shmtree_segments{kind=\"%s\"} %" PRIu64 "\n", total->label,
-		total->segments);
+	struct segments_sum *sum = data;
+
+	sum->segments += total->segments;
+	sum->size += total->size;
+	sum->allocated += total->allocated;
 }
 
-static void add_size(const struct segments_total *total, void *data)
+static int take_realm(struct metrics *metrics, const struct realm *realm, struct segments **out)
 {
-	g_string_append_printf(data, "shmtree_size_bytes{kind=\"%s\"} %" PRIu64 "\n", total->label,
-		total->size);
+	struct usage_graph_taking taking = { metrics->graph, realm };
+	const struct segments_also also = { usage_graph_add_used, NULL, &taking };
+	int r;
+
+	r = segments_take(realm, metrics->budget, &also, out);
+	if (r < 0)
+		return r;
+	segments_each_user(*out, rank_user, metrics);
+	metrics->failures += segments_failures(*out);
+	return 0;
 }
 
-static void add_allocated(const struct segments_total *total, void *data)
+static int take_others(struct metrics *metrics)
 {
-	g_string_append_printf(data, "shmtree_allocated_bytes{kind=\"%s\"} %" PRIu64 "\n",
-		total->label, total->allocated);
+	int r = 0;
+
+	for (guint i = 0; i < metrics->others->len && r == 0; i++) {
+		const struct opened_realm *other =
+			&g_array_index(metrics->others, struct opened_realm, i);
+		struct segments_sum sum = { 0 };
+		struct segments *segments;
+
+		r = take_realm(metrics, &other->realm, &segments);
+		if (r < 0)
+			break;
+		segments_each_total(segments, add_total, &sum);
+		ranking_add(metrics->namespaces, other->name, SUM_VALUES(&sum));
+		segments_free(segments);
+	}
+	return r;
 }
 
-static void add_number(GString *out, const char *name, uint64_t value, const char *help)
+static void rank_unit(pid_t pid, uint64_t share, void *data)
 {
-	append_family(out, name, "gauge", NULL, help);
-	g_string_append_printf(out, "%s %" PRIu64 "\n", name, value);
+	const struct metrics *metrics = data;
+	struct process_origin origin;
+
+	process_origin_read(metrics->own->proc, pid, &origin);
+	ranking_add(metrics->units, origin.unit, (const uint64_t[RANKED_VALUES]){ share, 1 });
 }
 
-static void add_totals(GString *out, const struct segments *segments)
+/* Text */
+
+static void add_build(GString *out)
 {
-	append_family(out, "shmtree_segments", "gauge", NULL, "Segments of each kind.");
-	segments_each_total(segments, add_segments, out);
-	append_family(out, "shmtree_size_bytes", "gauge", "bytes",
-		"Sum of the sizes of each kind.");
-	segments_each_total(segments, add_size, out);
-	append_family(out, "shmtree_allocated_bytes", "gauge", "bytes",
-		"Sum of the memory and swap allocated to each kind, as far as it is known.");
-	segments_each_total(segments, add_allocated, out);
-	add_number(out, "shmtree_unlisted_kinds", segments_failures(segments),
+	openmetrics_family(out, "shmtree_build_info", NULL, "Always 1; the label is the version.");
+	g_string_append(out, "shmtree_build_info{version=\"" SHMTREE_VERSION "\"} 1\n");
+}
+
+/* One value of the sums by kind and state: the member at `offset` of struct segments_sum. */
+struct state_family {
+	GString *out;
+	const char *name;
+	size_t offset;
+};
+
+static void add_states(const struct segments_total *total, void *data)
+{
+	const struct state_family *family = data;
+
+	for (enum segment_state state = 0; state < SEGMENT_STATES; state++)
+		g_string_append_printf(family->out, "%s{kind=\"%s\",state=\"%s\"} %" PRIu64 "\n",
+			family->name, total->label, segment_state_name(state),
+			*(const uint64_t *)((const char *)&total->of_state[state] +
+				family->offset));
+}
+
+static void add_state_family(const struct metrics *metrics, const char *name, const char *unit,
+	size_t offset, const char *help)
+{
+	struct state_family family = { metrics->out, name, offset };
+
+	openmetrics_family(metrics->out, name, unit, help);
+	segments_each_total(metrics->segments, add_states, &family);
+}
+
+static void add_sums(const struct metrics *metrics)
+{
+	add_state_family(metrics, "shmtree_segments", NULL, offsetof(struct segments_sum, segments),
+		"Segments of each kind and state.");
+	add_state_family(metrics, "shmtree_size_bytes", "bytes",
+		offsetof(struct segments_sum, size), "Sum of their sizes.");
+	add_state_family(metrics, "shmtree_allocated_bytes", "bytes",
+		offsetof(struct segments_sum, allocated),
+		"Sum of the memory and swap allocated to them, as far as it is known.");
+	openmetrics_number(metrics->out, "shmtree_unlisted_kinds", NULL, metrics->failures,
 		"Kinds whose segments could not be listed and are missing here.");
 }
 
-static void add_limits(GString *out, const struct realm *realm)
+/* A family with a sample for each of the largest labels. */
+static void add_ranked(GString *out, const GArray *ranked, unsigned value, const char *name,
+	const char *unit, const char *label, const char *help)
 {
-	struct limit limits[LIMITS_MAX];
-	size_t n = limits_read(realm, limits);
+	openmetrics_family(out, name, unit, help);
+	for (guint i = 0; i < ranked->len; i++) {
+		const struct ranked *row = &g_array_index(ranked, struct ranked, i);
 
-	append_family(out, "shmtree_limit", "gauge", NULL,
-		"System limits by the names that lsipc has for them; +Inf: unlimited.");
-	for (size_t i = 0; i < n; i++) {
-		g_string_append_printf(out, "shmtree_limit{resource=\"%s\"} ", limits[i].resource);
-		if (limits[i].limit == LIMIT_NONE)
-			g_string_append(out, "+Inf\n");
-		else
-			g_string_append_printf(out, "%" PRIu64 "\n", limits[i].limit);
+		g_string_append_printf(out, "%s{%s=", name, label);
+		format_label(out, row->label);
+		g_string_append_printf(out, "} %" PRIu64 "\n", row->values[value]);
 	}
-	append_family(out, "shmtree_limit_used", "gauge", NULL,
-		"How much of each limit is used, where that can be said.");
-	for (size_t i = 0; i < n; i++)
-		if (limits[i].used != LIMIT_NONE)
-			g_string_append_printf(out,
-				"shmtree_limit_used{resource=\"%s\"} %" PRIu64 "\n",
-				limits[i].resource, limits[i].used);
+}
+
+static void add_users(const struct metrics *metrics)
+{
+	g_autoptr(GArray) users = ranking_largest(metrics->users, RANKED);
+
+	add_ranked(metrics->out, users, 2, "shmtree_user_segments", NULL, "uid",
+		"Segments of the users that have most, and of all others.");
+	add_ranked(metrics->out, users, 1, "shmtree_user_size_bytes", "bytes", "uid",
+		"Sum of their sizes.");
+	add_ranked(metrics->out, users, 0, "shmtree_user_allocated_bytes", "bytes", "uid",
+		"Memory and swap allocated to them.");
+}
+
+static void add_units(const struct metrics *metrics)
+{
+	g_autoptr(GArray) units = ranking_largest(metrics->units, RANKED);
+
+	add_ranked(metrics->out, units, 1, "shmtree_unit_processes", NULL, "unit",
+		"Processes that use segments, by container, pod or unit.");
+	add_ranked(metrics->out, units, 0, "shmtree_unit_share_bytes", "bytes", "unit",
+		"What their segments take, each divided by the number of processes that use it.");
+}
+
+static void add_namespaces(const struct metrics *metrics)
+{
+	g_autoptr(GArray) namespaces = ranking_largest(metrics->namespaces, RANKED);
+
+	add_ranked(metrics->out, namespaces, 2, "shmtree_namespace_segments", NULL, "namespace",
+		"Segments of other IPC namespaces and other tmpfs on /dev/shm.");
+	add_ranked(metrics->out, namespaces, 1, "shmtree_namespace_size_bytes", "bytes",
+		"namespace", "Sum of their sizes.");
+	add_ranked(metrics->out, namespaces, 0, "shmtree_namespace_allocated_bytes", "bytes",
+		"namespace", "Memory and swap allocated to them.");
+}
+
+/* Limits */
+
+static double fullness(const struct limit *limit)
+{
+	if (limit->limit == LIMIT_NONE || limit->limit == 0 || limit->used == LIMIT_NONE)
+		return 0;
+	return (double)limit->used / limit->limit;
+}
+
+static struct realm_limits limits_of(const struct realm *realm, const char *namespace)
+{
+	struct realm_limits of = { .namespace = namespace };
+
+	of.n = limits_read(realm, of.limits);
+	for (size_t i = 0; i < of.n; i++)
+		of.fullest = MAX(of.fullest, fullness(&of.limits[i]));
+	return of;
+}
+
+static gint by_fullest(gconstpointer a, gconstpointer b)
+{
+	const struct realm_limits *one = a, *other = b;
+
+	if (one->fullest != other->fullest)
+		return one->fullest < other->fullest ? 1 : -1;
+	return strcmp(one->namespace, other->namespace);
+}
+
+static gint by_namespace(gconstpointer a, gconstpointer b)
+{
+	return strcmp(((const struct realm_limits *)a)->namespace,
+		((const struct realm_limits *)b)->namespace);
+}
+
+/* The fullest of the others, in a fixed order, and before them the daemon's own. */
+static GArray *read_limits(const struct metrics *metrics)
+{
+	GArray *all = g_array_new(FALSE, FALSE, sizeof(struct realm_limits));
+	struct realm_limits limits;
+
+	for (guint i = 0; i < metrics->others->len; i++) {
+		const struct opened_realm *other =
+			&g_array_index(metrics->others, struct opened_realm, i);
+
+		limits = limits_of(&other->realm, other->name);
+		g_array_append_val(all, limits);
+	}
+	g_array_sort(all, by_fullest);
+	g_array_set_size(all, MIN(all->len, RANKED));
+	limits = limits_of(metrics->own, "");
+	g_array_append_val(all, limits);
+	g_array_sort(all, by_namespace);
+	return all;
+}
+
+/* In bytes, or as it is. */
+static void append_limit_value(GString *out, const struct limit *limit, uint64_t value)
+{
+	uint64_t page = limit->of == LIMIT_PAGES ? (uint64_t)sysconf(_SC_PAGESIZE) : 1;
+
+	if (value == LIMIT_NONE || value > UINT64_MAX / page)
+		g_string_append(out, "+Inf\n");
+	else
+		g_string_append_printf(out, "%" PRIu64 "\n", value * page);
+}
+
+/* Of others, what nothing is used of says nothing. */
+static bool is_told(const struct realm_limits *of, const struct limit *limit, bool used)
+{
+	if (*of->namespace && (limit->used == LIMIT_NONE || limit->used == 0))
+		return false;
+	return !used || limit->used != LIMIT_NONE;
+}
+
+static void add_limit_family(GString *out, const GArray *all, bool bytes, bool used,
+	const char *name, const char *help)
+{
+	openmetrics_family(out, name, bytes ? "bytes" : NULL, help);
+	for (guint i = 0; i < all->len; i++) {
+		const struct realm_limits *of = &g_array_index(all, struct realm_limits, i);
+
+		for (const struct limit *l = of->limits; l < of->limits + of->n; l++) {
+			if ((l->of != LIMIT_COUNT) != bytes || !is_told(of, l, used))
+				continue;
+			g_string_append_printf(out, "%s{resource=\"%s\"", name, l->resource);
+			if (*of->namespace)
+				g_string_append_printf(out, ",namespace=\"%s\"", of->namespace);
+			g_string_append(out, "} ");
+			append_limit_value(out, l, used ? l->used : l->limit);
+		}
+	}
+}
+
+static void add_limits(const struct metrics *metrics)
+{
+	g_autoptr(GArray) all = read_limits(metrics);
+
+	add_limit_family(metrics->out, all, true, false, "shmtree_limit_bytes",
+		"Limits that are bytes, by the names that lsipc has for them; +Inf: unlimited.");
+	add_limit_family(metrics->out, all, true, true, "shmtree_limit_used_bytes",
+		"How much of each is used, where that can be said.");
+	add_limit_family(metrics->out, all, false, false, "shmtree_limit_objects",
+		"Limits that are numbers of something; +Inf: unlimited.");
+	add_limit_family(metrics->out, all, false, true, "shmtree_limit_used_objects",
+		"How much of each is used, where that can be said.");
 }
 
 static void add_census(GString *out, const struct census_report *report)
 {
-	append_family(out, "shmtree_census_backend", "gauge", NULL,
+	openmetrics_family(out, "shmtree_census_backend_info", NULL,
 		"Always 1; the label tells how mappings are counted.");
-	g_string_append_printf(out, "shmtree_census_backend{backend=\"%s\"} 1\n", report->backend);
-	append_family(out, "shmtree_census_passes", "counter", NULL, "Passes over all processes.");
-	g_string_append_printf(out, "shmtree_census_passes_total %" PRIu64 "\n", report->passes);
-	append_family(out, "shmtree_census_last_pass_seconds", "gauge", "seconds",
+	g_string_append_printf(out, "shmtree_census_backend_info{backend=\"%s\"} 1\n",
+		report->backend);
+	openmetrics_counter(out, "shmtree_census_passes_total", report->passes,
+		"Passes over all processes.");
+	openmetrics_family(out, "shmtree_census_last_pass_seconds", "seconds",
 		"How long the last pass took.");
 	g_string_append_printf(out, "shmtree_census_last_pass_seconds %" PRIu64 ".%09" PRIu64 "\n",
 		report->last_pass_ns / 1000000000, report->last_pass_ns % 1000000000);
-	append_family(out, "shmtree_census_last_pass_timestamp_seconds", "gauge", "seconds",
-		"When the last pass was, since 1970.");
-	g_string_append_printf(out, "shmtree_census_last_pass_timestamp_seconds %" PRId64 "\n",
-		report->last_pass_time);
-	add_number(out, "shmtree_census_address_spaces", report->spaces,
+	openmetrics_number(out, "shmtree_census_last_pass_timestamp_seconds", "seconds",
+		report->last_pass_time, "When the last pass was, since 1970.");
+	openmetrics_number(out, "shmtree_census_address_spaces", NULL, report->spaces,
 		"Address spaces that the last pass saw.");
-	add_number(out, "shmtree_census_address_spaces_reread", report->reread,
+	openmetrics_number(out, "shmtree_census_address_spaces_reread", NULL, report->reread,
 		"Of these, those that it read anew.");
-	add_number(out, "shmtree_census_address_spaces_inconsistent", report->inconsistent,
-		"Of these, those that changed all the while.");
-	add_number(out, "shmtree_census_unreadable_processes", report->unreadable,
+	openmetrics_number(out, "shmtree_census_address_spaces_inconsistent", NULL,
+		report->inconsistent, "Of these, those that changed all the while.");
+	openmetrics_number(out, "shmtree_census_unreadable_processes", NULL, report->unreadable,
 		"Processes that the last pass could not read: counts may be too low.");
-	add_number(out, "shmtree_census_incomplete_view", report->incomplete_view != NULL,
+	openmetrics_number(out, "shmtree_census_incomplete_view", NULL,
+		report->incomplete_view != NULL,
 		"Whether there may be processes that the census cannot see at all.");
 }
 
-static void add_counter(GString *out, const char *name, uint64_t value, const char *help)
+/* The largest segments */
+
+static uint64_t memory_of(const struct segments_row *row)
 {
-	append_family(out, name, "counter", NULL, help);
-	g_string_append_printf(out, "%s_total %" PRIu64 "\n", name, value);
+	return row->allocated == BYTES_UNKNOWN ? 0 : row->allocated;
 }
 
-/* Without the programs nothing is counted, and there are no samples. */
-static void add_faults(GString *out, struct faults *faults)
+static gint by_memory(gconstpointer a, gconstpointer b)
 {
-	bool seen = !faults_why_not(faults);
-	struct fault_counts counts = faults_counts(faults);
+	const struct segments_row *one = a, *other = b;
 
-	add_number(out, "shmtree_faults_seen", seen, "Whether bus errors are seen.");
-	if (!seen)
+	if (memory_of(one) != memory_of(other))
+		return memory_of(one) < memory_of(other) ? 1 : -1;
+	return one->size == other->size ? 0 : one->size < other->size ? 1 : -1;
+}
+
+static gint by_kind_and_id(gconstpointer a, gconstpointer b)
+{
+	const struct segments_row *one = a, *other = b;
+	int by = strcmp(one->label, other->label);
+
+	return by ? by : strcmp(one->id, other->id);
+}
+
+/* Puts the row in its place among the largest so far, if it is one of these. */
+static void insert(GArray *largest, guint most, const struct segments_row *row)
+{
+	guint at = largest->len;
+
+	while (at > 0 && by_memory(row, &g_array_index(largest, struct segments_row, at - 1)) < 0)
+		at--;
+	if (at >= most)
 		return;
-	append_family(out, "shmtree_faults", "counter", NULL,
-		"Bus errors (SIGBUS) that mappings of segments raised.");
-	for (unsigned i = 0; i < FAULT_CAUSES; i++)
-		g_string_append_printf(out, "shmtree_faults_total{cause=\"%s\"} %" PRIu64 "\n",
-			fault_cause_name(i), (uint64_t)counts.by_cause[i]);
-	add_counter(out, "shmtree_faults_left_out", counts.left_out,
-		"Of these, those without a row, because there were too many at once.");
-	add_counter(out, "shmtree_faults_not_attributed", counts.not_attributed,
-		"Bus errors in address spaces that were being changed: on a segment or not.");
+	g_array_insert_vals(largest, at, row, 1);
+	g_array_set_size(largest, MIN(largest->len, most));
 }
 
-/* The families of segments */
-
-struct family {
-	const char *name, *unit, *help;
-	void (*sample)(const struct family *family, const struct segments_row *row, GString *out);
-	size_t offset; /* for sample(): where in the row the number is */
-};
-
-static void begin_sample(const struct family *family, const struct segments_row *row, GString *out)
+static void append_samples(const struct segments_row *row, GString *out)
 {
-	g_string_append_printf(out, "%s{kind=\"%s\",id=", family->name, row->label);
-	format_label(out, row->id);
-	g_string_append(out, ",name=");
-	format_label(out, row->name);
+	for (const struct openmetrics_family *f = openmetrics_of_segments; f->name; f++)
+		if (f->brief)
+			f->sample(f, row, out);
 }
 
-/* What is not known has no sample. */
-static void sample_number(const struct family *family, const struct segments_row *row, GString *out)
+/* Leaves as many of them, the largest first, as there is room for. */
+static void fit(GArray *largest, size_t room)
 {
-	uint64_t value = *(const uint64_t *)((const char *)row + family->offset);
+	g_autoptr(GString) text = g_string_new(NULL);
+	guint n = 0;
 
-	if (value == BYTES_UNKNOWN)
-		return;
-	begin_sample(family, row, out);
-	g_string_append_printf(out, "} %" PRIu64 "\n", value);
-}
-
-static void sample_state(const struct family *family, const struct segments_row *row, GString *out)
-{
-	begin_sample(family, row, out);
-	g_string_append_printf(out, ",state=\"%s\"} 1\n", segment_state_name(row->state));
-}
-
-static void sample_owner(const struct family *family, const struct segments_row *row, GString *out)
-{
-	begin_sample(family, row, out);
-	g_string_append_printf(out, ",uid=\"%u\",gid=\"%u\",perms=\"%04o\"} 1\n", row->uid,
-		row->gid, row->mode & 07777u);
-}
-
-/* Zero is never, or a kind of segment that has no such time. */
-static void sample_mtime(const struct family *family, const struct segments_row *row, GString *out)
-{
-	if (row->mtime.tv_sec == 0 && row->mtime.tv_nsec == 0)
-		return;
-	begin_sample(family, row, out);
-	g_string_append(out, "} ");
-	format_time(out, &row->mtime);
-	g_string_append_c(out, '\n');
-}
-
-#define NUMBER(member) sample_number, offsetof(struct segments_row, member)
-
-static const struct family families[] = {
-	{ "shmtree_segment_size_bytes", "bytes", "Size of a segment.", NUMBER(size) },
-	{ "shmtree_segment_allocated_bytes", "bytes", "Memory and swap allocated to it.",
-		NUMBER(allocated) },
-	{ "shmtree_segment_resident_bytes", "bytes", "Bytes of it in memory, where that is known.",
-		NUMBER(resident) },
-	{ "shmtree_segment_swapped_bytes", "bytes", "Bytes of it in swap, where that is known.",
-		NUMBER(swapped) },
-	{ "shmtree_segment_mappings", NULL, "How many times it is mapped, in all address spaces.",
-		NUMBER(usage.mappings) },
-	{ "shmtree_segment_processes", NULL, "Address spaces that map it.",
-		NUMBER(usage.processes) },
-	{ "shmtree_segment_openers", NULL, "Descriptors that refer to it.", NUMBER(usage.openers) },
-	{ "shmtree_segment_references", NULL, "Open files that refer to it, wherever they are.",
-		NUMBER(references) },
-	{ "shmtree_segment_hidden", NULL, "Of these, those that no process shows.",
-		NUMBER(hidden) },
-	{ "shmtree_segment_state", NULL,
-		"Always 1; the label is mapped, open, held (by what no process shows), idle "
-		"(proven), "
-		"or unknown.",
-		sample_state },
-	{ "shmtree_segment_owner", NULL, "Always 1; the labels tell owner, group and permissions.",
-		sample_owner },
-	{ "shmtree_segment_mtime_seconds", "seconds", "When it was modified last, since 1970.",
-		sample_mtime },
-};
-
-static bool is_same_key(const uint8_t *a, const uint8_t *b)
-{
-	return *a == *b && strcmp((const char *)a + 1, (const char *)b + 1) == 0;
-}
-
-/*
- * An object that is removed and made anew while the directory is read may be listed twice, as two
- * objects, which come one after the other in the order of the rows. One series cannot have two
- * samples: the scrape would fail for all.
- */
-static GArray *distinct_segments(const struct segments *segments)
-{
-	size_t n = segments_count(segments);
-	GArray *distinct = g_array_sized_new(FALSE, FALSE, sizeof(guint32), n);
-	const uint8_t *before = NULL, *key;
-
-	for (guint32 i = 0; i < n; i++, before = key) {
-		key = segments_key(segments, i);
-		if (!before || !is_same_key(before, key))
-			g_array_append_val(distinct, i);
+	while (n < largest->len) {
+		append_samples(&g_array_index(largest, struct segments_row, n), text);
+		if (text->len > room)
+			break;
+		n++;
 	}
-	return distinct;
+	g_array_set_size(largest, n);
+}
+
+static GArray *find_largest(const struct metrics *metrics, size_t *left_out)
+{
+	g_autoptr(GArray) distinct = openmetrics_distinct(metrics->segments);
+	GArray *largest = g_array_new(FALSE, FALSE, sizeof(struct segments_row));
+	struct segments_row row;
+
+	for (guint i = 0; i < distinct->len; i++) {
+		segments_get(metrics->segments, g_array_index(distinct, guint32, i), &row);
+		insert(largest, metrics->largest, &row);
+	}
+	fit(largest, (size_t)metrics->largest * SEGMENT_BYTES);
+	g_array_sort(largest, by_kind_and_id);
+	*left_out = distinct->len - largest->len;
+	return largest;
+}
+
+static void add_largest(const struct metrics *metrics)
+{
+	size_t left_out;
+	g_autoptr(GArray) largest = find_largest(metrics, &left_out);
+
+	openmetrics_number(metrics->out, "shmtree_segments_left_out", NULL, left_out,
+		"Segments that are not among the largest, which alone have the samples below.");
+	for (const struct openmetrics_family *f = openmetrics_of_segments; f->name; f++) {
+		if (!f->brief)
+			continue;
+		openmetrics_family(metrics->out, f->name, f->unit, f->help);
+		for (guint i = 0; i < largest->len; i++)
+			f->sample(f, &g_array_index(largest, struct segments_row, i), metrics->out);
+	}
 }
 
 /* The whole */
 
-static void free_snapshot(void *snapshot)
+static void add_all(const struct metrics *metrics)
 {
-	struct openmetrics *openmetrics = snapshot;
-
-	g_string_free(openmetrics->head, TRUE);
-	g_array_unref(openmetrics->distinct);
-	segments_free(openmetrics->segments);
-	g_free(openmetrics);
+	add_build(metrics->out);
+	add_sums(metrics);
+	add_users(metrics);
+	add_units(metrics);
+	add_namespaces(metrics);
+	add_limits(metrics);
+	add_census(metrics->out, segments_report(metrics->segments));
+	if (metrics->faults)
+		openmetrics_faults(metrics->out, metrics->faults);
+	add_largest(metrics);
+	g_string_append(metrics->out, "# EOF\n");
 }
 
-/* The head, each family with a row for its metadata, and the end. */
-static size_t count_rows(const struct openmetrics *openmetrics)
+static void metrics_clear(struct metrics *metrics)
 {
-	return 1 + G_N_ELEMENTS(families) * (1 + openmetrics->distinct->len) + 1;
+	g_clear_pointer(&metrics->segments, segments_free);
+	usage_graph_free(metrics->graph);
+	ranking_free(metrics->users);
+	ranking_free(metrics->units);
+	ranking_free(metrics->namespaces);
 }
 
-static void sample(const struct openmetrics *openmetrics, const struct family *family, size_t index,
-	GString *out)
+int openmetrics_show(const struct realm *own, struct faults *faults, unsigned largest,
+	struct budget *budget, GString *out)
 {
-	struct segments_row row;
+	/* Before the census, which counts what is in their file systems from its next pass on. */
+	g_autoptr(GArray) others = realms_open_all(own, NULL);
+	struct metrics metrics = { own, faults, largest, budget, others, .out = out };
+	int r;
 
-	segments_get(openmetrics->segments, g_array_index(openmetrics->distinct, guint32, index),
-		&row);
-	family->sample(family, &row, out);
-}
-
-static void format_row(const void *snapshot, size_t row, GString *out)
-{
-	const struct openmetrics *openmetrics = snapshot;
-	size_t each = 1 + openmetrics->distinct->len;
-	const struct family *family;
-
-	if (row == 0) {
-		g_string_append_len(out, openmetrics->head->str, openmetrics->head->len);
-		return;
+	metrics.graph = usage_graph_new(own->census, budget);
+	metrics.users = ranking_new();
+	metrics.units = ranking_new();
+	metrics.namespaces = ranking_new();
+	r = take_realm(&metrics, own, &metrics.segments);
+	if (r == 0)
+		r = take_others(&metrics);
+	if (r == 0) {
+		usage_graph_each_share(metrics.graph, rank_unit, &metrics);
+		add_all(&metrics);
 	}
-	if (row == count_rows(openmetrics) - 1) {
-		g_string_append(out, "# EOF\n");
-		return;
-	}
-	family = &families[(row - 1) / each];
-	row = (row - 1) % each;
-	if (row == 0)
-		append_family(out, family->name, "gauge", family->unit, family->help);
-	else
-		sample(openmetrics, family, row - 1, out);
-}
-
-int openmetrics_take(const struct realm *realm, struct faults *faults, struct budget *budget,
-	struct view_rows *out)
-{
-	struct openmetrics *openmetrics;
-	struct segments *segments;
-	int r = segments_take(realm, budget, NULL, &segments);
-
-	if (r < 0)
-		return r;
-	openmetrics = g_new0(struct openmetrics, 1);
-	openmetrics->segments = segments;
-	segments_sort(openmetrics->segments);
-	openmetrics->distinct = distinct_segments(openmetrics->segments);
-	openmetrics->head = g_string_new(NULL);
-	add_totals(openmetrics->head, openmetrics->segments);
-	add_limits(openmetrics->head, realm);
-	add_census(openmetrics->head, segments_report(segments));
-	if (faults)
-		add_faults(openmetrics->head, faults);
-	*out = (struct view_rows){
-		.n = count_rows(openmetrics),
-		.bytes = segments_bytes(openmetrics->segments) +
-			openmetrics->distinct->len * sizeof(guint32) + openmetrics->head->len,
-		.snapshot = openmetrics,
-		.format = format_row,
-		.free = free_snapshot,
-	};
-	return 0;
+	metrics_clear(&metrics);
+	return r;
 }

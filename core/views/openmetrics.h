@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All segments, their sums, the limits and the state of the census as OpenMetrics 1.0 text: the
- * file `metrics`.
- *
- * The format wants all samples of one family together, where a table has all values of one segment
- * together: rows are numbered family by family, and each one is rendered from the snapshot when it
- * is asked for. Only gauges and counters occur, and only escapes that the older text format has
- * too: a program that reads only that format (node_exporter's textfile collector) can read this.
+ * The whole as metrics (openmetrics-format.h): the file `metrics`. Sums by kind, state, user, unit and namespace,
+ * the limits, the state of the census, and the largest segments. Its size is bounded, however many segments,
+ * users, units and namespaces there are: it is read every few seconds, also in the incident that it is to
+ * report. Of other namespaces there are sums and limits, no names.
  */
 #pragma once
 
-#include "kinds/realm.h"
 #include "base/packed.h"
-#include "base/view-rows.h"
+#include "kinds/realm.h"
+
+#include <glib.h>
+
+/* How many segments have samples of their own, unless an option says otherwise. */
+#define OPENMETRICS_LARGEST 50
 
 struct faults;
 
-/* Takes the snapshot. Call it as segments_take(). `faults` may be NULL. */
-int openmetrics_take(const struct realm *realm, struct faults *faults, struct budget *budget,
-	struct view_rows *out);
+/*
+ * Appends the text, with samples of the `largest` segments. `faults` may be NULL. Call it as segments_take(): 0,
+ * or its error.
+ */
+int openmetrics_show(const struct realm *own, struct faults *faults, unsigned largest,
+	struct budget *budget, GString *out);

@@ -23,38 +23,6 @@ struct processes {
 	unsigned failures; /* kinds that could not be listed */
 };
 
-struct taking {
-	const struct realm *realm;
-	struct usage_graph *graph;
-	unsigned failures;
-};
-
-static uint64_t memory_of(const struct realm *realm, const struct item *item)
-{
-	struct item full = *item;
-
-	if (item->kind->residency)
-		item->kind->residency(realm, &full);
-	if (full.resident == BYTES_UNKNOWN)
-		return full.allocated == BYTES_UNKNOWN ? 0 : full.allocated;
-	return full.resident + (full.swapped == BYTES_UNKNOWN ? 0 : full.swapped);
-}
-
-static void take_item(const struct item *item, void *data)
-{
-	struct taking *taking = data;
-	struct usage usage;
-
-	if (!item->segment)
-		return;
-	usage = census_usage(taking->realm->census, &item->key);
-	if (usage.mappings == 0 && usage.openers == 0)
-		return;
-	usage_graph_add(item, taking->graph);
-	usage_graph_weigh(taking->graph, taking->graph->segments->len - 1, item->size,
-		memory_of(taking->realm, item));
-}
-
 static guint32 group_index(struct processes *processes, GHashTable *groups,
 	const struct graph_process *process)
 {
@@ -107,13 +75,17 @@ static gint by_path(gconstpointer a, gconstpointer b)
 	return strcmp(((const struct group_row *)a)->path, ((const struct group_row *)b)->path);
 }
 
-static void take_realm(struct taking *taking, const struct realm *realm)
+/* Returns how many kinds could not be listed. */
+static unsigned take_realm(struct usage_graph *graph, const struct realm *realm)
 {
-	taking->realm = realm;
+	struct usage_graph_taking taking = { graph, realm };
+	unsigned failures = 0;
+
 	for (const struct kind *const *kind = kinds; *kind; kind++)
 		if ((*kind)->data != DATA_NONE && (*kind)->present(realm) &&
-			(*kind)->each(realm, take_item, taking) < 0)
-			taking->failures++;
+			(*kind)->each(realm, usage_graph_add_used, &taking) < 0)
+			failures++;
+	return failures;
 }
 
 /* Lists what is in the graph, for the caller. */
@@ -322,17 +294,18 @@ int processes_take(const struct realm *own, const struct caller *caller, enum pr
 {
 	/* Before the census, which counts what is in their file systems from its next pass on. */
 	g_autoptr(GArray) others = realms_open_all(own, NULL);
-	struct taking taking = { 0 };
+	struct usage_graph *graph;
+	unsigned failures;
 	int r = census_hold(own->census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS);
 
 	if (r < 0)
 		return r;
-	taking.graph = usage_graph_new(own->census, budget);
-	take_realm(&taking, own);
+	graph = usage_graph_new(own->census, budget);
+	failures = take_realm(graph, own);
 	for (guint i = 0; i < others->len; i++)
-		take_realm(&taking, &g_array_index(others, struct opened_realm, i).realm);
+		failures += take_realm(graph, &g_array_index(others, struct opened_realm, i).realm);
 	census_release(own->census);
-	usage_graph_look(taking.graph, own->proc, caller);
-	*out = view_as(make_rows(taking.graph, taking.failures), form);
+	usage_graph_look(graph, own->proc, caller);
+	*out = view_as(make_rows(graph, failures), form);
 	return 0;
 }

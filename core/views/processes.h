@@ -2,10 +2,8 @@
 /*
  * Who uses shared memory: a row for each process, and one for each control group. Taken at one
  * instant, rendered row by row afterwards.
- *
- * A process's SHARE is what each of its segments takes in memory and swap, divided by the number of
- * processes that map or hold that segment (as PSS in /proc/PID/smaps is of pages): the shares of
- * all processes add up to the memory of all segments in use.
+ * A SHARE is what a segment takes in memory and swap, divided by the number of processes that map or hold it (as
+ * PSS in /proc/PID/smaps is of pages): the shares of all processes add up to the memory of all segments in use.
  */
 #pragma once
 

@@ -14,6 +14,7 @@ struct segments {
 	uint64_t dev;             /* st_dev of most of them, for which 0 stands in a row */
 	bool of_kinds;            /* these have what is for the JSON document alone */
 	GArray *totals;           /* of struct segments_total */
+	GHashTable *users;        /* uid: struct segments_sum */
 	unsigned failures;
 	struct census_report report; /* of the pass that the counts are of */
 	/* What that pass did not see: a line, and a member of a JSON object. */

@@ -28,8 +28,28 @@ struct taking {
 	unsigned n_listed;
 };
 
-static void add_total(GArray *totals, const struct segments_row *row)
+static void add_to_sum(struct segments_sum *sum, const struct segments_row *row)
 {
+	sum->segments++;
+	sum->size += row->size;
+	if (row->allocated != BYTES_UNKNOWN)
+		sum->allocated += row->allocated;
+}
+
+static struct segments_sum *sum_of_user(GHashTable *users, uid_t uid)
+{
+	struct segments_sum *sum = g_hash_table_lookup(users, GUINT_TO_POINTER(uid));
+
+	if (!sum) {
+		sum = g_new0(struct segments_sum, 1);
+		g_hash_table_insert(users, GUINT_TO_POINTER(uid), sum);
+	}
+	return sum;
+}
+
+static void add_total(struct segments *segments, const struct segments_row *row)
+{
+	GArray *totals = segments->totals;
 	struct segments_total *total = &g_array_index(totals, struct segments_total,
 		segments_total_of(totals, row->label));
 
@@ -39,6 +59,8 @@ static void add_total(GArray *totals, const struct segments_row *row)
 		total->allocated += row->allocated;
 	if (row->hidden != REFERENCES_UNKNOWN)
 		total->hidden += row->hidden;
+	add_to_sum(&total->of_state[row->state], row);
+	add_to_sum(sum_of_user(segments->users, row->uid), row);
 }
 
 static char *take_of_kind(const struct taking *taking, const struct item *item)
@@ -78,6 +100,7 @@ static void keep_use(struct taking *taking, const struct item *item)
 {
 	struct segments_row row = {
 		.label = item->label,
+		.uid = item->uid,
 		.size = item->size,
 		.allocated = item->allocated,
 		.mtime = item->mtime,
@@ -97,7 +120,7 @@ static void keep_use(struct taking *taking, const struct item *item)
 			!g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key)));
 	segments_pack_use(taking->segments, &row);
 	if (!row.repeated)
-		add_total(taking->segments->totals, &row);
+		add_total(taking->segments, &row);
 	if (taking->also.visit)
 		taking->also.visit(item, taking->also.data);
 }
@@ -146,6 +169,7 @@ static void listed_item(const struct segments *segments, const struct kind *kind
 		.segment = true,
 		.key = { .dev = row.dev, .ino = row.ino, .class = SEGMENT_FILE },
 		.links = row.links,
+		.uid = row.uid,
 		.size = row.size,
 		.allocated = row.allocated,
 		.atime = row.atime,
@@ -216,6 +240,7 @@ static int take(const struct realm *realm, const struct caller *caller, struct b
 	packed_rows_init(&segments->items, budget);
 	packed_rows_init(&segments->uses, budget);
 	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
+	segments->users = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	take_kinds(&taking, true);
 	r = census_hold(realm->census, CENSUS_ALL);
 	if (r == 0) {

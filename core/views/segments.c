@@ -176,6 +176,7 @@ void segments_free(struct segments *segments)
 	packed_rows_clear(&segments->uses);
 	g_clear_pointer(&segments->order, g_array_unref);
 	g_array_unref(segments->totals);
+	g_hash_table_unref(segments->users);
 	g_free(segments->incomplete_line);
 	g_free(segments->incomplete_json);
 	g_free(segments);
@@ -264,4 +265,15 @@ void segments_each_total(const struct segments *segments,
 {
 	for (guint i = 0; i < segments->totals->len; i++)
 		visit(&g_array_index(segments->totals, struct segments_total, i), data);
+}
+
+void segments_each_user(const struct segments *segments,
+	void (*visit)(uid_t uid, const struct segments_sum *sum, void *data), void *data)
+{
+	GHashTableIter iter;
+	gpointer uid, sum;
+
+	g_hash_table_iter_init(&iter, segments->users);
+	while (g_hash_table_iter_next(&iter, &uid, &sum))
+		visit(GPOINTER_TO_UINT(uid), sum, data);
 }

@@ -76,12 +76,24 @@ const char *segments_incomplete_json(const struct segments *segments);
 /* Memory that it takes. */
 size_t segments_bytes(const struct segments *segments);
 
+struct segments_sum {
+	uint64_t segments;
+	uint64_t size, allocated; /* bytes; what is not known of a segment is not in it */
+};
+
+/* Calls `visit` with the sums of each user that owns segments, in no order. */
+void segments_each_user(const struct segments *segments,
+	void (*visit)(uid_t uid, const struct segments_sum *sum, void *data), void *data);
+
+#define SEGMENT_STATES (STATE_UNKNOWN + 1)
+
 /* Sums over the segments of one label ("posix", "memfd" …). */
 struct segments_total {
 	const char *label;
 	uint64_t segments;
 	uint64_t size, allocated; /* bytes */
 	uint64_t hidden;          /* references that no process shows, as far as known */
+	struct segments_sum of_state[SEGMENT_STATES];
 };
 void segments_each_total(const struct segments *segments,
 	void (*visit)(const struct segments_total *total, void *data), void *data);

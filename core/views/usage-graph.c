@@ -128,6 +128,33 @@ void usage_graph_weigh(struct usage_graph *graph, guint index, uint64_t size, ui
 	graph_segment_at(graph, index)->memory = memory;
 }
 
+static uint64_t memory_of(const struct realm *realm, const struct item *item)
+{
+	struct item full = *item;
+
+	if (item->kind->residency)
+		item->kind->residency(realm, &full);
+	if (full.resident == BYTES_UNKNOWN)
+		return full.allocated == BYTES_UNKNOWN ? 0 : full.allocated;
+	return full.resident + (full.swapped == BYTES_UNKNOWN ? 0 : full.swapped);
+}
+
+void usage_graph_add_used(const struct item *item, void *data)
+{
+	const struct usage_graph_taking *taking = data;
+	struct usage_graph *graph = taking->graph;
+	struct usage usage;
+
+	if (!item->segment)
+		return;
+	usage = census_usage(graph->census, &item->key);
+	if (usage.mappings == 0 && usage.openers == 0)
+		return;
+	usage_graph_add(item, graph);
+	usage_graph_weigh(graph, graph->segments->len - 1, item->size,
+		memory_of(taking->realm, item));
+}
+
 void graph_sums_add(struct graph_sums *sums, const struct graph_edge *edge,
 	const struct graph_segment *segment, bool counted)
 {
@@ -138,6 +165,21 @@ void graph_sums_add(struct graph_sums *sums, const struct graph_edge *edge,
 		return;
 	sums->segments++;
 	sums->size += segment->size;
+}
+
+void usage_graph_each_share(const struct usage_graph *graph,
+	void (*visit)(pid_t pid, uint64_t share, void *data), void *data)
+{
+	g_autofree struct graph_sums *sums = g_new0(struct graph_sums, graph->processes->len + 1);
+
+	for (guint i = 0; i < graph->edges->len; i++) {
+		const struct graph_edge *edge = graph_edge_at(graph, i);
+
+		graph_sums_add(&sums[edge->process], edge, graph_segment_at(graph, edge->segment),
+			false);
+	}
+	for (guint i = 0; i < graph->processes->len; i++)
+		visit(graph_process_at(graph, i)->pid, sums[i].share, data);
 }
 
 /* Each edge of a process is of another segment. */

@@ -70,6 +70,20 @@ size_t usage_graph_bytes(const struct usage_graph *graph);
  */
 void usage_graph_add(const struct item *item, void *graph);
 
+/*
+ * An item_visitor: adds a segment that a process uses, with its size and the memory and swap that it takes, and
+ * passes over others. `taking` is a struct usage_graph_taking. The census is held.
+ */
+struct usage_graph_taking {
+	struct usage_graph *graph;
+	const struct realm *realm; /* the items' */
+};
+void usage_graph_add_used(const struct item *item, void *taking);
+
+/* Calls `visit` with each process, whoever may see it, and its share (bytes). Before usage_graph_look(). */
+void usage_graph_each_share(const struct usage_graph *graph,
+	void (*visit)(pid_t pid, uint64_t share, void *data), void *data);
+
 /* Says how large the segment is that was added as the `index`th, and how much memory and swap it takes. */
 void usage_graph_weigh(struct usage_graph *graph, guint index, uint64_t size, uint64_t memory);
 

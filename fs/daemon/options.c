@@ -2,6 +2,7 @@
 #include "daemon/options.h"
 
 #include "daemon/log.h"
+#include "views/openmetrics.h"
 
 #include <fuse_opt.h>
 #include <errno.h>
@@ -18,6 +19,9 @@
 
 /* Each costs a stack, and more than there are processors are of no use. */
 #define MAX_THREADS 256
+
+/* `metrics` is made in memory as a whole. */
+#define MAX_METRICS_SEGMENTS 10000
 
 #ifdef LIBFUSE_RINGS_ARE_SOUND
 #define RINGS_ARE_SOUND true
@@ -41,6 +45,7 @@ struct raw {
 	char *max_threads;
 	char *log_events;
 	int log; /* asked for */
+	char *metrics_segments;
 	int watch;
 	int io_uring;     /* asked for */
 	GPtrArray *paths; /* of char *: SOURCE and MOUNTPOINT */
@@ -65,6 +70,7 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("max_threads=%s", max_threads),
 	OPTION("log=%s", log_events),
 	{ "log", offsetof(struct raw, log), 1 },
+	OPTION("metrics_segments=%s", metrics_segments),
 	{ "watch", offsetof(struct raw, watch), 1 },
 	{ "io_uring", offsetof(struct raw, io_uring), 1 },
 	{ "no_io_uring", offsetof(struct raw, io_uring), 0 },
@@ -139,6 +145,8 @@ static void print_help(void)
 	       "    -o entry_timeout=SECONDS       cache names that long (0)\n"
 	       "    -o log[=N]                     keep the last N events, of all that happens "
 	       "(10000)\n"
+	       "    -o metrics_segments=NUMBER     how many segments `metrics` has one by one "
+	       "(50)\n"
 	       "    -o watch                       cache names until inotify tells of a change\n"
 	       "    -o [no_]io_uring               requests by io_uring, if fuse.enable_uring is "
 	       "on (no)\n"
@@ -214,14 +222,19 @@ static int choose_interval(const char *value, double *out)
 	return 0;
 }
 
-static int choose_threads(const char *value, unsigned *out)
+/* A number from `least` to `most`; `otherwise` where none is given. */
+static int choose_number(const char *option, const char *value, unsigned least, unsigned most,
+	unsigned otherwise, unsigned *out)
 {
-	guint64 threads = 0;
+	guint64 number = otherwise;
 
-	if (value && !g_ascii_string_to_unsigned(value, 10, 1, MAX_THREADS, &threads, NULL))
-		return invalid("max_threads", value,
-			"use a number from 1 to " G_STRINGIFY(MAX_THREADS));
-	*out = threads;
+	if (value && !g_ascii_string_to_unsigned(value, 10, least, most, &number, NULL)) {
+		g_autofree char *allowed =
+			g_strdup_printf("use a number from %u to %u", least, most);
+
+		return invalid(option, value, allowed);
+	}
+	*out = number;
 	return 0;
 }
 
@@ -275,8 +288,11 @@ static int choose_values(const struct raw *raw, struct options *out)
 		choose_timeout("attr_timeout", raw->attr_timeout, &out->attr_timeout) < 0 ||
 		choose_timeout("entry_timeout", raw->entry_timeout, &out->entry_timeout) < 0 ||
 		choose_interval(raw->census_interval, &out->census_interval) < 0 ||
-		choose_threads(raw->max_threads, &out->max_threads) < 0 ||
 		choose_log(raw, &out->log) < 0 ||
+		choose_number("max_threads", raw->max_threads, 1, MAX_THREADS, 0,
+			&out->max_threads) < 0 ||
+		choose_number("metrics_segments", raw->metrics_segments, 0, MAX_METRICS_SEGMENTS,
+			OPENMETRICS_LARGEST, &out->metrics_segments) < 0 ||
 		choose_io_uring(raw->io_uring, &out->io_uring) < 0 ||
 		choose_proc(raw->proc, &out->proc) < 0)
 		return -EINVAL;
@@ -392,6 +408,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 	free(raw.entry_timeout);
 	free(raw.log_events);
 	free(raw.max_threads);
+	free(raw.metrics_segments);
 	free(raw.object_census);
 	free(raw.passthrough);
 	free(raw.proc);

@@ -23,6 +23,7 @@ struct options {
 	bool watch;                         /* keep names, and take back what changes (watch.h) */
 	unsigned log;                       /* events to keep for `log`; 0: none */
 	unsigned max_threads;               /* 0: not given, for the daemon to choose */
+	unsigned metrics_segments;          /* how many have samples of their own in `metrics` */
 	struct fuse_cmdline_opts cmdline;   /* -f -d -s */
 	struct fuse_args fuse;              /* what is left for libfuse and the kernel */
 };

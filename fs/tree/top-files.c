@@ -13,6 +13,7 @@
 #include "views/limits.h"
 #include "views/memory.h"
 #include "views/openmetrics.h"
+#include "views/openmetrics-segments.h"
 #include "views/processes.h"
 #include "views/report.h"
 #include "views/unreadable.h"
@@ -32,7 +33,8 @@ static const char readme[] =
 	"  unreadable      processes that could not be read, and why\n"
 	"  segments        a table of all segments, one row each; tab-separated\n"
 	"  segments.json   the same and more, as JSON; segments.jsonl: one object a line\n"
-	"  metrics         the same as OpenMetrics text, for Prometheus\n"
+	"  metrics         sums, limits and the largest segments as OpenMetrics text, for\n"
+	"                  Prometheus; metrics.segments: all segments\n"
 	"  graph.dot       processes and segments as a graph, for Graphviz\n"
 	"  report.html     one page to look at: copy it, and open the copy in a browser\n"
 	"  processes       who uses shared memory, one row each; cgroups: the same by control "
@@ -299,7 +301,14 @@ static int show_segments_json_lines(struct fs *fs, const struct view *view, stru
 
 static int show_metrics(struct fs *fs, const struct view *view, struct content *out)
 {
-	return openmetrics_take(view->realm, fs->faults, view->budget, &out->rows);
+	return openmetrics_show(view->realm, fs->faults, fs->options.metrics_segments, view->budget,
+		out->text);
+}
+
+static int show_metrics_segments(struct fs *fs, const struct view *view, struct content *out)
+{
+	(void)fs;
+	return openmetrics_segments(view->realm, view->budget, &out->rows);
 }
 
 static int show_graph(struct fs *fs, const struct view *view, struct content *out)
@@ -404,6 +413,8 @@ const struct tree_entry tree_files[] = {
 	{ TREE_FILE, "segments.jsonl", .names = true, .each_realm = true,
 		.show = show_segments_json_lines },
 	{ TREE_FILE, "metrics", .names = true, .for_all = true, .show = show_metrics },
+	{ TREE_FILE, "metrics.segments", .names = true, .for_all = true,
+		.show = show_metrics_segments },
 	{ TREE_FILE, "graph.dot", .names = true, .show = show_graph },
 	{ TREE_FILE, "report.html", .names = true, .show = show_report },
 	{ TREE_FILE, "memory", .show = show_memory },

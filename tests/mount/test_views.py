@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What other programs read of the whole: `metrics` for Prometheus, `graph.dot` for Graphviz."""
+"""What Graphviz reads of the whole: `graph.dot`."""
 import contextlib
-import importlib
-import json
-import math
 import mmap
 import os
 import re
 import shutil
-import time
 
-from harness import (MOUNTED, Mapper, as_user, check, equal, opened, read, run, skip, table, test,
-                     write)
+from harness import MOUNTED, Mapper, as_user, check, equal, opened, read, run, test, write
 from test_whose import DIGITS, cgroup
 
 PAGE = mmap.PAGESIZE
@@ -19,201 +14,6 @@ USER, OTHER = 1234, 1235
 NAMES = (b'plain', b'quo"te', b'back\\slash', b'new\nline', b'tab\there', b'\xff\xfe', b'a\xc3',
          'ünï'.encode(), '\ufffd'.encode(), b'\\n', b'<b>&amp;{}', b'%s', b'\x01\x7f', b'-',
          'not\ufffea character'.encode())
-
-SAMPLE = re.compile(r'([a-z_]+)(?:\{(.*)\})? (\S+)')
-LABEL = re.compile(r'([a-z]+)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
-SEGMENT_FAMILIES = {'shmtree_segment_' + name for name in (
-    'size_bytes allocated_bytes resident_bytes swapped_bytes mappings processes openers state '
-    'owner mtime_seconds').split()}
-
-
-def parse_labels(text):
-    labels, at = {}, 0
-    while at < len(text):
-        match = LABEL.match(text, at)
-        check(match, f'labels: {text[at:]!r}')
-        check(match[1] not in labels, f'{match[1]} twice in {text!r}')
-        labels[match[1]] = re.sub(r'\\(.)', lambda m: '\n' if m[1] == 'n' else m[1], match[2])
-        at = match.end()
-    return labels
-
-
-def check_family(name, metadata):
-    """TYPE and HELP, a UNIT where the name says so, and each one once."""
-    kinds = [kind for kind, _ in metadata]
-    equal(sorted(kinds), sorted({'TYPE', 'HELP'} | ({'UNIT'} & set(kinds))), name)
-    said = dict(metadata)
-    check(said['TYPE'] in ('gauge', 'counter'), f'type of {name}: {said["TYPE"]}')
-    for unit in 'bytes', 'seconds':
-        equal(name.endswith('_' + unit), said.get('UNIT') == unit, f'unit of {name}')
-
-
-def parse_metrics(content):
-    """Families by name, each a list of (labels, value); everything is in its place."""
-    lines = content.decode().split('\n')
-    equal(lines[-2:], ['# EOF', ''], 'the end')
-    families, metadata, series = {}, {}, set()
-    for line in lines[:-2]:
-        if line.startswith('# '):
-            _, kind, name, text = line.split(' ', 3)
-            if name not in families:
-                families[name], metadata[name] = [], []
-            equal(name, list(families)[-1], 'a family stands together')
-            equal(families[name], [], 'metadata come before samples')
-            metadata[name].append((kind, text))
-            continue
-        match = SAMPLE.fullmatch(line)
-        check(match, f'a sample: {line!r}')
-        family = list(families)[-1]
-        counter = ('TYPE', 'counter') in metadata[family]
-        equal(match[1], family + ('_total' if counter else ''), 'a family stands together')
-        labels = parse_labels(match[2] or '')
-        check((family, *sorted(labels.items())) not in series, f'once only: {line!r}')
-        series.add((family, *sorted(labels.items())))
-        families[family].append((labels, float(match[3])))
-    for name, said in metadata.items():
-        check_family(name, said)
-    return families
-
-
-def exact(label):
-    """The bytes that a label's value stands for."""
-    def byte(match):
-        return bytes([int(match[1], 16)])
-    return re.sub('\ufffd'.encode() + b'([0-9A-F]{2})', byte, label.encode())
-
-
-def of_segment(families, name, kind='posix'):
-    """The samples of one segment: family without its prefix to value, and all labels."""
-    values, labels = {}, {}
-    for family in SEGMENT_FAMILIES:
-        for its, value in families[family]:
-            if its['kind'] == kind and exact(its['name']) == name:
-                values[family.removeprefix('shmtree_segment_')] = value
-                labels.update(its)
-    return values, labels
-
-
-def single(families, name, **labels):
-    values = [value for its, value in families[name] if its == labels]
-    equal(len(values), 1, f'samples of {name}{labels}')
-    return values[0]
-
-
-@test(MOUNTED)
-def metrics_of_a_segment(t):
-    write(t.shm / 'x', bytes(PAGE + 1))
-    os.chown(t.shm / 'x', 12, 34)
-    os.chmod(t.shm / 'x', 0o640)
-    os.utime(t.shm / 'x', ns=(0, 1234567890123456789))
-    with Mapper(t.shm / 'x') as one, Mapper(t.shm / 'x') as two:
-        one('map 3')
-        two('map 2')
-        two('dup 4')
-        values, labels = of_segment(parse_metrics(read(t.meta / 'metrics')), b'x')
-        known = t.attribute('x', 'resident') != 'unknown'
-    wanted = {'size_bytes': PAGE + 1, 'allocated_bytes': 2 * PAGE, 'mappings': 5, 'processes': 2,
-              'openers': 6, 'state': 1, 'owner': 1, 'mtime_seconds': 1234567890.123456789}
-    if known:
-        wanted |= {'resident_bytes': 2 * PAGE, 'swapped_bytes': 0}
-    equal(values, wanted)
-    equal(labels, {'kind': 'posix', 'id': 'x', 'name': 'x', 'state': 'mapped', 'uid': '12',
-                   'gid': '34', 'perms': '0640'})
-
-
-@test(MOUNTED)
-def metrics_have_every_segment(t):
-    for i, name in enumerate(NAMES):
-        write(os.path.join(os.fsencode(t.shm), name), bytes(i))
-    families = parse_metrics(read(t.meta / 'metrics'))
-    for i, name in enumerate(NAMES):
-        values, labels = of_segment(families, name)
-        equal((values['size_bytes'], labels['state'] == 'idle'), (i, True), name)
-        equal(exact(labels['id']), name)
-    sizes = {labels['kind']: [] for labels, _ in families['shmtree_segments']}
-    for labels, value in families['shmtree_segment_size_bytes']:
-        sizes[labels['kind']].append(value)
-    equal(len(sizes['posix']), len(NAMES))
-    for kind, each in sizes.items():
-        equal(single(families, 'shmtree_segments', kind=kind), len(each), kind)
-        equal(single(families, 'shmtree_size_bytes', kind=kind), sum(each), kind)
-
-
-@test(MOUNTED)
-def metrics_of_memory_without_a_name(t):
-    memfd = f'two words {os.getpid()}'
-    fd = os.memfd_create(memfd)
-    os.truncate(fd, 7 * PAGE)
-    write(t.shm / 'lost', bytes(PAGE))
-    with opened(t.shm / 'lost', os.O_RDONLY) as lost:
-        os.unlink(t.shm / 'lost')
-        families = parse_metrics(read(t.meta / 'metrics'))
-        values, labels = of_segment(families, memfd.encode(), 'memfd')
-        equal((values['size_bytes'], labels['state']), (7 * PAGE, 'open'))
-        equal(labels['id'], f'memfd-two_words_{os.getpid()}-{os.fstat(fd).st_ino}')
-        values, labels = of_segment(families, b'lost', 'unlinked')
-        equal((values['openers'], labels['id']), (1, f'posix-lost-{os.fstat(lost).st_ino}'))
-        equal(single(families, 'shmtree_allocated_bytes', kind='unlinked'), PAGE)
-    os.close(fd)
-
-
-@test(MOUNTED)
-def metrics_of_the_machine_and_the_census(t):
-    before = time.time()
-    families = parse_metrics(read(t.meta / 'metrics'))
-    status, limits = t.status(), table(read(t.meta / 'limits'))[0]
-    for row in limits:
-        resource = row['RESOURCE'].decode()
-        limit = math.inf if row['LIMIT'] == b'unlimited' else float(row['LIMIT'])
-        equal(single(families, 'shmtree_limit', resource=resource), limit, resource)
-        used = [1 for labels, _ in families['shmtree_limit_used'] if labels['resource'] == resource]
-        equal(len(used), row['USED'] != b'-', resource)
-    equal(single(families, 'shmtree_census_backend', backend=status['census']), 1)
-    passes = single(families, 'shmtree_census_passes')
-    check(0 < passes < int(status['census_passes']), f'{passes} passes before')
-    check(0 < single(families, 'shmtree_census_last_pass_seconds') < 60, 'how long a pass takes')
-    stamp = single(families, 'shmtree_census_last_pass_timestamp_seconds')
-    check(before - 2 < stamp < time.time() + 2, f'{stamp} is now')
-    check(single(families, 'shmtree_census_address_spaces') > 1, 'address spaces')
-    equal(single(families, 'shmtree_census_incomplete_view'), 'invisible_processes' in status)
-    equal(single(families, 'shmtree_unlisted_kinds'), 0)
-
-
-@test(MOUNTED)
-def metrics_as_prometheus_reads_them(t):
-    for name in NAMES:
-        write(os.path.join(os.fsencode(t.shm), name), b'')
-    content = read(t.meta / 'metrics').decode()
-    try:
-        strict = importlib.import_module('prometheus_client.openmetrics.parser')
-        older = importlib.import_module('prometheus_client.parser')
-    except ImportError:
-        skip('no prometheus_client here')
-    for parser in strict, older:
-        families = {f.name: f for f in parser.text_string_to_metric_families(content)}
-        got = {exact(sample.labels['name'])
-               for sample in families['shmtree_segment_size_bytes'].samples
-               if sample.labels['kind'] == 'posix'}
-        equal(got, set(NAMES), parser.__name__)
-
-
-@test(MOUNTED)
-def metrics_of_many_are_read_in_pieces(t):
-    count = 3000
-    for i in range(count):
-        os.close(os.open(t.shm / f'segment.{i}', os.O_CREAT | os.O_RDWR))
-    with opened(t.meta / 'metrics', os.O_RDONLY) as fd:
-        os.unlink(t.shm / 'segment.0')
-        whole = b''
-        while piece := os.read(fd, 99_991):
-            whole += piece
-        equal(os.pread(fd, 1000, len(whole) // 2), whole[len(whole) // 2:][:1000], 'read again')
-    families = parse_metrics(whole)
-    for family in SEGMENT_FAMILIES:
-        if not family.endswith(('resident_bytes', 'swapped_bytes')):
-            kinds = [labels['kind'] for labels, _ in families[family]]
-            equal(kinds.count('posix'), count, family)
-
 
 # --- graph.dot
 
@@ -383,15 +183,3 @@ def graph_can_be_read_with_many_segments(t):
     equal(len(idle), 1, 'one node of idle ones')
     check(int(idle[0][0].removeprefix('idle × ')) >= 300, idle)
     check(len(nodes) < 100, f'{len(nodes)} nodes')
-
-
-@test(MOUNTED)
-def views_are_the_same_as_the_lists(t):
-    """No more and no fewer segments than segments.json has, for a machine that stands still."""
-    for name in 'a', 'b', 'c':
-        write(t.shm / name, b'')
-    posix = [s['id'] for s in json.loads(read(t.meta / 'segments.json'))['segments']
-             if s['kind'] == 'posix']
-    samples = parse_metrics(read(t.meta / 'metrics'))['shmtree_segment_size_bytes']
-    equal([labels['id'] for labels, _ in samples if labels['kind'] == 'posix'], posix)
-    equal(posix, ['a', 'b', 'c'])

@@ -2,7 +2,9 @@
 /* The views of all segments for other programs, of a machine of which everything is known. */
 #include "census/census.h"
 #include "views/dot.h"
+#include "views/openmetrics-segments.h"
 #include "views/openmetrics.h"
+#include "views/ranking.h"
 
 #include "recorded.h"
 #include "unit.h"
@@ -77,12 +79,22 @@ static void make_visible(pid_t pid)
 	recorded_link(&tree, path, "/bin/x");
 }
 
+/* `metrics`. */
+static char *summary_text(unsigned largest)
+{
+	GString *text = g_string_new(NULL);
+
+	ASSERT_INT(openmetrics_show(&realm, NULL, largest, NULL, text), 0);
+	return g_string_free(text, FALSE);
+}
+
+/* `metrics.segments`. */
 static char *metrics_text(void)
 {
 	GString *text = g_string_new(NULL);
 	struct view_rows rows;
 
-	ASSERT_INT(openmetrics_take(&realm, NULL, NULL, &rows), 0);
+	ASSERT_INT(openmetrics_segments(&realm, NULL, &rows), 0);
 	for (size_t row = 0; row < rows.n; row++)
 		rows.format(rows.snapshot, row, text);
 	rows.free(rows.snapshot);
@@ -118,41 +130,73 @@ static void samples_of_a_family_stand_together(void)
 		"# HELP shmtree_segment_mappings How many times it is mapped, in all address "
 		"spaces.\n"
 		"shmtree_segment_mappings{kind=\"posix\",id=\"");
+	assert_has(text, "shmtree_segment_mappings{kind=\"posix\",id=\"first\"} 1\n");
 	assert_has(text,
-		"shmtree_segment_mappings{kind=\"posix\",id=\"first\",name=\"first\"} 1\n");
-	assert_has(text,
-		"shmtree_segment_mappings{kind=\"posix\",id=\"two\\nlines\",name=\"two\\nlines\"} "
+		"shmtree_segment_mappings{kind=\"posix\",id=\"two\\nlines\"} "
 		"0\n");
-	assert_has(text, "shmtree_segment_openers{kind=\"posix\",id=\"first\",name=\"first\"} 2\n");
+	assert_has(text, "shmtree_segment_openers{kind=\"posix\",id=\"first\"} 2\n");
 	assert_has(text,
 		"# TYPE shmtree_segment_size_bytes gauge\n"
 		"# UNIT shmtree_segment_size_bytes bytes\n# HELP shmtree_segment_size_bytes ");
-	assert_has(text,
-		"shmtree_segment_size_bytes{kind=\"posix\",id=\"first\",name=\"first\"} 3\n");
-	assert_has(text, "id=\"first\",name=\"first\",state=\"mapped\"} 1\n");
-	ASSERT_INT(occurrences(text, "\nshmtree_segment_state{"), 2);
+	assert_has(text, "shmtree_segment_size_bytes{kind=\"posix\",id=\"first\"} 3\n");
+	assert_has(text, "id=\"first\",name=\"first\",state=\"mapped\",uid=\"");
+	ASSERT_INT(occurrences(text, "\nshmtree_segment_info{"), 2);
 	CU_ASSERT(g_str_has_suffix(text, "\n# EOF\n"));
 	ASSERT_INT(occurrences(text, "# EOF"), 1);
 }
 
-static void sums_and_census_come_first(void)
+static void sums_by_kind_state_user_and_the_census(void)
 {
 	g_autofree char *text = NULL;
+	g_autofree char *user =
+		g_strdup_printf("\nshmtree_user_segments{uid=\"%u\"} 1\n", geteuid());
 
 	recorded_process(&tree, 11, "this is no maps file\n");
-	text = metrics_text();
-	CU_ASSERT(g_str_has_prefix(text,
+	text = summary_text(50);
+	assert_has(text, "\nshmtree_build_info{version=\"" SHMTREE_VERSION "\"} 1\n");
+	assert_has(text,
 		"# TYPE shmtree_segments gauge\n"
-		"# HELP shmtree_segments Segments of each kind.\nshmtree_segments{kind=\"posix\"} "
-		"1\n"));
-	assert_has(text, "\nshmtree_size_bytes{kind=\"posix\"} 3\n");
-	assert_has(text, "\nshmtree_census_backend{backend=\"text\"} 1\n");
-	assert_has(text, "# TYPE shmtree_census_passes counter\n");
-	assert_has(text, "\nshmtree_census_passes_total 1\n");
+		"# HELP shmtree_segments Segments of each kind and state.\n"
+		"shmtree_segments{kind=\"posix\",state=\"mapped\"} 0\n");
+	assert_has(text, "\nshmtree_segments{kind=\"posix\",state=\"idle\"} 1\n");
+	assert_has(text, "\nshmtree_size_bytes{kind=\"posix\",state=\"idle\"} 3\n");
+	assert_has(text, user);
+	assert_has(text, "\nshmtree_census_backend_info{backend=\"text\"} 1\n");
+	assert_has(text,
+		"\n# HELP shmtree_census_passes_total Passes over all processes.\n"
+		"shmtree_census_passes_total 1\n");
 	assert_has(text, "\nshmtree_census_unreadable_processes 1\n");
 	assert_has(text, "\nshmtree_census_incomplete_view 0\n");
-	assert_has(text, "\nshmtree_limit{resource=\"TMPFS_BYTES\"} ");
-	assert_has(text, "state=\"idle\"} 1\n");
+	assert_has(text, "\nshmtree_limit_bytes{resource=\"TMPFS_BYTES\"} ");
+	assert_has(text, "name=\"first\",state=\"idle\"");
+	CU_ASSERT(g_str_has_suffix(text, "\n# EOF\n"));
+}
+
+static void as_many_segments_as_wanted_are_told_one_by_one(void)
+{
+	static const char *const numbers[] = { "0", "1", "2", "3", NULL };
+	g_autofree char *all = NULL, *some = NULL, *none = NULL;
+
+	/* Of as much memory, the larger ones. */
+	for (const char *const *number = numbers; *number; number++) {
+		g_autofree char *name = g_strconcat("more.", *number, NULL);
+		g_autofree char *path = g_strconcat(tree.path, "/objects/", name, NULL);
+		g_autofree char *text = g_strnfill(100 + **number, 'x');
+
+		CU_ASSERT_FATAL(g_file_set_contents(path, text, -1, NULL));
+	}
+	all = summary_text(50);
+	ASSERT_INT(occurrences(all, "\nshmtree_segment_size_bytes{"), 5);
+	assert_has(all, "\nshmtree_segments_left_out 0\n");
+	some = summary_text(2);
+	ASSERT_INT(occurrences(some, "\nshmtree_segment_size_bytes{"), 2);
+	assert_has(some,
+		"\nshmtree_segment_size_bytes{kind=\"posix\",id=\"more.2\"} 150\n"
+		"shmtree_segment_size_bytes{kind=\"posix\",id=\"more.3\"} 151\n");
+	assert_has(some, "\nshmtree_segments_left_out 3\n");
+	assert_has(some, "\nshmtree_segments{kind=\"posix\",state=\"idle\"} 5\n");
+	none = summary_text(0);
+	ASSERT_INT(occurrences(none, "\nshmtree_segment_size_bytes{"), 0);
 }
 
 static void what_is_not_known_has_no_sample(void)
@@ -162,9 +206,37 @@ static void what_is_not_known_has_no_sample(void)
 
 	CU_ASSERT_FATAL(utimensat(realm.shm_fd, "first", never, 0) == 0);
 	text = metrics_text();
-	assert_has(text,
-		"# HELP shmtree_segment_mtime_seconds When it was modified last, since 1970.\n"
-		"# EOF\n");
+	ASSERT_INT(occurrences(text, "shmtree_segment_modified_timestamp_seconds{"), 0);
+	ASSERT_INT(occurrences(text, "shmtree_segment_idle_since_timestamp_seconds{"), 1);
+}
+
+static void assert_ranked(const GArray *ranked, guint i, const char *label, uint64_t value)
+{
+	ASSERT_STRING(g_array_index(ranked, struct ranked, i).label, label);
+	ASSERT_INT(g_array_index(ranked, struct ranked, i).values[0], value);
+}
+
+static void sums_beyond_the_largest_are_one(void)
+{
+	struct ranking *ranking = ranking_new();
+	static const char *const labels[] = { "d", "a", "c", "b", "a", NULL };
+	GArray *largest;
+	uint64_t value = 1;
+
+	for (const char *const *label = labels; *label; label++, value++)
+		ranking_add(ranking, *label, (const uint64_t[RANKED_VALUES]){ value, 1, 0 });
+	largest = ranking_largest(ranking, 2);
+	ASSERT_INT(largest->len, 3);
+	assert_ranked(largest, 0, "a", 7);
+	assert_ranked(largest, 1, "b", 4);
+	assert_ranked(largest, 2, RANKED_OTHERS, 4);
+	ASSERT_INT(g_array_index(largest, struct ranked, 2).values[1], 2);
+	g_array_unref(largest);
+	largest = ranking_largest(ranking, 4);
+	ASSERT_INT(largest->len, 4);
+	assert_ranked(largest, 3, "d", 1);
+	g_array_unref(largest);
+	ranking_free(ranking);
 }
 
 static void without_segments_there_are_families(void)
@@ -322,7 +394,10 @@ static void many_processes_of_one_program_are_one_node(void)
 
 static CU_TestInfo tests[] = {
 	{ "samples of a family stand together", samples_of_a_family_stand_together },
-	{ "sums and census come first", sums_and_census_come_first },
+	{ "sums by kind, state, user; and the census", sums_by_kind_state_user_and_the_census },
+	{ "as many segments as wanted are told one by one",
+		as_many_segments_as_wanted_are_told_one_by_one },
+	{ "sums beyond the largest are one", sums_beyond_the_largest_are_one },
 	{ "what is not known has no sample", what_is_not_known_has_no_sample },
 	{ "without segments there are families", without_segments_there_are_families },
 	{ "one edge is all that a process has of a segment",

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""packaging/prometheus with the real programs, on this machine's own loopback: over HTTP from the exporter, as
+systemd would start it, and through node_exporter's textfile collector."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+
+from harness import MOUNTED, check, equal, eventually, read, run, skip, test, write
+from test_metrics import parse_metrics
+
+PACKAGING = pathlib.Path(__file__).resolve().parents[2] / 'packaging' / 'prometheus'
+EXPORTER = PACKAGING / 'shmtree-exporter'
+HERE = ('auto',)
+# Told by no file yet that the tests have, or only where something is idle.
+NOT_ALWAYS = {'shmtree_faults_total', 'shmtree_segment_idle_since_timestamp_seconds'}  # without BPF, without idle ones
+
+
+def need(program):
+    path = shutil.which(program)
+    if not path:
+        skip(f'no {program}')
+    return path
+
+
+@contextlib.contextmanager
+def exporter(directory):
+    """What shmtree-exporter.socket does: a process for each connection, which is its input and output."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        def answer(connection):
+            with connection:
+                subprocess.run([EXPORTER, directory], stdin=connection, stdout=connection,
+                               stderr=subprocess.DEVNULL, check=False)
+
+        def serve():
+            with contextlib.suppress(OSError):  # the end
+                while True:
+                    threading.Thread(target=answer, args=listener.accept()[:1]).start()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f'127.0.0.1:{listener.getsockname()[1]}'
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def free_port():
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(*command):
+    with open('log', 'ab') as log:
+        process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def get(address, path):
+    with urllib.request.urlopen(f'http://{address}{path}', timeout=60) as answer:
+        return answer.headers['Content-Type'], answer.read()
+
+
+def fetched(address, path):
+    """The same, or None as long as nothing answers."""
+    with contextlib.suppress(OSError):
+        return get(address, path)[1]
+    return None
+
+
+@test(MOUNTED)
+def the_exporter_answers(t):
+    write(t.shm / 'x', b'12345')
+    with exporter(t.meta) as address:
+        for path in '/metrics', '/metrics?x=1', '/metrics.segments':
+            kind, content = get(address, path)
+            check(kind.startswith('application/openmetrics-text; version=1.0.0'), kind)
+            families = parse_metrics(content)
+            check(any(labels['name'] == 'x' for labels, _ in families['shmtree_segment_info']), path)
+        for path in '/', '/../status', '/status', '/metrics/..':
+            try:
+                get(address, path)
+                check(False, f'{path} was answered')
+            except urllib.error.HTTPError as error:
+                equal(error.code, 404, path)
+    with exporter(t.private / 'nothing') as address:
+        try:
+            get(address, '/metrics')
+            check(False, 'answered without a mount')
+        except urllib.error.HTTPError as error:
+            equal(error.code, 503)
+
+
+@test(MOUNTED)
+def promtool_finds_nothing_to_say(t):
+    promtool = need('promtool')
+    write(t.shm / 'x', b'12345')
+    for path in 'metrics', 'metrics.segments':
+        done = subprocess.run([promtool, 'check', 'metrics'], input=read(t.meta / path),
+                              capture_output=True, check=False)
+        equal((done.returncode, done.stdout + done.stderr), (0, b''), path)
+
+
+@test(HERE, start=False)
+def alerts_do_what_they_say(t):
+    promtool = need('promtool')
+    run(promtool, 'check', 'rules', PACKAGING / 'shmtree.rules.yml')
+    run(promtool, 'test', 'rules', 'shmtree.rules.test.yml', cwd=PACKAGING)
+
+
+@test(MOUNTED)
+def alerts_and_dashboard_ask_for_what_there_is(t):
+    families = set(parse_metrics(read(t.meta / 'metrics'))) | NOT_ALWAYS
+    for name in 'shmtree.rules.yml', 'shmtree-dashboard.json':
+        asked = set(re.findall(r'\bshmtree_[a-z_]+\b', read(PACKAGING / name).decode()))
+        check(len(asked) > 5, asked)
+        equal(asked - families, set(), name)
+    panels = json.loads(read(PACKAGING / 'shmtree-dashboard.json'))['panels']
+    equal(len({panel['id'] for panel in panels}), len(panels), 'numbers of panels')
+
+
+CONFIG = """
+global: {{scrape_interval: 5s, scrape_timeout: 5s, evaluation_interval: 1s}}
+rule_files: [{rules}]
+scrape_configs:
+  - {{job_name: shmtree, static_configs: [{{targets: ['{exporter}']}}]}}
+  - {{job_name: node, static_configs: [{{targets: ['{node}']}}]}}
+"""
+
+
+@test(HERE)
+def prometheus_scrapes_and_alerts(t):
+    """A tmpfs that fills, and is emptied: an alert fires and clears."""
+    prometheus, node_exporter = need('prometheus'), need('prometheus-node-exporter')
+    os.mkdir('textfile')
+    os.symlink(t.meta / 'metrics', 'textfile/shmtree.prom')
+    rules = read(PACKAGING / 'shmtree.rules.yml').decode()
+    write('rules.yml', re.sub(r'for: \d+m', 'for: 0s', rules).encode())
+    node, server = f'127.0.0.1:{free_port()}', f'127.0.0.1:{free_port()}'
+
+    def ask(query):
+        answer = fetched(server, '/api/v1/query?query=' + urllib.request.quote(query))
+        results = json.loads(answer)['data']['result'] if answer else []
+        return {result['metric'].get('job'): float(result['value'][1]) for result in results}
+
+    with exporter(t.meta) as address, \
+            running(node_exporter, '--collector.disable-defaults', '--collector.textfile',
+                    '--collector.textfile.directory=textfile', f'--web.listen-address={node}'):
+        write('prometheus.yml', CONFIG.format(rules='rules.yml', exporter=address, node=node).encode())
+        with running(prometheus, '--config.file=prometheus.yml', '--storage.tsdb.path=data',
+                     f'--web.listen-address={server}'):
+            eventually(lambda: set(ask('shmtree_build_info')) == {'shmtree', 'node'},
+                       'both are scraped', 120)
+            firing = 'sum by (job) (ALERTS{alertname="SharedMemoryNearlyFull",' \
+                     'resource="TMPFS_BYTES",namespace="",alertstate="firing"})'
+            equal(ask(firing), {}, 'nothing is full')
+            space = os.statvfs(t.shm)
+            write(t.shm / 'x', bytes(int(space.f_bavail * space.f_frsize * 0.97)))
+            eventually(lambda: set(ask(firing)) == {'shmtree', 'node'}, 'the alert fires', 120)
+            equal(set(ask('shmtree_segment_allocated_bytes{kind="posix",id="x"} > 1e7')),
+                  {'shmtree', 'node'}, 'what fills it')
+            os.unlink(t.shm / 'x')
+            eventually(lambda: ask(firing) == {}, 'the alert clears', 120)
+            t.stop()
+            eventually(lambda: set(ask('up{job="shmtree"} == 0')) == {'shmtree'}, 'the daemon is gone', 120)
