@@ -17,7 +17,7 @@ from harness import (Mapper, MOUNTED, as_user, call, check, equal, eventually,
 from ipc import Child, OTHER, USER, ipc_test, new_segment
 from test_charged import memory_group
 from test_whose import DIGITS, born, cgroup, remove_group
-from test_views import parse_metrics
+from test_metrics import parse_metrics
 
 PAGE = mmap.PAGESIZE
 MIB = 1 << 20
@@ -60,7 +60,7 @@ def faults(t, pid):
 def counted(t):
     """shmtree_faults_total by cause."""
     families = parse_metrics(read(t.meta / 'metrics'))
-    return {labels['cause']: value for labels, value in families['shmtree_faults']}
+    return {labels['cause']: value for labels, value in families['shmtree_faults_total']}
 
 
 def one(t, faulter, command, **wanted):
@@ -476,7 +476,7 @@ def an_address_space_that_changes_all_the_while(t):
 
     def not_attributed():
         families = parse_metrics(read(t.meta / 'metrics'))
-        return families['shmtree_faults_not_attributed'][0][1]
+        return families['shmtree_faults_not_attributed_total'][0][1]
     with Faulter(t.shm / 'x', PAGE) as faulter:
         os.truncate(t.shm / 'x', 0)
         for _ in range(2):
@@ -500,6 +500,6 @@ def where_they_are_not_seen(t):
         equal((status['faults'], status['faults_reason']), ('off', why))
         families = parse_metrics(read(t.meta / 'metrics'))
         equal(families['shmtree_faults_seen'], [({}, 0.0)])
-        check('shmtree_faults' not in families, 'no counter')
+        check('shmtree_faults_total' not in families, 'no counter')
     t.start('-o', 'census=text')
     look('goes with census=bpf')
