@@ -19,6 +19,7 @@
 #include "serve/lock-wait.h"
 #include "serve/watch.h"
 #include "serve/event-stream.h"
+#include "views/walks.h"
 #include "tree/shared-open.h"
 
 #include <fcntl.h>
@@ -146,6 +147,7 @@ static int start_events(struct fs *fs)
 
 	if (r == 0) {
 		fs->streams = event_streams_new(fs);
+		fs->walks = walks_new(&fs->realm, fs->events);
 		r = fs->options.log ? events_use(fs->events) : 0;
 	}
 	if (r < 0)
@@ -208,6 +210,8 @@ static void fs_clear(struct fs *fs)
 	watch_free(fs);
 	if (fs->streams)
 		event_streams_free(fs->streams);
+	if (fs->walks)
+		walks_free(fs->walks);
 	if (fs->events)
 		events_free(fs->events);
 	if (fs->nodes)

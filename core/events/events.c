@@ -375,3 +375,14 @@ void events_process(struct events *events, pid_t pid, struct process_identity *o
 {
 	event_processes_find(events->processes, pid, -1, out);
 }
+
+static void copy_process(const struct process_identity *process, void *data)
+{
+	*(struct process_identity *)data = *process;
+}
+
+bool events_take(struct events *events, enum event_type type, const char *name, uint64_t inode,
+	struct process_identity *out)
+{
+	return event_acts_take(events->acts, type, name, inode, copy_process, out) > 0;
+}

@@ -67,5 +67,11 @@ struct event_act *events_begin(struct events *events, unsigned types, const char
 	uint64_t inode, bool by_child, const struct caller *caller);
 void events_end(struct events *events, struct event_act *act, bool done, uint64_t inode);
 
+/*
+ * Fills in for whom the daemon has done that, to what fanotify does not tell of; false if it has not.
+ */
+bool events_take(struct events *events, enum event_type type, const char *name, uint64_t inode,
+	struct process_identity *out);
+
 /* The process of that number, which exists: event_processes_find(). */
 void events_process(struct events *events, pid_t pid, struct process_identity *out);

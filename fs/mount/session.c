@@ -19,6 +19,7 @@
 #include "serve/shutdown.h"
 #include "serve/watch.h"
 #include "serve/event-stream.h"
+#include "views/walks.h"
 
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -202,6 +203,8 @@ int session_serve(struct fs *fs)
 	r = settle_protocol(fs);
 	if (r == 0) {
 		watch_start(fs);
+		if (r == 0 && fs->options.log)
+			walks_begin(fs->walks);
 		periodic_census_start(fs);
 	}
 	if (r == 0)
@@ -253,6 +256,8 @@ void session_end(struct fs *fs)
 	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
 	if (!end_watch(fs) || !periodic_census_stop(fs))
+		fs->stuck = true;
+	if (fs->walks && !walks_stop(fs->walks))
 		fs->stuck = true;
 	if (fs->events)
 		events_stop(fs->events);

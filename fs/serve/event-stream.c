@@ -7,6 +7,7 @@
 #include "serve/lock-wait.h"
 #include "serve/reply.h"
 #include "views/event-rows.h"
+#include "views/walks.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -138,6 +139,8 @@ void event_stream_open(struct fs *fs, struct deferred *d)
 		reply_result(d->req, r);
 		return;
 	}
+	walks_begin(fs->walks);
+	walks_wait(fs->walks);
 	stream = stream_new(fs, &listing, &bytes);
 	d->fi.fh = (uintptr_t)stream;
 	d->fi.direct_io = true;

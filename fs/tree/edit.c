@@ -14,16 +14,19 @@ static int create_item(struct fs *fs, struct deferred *d, struct item **out)
 	const struct kind *kind = d->node->entry->kind;
 	const struct caller caller = identity_caller(d->req);
 	mode_t mode = d->mode & ~fuse_req_ctx(d->req)->umask & 0777;
+	struct event_act *act;
 	struct fsuid id;
 	int r = kind->permit ? kind->permit(&fs->realm, NULL, &caller, W_OK) : 0;
 
 	if (r < 0)
 		return r;
+	act = tell_begin(d->req, TELLS(EVENT_CREATED), NULL, 0);
 	identity_begin(&id, d->req);
 	do
 		r = kind->create(&fs->realm, d->name, mode, &caller, out);
 	while (fsuid_retry(&id, r));
 	fsuid_end(&id);
+	tell_end(d->req, act, r, r < 0 ? 0 : (*out)->key.ino);
 	return r;
 }
 

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "views/walks.h"
+
+#include "kinds/item-use.h"
+#include "kinds/posix.h"
+
+#include <string.h>
+
+/* How often, in microseconds: less often where a walk takes long, so that walks are a fifth of the time. */
+#define PERIOD_US (250 * 1000)
+#define REST 4
+#define LONGEST_US (5 * G_USEC_PER_SEC)
+
+/* Segments that are looked at: some hundred bytes each. */
+#define SEGMENTS_MAX 20000
+
+/* How long walks_stop() waits. */
+#define PATIENCE_US (2 * G_USEC_PER_SEC)
+
+/* One segment, as the last walk found it. */
+struct seen {
+	const struct kind *kind;
+	const char *label;
+	char *id, *name;
+	uint64_t inode, size;
+	bool mapped, idle;
+	unsigned walk; /* the last one that has found it */
+};
+
+struct walks {
+	const struct realm *realm;
+	struct events *events;
+	GMutex lock; /* a leaf */
+	GCond changed;
+	/* Protected by the lock. */
+	GThread *thread; /* NULL: not started */
+	bool ending, ended;
+	bool known; /* a walk has been made since events are used */
+	/* The thread's own. */
+	GHashTable *segments; /* "DIRECTORY/ID": struct seen */
+	unsigned walk;
+	bool first;         /* nothing is told of what is found */
+	bool full;          /* there have been too many segments: no others are looked at */
+	GPtrArray *pending; /* struct event_copy, to be told when the census is released */
+};
+
+static void seen_free(void *data)
+{
+	struct seen *seen = data;
+
+	g_free(seen->id);
+	g_free(seen->name);
+	g_free(seen);
+}
+
+struct walks *walks_new(const struct realm *realm, struct events *events)
+{
+	struct walks *walks = g_new0(struct walks, 1);
+
+	walks->realm = realm;
+	walks->events = events;
+	g_mutex_init(&walks->lock);
+	g_cond_init(&walks->changed);
+	walks->segments = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, seen_free);
+	walks->pending = g_ptr_array_new_with_free_func(g_free);
+	return walks;
+}
+
+void walks_free(struct walks *walks)
+{
+	g_ptr_array_unref(walks->pending);
+	g_hash_table_unref(walks->segments);
+	g_cond_clear(&walks->changed);
+	g_mutex_clear(&walks->lock);
+	g_free(walks);
+}
+
+/* What is to be told */
+
+static void add_event(struct walks *walks, enum event_type type, const struct seen *seen, pid_t pid)
+{
+	struct event_copy *copy;
+
+	if (walks->first)
+		return;
+	copy = g_new0(struct event_copy, 1);
+	g_strlcpy(copy->id, seen->id, sizeof copy->id);
+	g_strlcpy(copy->name, seen->name, sizeof copy->name);
+	copy->event = (struct event){
+		.type = type,
+		.kind = seen->label,
+		.id = copy->id,
+		.name = copy->name,
+		.inode = seen->inode,
+		.size = type == EVENT_REMOVED ? EVENT_UNKNOWN : seen->size,
+		.process = { .pid = pid },
+	};
+	g_ptr_array_add(walks->pending, copy);
+}
+
+/* Fills in the process, by its number, or of what was done through the mount by who had it done. */
+static void tell_pending(struct walks *walks)
+{
+	for (guint i = 0; i < walks->pending->len; i++) {
+		struct event *event =
+			&((struct event_copy *)g_ptr_array_index(walks->pending, i))->event;
+		pid_t pid = event->process.pid;
+
+		if (pid)
+			events_process(walks->events, pid, &event->process);
+		else if (event->type == EVENT_CREATED || event->type == EVENT_REMOVED)
+			events_take(walks->events, event->type, event->id, event->inode,
+				&event->process);
+		events_tell(walks->events, event);
+	}
+	g_ptr_array_set_size(walks->pending, 0);
+}
+
+/* One segment */
+
+static void note_pid(const struct mapping_row *row, void *data)
+{
+	*(pid_t *)data = row->pid;
+}
+
+/* The process that maps the segment, if it is one alone: else it is not known which was the first. */
+static pid_t only_mapper(const struct walks *walks, const struct item *item,
+	const struct usage *usage)
+{
+	pid_t pid = 0;
+
+	if (usage->processes == 1)
+		census_each_mapping(walks->realm->census, &item->key, note_pid, &pid);
+	return pid;
+}
+
+/* fanotify tells what happens to the names and sizes of these. */
+static bool told_otherwise(const struct walks *walks, const struct kind *kind)
+{
+	return kind == &kind_posix && !events_missing(walks->events);
+}
+
+static struct seen *note_item(struct walks *walks, const struct item *item)
+{
+	g_autofree char *key = g_strdup_printf("%s/%s", item->kind->directory, item->id);
+	struct seen *seen = g_hash_table_lookup(walks->segments, key);
+	bool other = seen && seen->inode != item->key.ino;
+
+	if (other && !told_otherwise(walks, seen->kind))
+		add_event(walks, EVENT_REMOVED, seen, 0);
+	if (seen && !other)
+		return seen;
+	if (!seen && (walks->full || g_hash_table_size(walks->segments) >= SEGMENTS_MAX)) {
+		walks->full = true;
+		return NULL;
+	}
+	seen = g_new0(struct seen, 1);
+	seen->kind = item->kind;
+	seen->label = item->label;
+	seen->id = g_strdup(item->id);
+	seen->name = g_strdup(item->name);
+	seen->inode = item->key.ino;
+	seen->size = item->size;
+	g_hash_table_insert(walks->segments, g_steal_pointer(&key), seen);
+	if (!told_otherwise(walks, seen->kind))
+		add_event(walks, EVENT_CREATED, seen, 0);
+	return seen;
+}
+
+static void visit(const struct item *item, void *data)
+{
+	struct walks *walks = data;
+	struct references references;
+	bool mapped, idle;
+	struct usage usage;
+	struct seen *seen = item->segment ? note_item(walks, item) : NULL;
+
+	if (!seen)
+		return;
+	seen->walk = walks->walk;
+	if (seen->size != item->size) {
+		seen->size = item->size;
+		if (!told_otherwise(walks, seen->kind))
+			add_event(walks, EVENT_RESIZED, seen, 0);
+	}
+	usage = census_usage(walks->realm->census, &item->key);
+	references = item_references(walks->realm, item);
+	mapped = usage.mappings > 0 || (references.known && references.mapped);
+	idle = !mapped && usage.openers == 0 && !item->in_use && references.known &&
+		references.count == 0 && !references.served;
+	if (mapped != seen->mapped)
+		add_event(walks, mapped ? EVENT_MAPPED : EVENT_UNMAPPED, seen,
+			mapped ? only_mapper(walks, item, &usage) : 0);
+	if (idle && !seen->idle)
+		add_event(walks, EVENT_IDLE, seen, 0);
+	seen->mapped = mapped;
+	seen->idle = idle;
+}
+
+static gboolean is_gone(gpointer key, gpointer value, gpointer data)
+{
+	struct walks *walks = data;
+	const struct seen *seen = value;
+
+	(void)key;
+	if (seen->walk == walks->walk)
+		return FALSE;
+	if (!told_otherwise(walks, seen->kind))
+		add_event(walks, EVENT_REMOVED, seen, 0);
+	return TRUE;
+}
+
+/* False: something could not be listed, so that nothing is known to be gone. */
+static bool visit_all(struct walks *walks)
+{
+	bool all = true;
+
+	if (census_hold(walks->realm->census, CENSUS_ALL) < 0)
+		return false;
+	for (const struct kind *const *kind = kinds; *kind; kind++)
+		if ((*kind)->present(walks->realm) && (*kind)->each(walks->realm, visit, walks) < 0)
+			all = false;
+	census_release(walks->realm->census);
+	return all;
+}
+
+static void walk(struct walks *walks)
+{
+	bool was_full = walks->full;
+
+	walks->walk++;
+	if (visit_all(walks))
+		g_hash_table_foreach_remove(walks->segments, is_gone, walks);
+	tell_pending(walks);
+	if (walks->full && !was_full)
+		events_tell(walks->events,
+			&(struct event){ .type = EVENT_LOST, .lost = EVENT_UNKNOWN });
+	walks->first = false;
+}
+
+/* The thread */
+
+static void forget(struct walks *walks)
+{
+	g_hash_table_remove_all(walks->segments);
+	walks->first = true;
+	walks->full = false;
+}
+
+/* The lock is held, but for the walk. */
+static void walk_or_wait(struct walks *walks)
+{
+	gint64 began = g_get_monotonic_time(), took;
+
+	if (!events_on(walks->events)) {
+		walks->known = false;
+		forget(walks);
+		g_cond_wait(&walks->changed, &walks->lock);
+		return;
+	}
+	g_mutex_unlock(&walks->lock);
+	walk(walks);
+	g_mutex_lock(&walks->lock);
+	took = g_get_monotonic_time() - began;
+	walks->known = true;
+	g_cond_broadcast(&walks->changed);
+	if (!walks->ending)
+		g_cond_wait_until(&walks->changed, &walks->lock,
+			began + took + CLAMP(REST * took, PERIOD_US, LONGEST_US));
+}
+
+static gpointer run(gpointer data)
+{
+	struct walks *walks = data;
+
+	forget(walks);
+	g_mutex_lock(&walks->lock);
+	while (!walks->ending)
+		walk_or_wait(walks);
+	walks->ended = true;
+	g_cond_broadcast(&walks->changed);
+	g_mutex_unlock(&walks->lock);
+	return NULL;
+}
+
+void walks_begin(struct walks *walks)
+{
+	g_mutex_lock(&walks->lock);
+	if (!walks->thread)
+		walks->thread = g_thread_try_new("walks", run, walks, NULL);
+	g_cond_broadcast(&walks->changed);
+	g_mutex_unlock(&walks->lock);
+}
+
+void walks_wait(struct walks *walks)
+{
+	g_mutex_lock(&walks->lock);
+	while (walks->thread && !walks->known && !walks->ending)
+		g_cond_wait(&walks->changed, &walks->lock);
+	g_mutex_unlock(&walks->lock);
+}
+
+bool walks_stop(struct walks *walks)
+{
+	gint64 until = g_get_monotonic_time() + PATIENCE_US;
+	bool ended;
+
+	g_mutex_lock(&walks->lock);
+	walks->ending = true;
+	g_cond_broadcast(&walks->changed);
+	while (walks->thread && !walks->ended &&
+		g_cond_wait_until(&walks->changed, &walks->lock, until))
+		;
+	ended = !walks->thread || walks->ended;
+	g_mutex_unlock(&walks->lock);
+	if (ended)
+		g_clear_pointer(&walks->thread, g_thread_join);
+	return ended;
+}
