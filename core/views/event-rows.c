@@ -17,7 +17,7 @@ struct reader {
 	bool seen;
 };
 
-/* Whether the number is still that process's. */
+/* Whether the number is still that process's, and it has not ended: of a zombie, /proc shows no memory. */
 static bool is_alive(const struct reader *reader, const struct process_identity *process)
 {
 	struct proc_stat stat;
@@ -25,7 +25,8 @@ static bool is_alive(const struct reader *reader, const struct process_identity 
 
 	snprintf(name, sizeof name, "%d", process->pid);
 	auto_fd dir = openat(reader->sight.proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return dir >= 0 && proc_read_stat(dir, &stat) == 0 && stat.start_time == process->born;
+	return dir >= 0 && proc_read_stat(dir, &stat) == 0 && stat.start_time == process->born &&
+		!strchr("ZXx", stat.state);
 }
 
 static bool ask(struct reader *reader, const struct process_identity *process)
