@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* How often, in microseconds: less often where a walk takes long, so that walks are a fifth of the time. */
-#define PERIOD_US (250 * 1000)
+#define PERIOD_US (500 * 1000)
 #define REST 4
 #define LONGEST_US (5 * G_USEC_PER_SEC)
 
