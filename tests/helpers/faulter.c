@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 static sigjmp_buf again;
+static volatile int armed; /* `again` may be jumped to; else the signal is ignored */
 static volatile char *memory;
 static volatile long raised;
 static size_t length;
@@ -56,7 +57,8 @@ static void on_sigbus(int number)
 	check_no_alignment();
 	(void)number;
 	raised++;
-	siglongjmp(again, 1);
+	if (armed)
+		siglongjmp(again, 1);
 }
 
 static long touch(size_t offset, long count, int writes)
@@ -222,7 +224,13 @@ int main(int argc, char **argv)
 	}
 	signal(SIGBUS, on_sigbus);
 	answer(getpid());
-	while (fgets(line, sizeof line, stdin))
-		answer(obey(line));
+	while (fgets(line, sizeof line, stdin)) {
+		long result;
+
+		armed = 1;
+		result = obey(line);
+		armed = 0;
+		answer(result);
+	}
 	return 0;
 }
