@@ -220,8 +220,15 @@ static unsigned compare(pid_t group, struct census **censuses, uint64_t *rows)
 	census_free(fresh);
 	for (unsigned i = 0; i < BACKENDS; i++) {
 		g_autoptr(GPtrArray) lines = take_account(censuses[i], pids);
+		struct census_report report = census_report(censuses[i]);
+		unsigned found;
 
-		count += differences(census_report(censuses[i]).backend, lines, truth);
+		found = differences(report.backend, lines, truth);
+		if (found)
+			printf("%s: %lu unreadable, %lu inconsistent\n", report.backend,
+				(unsigned long)report.unreadable,
+				(unsigned long)report.inconsistent);
+		count += found;
 	}
 	*rows += truth->len;
 	return count;
