@@ -110,8 +110,9 @@ static bool agrees(const struct bpf_census *census, const struct mm_versions *ve
 {
 	return census->known->len == versions->count &&
 		census->known_pid_cursor == versions->pid_cursor &&
-		memcmp(census->known->data, versions->at, versions->count * sizeof *versions->at) ==
-		0;
+		(versions->count == 0 ||
+			memcmp(census->known->data, versions->at,
+				versions->count * sizeof *versions->at) == 0);
 }
 
 /*
