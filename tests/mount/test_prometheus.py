@@ -84,7 +84,7 @@ def fetched(address, path):
 
 @test(MOUNTED)
 def the_exporter_answers(t):
-    write(t.shm / 'x', b'12345')
+    write(t.shm / 'x', bytes(8 << 20))  # among the largest of the machine
     with exporter(t.meta) as address:
         for path in '/metrics', '/metrics?x=1', '/metrics.segments':
             kind, content = get(address, path)
