@@ -41,6 +41,9 @@ struct metrics {
 	GString *out;
 };
 
+/* How many other namespaces are read at most. */
+#define NAMESPACES_READ 32
+
 /* Taking */
 
 /* `values` as a ranking has them: what takes most comes first. */
@@ -78,11 +81,12 @@ static int take_realm(struct metrics *metrics, const struct realm *realm, struct
 	return 0;
 }
 
+/* Anybody can make namespaces, and each takes a pass of the census. */
 static int take_others(struct metrics *metrics)
 {
 	int r = 0;
 
-	for (guint i = 0; i < metrics->others->len && r == 0; i++) {
+	for (guint i = 0; i < MIN(metrics->others->len, NAMESPACES_READ) && r == 0; i++) {
 		const struct opened_realm *other =
 			&g_array_index(metrics->others, struct opened_realm, i);
 		struct segments_sum sum = { 0 };
@@ -201,6 +205,9 @@ static void add_namespaces(const struct metrics *metrics)
 		"namespace", "Sum of their sizes.");
 	add_ranked(metrics->out, namespaces, 0, "shmtree_namespace_allocated_bytes", "bytes",
 		"namespace", "Memory and swap allocated to them.");
+	openmetrics_number(metrics->out, "shmtree_namespaces_left_out", NULL,
+		metrics->others->len - MIN(metrics->others->len, NAMESPACES_READ),
+		"Other namespaces that were not read, because there are many.");
 }
 
 /* Limits */
@@ -361,17 +368,14 @@ static gint by_kind_and_id(gconstpointer a, gconstpointer b)
 	return by ? by : strcmp(one->id, other->id);
 }
 
-/* Puts the row in its place among the largest so far, if it is one of these. */
+/* Adds the row to the largest so far, of which there are up to twice as many as wanted. */
 static void insert(GArray *largest, guint most, const struct segments_row *row)
 {
-	guint at = largest->len;
-
-	while (at > 0 && by_memory(row, &g_array_index(largest, struct segments_row, at - 1)) < 0)
-		at--;
-	if (at >= most)
+	g_array_append_vals(largest, row, 1);
+	if (largest->len < 2 * most)
 		return;
-	g_array_insert_vals(largest, at, row, 1);
-	g_array_set_size(largest, MIN(largest->len, most));
+	g_array_sort(largest, by_memory);
+	g_array_set_size(largest, most);
 }
 
 static void append_samples(const struct segments_row *row, GString *out)
@@ -406,6 +410,8 @@ static GArray *find_largest(const struct metrics *metrics, size_t *left_out)
 		segments_get(metrics->segments, g_array_index(distinct, guint32, i), &row);
 		insert(largest, metrics->largest, &row);
 	}
+	g_array_sort(largest, by_memory);
+	g_array_set_size(largest, MIN(largest->len, metrics->largest));
 	fit(largest, (size_t)metrics->largest * SEGMENT_BYTES);
 	g_array_sort(largest, by_kind_and_id);
 	*left_out = distinct->len - largest->len;

@@ -76,10 +76,15 @@ GArray *ranking_largest(const struct ranking *ranking, guint most)
 	n = largest->len;
 	for (guint i = most; i < n; i++)
 		add_values(&others, g_array_index(largest, struct ranked, i).values);
-	if (n > most) {
-		g_array_set_size(largest, most);
+	g_array_set_size(largest, MIN(n, most));
+	/* One that has that label by itself counts there too: a series has one sample. */
+	for (guint i = 0; n > most && i < largest->len; i++)
+		if (strcmp(g_array_index(largest, struct ranked, i).label, RANKED_OTHERS) == 0) {
+			add_values(&others, g_array_index(largest, struct ranked, i).values);
+			g_array_remove_index(largest, i--);
+		}
+	if (n > most)
 		g_array_append_val(largest, others);
-	}
 	g_array_sort(largest, by_label);
 	return largest;
 }

@@ -172,6 +172,8 @@ static void listed_item(const struct segments *segments, const struct kind *kind
 		.uid = row.uid,
 		.size = row.size,
 		.allocated = row.allocated,
+		.resident = row.resident,
+		.swapped = row.swapped,
 		.atime = row.atime,
 		.mtime = row.mtime,
 		.ctime = row.ctime,

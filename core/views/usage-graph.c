@@ -132,7 +132,7 @@ static uint64_t memory_of(const struct realm *realm, const struct item *item)
 {
 	struct item full = *item;
 
-	if (item->kind->residency)
+	if (full.resident == BYTES_UNKNOWN && item->kind->residency)
 		item->kind->residency(realm, &full);
 	if (full.resident == BYTES_UNKNOWN)
 		return full.allocated == BYTES_UNKNOWN ? 0 : full.allocated;
