@@ -29,6 +29,15 @@
 /* After so long without a record, no record explains what was told wrong. */
 #define SETTLE_US (20 * 1000)
 
+/* A record is smaller: a read that leaves so much of the buffer free has taken all that there was. */
+#define RECORD_MAX 4096
+
+/* So many full buffers are read before the thread looks at anything else. */
+#define BUFFERS_AT_ONCE 64
+
+/* Events that wait for fanotify's records: a kilobyte each. What comes while they are so many is lost. */
+#define LATER_MAX 4096
+
 struct events {
 	struct events_config config; /* constant */
 	struct changes_config changes_config;
@@ -37,14 +46,15 @@ struct events {
 	struct event_processes *processes;
 	GThread *thread; /* NULL until the first use; under the lock */
 	int wake;        /* an eventfd */
-	gint on;         /* `uses` is more than 0; atomic */
+	gint on;         /* `uses` is more than 0, and the thread is not to end; atomic */
 	GMutex lock;
 	/* Protected by the lock. */
 	unsigned uses;
 	bool ending;
 	struct fanotify_group group; /* opened by who begins to use it, closed by the thread */
 	const char *missing;
-	GPtrArray *later; /* of struct event_copy */
+	GPtrArray *later;    /* of struct event_copy */
+	uint64_t later_lost; /* that are not in it, for it was full */
 	/* The thread's own. */
 	struct changes *changes;       /* NULL: not watching */
 	struct fanotify_group watched; /* its copy of `group` */
@@ -101,8 +111,8 @@ static void wake_thread(struct events *events)
 
 /* The thread */
 
-/* Events that are to come after what has been read by now. */
-static GPtrArray *take_later(struct events *events)
+/* Events that are to come after what has been read by now; in `*lost`, how many more there were. */
+static GPtrArray *take_later(struct events *events, uint64_t *lost)
 {
 	GPtrArray *later = NULL;
 
@@ -111,14 +121,18 @@ static GPtrArray *take_later(struct events *events)
 		later = events->later;
 		events->later = g_ptr_array_new_with_free_func(g_free);
 	}
+	*lost = events->later_lost;
+	events->later_lost = 0;
 	g_mutex_unlock(&events->lock);
 	return later;
 }
 
-static void tell_all(struct events *events, GPtrArray *later)
+static void tell_all(struct events *events, GPtrArray *later, uint64_t lost)
 {
 	for (guint i = 0; later && i < later->len; i++)
 		tell(&((struct event_copy *)g_ptr_array_index(later, i))->event, events);
+	if (lost > 0)
+		tell(&(struct event){ .type = EVENT_LOST, .lost = lost }, events);
 	if (later)
 		g_ptr_array_unref(later);
 }
@@ -157,16 +171,21 @@ static void nap_if_busy(struct events *events, size_t bytes)
 		g_usleep(NAP_US);
 }
 
-/* Reads all that the kernel has; returns whether there was anything. */
+/*
+ * Reads what the kernel has by now; returns whether there was anything. It ends even while more and
+ * more happens: the thread has to see that it is to end, or that nobody uses the events any more.
+ */
 static bool drain(struct events *events, uint8_t *buffer)
 {
-	bool any = false;
-	ssize_t n;
+	bool any = false, more = events->changes && events->watched.fd >= 0;
 
-	if (!events->changes || events->watched.fd < 0)
-		return false;
-	while ((n = fanotify_read(&events->watched, buffer)) > 0) {
+	for (unsigned i = 0; more && i < BUFFERS_AT_ONCE && events_on(events); i++) {
+		ssize_t n = fanotify_read(&events->watched, buffer);
+
+		if (n <= 0)
+			break;
 		any = true;
+		more = n > FANOTIFY_BUFFER - RECORD_MAX;
 		if (changes_handle(events->changes, &events->watched, buffer, n) < 0)
 			break;
 		wake_readers(events);
@@ -191,6 +210,7 @@ static bool follow_use(struct events *events)
 		event_acts_clear(events->acts);
 		event_ring_clear(events->ring);
 		g_ptr_array_set_size(events->later, 0);
+		events->later_lost = 0;
 	}
 	events->watched = events->group;
 	g_mutex_unlock(&events->lock);
@@ -228,13 +248,14 @@ static gpointer run(gpointer data)
 
 	while (follow_use(events)) {
 		gint64 now = g_get_monotonic_time();
-		GPtrArray *later = take_later(events);
+		uint64_t lost;
+		GPtrArray *later = take_later(events, &lost);
 
 		if (drain(events, buffer))
 			last = now;
 		if (events->changes && changes_unsettled(events->changes) && now - last > SETTLE_US)
 			changes_settle(events->changes);
-		tell_all(events, later);
+		tell_all(events, later, lost);
 		wake_readers(events);
 		sleep_until_woken(events);
 	}
@@ -245,6 +266,7 @@ void events_stop(struct events *events)
 {
 	g_mutex_lock(&events->lock);
 	events->ending = true;
+	g_atomic_int_set(&events->on, FALSE);
 	g_mutex_unlock(&events->lock);
 	if (!events->thread)
 		return;
@@ -282,7 +304,7 @@ int events_use(struct events *events)
 			events->missing = NULL;
 			fanotify_open(&events->group, events->config.directory, &events->missing);
 		}
-		g_atomic_int_set(&events->on, TRUE);
+		g_atomic_int_set(&events->on, !events->ending);
 		wake_thread(events);
 	}
 	g_mutex_unlock(&events->lock);
@@ -339,7 +361,7 @@ static const char *keep(char out[NAME_MAX + 1], const char *text)
 
 void events_tell_later(struct events *events, const struct event *event)
 {
-	struct event_copy *copy;
+	g_autofree struct event_copy *copy = NULL;
 
 	if (!events_on(events))
 		return;
@@ -349,7 +371,10 @@ void events_tell_later(struct events *events, const struct event *event)
 	copy->event.name = keep(copy->name, event->name);
 	copy->event.from = keep(copy->from, event->from);
 	g_mutex_lock(&events->lock);
-	g_ptr_array_add(events->later, copy);
+	if (events->later->len < LATER_MAX)
+		g_ptr_array_add(events->later, g_steal_pointer(&copy));
+	else
+		events->later_lost++;
 	g_mutex_unlock(&events->lock);
 	wake_thread(events);
 }

@@ -56,7 +56,10 @@ struct event_ring *events_ring(struct events *events);
 /* Adds an event, if there is a use for it. */
 void events_tell(struct events *events, const struct event *event);
 
-/* The same, after all that has happened to POSIX objects up to now. */
+/*
+ * The same, after all that has happened to POSIX objects up to now. Where thousands of such events come
+ * while the thread is busy, those that find no room are lost, and it is told how many.
+ */
 void events_tell_later(struct events *events, const struct event *event);
 
 /*

@@ -3,11 +3,13 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import signal
+import subprocess
 import threading
 import time
 
-from harness import (MOUNTED, as_user, check, equal, eventually, read, test, write)
+from harness import (MOUNTED, as_user, check, equal, eventually, opened, read, skip, test, write)
 
 BUSY, OTHER = 12345, 12346
 # More than the daemon has threads; each would wait until the kernel breaks the lease, for 45 s.
@@ -117,3 +119,37 @@ def a_signal_ends_the_wait_for_ones_turn(t):
         with truncating(t, MANY) as pid:
             os.kill(pid, signal.SIGKILL)
             eventually(lambda: t.waiting() == 0, 'nothing waits any more')
+
+
+def watches(daemon):
+    """Whether it has a fanotify group."""
+    fds = pathlib.Path(f'/proc/{daemon.pid}/fd')
+    return any('fanotify' in os.readlink(fd) for fd in fds.iterdir() if fd.is_symlink())
+
+
+@test(MOUNTED)
+def events_that_never_cease_hold_up_neither_the_end_of_their_use_nor_that_of_the_daemon(t):
+    with opened(t.meta / 'events', os.O_RDONLY):
+        if t.status().get('events_reason'):
+            skip(t.status()['events_reason'])
+    os.chmod(t.shm, 0o1777)
+
+    def rename_on_and_on(ready):
+        # Always to another name, so that the kernel merges nothing.
+        names = [os.fspath(t.shm / f'{os.getpid()}-{i:0200}') for i in range(1000)]
+        os.mknod(names[0])
+        ready()
+        while True:
+            for i, name in enumerate(names):
+                os.rename(name, names[(i + 1) % len(names)])
+
+    with running(rename_on_and_on, BUSY), running(rename_on_and_on, BUSY):
+        with opened(t.meta / 'events', os.O_RDONLY):
+            check(watches(t.daemon), 'it is watched')
+        eventually(lambda: not watches(t.daemon), 'nothing is watched')
+        reader = subprocess.Popen(['cat', t.meta / 'events'], stdout=subprocess.DEVNULL)
+        eventually(lambda: watches(t.daemon), 'cat has it open')
+        daemon, t.daemon = t.daemon, None
+        daemon.send_signal(signal.SIGTERM)
+        equal(daemon.wait(30), 0, 'exit status of the daemon')
+        reader.wait(30)

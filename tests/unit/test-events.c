@@ -255,11 +255,13 @@ static struct {
 	char path[64];
 	GMutex lock;
 	GCond woken;
+	gint wakes; /* atomic */
 } live;
 
 static void woken(void *data)
 {
 	(void)data;
+	g_atomic_int_inc(&live.wakes);
 	g_mutex_lock(&live.lock);
 	g_cond_broadcast(&live.woken);
 	g_mutex_unlock(&live.lock);
@@ -440,6 +442,32 @@ static void nothing_is_watched_while_nobody_reads(void)
 	CU_ASSERT(events_use(live.events) == 0);
 }
 
+/* The thread is held up meanwhile. */
+static void what_is_told_later_is_bounded(void)
+{
+	const unsigned n = 10000;
+	struct event_copy copy;
+	unsigned told = 0, lost = 0;
+	gint before;
+
+	g_mutex_lock(&live.lock);
+	before = g_atomic_int_get(&live.wakes);
+	events_tell(live.events, &(struct event){ .type = EVENT_MAPPED });
+	while (g_atomic_int_get(&live.wakes) == before)
+		g_usleep(1000);
+	for (unsigned i = 0; i < n; i++)
+		events_tell_later(live.events, &(struct event){ .type = EVENT_IDLE });
+	g_mutex_unlock(&live.lock);
+	while (told + lost < n && next(&copy)) {
+		told += copy.event.type == EVENT_IDLE;
+		if (copy.event.type == EVENT_LOST)
+			lost += copy.event.lost;
+	}
+	CU_ASSERT(told > 0);
+	CU_ASSERT(lost > 0);
+	ASSERT_INT(told + lost, n);
+}
+
 static CU_TestInfo ring_tests[] = {
 	{ "a reader gets each event once and whole", a_reader_gets_each_event_once_and_whole },
 	{ "a slow reader is told how many it has missed",
@@ -459,6 +487,7 @@ static CU_TestInfo live_tests[] = {
 	{ "what others do is told in order", what_others_do_is_told_in_order },
 	{ "events add up to what is there", events_add_up_to_what_is_there },
 	{ "what is done for others is told as theirs", what_is_done_for_others_is_told_as_theirs },
+	{ "what is told later is bounded", what_is_told_later_is_bounded },
 	{ "nothing is watched while nobody reads", nothing_is_watched_while_nobody_reads },
 	CU_TEST_INFO_NULL,
 };
