@@ -38,6 +38,9 @@
 /* Events that wait for fanotify's records: a kilobyte each. What comes while they are so many is lost. */
 #define LATER_MAX 4096
 
+/* How long events_stop() waits. */
+#define PATIENCE_US (2 * G_USEC_PER_SEC)
+
 struct events {
 	struct events_config config; /* constant */
 	struct changes_config changes_config;
@@ -48,9 +51,10 @@ struct events {
 	int wake;        /* an eventfd */
 	gint on;         /* `uses` is more than 0, and the thread is not to end; atomic */
 	GMutex lock;
+	GCond stopped;
 	/* Protected by the lock. */
 	unsigned uses;
-	bool ending;
+	bool ending, ended;
 	struct fanotify_group group; /* opened by who begins to use it, closed by the thread */
 	const char *missing;
 	GPtrArray *later;    /* of struct event_copy */
@@ -97,6 +101,7 @@ int events_new(const struct events_config *config, struct events **out)
 		.data = events,
 	};
 	g_mutex_init(&events->lock);
+	g_cond_init(&events->stopped);
 	*out = events;
 	return 0;
 }
@@ -259,31 +264,43 @@ static gpointer run(gpointer data)
 		wake_readers(events);
 		sleep_until_woken(events);
 	}
+	g_mutex_lock(&events->lock);
+	events->ended = true;
+	g_cond_broadcast(&events->stopped);
+	g_mutex_unlock(&events->lock);
 	return NULL;
 }
 
-void events_stop(struct events *events)
+bool events_stop(struct events *events)
 {
+	gint64 until = g_get_monotonic_time() + PATIENCE_US;
+	bool ended;
+
 	g_mutex_lock(&events->lock);
 	events->ending = true;
 	g_atomic_int_set(&events->on, FALSE);
-	g_mutex_unlock(&events->lock);
-	if (!events->thread)
-		return;
 	wake_thread(events);
-	g_thread_join(events->thread);
-	events->thread = NULL;
+	while (events->thread && !events->ended &&
+		g_cond_wait_until(&events->stopped, &events->lock, until))
+		;
+	ended = !events->thread || events->ended;
+	g_mutex_unlock(&events->lock);
+	if (ended)
+		g_clear_pointer(&events->thread, g_thread_join);
+	return ended;
 }
 
 void events_free(struct events *events)
 {
-	events_stop(events);
+	while (!events_stop(events))
+		;
 	fanotify_close(&events->group);
 	event_ring_free(events->ring);
 	event_acts_free(events->acts);
 	event_processes_free(events->processes);
 	g_ptr_array_unref(events->later);
 	closep(&events->wake);
+	g_cond_clear(&events->stopped);
 	g_mutex_clear(&events->lock);
 	g_free(events);
 }
@@ -295,16 +312,16 @@ int events_use(struct events *events)
 	int r = 0;
 
 	g_mutex_lock(&events->lock);
-	if (!events->thread)
+	if (!events->thread && !events->ending)
 		events->thread = g_thread_try_new("events", run, events, NULL);
-	if (!events->thread) {
+	if (!events->thread || events->ending) {
 		r = -EAGAIN;
 	} else if (events->uses++ == 0) {
 		if (events->group.fd < 0 && events->config.directory >= 0) {
 			events->missing = NULL;
 			fanotify_open(&events->group, events->config.directory, &events->missing);
 		}
-		g_atomic_int_set(&events->on, !events->ending);
+		g_atomic_int_set(&events->on, TRUE);
 		wake_thread(events);
 	}
 	g_mutex_unlock(&events->lock);

@@ -32,8 +32,8 @@ struct events_config {
 /* 0 or a negative errno. Nothing is watched yet. */
 int events_new(const struct events_config *config, struct events **out);
 
-/* Ends the thread: nothing is told any more. */
-void events_stop(struct events *events);
+/* Ends the thread, so that nothing is told any more: false if it has not ended after a while. */
+bool events_stop(struct events *events);
 
 /* Nobody uses the events any more. */
 void events_free(struct events *events);
@@ -41,7 +41,8 @@ void events_free(struct events *events);
 /*
  * From the first events_use() on what happens is watched, until the last events_unuse(). What has
  * happened after events_use() returned is told; what happened shortly before may be, too. Where fanotify is not to be had, the events lack what
- * only it tells: events_missing() says so. 0, or -EAGAIN if no thread can be had. From any thread.
+ * only it tells: events_missing() says so. 0, or -EAGAIN if no thread can be had, or events_stop() was
+ * called. From any thread.
  */
 int events_use(struct events *events);
 void events_unuse(struct events *events);

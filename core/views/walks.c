@@ -286,7 +286,7 @@ static gpointer run(gpointer data)
 void walks_begin(struct walks *walks)
 {
 	g_mutex_lock(&walks->lock);
-	if (!walks->thread)
+	if (!walks->thread && !walks->ending)
 		walks->thread = g_thread_try_new("walks", run, walks, NULL);
 	g_cond_broadcast(&walks->changed);
 	g_mutex_unlock(&walks->lock);

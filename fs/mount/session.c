@@ -245,6 +245,14 @@ static bool end_watch(struct fs *fs)
 	return watch_stop(fs);
 }
 
+/* Before the workers are ended: the events' thread has them answer reads. */
+static bool end_events(struct fs *fs)
+{
+	bool walked = !fs->walks || walks_stop(fs->walks);
+
+	return (!fs->events || events_stop(fs->events)) && walked;
+}
+
 /*
  * As long as threads are still answering, the connection's descriptor must not be closed: its
  * number could become that of some segment, and an answer be written into that segment.
@@ -253,14 +261,10 @@ void session_end(struct fs *fs)
 {
 	if (fs->streams)
 		event_streams_end(fs->streams);
-	if (!lock_wait_stop() || (fs->workers && !defer_stop(fs)))
+	if (!lock_wait_stop() || !end_events(fs) || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
 	if (!end_watch(fs) || !periodic_census_stop(fs))
 		fs->stuck = true;
-	if (fs->walks && !walks_stop(fs->walks))
-		fs->stuck = true;
-	if (fs->events)
-		events_stop(fs->events);
 	shutdown_finish();
 	if (fs->replaced || fs->stuck)
 		unmount_own(fs, 0);
