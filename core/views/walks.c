@@ -35,11 +35,14 @@ struct walks {
 	/* Protected by the lock. */
 	GThread *thread; /* NULL: not started */
 	bool ending, ended;
-	bool known; /* a walk has been made since events are used */
+	bool known; /* a walk has been made, or could not be, since events are used */
 	/* The thread's own. */
 	GHashTable *segments; /* "DIRECTORY/ID": struct seen */
 	unsigned walk;
-	bool first;         /* nothing is told of what is found */
+	GHashTable *listed; /* the kinds that were listed whole, of which it is known what is new */
+	bool tried;         /* this is not the first walk */
+	bool missed;        /* something may have come before its kind was listed */
+	bool first;         /* nothing is told of what is found: its kind is not in `listed` */
 	bool full;          /* there have been too many segments: no others are looked at */
 	GPtrArray *pending; /* struct event_copy, to be told when the census is released */
 };
@@ -62,6 +65,7 @@ struct walks *walks_new(const struct realm *realm, struct events *events)
 	g_mutex_init(&walks->lock);
 	g_cond_init(&walks->changed);
 	walks->segments = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, seen_free);
+	walks->listed = g_hash_table_new(NULL, NULL);
 	walks->pending = g_ptr_array_new_with_free_func(g_free);
 	return walks;
 }
@@ -70,6 +74,7 @@ void walks_free(struct walks *walks)
 {
 	g_ptr_array_unref(walks->pending);
 	g_hash_table_unref(walks->segments);
+	g_hash_table_unref(walks->listed);
 	g_cond_clear(&walks->changed);
 	g_mutex_clear(&walks->lock);
 	g_free(walks);
@@ -210,6 +215,17 @@ static gboolean is_gone(gpointer key, gpointer value, gpointer data)
 	return TRUE;
 }
 
+/* False: they could not all be listed. */
+static bool visit_kind(struct walks *walks, const struct kind *kind)
+{
+	walks->first = !g_hash_table_contains(walks->listed, kind);
+	if (kind->present(walks->realm) && kind->each(walks->realm, visit, walks) < 0)
+		return false;
+	walks->missed |= walks->first && walks->tried;
+	g_hash_table_add(walks->listed, (void *)kind);
+	return true;
+}
+
 /* False: something could not be listed, so that nothing is known to be gone. */
 static bool visit_all(struct walks *walks)
 {
@@ -218,8 +234,7 @@ static bool visit_all(struct walks *walks)
 	if (census_hold(walks->realm->census, CENSUS_ALL) < 0)
 		return false;
 	for (const struct kind *const *kind = kinds; *kind; kind++)
-		if ((*kind)->present(walks->realm) && (*kind)->each(walks->realm, visit, walks) < 0)
-			all = false;
+		all &= visit_kind(walks, *kind);
 	census_release(walks->realm->census);
 	return all;
 }
@@ -229,13 +244,16 @@ static void walk(struct walks *walks)
 	bool was_full = walks->full;
 
 	walks->walk++;
-	if (visit_all(walks))
+	walks->missed = false;
+	if (visit_all(walks)) {
+		walks->first = false;
 		g_hash_table_foreach_remove(walks->segments, is_gone, walks);
+	}
 	tell_pending(walks);
-	if (walks->full && !was_full)
+	if (walks->missed || (walks->full && !was_full))
 		events_tell(walks->events,
 			&(struct event){ .type = EVENT_LOST, .lost = EVENT_UNKNOWN });
-	walks->first = false;
+	walks->tried = true;
 }
 
 /* The thread */
@@ -243,7 +261,8 @@ static void walk(struct walks *walks)
 static void forget(struct walks *walks)
 {
 	g_hash_table_remove_all(walks->segments);
-	walks->first = true;
+	g_hash_table_remove_all(walks->listed);
+	walks->tried = false;
 	walks->full = false;
 }
 
