@@ -24,6 +24,7 @@ struct seen {
 	char *id, *name;
 	uint64_t inode, size;
 	bool mapped, idle;
+	bool quiet; /* nothing is told of it: it may have been there long before it was looked at */
 	unsigned walk; /* the last one that has found it */
 };
 
@@ -43,7 +44,8 @@ struct walks {
 	bool tried;         /* this is not the first walk */
 	bool missed;        /* something may have come before its kind was listed */
 	bool first;         /* nothing is told of what is found: its kind is not in `listed` */
-	bool full;          /* there have been too many segments: no others are looked at */
+	bool full;          /* this walk has found too many segments to look at all of them */
+	bool was_full;      /* the last one has */
 	GPtrArray *pending; /* struct event_copy, to be told when the census is released */
 };
 
@@ -86,7 +88,7 @@ static void add_event(struct walks *walks, enum event_type type, const struct se
 {
 	struct event_copy *copy;
 
-	if (walks->first)
+	if (walks->first || seen->quiet)
 		return;
 	copy = g_new0(struct event_copy, 1);
 	g_strlcpy(copy->id, seen->id, sizeof copy->id);
@@ -155,7 +157,7 @@ static struct seen *note_item(struct walks *walks, const struct item *item)
 		add_event(walks, EVENT_REMOVED, seen, 0);
 	if (seen && !other)
 		return seen;
-	if (!seen && (walks->full || g_hash_table_size(walks->segments) >= SEGMENTS_MAX)) {
+	if (!seen && g_hash_table_size(walks->segments) >= SEGMENTS_MAX) {
 		walks->full = true;
 		return NULL;
 	}
@@ -166,6 +168,7 @@ static struct seen *note_item(struct walks *walks, const struct item *item)
 	seen->name = g_strdup(item->name);
 	seen->inode = item->key.ino;
 	seen->size = item->size;
+	seen->quiet = walks->was_full && !other;
 	g_hash_table_insert(walks->segments, g_steal_pointer(&key), seen);
 	if (!told_otherwise(walks, seen->kind))
 		add_event(walks, EVENT_CREATED, seen, 0);
@@ -200,6 +203,7 @@ static void visit(const struct item *item, void *data)
 		add_event(walks, EVENT_IDLE, seen, 0);
 	seen->mapped = mapped;
 	seen->idle = idle;
+	seen->quiet = false;
 }
 
 static gboolean is_gone(gpointer key, gpointer value, gpointer data)
@@ -241,16 +245,19 @@ static bool visit_all(struct walks *walks)
 
 static void walk(struct walks *walks)
 {
-	bool was_full = walks->full;
-
+	walks->was_full = walks->full;
+	walks->full = false;
 	walks->walk++;
 	walks->missed = false;
 	if (visit_all(walks)) {
 		walks->first = false;
 		g_hash_table_foreach_remove(walks->segments, is_gone, walks);
+	} else {
+		walks->full |= walks->was_full;
 	}
 	tell_pending(walks);
-	if (walks->missed || (walks->full && !was_full))
+	/* Also when there is room again: what has come up to then was not told. */
+	if (walks->missed || walks->full != walks->was_full)
 		events_tell(walks->events,
 			&(struct event){ .type = EVENT_LOST, .lost = EVENT_UNKNOWN });
 	walks->tried = true;
