@@ -242,8 +242,12 @@ static char *copy_piece(struct fs *fs, struct event_stream *stream, off_t off, s
 static bool make_piece(struct fs *fs, fuse_req_t req, struct event_stream *stream)
 {
 	const struct caller caller = identity_caller(req);
-	g_autoptr(GString) next = g_string_new(NULL);
+	g_autoptr(GString) next = NULL;
 
+	/* What the caller may see is looked up in /proc: not for nothing. */
+	if (!has_next(fs, &stream->cursor))
+		return false;
+	next = g_string_new(NULL);
 	if (!event_rows_append(events_ring(fs->events), &stream->cursor, &caller, PIECE, next))
 		return false;
 	stream->at += stream->text->len;
