@@ -6,10 +6,9 @@
 
 #include <string.h>
 
-/* How often, in microseconds: less often where a walk takes long, so that walks are a fifth of the time. */
+/* How often, in microseconds: less often where a walk takes long, so that walks are a fifth of the time at most. */
 #define PERIOD_US (500 * 1000)
 #define REST 4
-#define LONGEST_US (5 * G_USEC_PER_SEC)
 
 /* Segments that are looked at: some hundred bytes each. */
 #define SEGMENTS_MAX 20000
@@ -276,7 +275,7 @@ static void forget(struct walks *walks)
 /* The lock is held, but for the walk. */
 static void walk_or_wait(struct walks *walks)
 {
-	gint64 began = g_get_monotonic_time(), took;
+	gint64 began = g_get_monotonic_time(), took, until;
 
 	if (!events_on(walks->events)) {
 		walks->known = false;
@@ -290,9 +289,10 @@ static void walk_or_wait(struct walks *walks)
 	took = g_get_monotonic_time() - began;
 	walks->known = true;
 	g_cond_broadcast(&walks->changed);
-	if (!walks->ending)
-		g_cond_wait_until(&walks->changed, &walks->lock,
-			began + took + CLAMP(REST * took, PERIOD_US, LONGEST_US));
+	/* Who begins to read meanwhile wakes this thread, but does not have it walk earlier. */
+	until = began + took + MAX(REST * took, PERIOD_US);
+	while (!walks->ending && g_cond_wait_until(&walks->changed, &walks->lock, until))
+		;
 }
 
 static gpointer run(gpointer data)
