@@ -74,6 +74,9 @@ const moment = seconds => {
 
 const userOf = uid => userNames.get(uid) ?? String(uid);
 
+// Of the daemon's own realm a tmpfs alone has a name.
+const placeOf = segment => segment.realm > 0 ? realms[segment.realm].name : ON_TMPFS.has(segment.kind) ? data.source : '';
+
 const realmName = index => index === 0 ? data.source : realms[index].name;
 
 // What a segment's memory is, as far as it is known.

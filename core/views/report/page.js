@@ -117,7 +117,7 @@ const makeFull = () => {
 // Words that are all to be found, in the names of the segment or of those that use it.
 const haystack = segment => {
 	segment.haystack ??= [segment.name, segment.id, segment.kind, segment.state, usersOf(segment), unitOf(segment),
-		userOf(segment.uid), realmName(segment.realm), ...segment.by.filter((_, i) => i % 3 === 0).flatMap(i =>
+		userOf(segment.uid), placeOf(segment), ...segment.by.filter((_, i) => i % 3 === 0).flatMap(i =>
 			[String(processes[i].pid), processes[i].command, processes[i].unit, userOf(processes[i].uid)])].join('\n').toLowerCase();
 	return segment.haystack;
 };

@@ -148,7 +148,7 @@ const segmentDetail = segment => {
 		users.push({ ...processes[segment.by[i]], maps: segment.by[i + 1], opens: segment.by[i + 2] });
 	const more = segment.users - users.length, removal = removalOf(segment);
 	return make('div', null, make('dl', { class: 'facts' },
-		fact('ID', bdi(segment.id, { class: 'mono' })), fact('In', bdi(realmName(segment.realm))),
+		fact('ID', bdi(segment.id, { class: 'mono' })), placeOf(segment) ? fact('In', bdi(placeOf(segment))) : null,
 		fact('Permissions', segment.mode.toString(8).padStart(4, '0')),
 		fact('Owner', bdi(`${userOf(segment.uid)} (${segment.uid}:${segment.gid})`)),
 		fact('In memory', bytes(segment.resident)), fact('In swap', bytes(segment.swapped)),
