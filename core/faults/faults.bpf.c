@@ -162,9 +162,8 @@ static __u32 name_flags(struct dentry *dentry, struct inode *inode, struct super
 }
 
 static void look_at_mapping(struct seen_fault *seen, struct task_struct *task,
-	struct vm_area_struct *vma, bool *found)
+	struct vm_area_struct *vma, struct file *file, bool *found)
 {
-	struct file *file = BPF_CORE_READ(vma, vm_file);
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
@@ -192,16 +191,24 @@ static void look_at_mapping(struct seen_fault *seen, struct task_struct *task,
 	seen->cause = cause_of(seen, task, sb);
 }
 
-/* Returns false if the mapping cannot be looked at. `found`: it is one of a segment. */
+/*
+ * Returns false if the mapping cannot be looked at. `found`: it is one of a segment.
+ *
+ * Another thread may remove the mapping meanwhile. Its own fields stay as they were, but its file may
+ * be freed, and be another user's by now: what was read counts only if the address space still has
+ * the mapping, with that file.
+ */
 static bool look(struct seen_fault *seen, struct task_struct *task, bool *found)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct vm_area_struct *vma = find_mapping(mm, seen->address);
+	struct file *file;
 
 	if (!vma)
 		return false;
-	look_at_mapping(seen, task, vma, found);
-	return is_of(vma, mm, seen->address);
+	file = BPF_CORE_READ(vma, vm_file);
+	look_at_mapping(seen, task, vma, file, found);
+	return find_mapping(mm, seen->address) == vma && BPF_CORE_READ(vma, vm_file) == file;
 }
 
 /* Whose it is */
@@ -415,7 +422,7 @@ int see_signal(struct bpf_raw_tracepoint_args *context)
 	if (!seen->pid)
 		return 0;
 	looked = look(seen, me, &found);
-	if (trial && found)
+	if (trial && looked && found)
 		bpf_ringbuf_output(&records, seen, sizeof *seen, 0);
 	else if (!trial && !looked)
 		add_one(&all->not_attributed);
