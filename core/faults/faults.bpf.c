@@ -124,7 +124,8 @@ static void add_one(__u64 *count)
 	__sync_fetch_and_add(count, 1);
 }
 
-static __u32 cause_of(struct seen_fault *seen, struct task_struct *task, struct super_block *sb)
+static __u32 cause_of(struct seen_fault *seen, struct task_struct *task, struct super_block *sb,
+	bool reserved)
 {
 	unsigned long magic = BPF_CORE_READ(sb, s_magic);
 
@@ -133,7 +134,7 @@ static __u32 cause_of(struct seen_fault *seen, struct task_struct *task, struct 
 	if (seen->offset >= (seen->size + page_size - 1) / page_size * page_size)
 		return FAULT_TRUNCATED;
 	if (magic == HUGETLBFS_MAGIC)
-		return cause_huge(seen, task, sb);
+		return cause_huge(seen, task, sb, reserved);
 	return magic == TMPFS_MAGIC && tmpfs_is_full(seen, sb) ? FAULT_NO_SPACE : FAULT_OTHER;
 }
 
@@ -188,7 +189,7 @@ static void look_at_mapping(struct seen_fault *seen, struct task_struct *task,
 		BPF_CORE_READ(vma, vm_pgoff) * page_size;
 	if (BPF_CORE_READ(sb, s_flags) & SB_KERNMOUNT)
 		seen->ipc_ns = sysv_namespace(file, inode);
-	seen->cause = cause_of(seen, task, sb);
+	seen->cause = cause_of(seen, task, sb, !(BPF_CORE_READ(vma, vm_flags) & VM_NORESERVE));
 }
 
 /*

@@ -10,6 +10,7 @@
 #define CPUS_MAX 8192
 #define HUGE_SIZES_MAX 16
 #define GROUP_LEVELS_MAX 64
+#define VM_NORESERVE 0x200000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct percpu_counter {
@@ -23,6 +24,7 @@ struct shmem_sb_info {
 struct hstate {
 	unsigned int order;
 	unsigned long free_huge_pages, resv_huge_pages;
+	char name[32];
 };
 struct hugepage_subpool {
 	long max_hpages, used_hpages;
@@ -160,16 +162,42 @@ static bool counter_is_full(__u64 at, __u64 more)
 	return full;
 }
 
+/* With what the name of each size begins. */
+const char huge_name[] = "hugepages-";
+
 /*
- * Whether the process's control group has reached its limit of huge pages. Which of the counters is
- * that of this size cannot be told; with one at its limit, no other reason is left.
+ * Returns the place of a size of huge pages in the kernel's array of sizes, which is also that of its
+ * counter in a group; HUGE_SIZES_MAX if it cannot be told. The kernel stores it nowhere, and the
+ * array's address is not told: so those before it are counted. Each has a name, that of its directory
+ * in /sys/kernel/mm/hugepages; what is before the array has none there.
  */
-static bool group_is_full(struct task_struct *task, __u64 pages)
+static __u32 place_of(struct hstate *state)
 {
-	__u64 subsystem, group, size;
+	__u64 at = (__u64)state + OFFSET(struct hstate, name);
+	__u32 place = HUGE_SIZES_MAX;
 	struct bpf_iter_num it;
-	bool full = false;
-	int *at;
+	int *n;
+
+	bpf_iter_num_new(&it, 0, HUGE_SIZES_MAX);
+	while ((n = bpf_iter_num_next(&it))) {
+		char name[sizeof huge_name] = { 0 };
+
+		bpf_probe_read_kernel(name, sizeof name - 1,
+			(void *)(at - *n * (__u64)bpf_core_type_size(struct hstate)));
+		if (bpf_strncmp(name, sizeof huge_name - 1, huge_name) != 0) {
+			/* Without a name of its own the state is not understood. */
+			place = *n > 0 ? *n - 1 : HUGE_SIZES_MAX;
+			break;
+		}
+	}
+	bpf_iter_num_destroy(&it);
+	return place;
+}
+
+/* Whether the process's control group has reached its limit of huge pages of that size. */
+static bool group_is_full(struct task_struct *task, struct hstate *state, __u64 pages)
+{
+	__u64 subsystem, group, size, offset;
 
 	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, hugetlb_cgrp_id) ||
 		!bpf_core_type_exists(struct hugetlb_cgroup))
@@ -179,31 +207,28 @@ static bool group_is_full(struct task_struct *task, __u64 pages)
 		8 * subsystem);
 	size = __builtin_preserve_field_info(((struct hugetlb_cgroup *)0)->hugepage,
 		BPF_FIELD_BYTE_SIZE);
-	bpf_iter_num_new(&it, 0, HUGE_SIZES_MAX);
-	while (group && (at = bpf_iter_num_next(&it))) {
-		__u64 offset = *at * bpf_core_type_size(struct page_counter);
-
-		if (offset >= size || full)
-			break;
-		full = counter_is_full(group + OFFSET(struct hugetlb_cgroup, hugepage) + offset,
-			pages);
-	}
-	bpf_iter_num_destroy(&it);
-	return full;
+	offset = place_of(state) * (__u64)bpf_core_type_size(struct page_counter);
+	return group && offset < size &&
+		counter_is_full(group + OFFSET(struct hugetlb_cgroup, hugepage) + offset, pages);
 }
 
-/* In the order in which the kernel asks for them. */
-static __u32 cause_huge(struct seen_fault *seen, struct task_struct *task, struct super_block *sb)
+/*
+ * The kernel asks the file system, the group, and the pool, in this order. But where the pool has
+ * nothing for the mapping either, a higher limit of the group would not help: then it is the pool.
+ * `reserved`: the mapping has pages of the pool that are reserved for it.
+ */
+static __u32 cause_huge(struct seen_fault *seen, struct task_struct *task, struct super_block *sb,
+	bool reserved)
 {
 	struct hugetlbfs_sb_info *info = private_of(sb);
 	struct hstate *state = BPF_CORE_READ(info, hstate);
 	__u64 pages = 1ULL << (BPF_CORE_READ(state, order) & 31);
+	unsigned long free = BPF_CORE_READ(state, free_huge_pages);
+	unsigned long kept = BPF_CORE_READ(state, resv_huge_pages);
 
 	if (hugetlbfs_is_full(seen, info, pages * page_size))
 		return FAULT_NO_SPACE;
-	if (group_is_full(task, pages))
+	if (free > (reserved ? 0 : kept) && group_is_full(task, state, pages))
 		return FAULT_CGROUP;
-	return BPF_CORE_READ(state, free_huge_pages) <= BPF_CORE_READ(state, resv_huge_pages) ?
-		FAULT_NO_HUGE_PAGE :
-		FAULT_OTHER;
+	return free <= kept ? FAULT_NO_HUGE_PAGE : FAULT_OTHER;
 }

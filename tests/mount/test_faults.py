@@ -299,7 +299,7 @@ def a_control_group_limits_huge_pages(t):
     group = place / f'faults.{os.getpid()}'
     group.mkdir()
     try:
-        write(next(group.glob('hugetlb.*.limit_in_bytes')), b'0')
+        write(group / f'hugetlb.{size >> 20}MB.limit_in_bytes', b'0')
         with Faulter('memfd', size, 'huge',
                      prepare=lambda: write(group / 'cgroup.procs', b'%d' % os.getpid())) as faulter:
             one(t, faulter, 'touch 0 1', CAUSE='memory cgroup', KIND='memfd',
