@@ -13,7 +13,7 @@ enum fault_cause {
 	FAULT_TRUNCATED,    /* beyond the end of the segment */
 	FAULT_NO_SPACE,     /* its tmpfs, or hugetlbfs with a limit, is full */
 	FAULT_NO_HUGE_PAGE, /* the pool of huge pages is empty, or all are reserved */
-	FAULT_CGROUP,       /* a control group's limit of huge pages was reached */
+	FAULT_CGROUP,       /* a control group's limit of huge pages (hugetlb) was reached */
 	FAULT_OTHER,
 	FAULT_CAUSES
 };
@@ -33,10 +33,11 @@ struct seen_fault {
 	__u64 start_time; /* of the process, likewise */
 	__u64 address;
 	__u64 ino;
-	__u64 offset;   /* bytes into the segment */
-	__u64 size;     /* bytes, of the segment */
-	__u64 limit;    /* bytes that its file system may have; 0: it has no limit */
-	__u64 used;     /* bytes that it has, where there is a limit */
+	__u64 offset;    /* bytes into the segment */
+	__u64 size;      /* bytes, of the segment */
+	__u64 limit;     /* bytes that its file system may have; 0: it has no limit */
+	__u64 used;      /* bytes that it has, where there is a limit */
+	__u64 huge_page; /* bytes in one, of hugetlbfs; else 0 */
 	__u64 group;    /* the process's memory cgroup: inode number of its directory; 0: unknown */
 	__u64 account;  /* who answers for the process: see account_of() in faults.bpf.c */
 	__u64 left_out; /* bus errors of the process, just before this one, without a record */

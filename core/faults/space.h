@@ -226,7 +226,8 @@ static __u32 cause_huge(struct seen_fault *seen, struct task_struct *task, struc
 	unsigned long free = BPF_CORE_READ(state, free_huge_pages);
 	unsigned long kept = BPF_CORE_READ(state, resv_huge_pages);
 
-	if (hugetlbfs_is_full(seen, info, pages * page_size))
+	seen->huge_page = pages * page_size;
+	if (hugetlbfs_is_full(seen, info, seen->huge_page))
 		return FAULT_NO_SPACE;
 	if (free > (reserved ? 0 : kept) && group_is_full(task, state, pages))
 		return FAULT_CGROUP;

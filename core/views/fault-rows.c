@@ -156,6 +156,21 @@ static void text_truncation(const struct shown *row, GString *out)
 	}
 }
 
+/* With the size as the names of the controller's files have it: hugetlb.2MB.max, for instance. */
+static void text_group(const struct seen_fault *seen, GString *out)
+{
+	static const char units[] = "KMG";
+	uint64_t size = seen->huge_page / 1024;
+	int unit = 0;
+
+	while (unit < 2 && size >= 1024) {
+		size /= 1024;
+		unit++;
+	}
+	g_string_append_printf(out, "limit of the hugetlb controller (hugetlb.%" PRIu64 "%cB)",
+		size, units[unit]);
+}
+
 static void text_detail(const struct shown *row, GString *out)
 {
 	const struct seen_fault *seen = &row->fault->seen;
@@ -168,7 +183,7 @@ static void text_detail(const struct shown *row, GString *out)
 			seen->flags & FAULT_HUGE ? "hugetlbfs" : "tmpfs", major(row->fault->dev),
 			minor(row->fault->dev), (uint64_t)seen->used, (uint64_t)seen->limit);
 	else if (seen->cause == FAULT_CGROUP)
-		g_string_append(out, "its limit of huge pages");
+		text_group(seen, out);
 	else if (seen->flags & FAULT_DAMAGED)
 		g_string_append(out, "memory error");
 	if (seen->left_out > 0)

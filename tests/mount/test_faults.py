@@ -303,7 +303,7 @@ def a_control_group_limits_huge_pages(t):
         with Faulter('memfd', size, 'huge',
                      prepare=lambda: write(group / 'cgroup.procs', b'%d' % os.getpid())) as faulter:
             one(t, faulter, 'touch 0 1', CAUSE='memory cgroup', KIND='memfd',
-                DETAIL='its limit of huge pages')
+                DETAIL=f'limit of the hugetlb controller (hugetlb.{size >> 20}MB)')
     finally:
         eventually(lambda: remove_group(group), 'the group is removed')
         call('umount2', place, 0)
