@@ -139,11 +139,14 @@ static void take_all(struct showing *showing, const struct view *view, const GPt
 
 /* As a table */
 
+/* The last truncation that is known is not the last one, if there was one outside of the mount since. */
 static void text_truncation(const struct shown *row, GString *out)
 {
 	const struct truncation *by = &row->fault->by;
 
-	g_string_append_printf(out, "from %" PRIu64 " to %" PRIu64 " bytes at ", by->from, by->to);
+	g_string_append_printf(out,
+		"; last truncated through the mount from %" PRIu64 " to %" PRIu64 " bytes at ",
+		by->from, by->to);
 	format_time(out, &by->time);
 	if (row->by_hidden) {
 		g_string_append(out, " by a process that is not shown");
@@ -154,6 +157,14 @@ static void text_truncation(const struct shown *row, GString *out)
 		g_string_append_c(out, ' ');
 		format_escaped(out, by->command);
 	}
+}
+
+/* The cause's name says more than is known: the segment may never have been so long. */
+static void text_beyond_end(const struct shown *row, GString *out)
+{
+	g_string_append(out, "beyond the end");
+	if (row->fault->cut)
+		text_truncation(row, out);
 }
 
 /* With the size as the names of the controller's files have it: hugetlb.2MB.max, for instance. */
@@ -176,8 +187,8 @@ static void text_detail(const struct shown *row, GString *out)
 	const struct seen_fault *seen = &row->fault->seen;
 	gsize before = out->len;
 
-	if (row->fault->cut)
-		text_truncation(row, out);
+	if (seen->cause == FAULT_TRUNCATED)
+		text_beyond_end(row, out);
 	else if (seen->limit > 0)
 		g_string_append_printf(out, "%s %u:%u has %" PRIu64 " of %" PRIu64 " bytes",
 			seen->flags & FAULT_HUGE ? "hugetlbfs" : "tmpfs", major(row->fault->dev),

@@ -100,7 +100,7 @@ def another_process_truncates(t):
             os.truncate(t.shm / 'x', PAGE)
             row = one(t, faulter, f'touch {3 * PAGE + 5} 1', UID='0', COMMAND='faulter',
                       UNIT=DIGITS[:12], KIND='posix', ID='x', NAME='x', OFFSET=str(3 * PAGE + 5),
-                      SIZE=str(PAGE), CAUSE='truncated', DETAIL='-')
+                      SIZE=str(PAGE), CAUSE='truncated', DETAIL='beyond the end')
             equal(list(row), COLUMNS)
             check(before - 1 <= float(row['TIME']) <= time.time() + 1, row['TIME'])
             equal(row['BORN'], born(faulter.pid).decode())
@@ -134,7 +134,8 @@ def a_process_that_dies_of_it(t):
 
 
 def by_whom(row):
-    match = re.fullmatch(r'from (\d+) to (\d+) bytes at ([\d.]+) by (.*)', row['DETAIL'])
+    match = re.fullmatch(r'beyond the end; last truncated through the mount '
+                         r'from (\d+) to (\d+) bytes at ([\d.]+) by (.*)', row['DETAIL'])
     check(match, row['DETAIL'])
     check(float(match[3]) <= float(row['TIME']), row)
     return int(match[1]), int(match[2]), match[4]
@@ -158,7 +159,7 @@ def who_truncated_through_the_mount(t):
 
         os.truncate(t.shm / 'x', 4 * PAGE)
         os.truncate(t.shm / 'x', 50)
-        one(t, faulter, f'touch {2 * PAGE} 1', SIZE='50', DETAIL='-')
+        one(t, faulter, f'touch {2 * PAGE} 1', SIZE='50', DETAIL='beyond the end')
 
         os.truncate(t.shm / 'x', 4 * PAGE)
         with open(t.root / 'x', 'wb') as file:
@@ -212,7 +213,8 @@ def memory_without_a_name(t):
         check(row['ID'] in os.listdir(t.meta / 'unlinked'), row['ID'])
     with Faulter('anon', PAGE) as faulter:
         equal(faulter(f'grow {2 * PAGE}'), 0)
-        row = one(t, faulter, f'touch {PAGE} 1', KIND='anon', NAME='', SIZE=str(PAGE))
+        row = one(t, faulter, f'touch {PAGE} 1', KIND='anon', NAME='', SIZE=str(PAGE),
+                  DETAIL='beyond the end')
         check(row['ID'] in os.listdir(t.meta / 'unlinked'), row['ID'])
     (t.shm / 'directory').mkdir()
     make(t.shm / 'directory' / 'x', 2 * PAGE)
