@@ -189,12 +189,12 @@ static void text_detail(const struct shown *row, GString *out)
 
 	if (seen->cause == FAULT_TRUNCATED)
 		text_beyond_end(row, out);
+	else if (seen->cause == FAULT_CGROUP)
+		text_group(seen, out);
 	else if (seen->limit > 0)
 		g_string_append_printf(out, "%s %u:%u has %" PRIu64 " of %" PRIu64 " bytes",
 			seen->flags & FAULT_HUGE ? "hugetlbfs" : "tmpfs", major(row->fault->dev),
 			minor(row->fault->dev), (uint64_t)seen->used, (uint64_t)seen->limit);
-	else if (seen->cause == FAULT_CGROUP)
-		text_group(seen, out);
 	else if (seen->flags & FAULT_DAMAGED)
 		g_string_append(out, "memory error");
 	if (seen->left_out > 0)
