@@ -172,7 +172,6 @@ static const char *why_no_faults(const struct fs *fs)
 static void start_faults(struct fs *fs)
 {
 	struct faults_config config = {
-		.proc = fs->options.proc,
 		.census = fs->census,
 		.ipc_ns = fs->realm.ipc_ns,
 		.why_not = why_no_faults(fs),

@@ -114,8 +114,6 @@ static void find_truncation(const struct faults *faults, struct fault *fault)
 	fault->cut = fault->is_object && fault->seen.cause == FAULT_TRUNCATED &&
 		truncations_last(faults->config.truncations, &fault->key, fault->seen.offset,
 			fault->seen.size, &fault->by);
-	if (fault->cut)
-		truncation_identify(faults->config.proc, &fault->by);
 }
 
 /* Called with the lock. */

@@ -37,9 +37,7 @@ struct fault {
 struct faults;
 
 struct faults_config {
-	const char
-		*proc; /* procfs, as in census_config; like the next two it outlives the faults */
-	struct census *census;           /* which segment a file is */
+	struct census *census; /* which segment a file is; like the next it outlives them */
 	struct truncations *truncations; /* who truncated one */
 	uint32_t ipc_ns;                 /* the daemon's own IPC namespace */
 	const char *why_not; /* a reason not to look for bus errors (a static string); or NULL */

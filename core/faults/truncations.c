@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/truncations.h"
 
-#include "base/util.h"
-#include "procfs/proc.h"
 #include "procfs/process-facts.h"
-#include "procfs/status.h"
 
-#include <fcntl.h>
-#include <string.h>
+#include <unistd.h>
 
 #define KEPT 1024
 
@@ -67,23 +63,34 @@ static void forget_oldest(struct truncations *truncations)
 	g_hash_table_remove(truncations->by_key, &((struct noted *)oldest->data)->key);
 }
 
-static uint64_t boot_time(void)
+/* Fills in what procfs tells of the process. */
+static void identify(const char *proc, struct truncation *truncation)
 {
-	struct timespec now;
+	struct process_identity process;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	truncation->identified =
+		truncation->pid != 0 && process_identity_read(proc, truncation->pid, &process) == 0;
+	if (!truncation->identified)
+		return;
+	truncation->pid = process.pid;
+	truncation->born = process.born;
+	truncation->readable = process.dumpable;
+	g_strlcpy(truncation->command, process.command, sizeof truncation->command);
+	g_strlcpy(truncation->unit, process.unit, sizeof truncation->unit);
 }
 
-void truncations_note(struct truncations *truncations, const struct segment_key *key,
-	const struct truncation *made)
+void truncations_note(struct truncations *truncations, const char *proc,
+	const struct segment_key *key, const struct truncation *made)
 {
-	struct truncation truncation = *made;
+	struct truncation truncation = {
+		.from = made->from,
+		.to = made->to,
+		.pid = made->pid,
+		.uid = made->uid,
+		.unit = "-",
+	};
 
-	truncation.boot_time = boot_time();
-	truncation.identified = false;
-	truncation.readable = true;
-	g_strlcpy(truncation.unit, "-", sizeof truncation.unit);
+	identify(proc, &truncation);
 	clock_gettime(CLOCK_REALTIME, &truncation.time);
 	g_mutex_lock(&truncations->lock);
 	noted_for(truncations, key)->truncation = truncation;
@@ -107,30 +114,4 @@ bool truncations_last(struct truncations *truncations, const struct segment_key 
 	}
 	g_mutex_unlock(&truncations->lock);
 	return found;
-}
-
-void truncation_identify(const char *proc, struct truncation *truncation)
-{
-	uint64_t tick = 1000000000 / sysconf(_SC_CLK_TCK);
-	g_autofree char *path = g_strdup_printf("%s/%d", proc, truncation->pid);
-	struct process_origin origin;
-	struct proc_status status;
-	struct proc_stat stat;
-
-	if (truncation->identified || truncation->pid == 0)
-		return;
-	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || proc_read_stat(dir, &stat) < 0 || proc_read_status(dir, &status, NULL) < 0 ||
-		stat.start_time * tick > truncation->boot_time)
-		return;
-	process_origin_read(proc, status.tgid, &origin);
-	if (origin.born == 0 || origin.born > stat.start_time)
-		return;
-	truncation->identified = true;
-	truncation->pid = status.tgid;
-	truncation->born = origin.born;
-	truncation->readable = origin.dumpable;
-	if (!*truncation->command)
-		g_strlcpy(truncation->command, stat.command, sizeof truncation->command);
-	g_strlcpy(truncation->unit, origin.unit, sizeof truncation->unit);
 }

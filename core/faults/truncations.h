@@ -19,18 +19,15 @@
 
 struct truncation {
 	struct timespec time; /* CLOCK_REALTIME */
-	uint64_t boot_time;   /* CLOCK_BOOTTIME, ns */
 	uint64_t from, to;    /* bytes */
 	pid_t pid; /* as the daemon's procfs knows it: the process, or a thread of it; 0: unknown */
 	uid_t uid; /* that it acted as */
+	/* The rest is asked of procfs at that time. */
+	bool identified;  /* it was told; then `pid` is the process's */
 	char command[16]; /* empty: unknown */
-	/*
-	 * The rest is asked of procfs by truncation_identify(), as long as the process lives.
-	 */
-	bool identified;
-	uint64_t born; /* clock ticks after boot */
+	uint64_t born;    /* clock ticks after boot */
 	char unit[CGROUP_UNIT_MAX];
-	bool readable; /* its user may read its memory; true as long as that is not known */
+	bool readable; /* its user may read its memory; false: not, or it is not known */
 };
 
 struct truncations;
@@ -39,10 +36,12 @@ struct truncations *truncations_new(void);
 void truncations_free(struct truncations *truncations);
 
 /*
- * Notes a truncation. Of it `from`, `to`, `pid`, `uid` and `command` are used: it was made just now.
+ * Notes a truncation. Of it `from`, `to`, `pid` and `uid` are used: it was made just now. The process
+ * is asked for in that procfs: it must be one that waits for the caller, so that its number cannot
+ * become another one's meanwhile.
  */
-void truncations_note(struct truncations *truncations, const struct segment_key *key,
-	const struct truncation *made);
+void truncations_note(struct truncations *truncations, const char *proc,
+	const struct segment_key *key, const struct truncation *made);
 
 /*
  * Finds the last known truncation of a segment, if that took away the page at `offset`, and the
@@ -50,9 +49,3 @@ void truncations_note(struct truncations *truncations, const struct segment_key 
  */
 bool truncations_last(struct truncations *truncations, const struct segment_key *key,
 	uint64_t offset, uint64_t size, struct truncation *out);
-
-/*
- * Fills in what is not known yet, from that procfs, and makes `pid` that of the process. If the
- * process is gone, or its number is another one's by now, it stays unknown.
- */
-void truncation_identify(const char *proc, struct truncation *truncation);

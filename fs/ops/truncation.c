@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/truncation.h"
 
-#include "base/util.h"
 #include "faults/truncations.h"
 #include "node/data-node.h"
 
-#include <fcntl.h>
 #include <glib.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 uint64_t truncation_begin(int fd)
@@ -31,18 +28,6 @@ static struct segment_key key_of(struct fs *fs, struct node *node)
 	return data->item.key;
 }
 
-/* While the caller waits for us, so that its number is not another one's. Empty if it is not told. */
-static void read_command(const char *proc, pid_t pid, char command[16])
-{
-	char path[PATH_MAX];
-	ssize_t n;
-
-	snprintf(path, sizeof path, "%s/%d/comm", proc, pid);
-	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, command, 16);
-	command[n > 0 ? n - 1 : 0] = '\0'; /* a newline is at the end */
-}
-
 void truncation_end(struct fs *fs, fuse_req_t req, struct node *node, uint64_t before,
 	uint64_t after)
 {
@@ -58,6 +43,5 @@ void truncation_end(struct fs *fs, fuse_req_t req, struct node *node, uint64_t b
 	if (after >= before)
 		return;
 	key = key_of(fs, node);
-	read_command(fs->options.proc, ctx->pid, made.command);
-	truncations_note(fs->truncations, &key, &made);
+	truncations_note(fs->truncations, fs->options.proc, &key, &made);
 }

@@ -156,6 +156,7 @@ def who_truncated_through_the_mount(t):
                  if e['pid'] == faulter.pid][-1]['truncated']
         equal((entry['from'], entry['to'], entry['uid'], entry['command']),
               (4 * PAGE, 100, 0, 'truncate'))
+        check(entry['born'], 'it was asked for while it lived')
 
         os.truncate(t.shm / 'x', 4 * PAGE)
         os.truncate(t.shm / 'x', 50)

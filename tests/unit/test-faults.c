@@ -81,7 +81,7 @@ static void what_took_a_page_away_is_known(void)
 	struct truncation made = { .pid = 7, .uid = 8, .from = 8 * page, .to = 2 * page }, found;
 
 	CU_ASSERT_FALSE(last(truncations, 4 * page, 2 * page, &found));
-	truncations_note(truncations, &key, &made);
+	truncations_note(truncations, "/nonexistent", &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 4 * page, 2 * page, &found));
 	ASSERT_INT(found.pid, 7);
 	ASSERT_INT(found.uid, 8);
@@ -92,7 +92,7 @@ static void what_took_a_page_away_is_known(void)
 	CU_ASSERT_FALSE(last(truncations, 8 * page, 2 * page, &found));
 	CU_ASSERT_FALSE(last(truncations, 4 * page, page, &found));
 	made.pid = 9;
-	truncations_note(truncations, &key, &made);
+	truncations_note(truncations, "/nonexistent", &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 7 * page + 5, 2 * page, &found));
 	ASSERT_INT(found.pid, 9);
 	truncations_free(truncations);
@@ -104,36 +104,37 @@ static void the_oldest_truncations_are_forgotten(void)
 	struct truncation made = { .from = 10 }, found;
 	struct segment_key other = key;
 
-	truncations_note(truncations, &key, &made);
+	truncations_note(truncations, "/nonexistent", &key, &made);
 	for (unsigned i = 0; i < 1023; i++) {
 		other.ino = 100 + i;
-		truncations_note(truncations, &other, &made);
+		truncations_note(truncations, "/nonexistent", &other, &made);
 	}
 	CU_ASSERT_TRUE(last(truncations, 0, 0, &found));
 	other.ino = 99;
-	truncations_note(truncations, &other, &made);
+	truncations_note(truncations, "/nonexistent", &other, &made);
 	CU_ASSERT_FALSE(last(truncations, 0, 0, &found));
 	truncations_free(truncations);
 }
 
-static void the_process_is_asked_for_while_it_lives(void)
+static void the_process_is_asked_for_at_once(void)
 {
 	struct truncations *truncations = truncations_new();
 	struct truncation made = { .pid = getpid(), .from = 10 }, found;
 
-	truncations_note(truncations, &key, &made);
+	truncations_note(truncations, "/proc", &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 0, 0, &found));
-	CU_ASSERT_FALSE(found.identified);
-	truncation_identify("/proc", &found);
 	CU_ASSERT_TRUE(found.identified);
+	CU_ASSERT_TRUE(found.readable);
 	ASSERT_INT(found.pid, getpid());
 	CU_ASSERT_TRUE(found.born > 0);
 	CU_ASSERT_TRUE(*found.command);
-	/* A process of that number that was begun later is another one. */
+	/* Of what is not known nobody may read the memory. */
+	made.readable = true;
+	truncations_note(truncations, "/nonexistent", &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 0, 0, &found));
-	found.boot_time = 1;
-	truncation_identify("/proc", &found);
 	CU_ASSERT_FALSE(found.identified);
+	CU_ASSERT_FALSE(found.readable);
+	ASSERT_INT(found.born, 0);
 	truncations_free(truncations);
 }
 
@@ -143,7 +144,7 @@ static CU_TestInfo tests[] = {
 	{ "a mapping is found among many", a_mapping_is_found_among_many },
 	{ "what took a page away is known", what_took_a_page_away_is_known },
 	{ "the oldest truncations are forgotten", the_oldest_truncations_are_forgotten },
-	{ "the process is asked for while it lives", the_process_is_asked_for_while_it_lives },
+	{ "the process is asked for at once", the_process_is_asked_for_at_once },
 	CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo faults_suite = { "faults", .pTests = tests };
