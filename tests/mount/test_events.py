@@ -271,7 +271,7 @@ def waiting_readers_hold_up_nobody(t):
     eventually(lambda: t.status()['event_readers'] == '0', 'all have ended')
 
 
-@test(MOUNTED)
+@test(MOUNTED, ends_open=True)
 def the_end_of_the_daemon_is_that_of_the_file(t):
     process = subprocess.Popen(['cat', t.meta / 'events'], stdout=subprocess.PIPE)
     eventually(lambda: t.status()['event_readers'] == '1', 'cat has it open')

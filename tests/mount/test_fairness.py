@@ -127,7 +127,7 @@ def watches(daemon):
     return any('fanotify' in os.readlink(fd) for fd in fds.iterdir() if fd.is_symlink())
 
 
-@test(MOUNTED)
+@test(MOUNTED, ends_open=True)
 def events_that_never_cease_hold_up_neither_the_end_of_their_use_nor_that_of_the_daemon(t):
     with opened(t.meta / 'events', os.O_RDONLY):
         if t.status().get('events_reason'):
