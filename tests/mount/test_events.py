@@ -386,6 +386,8 @@ def who_did_it_is_for_those_who_could_see(t):
     os.chmod(t.private, 0o755)
     results = {}
     for reader_uid in 0, USER, OTHER:
+        # What the reader before was told may be told again: a name for each.
+        mine = f'mine-{reader_uid}'
         gate, out = os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -395,7 +397,7 @@ def who_did_it_is_for_those_who_could_see(t):
             fd = os.open(t.meta / 'events', os.O_RDONLY)
             os.write(gate[1], b'r')
             data = b''
-            while not any(b'"removed"' in line and b'"mine"' in line for line in data.splitlines()):
+            while not any(b'"removed"' in line and mine.encode() in line for line in data.splitlines()):
                 data += os.read(fd, 1 << 16)
             os.write(out[1], data)
             os._exit(0)
@@ -407,7 +409,7 @@ def who_did_it_is_for_those_who_could_see(t):
             os.setresuid(USER, USER, USER)
             # A new program: what changed its user is not dumpable.
             os.execvp('python3', ['python3', '-c', 'import os, sys\n'
-                                  f'os.mknod("{t.shm}/mine"); os.unlink("{t.shm}/mine"); sys.stdin.read()'])
+                                  f'os.mknod("{t.shm}/{mine}"); os.unlink("{t.shm}/{mine}"); sys.stdin.read()'])
         results[reader_uid] = ([json.loads(x) for x in os.read(out[0], 1 << 16).splitlines()], actor)
         os.kill(actor, signal.SIGKILL)
         for child in pid, actor:
@@ -415,7 +417,7 @@ def who_did_it_is_for_those_who_could_see(t):
         for fd in gate + out:
             os.close(fd)
     for uid, (events, actor) in results.items():
-        seen = {(e['pid'], e['uid'], e['command']) for e in events if e['name'] == 'mine'}
+        seen = {(e['pid'], e['uid'], e['command']) for e in events if e['name'] == f'mine-{uid}'}
         wanted = {(None, None, None)} if uid == OTHER else {(actor, USER, 'python3')}
         equal(seen, wanted, f'as {uid}')
 
