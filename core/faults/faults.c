@@ -258,6 +258,17 @@ void faults_set_mount(struct faults *faults, uint64_t dev)
 	g_mutex_unlock(&faults->lock);
 }
 
+static gint by_time(gconstpointer a, gconstpointer b)
+{
+	const struct timespec *one = &(*(const struct fault *const *)a)->time;
+	const struct timespec *other = &(*(const struct fault *const *)b)->time;
+
+	if (one->tv_sec != other->tv_sec)
+		return one->tv_sec < other->tv_sec ? -1 : 1;
+	return (one->tv_nsec > other->tv_nsec) - (one->tv_nsec < other->tv_nsec);
+}
+
+/* Of two processors the one that was later may have made its record first. */
 GPtrArray *faults_take(struct faults *faults)
 {
 	GPtrArray *taken = g_ptr_array_new_with_free_func(g_atomic_rc_box_release);
@@ -269,6 +280,7 @@ GPtrArray *faults_take(struct faults *faults)
 	for (guint i = 0; i < faults->kept->len; i++)
 		g_ptr_array_add(taken, g_atomic_rc_box_acquire(faults->kept->pdata[i]));
 	g_mutex_unlock(&faults->lock);
+	g_ptr_array_sort(taken, by_time);
 	return taken;
 }
 
