@@ -247,6 +247,22 @@ static bool is_ring(struct file *file)
 	return true;
 }
 
+/* Says which process the thread is of; false where the daemon's pid namespace does not have it. */
+static bool describe_process(struct seen_holder *record, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	struct viewer viewer;
+
+	viewer_init(&viewer);
+	record->pid = viewer_pid(&viewer, leader);
+	if (!record->pid)
+		return false;
+	record->task = task->pid;
+	record->uid = leader->real_cred->euid.val;
+	bpf_probe_read_kernel(record->command, COMMAND_SIZE, leader->comm);
+	return true;
+}
+
 /*
  * Lists what the sockets and io_urings of all processes hold. The kernel's iterator holds a
  * reference to the socket's or ring's file, and skips threads that share their leader's table.
@@ -254,10 +270,9 @@ static bool is_ring(struct file *file)
 SEC("iter/task_file")
 int list_of_processes(struct bpf_iter__task_file *ctx)
 {
-	struct task_struct *task = ctx->task, *leader;
+	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct seen_holder record = {};
-	struct viewer viewer;
 	struct sock *sk;
 	bool ring;
 
@@ -267,15 +282,9 @@ int list_of_processes(struct bpf_iter__task_file *ctx)
 	ring = !sk && is_ring(file);
 	if (!sk && !ring)
 		return 0;
-	leader = task->group_leader;
-	viewer_init(&viewer);
-	record.pid = viewer_pid(&viewer, leader);
-	if (!record.pid)
+	if (!describe_process(&record, task))
 		return 0;
-	record.task = task->pid;
-	record.uid = leader->real_cred->euid.val;
 	record.fd = ctx->fd;
-	bpf_probe_read_kernel(record.command, COMMAND_SIZE, leader->comm);
 	if (ring) {
 		write_ring(ctx->meta->seq, &record, file->private_data);
 		return 0;
@@ -329,9 +338,8 @@ static void write_rings(struct seq_file *seq, struct seen_holder *record, __u64 
 SEC("iter/task")
 int list_of_threads(struct bpf_iter__task *ctx)
 {
-	struct task_struct *task = ctx->task, *leader;
+	struct task_struct *task = ctx->task;
 	struct seen_holder record = {};
-	struct viewer viewer;
 	struct io_uring_task *rings;
 
 	if (!task || task->flags & PF_KTHREAD || !bpf_core_field_exists(task->io_uring))
@@ -339,15 +347,9 @@ int list_of_threads(struct bpf_iter__task *ctx)
 	rings = BPF_CORE_READ(task, io_uring);
 	if (!rings)
 		return 0;
-	leader = task->group_leader;
-	viewer_init(&viewer);
-	record.pid = viewer_pid(&viewer, leader);
-	if (!record.pid)
+	if (!describe_process(&record, task))
 		return 0;
-	record.task = task->pid;
-	record.uid = leader->real_cred->euid.val;
 	record.fd = -1;
-	bpf_probe_read_kernel(record.command, COMMAND_SIZE, leader->comm);
 	write_rings(ctx->meta->seq, &record, (__u64)BPF_CORE_READ(rings, xa.xa_head));
 	return 0;
 }
