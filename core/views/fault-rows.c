@@ -204,10 +204,11 @@ static void text_detail(const struct shown *row, GString *out)
 		g_string_append_c(out, '-');
 }
 
-static void text_row(const struct shown *row, GString *out)
+static void text_row(const struct shown *row, bool first, GString *out)
 {
 	const struct seen_fault *seen = &row->fault->seen;
 
+	(void)first;
 	format_time(out, &row->fault->time);
 	g_string_append_printf(out, "\t%d\t%u\t", seen->pid, seen->uid);
 	format_escaped(out, seen->command);
@@ -239,24 +240,6 @@ static void text_end(const struct showing *showing, const struct fault_counts *c
 			(uint64_t)counts->not_attributed);
 	if (why_not)
 		g_string_append_printf(out, "# bus errors are not seen: %s\n", why_not);
-}
-
-void fault_rows_show(const struct view *view, struct faults *faults, GString *out)
-{
-	const char *why_not = faults_why_not(faults);
-	g_autoptr(GPtrArray) taken = faults_take(faults);
-	struct fault_counts counts = faults_counts(faults);
-	struct showing showing;
-
-	take_all(&showing, view, taken);
-	g_string_append(out,
-		"TIME\tPID\tUID\tCOMMAND\tUNIT\tADDRESS\tKIND\tID\tNAME\tOFFSET\tSIZE\tCAUSE\tBORN"
-		"\t"
-		"DETAIL\n");
-	for (guint i = 0; i < showing.rows->len; i++)
-		text_row(&g_array_index(showing.rows, struct shown, i), out);
-	text_end(&showing, &counts, why_not, out);
-	g_array_unref(showing.rows);
 }
 
 /* As JSON */
@@ -334,7 +317,16 @@ static void json_end(const struct showing *showing, const struct fault_counts *c
 	g_string_append(out, "}\n");
 }
 
-void fault_rows_json(const struct view *view, struct faults *faults, GString *out)
+/* A file's text: what stands before the rows, a row, and what stands after them. */
+struct form {
+	const char *head;
+	void (*row)(const struct shown *row, bool first, GString *out);
+	void (*end)(const struct showing *showing, const struct fault_counts *counts,
+		const char *why_not, GString *out);
+};
+
+static void show(const struct form *form, const struct view *view, struct faults *faults,
+	GString *out)
 {
 	const char *why_not = faults_why_not(faults);
 	g_autoptr(GPtrArray) taken = faults_take(faults);
@@ -342,9 +334,28 @@ void fault_rows_json(const struct view *view, struct faults *faults, GString *ou
 	struct showing showing;
 
 	take_all(&showing, view, taken);
-	g_string_append(out, "{\"faults\":[");
+	g_string_append(out, form->head);
 	for (guint i = 0; i < showing.rows->len; i++)
-		json_row(&g_array_index(showing.rows, struct shown, i), i == 0, out);
-	json_end(&showing, &counts, why_not, out);
+		form->row(&g_array_index(showing.rows, struct shown, i), i == 0, out);
+	form->end(&showing, &counts, why_not, out);
 	g_array_unref(showing.rows);
+}
+
+void fault_rows_show(const struct view *view, struct faults *faults, GString *out)
+{
+	static const struct form table = {
+		"TIME\tPID\tUID\tCOMMAND\tUNIT\tADDRESS\tKIND\tID\tNAME\tOFFSET\tSIZE\tCAUSE\tBORN"
+		"\tDETAIL\n",
+		text_row,
+		text_end,
+	};
+
+	show(&table, view, faults, out);
+}
+
+void fault_rows_json(const struct view *view, struct faults *faults, GString *out)
+{
+	static const struct form json = { "{\"faults\":[", json_row, json_end };
+
+	show(&json, view, faults, out);
 }
