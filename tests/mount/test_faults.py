@@ -12,7 +12,8 @@ import signal
 import subprocess
 import time
 
-from harness import (Mapper, MOUNTED, as_user, call, check, equal, eventually,
+from faulter import Faulter
+from harness import (MOUNTED, as_user, call, check, equal, eventually,
                      read, run, skip, table, test, write)
 from ipc import Child, OTHER, USER, ipc_test, new_segment
 from test_charged import memory_group
@@ -26,23 +27,6 @@ SHM_HUGETLB, SHM_NORESERVE = 0o4000, 0o10000
 COLUMNS = ['TIME', 'PID', 'UID', 'COMMAND', 'UNIT', 'ADDRESS', 'KIND', 'ID', 'NAME', 'OFFSET',
            'SIZE', 'CAUSE', 'BORN', 'DETAIL']
 CAUSES = {'truncated', 'no space', 'no huge page', 'memory cgroup', 'other'}
-
-
-class Faulter(Mapper):
-    """tests/helpers/faulter: raises bus errors, and lives."""
-
-    def __init__(self, path, size, *words, user=None, prepare=None):
-        def drop():
-            if prepare:
-                prepare()
-            if user is not None:
-                os.setgroups([])
-                os.setresgid(user, user, user)
-                os.setresuid(user, user, user)
-        self.process = subprocess.Popen(
-            [os.path.join(os.environ['SHMTREE_HELPERS'], 'faulter'), os.fspath(path), str(size),
-             *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=drop)
-        self.pid = int(self._answer())
 
 
 def need_faults(t):
