@@ -21,7 +21,8 @@ struct seen {
 	const struct kind *kind;
 	const char *label;
 	char *id, *name;
-	uint64_t inode, size;
+	struct segment_key key;
+	uint64_t size;
 	bool mapped, idle;
 	bool quiet; /* nothing is told of it: it may have been there long before it was looked at */
 	unsigned walk; /* the last one that has found it */
@@ -42,9 +43,9 @@ struct walks {
 	GHashTable *listed; /* the kinds that were listed whole, of which it is known what is new */
 	bool tried;         /* this is not the first walk */
 	bool missed;        /* something may have come before its kind was listed */
-	bool first;         /* nothing is told of what is found: its kind is not in `listed` */
-	bool full;          /* this walk has found too many segments to look at all of them */
-	bool was_full;      /* the last one has */
+	bool first;    /* what is found may have been there for long: its kind is not in `listed` */
+	bool full;     /* this walk has found too many segments to look at all of them */
+	bool was_full; /* the last one has */
 	GPtrArray *pending; /* struct event_copy, to be told when the census is released */
 };
 
@@ -87,7 +88,7 @@ static void add_event(struct walks *walks, enum event_type type, const struct se
 {
 	struct event_copy *copy;
 
-	if (walks->first || seen->quiet)
+	if (seen->quiet)
 		return;
 	copy = g_new0(struct event_copy, 1);
 	g_strlcpy(copy->id, seen->id, sizeof copy->id);
@@ -97,7 +98,7 @@ static void add_event(struct walks *walks, enum event_type type, const struct se
 		.kind = seen->label,
 		.id = copy->id,
 		.name = copy->name,
-		.inode = seen->inode,
+		.inode = seen->key.ino,
 		.size = type == EVENT_REMOVED ? EVENT_UNKNOWN : seen->size,
 		.process = { .pid = pid },
 	};
@@ -150,7 +151,7 @@ static struct seen *note_item(struct walks *walks, const struct item *item)
 {
 	g_autofree char *key = g_strdup_printf("%s/%s", item->kind->directory, item->id);
 	struct seen *seen = g_hash_table_lookup(walks->segments, key);
-	bool other = seen && seen->inode != item->key.ino;
+	bool other = seen && seen->key.ino != item->key.ino;
 
 	if (other && !told_otherwise(walks, seen->kind))
 		add_event(walks, EVENT_REMOVED, seen, 0);
@@ -165,31 +166,22 @@ static struct seen *note_item(struct walks *walks, const struct item *item)
 	seen->label = item->label;
 	seen->id = g_strdup(item->id);
 	seen->name = g_strdup(item->name);
-	seen->inode = item->key.ino;
+	seen->key = item->key;
 	seen->size = item->size;
-	seen->quiet = walks->was_full && !other;
+	seen->quiet = (walks->first || walks->was_full) && !other;
 	g_hash_table_insert(walks->segments, g_steal_pointer(&key), seen);
 	if (!told_otherwise(walks, seen->kind))
 		add_event(walks, EVENT_CREATED, seen, 0);
 	return seen;
 }
 
-static void visit(const struct item *item, void *data)
+/* The census is held. */
+static void look(struct walks *walks, struct seen *seen, const struct item *item)
 {
-	struct walks *walks = data;
 	struct references references;
 	bool mapped, idle;
 	struct usage usage;
-	struct seen *seen = item->segment ? note_item(walks, item) : NULL;
 
-	if (!seen)
-		return;
-	seen->walk = walks->walk;
-	if (seen->size != item->size) {
-		seen->size = item->size;
-		if (!told_otherwise(walks, seen->kind))
-			add_event(walks, EVENT_RESIZED, seen, 0);
-	}
 	usage = census_usage(walks->realm->census, &item->key);
 	references = item_references(walks->realm, item);
 	mapped = usage.mappings > 0 || (references.known && references.mapped);
@@ -203,6 +195,34 @@ static void visit(const struct item *item, void *data)
 	seen->mapped = mapped;
 	seen->idle = idle;
 	seen->quiet = false;
+}
+
+static void visit(const struct item *item, void *data)
+{
+	struct walks *walks = data;
+	struct seen *seen = item->segment ? note_item(walks, item) : NULL;
+
+	if (!seen)
+		return;
+	seen->walk = walks->walk;
+	if (seen->size != item->size) {
+		seen->size = item->size;
+		if (!told_otherwise(walks, seen->kind))
+			add_event(walks, EVENT_RESIZED, seen, 0);
+	}
+	if (!item->kind->listed_alone)
+		look(walks, seen, item);
+}
+
+static void look_at_listed(gpointer key, gpointer value, gpointer data)
+{
+	struct walks *walks = data;
+	struct seen *seen = value;
+	const struct item item = { .kind = seen->kind, .segment = true, .key = seen->key };
+
+	(void)key;
+	if (seen->kind->listed_alone && seen->walk == walks->walk)
+		look(walks, seen, &item);
 }
 
 static gboolean is_gone(gpointer key, gpointer value, gpointer data)
@@ -229,15 +249,28 @@ static bool visit_kind(struct walks *walks, const struct kind *kind)
 	return true;
 }
 
-/* False: something could not be listed, so that nothing is known to be gone. */
-static bool visit_all(struct walks *walks)
+static bool visit_kinds(struct walks *walks, bool alone)
 {
 	bool all = true;
 
+	for (const struct kind *const *kind = kinds; *kind; kind++)
+		if ((*kind)->listed_alone == alone)
+			all &= visit_kind(walks, *kind);
+	return all;
+}
+
+/*
+ * Lists what needs no census for it first: nobody waits for a count while a directory is read. False:
+ * something could not be listed, so that nothing is known to be gone.
+ */
+static bool visit_all(struct walks *walks)
+{
+	bool all = visit_kinds(walks, true);
+
 	if (census_hold(walks->realm->census, CENSUS_ALL) < 0)
 		return false;
-	for (const struct kind *const *kind = kinds; *kind; kind++)
-		all &= visit_kind(walks, *kind);
+	g_hash_table_foreach(walks->segments, look_at_listed, walks);
+	all &= visit_kinds(walks, false);
 	census_release(walks->realm->census);
 	return all;
 }
@@ -249,7 +282,6 @@ static void walk(struct walks *walks)
 	walks->walk++;
 	walks->missed = false;
 	if (visit_all(walks)) {
-		walks->first = false;
 		g_hash_table_foreach_remove(walks->segments, is_gone, walks);
 	} else {
 		walks->full |= walks->was_full;
