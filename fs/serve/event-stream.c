@@ -33,6 +33,7 @@ struct event_stream {
 	/* Protected by that of the streams. */
 	struct fuse_pollhandle *poll; /* who waits in poll(2), or NULL */
 	bool behind;                  /* of the piece there is more than was read */
+	struct event_cursor left;     /* `cursor`, as the last read left it */
 };
 
 /* A read(2) that waits. */
@@ -116,7 +117,7 @@ static struct event_stream *stream_new(struct fs *fs, struct charge *listing, st
 	stream->listing = charge_move(listing);
 	stream->bytes = charge_move(bytes);
 	stream->text = g_string_new(NULL);
-	stream->cursor = event_ring_end(events_ring(fs->events));
+	stream->cursor = stream->left = event_ring_end(events_ring(fs->events));
 	g_mutex_init(&stream->lock);
 	g_mutex_lock(&fs->streams->lock);
 	g_ptr_array_add(fs->streams->open, stream);
@@ -225,6 +226,15 @@ static void set_behind(struct fs *fs, struct event_stream *stream, bool behind)
 	g_mutex_unlock(&fs->streams->lock);
 }
 
+/* For poll(2), which must not wait until a piece is made. The stream's lock is held. */
+static struct event_cursor leave(struct fs *fs, struct event_stream *stream)
+{
+	g_mutex_lock(&fs->streams->lock);
+	stream->left = stream->cursor;
+	g_mutex_unlock(&fs->streams->lock);
+	return stream->cursor;
+}
+
 /*
  * Copies of the piece what there is from `off` on: the number of bytes in `*n`. The lock is held, and
  * not while it is sent.
@@ -286,7 +296,7 @@ static void read_now(struct fs *fs, struct deferred *d)
 	do {
 		g_mutex_lock(&stream->lock);
 		r = read_locked(fs, d, stream, &text, &n);
-		cursor = stream->cursor;
+		cursor = leave(fs, stream);
 		g_mutex_unlock(&stream->lock);
 		/* When the request is kept, the stream may be closed at any time. */
 		if (r == WAITS)
@@ -324,16 +334,14 @@ void event_stream_poll(fuse_req_t req, struct fuse_file_info *fi, struct fuse_po
 	struct fuse_pollhandle *old = NULL;
 	unsigned ready = 0;
 
-	g_mutex_lock(&stream->lock);
 	g_mutex_lock(&fs->streams->lock);
 	if (handle) {
 		old = stream->poll;
 		stream->poll = handle;
 	}
-	if (fs->streams->ended || stream->behind || has_next(fs, &stream->cursor))
+	if (fs->streams->ended || stream->behind || has_next(fs, &stream->left))
 		ready = POLLIN | POLLRDNORM;
 	g_mutex_unlock(&fs->streams->lock);
-	g_mutex_unlock(&stream->lock);
 	if (old)
 		fuse_pollhandle_destroy(old);
 	reply_poll(req, ready);
