@@ -22,7 +22,7 @@ static bool is_same(const struct space *space, const struct process_origin *orig
 static void take_origin(struct space *space, const struct process_origin *origin)
 {
 	space->born = origin->born;
-	space->readable = origin->dumpable;
+	space->readable = origin->readable;
 	if (space->unit)
 		g_ref_string_release(space->unit);
 	space->unit = strcmp(origin->unit, "-") == 0 ? NULL : g_ref_string_new_intern(origin->unit);

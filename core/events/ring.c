@@ -8,7 +8,7 @@
 struct header {
 	uint16_t bytes;                              /* of the whole record */
 	uint8_t type, id, name, from, command, unit; /* lengths of the strings */
-	bool dumpable;
+	bool readable;
 	bool has_id, has_name, has_from;
 	bool named_by_id; /* the ID stands for the name too */
 	pid_t pid;
@@ -106,7 +106,7 @@ static size_t pack(const struct event *event, uint8_t *out)
 		.from = length(event->from),
 		.command = process->born ? length(process->command) : 0,
 		.unit = process->born ? length(process->unit) : 0,
-		.dumpable = process->dumpable,
+		.readable = process->readable,
 		.has_id = event->id,
 		.has_name = event->name && !same,
 		.named_by_id = same,
@@ -155,7 +155,7 @@ static void unpack(const uint8_t *record, struct event_copy *out)
 		.process = { .pid = header.pid,
 			.uid = header.uid,
 			.born = header.born,
-			.dumpable = header.dumpable },
+			.readable = header.readable },
 	};
 	at = take(at, out->id, header.id);
 	at = take(at, out->name, header.name);

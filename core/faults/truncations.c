@@ -74,7 +74,7 @@ static void identify(const char *proc, struct truncation *truncation)
 		return;
 	truncation->pid = process.pid;
 	truncation->born = process.born;
-	truncation->readable = process.dumpable;
+	truncation->readable = process.readable;
 	g_strlcpy(truncation->command, process.command, sizeof truncation->command);
 	g_strlcpy(truncation->unit, process.unit, sizeof truncation->unit);
 }

@@ -63,9 +63,25 @@ static bool is_dumpable(int dir)
 		process.st_uid == file.st_uid;
 }
 
+static bool all_equal(const unsigned ids[IDS])
+{
+	return ids[ID_REAL] == ids[ID_EFFECTIVE] && ids[ID_SAVED] == ids[ID_EFFECTIVE];
+}
+
+/*
+ * Whether its user may read its memory: the kernel's rule (ptrace_may_access) for a process of one user and
+ * group without capabilities. Of others it depends on who asks, which nobody can tell once they have ended.
+ */
+static bool is_readable(int dir, const struct proc_status *status)
+{
+	return all_equal(status->uids) && all_equal(status->gids) && status->permitted == 0 &&
+		is_dumpable(dir);
+}
+
 void process_origin_read(const char *proc, pid_t pid, struct process_origin *out)
 {
 	char cgroup[CGROUP_SHOWN];
+	struct proc_status status;
 
 	*out = (struct process_origin){ .unit = "-" };
 	g_autofree char *name = g_strdup_printf("%s/%d", proc, pid);
@@ -73,7 +89,7 @@ void process_origin_read(const char *proc, pid_t pid, struct process_origin *out
 	if (dir < 0)
 		return;
 	read_origin(dir, &out->born, cgroup, out->unit);
-	out->dumpable = is_dumpable(dir);
+	out->readable = proc_read_status(dir, &status, NULL) == 0 && is_readable(dir, &status);
 }
 
 static int open_process(const char *proc, pid_t pid)
@@ -106,7 +122,7 @@ int process_identity_read(const char *proc, pid_t pid, struct process_identity *
 	}
 	*out = (struct process_identity){ .pid = status.tgid, .unit = "-" };
 	out->uid = status.uids[ID_EFFECTIVE];
-	out->dumpable = is_dumpable(dir);
+	out->readable = is_readable(dir, &status);
 	/* Read last: it fails if the process has ended before all the rest was read. */
 	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
 		cgroup_parse(text, cgroup, sizeof cgroup, out->unit);

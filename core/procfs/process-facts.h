@@ -28,7 +28,7 @@ void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts
 struct process_origin {
 	uint64_t born; /* as above */
 	char unit[CGROUP_UNIT_MAX];
-	bool dumpable; /* its user may read its memory, as far as that goes */
+	bool readable; /* its user may read its memory; false where that depends on who asks */
 };
 
 /* Of a process that is gone: 0, "-", false. */
@@ -39,7 +39,7 @@ struct process_identity {
 	pid_t pid;        /* of the process, not of a thread of it */
 	uint64_t born;    /* as above */
 	uid_t uid;        /* effective */
-	bool dumpable;    /* as above */
+	bool readable;    /* as above */
 	char command[16]; /* /proc/PID/comm */
 	char unit[CGROUP_UNIT_MAX];
 };

@@ -35,7 +35,7 @@ static bool ask(struct reader *reader, const struct process_identity *process)
 		return false;
 	if (process->born && is_alive(reader, process))
 		return caller_sees_memory(&reader->sight, process->pid);
-	return process->born && caller_sees_past(&reader->sight, process->uid, process->dumpable);
+	return process->born && caller_sees_past(&reader->sight, process->uid, process->readable);
 }
 
 /* Of a process of which nothing but the number is known, only who sees all may know that. */
