@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+import traceback
 
 from harness import (MOUNTED, as_user, check, equal, eventually, opened, read, skip, test, write)
 
@@ -28,17 +29,28 @@ def running(function, uid):
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
             function(lambda: os.write(begun, b'.'))
+        except BaseException:
+            traceback.print_exc()
         finally:
-            os._exit(0)
+            os._exit(1)
+    os.close(begun)
     try:
-        equal(os.read(ready, 1), b'.')
+        equal(os.read(ready, 1), b'.', 'the process has begun')
         yield pid
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(ready)
-        os.close(begun)
+
+
+def leased(fd):
+    """Not while a census, any daemon's, still refers to the open file for writing that was just closed."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        return True
+    except BlockingIOError:
+        return False
 
 
 @contextlib.contextmanager
@@ -51,7 +63,7 @@ def leases(t, count):
             os.ftruncate(fd, 8192)
             os.close(fd)
             fd = os.open(t.shm / f'leased{i}', os.O_RDONLY)
-            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            eventually(lambda: leased(fd), 'leased')
         ready()
         signal.pause()
     with running(hold, BUSY):
