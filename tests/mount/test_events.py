@@ -408,8 +408,8 @@ def who_did_it_is_for_those_who_could_see(t):
             os.setresgid(USER, USER, USER)
             os.setresuid(USER, USER, USER)
             # A new program: what changed its user is not dumpable.
-            os.execvp('python3', ['python3', '-c', 'import os, sys\n'
-                                  f'os.mknod("{t.shm}/{mine}"); os.unlink("{t.shm}/{mine}"); sys.stdin.read()'])
+            os.execvp('python3', ['python3', '-c', 'import os, signal\n'
+                                  f'os.mknod("{t.shm}/{mine}"); os.unlink("{t.shm}/{mine}"); signal.pause()'])
         results[reader_uid] = ([json.loads(x) for x in os.read(out[0], 1 << 16).splitlines()], actor)
         os.kill(actor, signal.SIGKILL)
         for child in pid, actor:
