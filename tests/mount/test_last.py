@@ -7,13 +7,14 @@ import signal
 import subprocess
 import time
 
-from harness import MOUNTED, as_user, check, equal, eventually, read, test, write
+from harness import MOUNTED, as_user, call, check, equal, eventually, read, test, write
 from ipc import Attached, Child, OTHER, USER, attribute, ipc_test, map_alone, new_segment
 from test_whose import DIGITS, born, cgroup
 
 PAGE = mmap.PAGESIZE
 NOBODY = {'pid': '0', 'command': '', 'state': 'none', 'born': '-', 'uid': '-', 'unit': '-',
           'until': '-'}
+PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 4, 8
 
 
 def last(t, name='x', kind='posix'):
@@ -144,6 +145,31 @@ def who_gave_up_root_is_not_shown_to_the_new_user(t):
         facts, remarks = last(t)
         equal((facts['pid'], facts['uid'], remarks), ('0', '-', ['# 1 not shown']))
     equal(as_user(USER, USER, look), 0)
+
+
+@ipc_test
+def who_had_a_capability_is_not_shown_to_its_user(t):
+    """Whom the kernel would not have let at its memory either."""
+    os.chmod(t.private, 0o755)
+    write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
+
+    def keeps_capabilities():
+        call('prctl', PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        os.setgroups([])
+        os.setresgid(USER, USER, USER)
+        os.setresuid(USER, USER, USER)
+        call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
+        return maps()
+
+    def look():
+        facts, remarks = last(t)
+        equal((facts['pid'], facts['uid'], remarks), ('0', '-', ['# 1 not shown']))
+    with Child(keeps_capabilities) as child:
+        equal(last(t)[0]['uid'], str(USER))
+        equal(as_user(USER, USER, look), 0, 'while it lives')
+    equal(last(t)[0]['pid'], str(child.pid))
+    equal(as_user(USER, USER, look), 0, 'afterwards')
 
 
 @ipc_test
