@@ -10,6 +10,7 @@
 #include "faults/faults.h"
 #include "kinds/posix.h"
 #include "kinds/posix-removal.h"
+#include "list/list.h"
 #include "mount/background.h"
 #include "mount/prerequisites.h"
 #include "mount/session.h"
@@ -23,11 +24,9 @@
 #include "tree/shared-open.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/vfs.h>
 #include <time.h>
 
 /* How often it is asked whether those who wait for events still do, where the kernel does not say. */
@@ -53,27 +52,6 @@ static void raise_limits(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-static int open_source(struct fs *fs)
-{
-	struct statfs statfs;
-	struct stat st;
-
-	fs->shm_fd = open(fs->options.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fs->shm_fd < 0 || fstat(fs->shm_fd, &st) < 0) {
-		log_line("%s: %s; name the tmpfs directory that holds the objects",
-			fs->options.source, g_strerror(errno));
-		return -1;
-	}
-	/* What these are the names of is memory; another file system would make a wrong promise. */
-	if (fstatfs(fs->shm_fd, &statfs) < 0 || statfs.f_type != TMPFS_MAGIC) {
-		log_line("%s is no tmpfs; name the tmpfs directory that holds the objects",
-			fs->options.source);
-		return -1;
-	}
-	fs->shm_dev = st.st_dev;
-	return 0;
-}
-
 /* A daemon that was killed in the middle of a removal has left an object under a hidden name. */
 static void restore_objects(struct fs *fs)
 {
@@ -92,42 +70,6 @@ static int open_proc(struct fs *fs)
 		log_line("/proc/self/fd: %s; mount procfs on /proc", g_strerror(errno));
 		return -1;
 	}
-	return 0;
-}
-
-static int start_census(struct fs *fs)
-{
-	const char *why = NULL;
-	const struct census_config config = {
-		.proc = fs->options.proc,
-		.backend = fs->options.census,
-		.shm_dev = fs->shm_dev,
-		.self = getpid(),
-		.why = &why,
-		.no_objects = !fs->options.object_census,
-		.mount_register = FS_MOUNT_REGISTER,
-	};
-	int r = census_new(&config, &fs->census);
-	struct stat ns;
-
-	if (r < 0 && why) {
-		log_line("census=%s does not work here: %s; leave the option out",
-			census_choice_name(fs->options.census), why);
-		return -1;
-	}
-	if (r < 0) {
-		log_line("processes cannot be counted: %s: %s", fs->options.proc, g_strerror(-r));
-		return -1;
-	}
-	fs->realm = (struct realm){
-		.proc = fs->options.proc,
-		.census = fs->census,
-		.shm_fd = fs->shm_fd,
-		.shm_dev = fs->shm_dev,
-		.internal_dev = census_internal_device(fs->census),
-		.ipc_ns = stat("/proc/self/ns/ipc", &ns) == 0 ? ns.st_ino : 0,
-		.ipc_ns_fd = -1,
-	};
 	return 0;
 }
 
@@ -184,7 +126,7 @@ static void start_faults(struct fs *fs)
 static int run(struct fs *fs)
 {
 	clock_gettime(CLOCK_REALTIME, &fs->started);
-	if (open_source(fs) < 0)
+	if (fs_open_source(fs) < 0)
 		return EXIT_FAILURE;
 	/* From here on in the process that stays: threads do not survive a fork. */
 	if (!fs->options.cmdline.foreground)
@@ -195,7 +137,7 @@ static int run(struct fs *fs)
 	fs->nodes = node_table_new(fs->charges);
 	restore_objects(fs);
 	watch_open(fs);
-	if (open_proc(fs) < 0 || start_census(fs) < 0)
+	if (open_proc(fs) < 0 || fs_start_census(fs) < 0)
 		return EXIT_FAILURE;
 	start_faults(fs);
 	if (start_events(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
@@ -228,27 +170,38 @@ static void fs_clear(struct fs *fs)
 	options_free(&fs->options);
 }
 
+static int list_segments(struct fs *fs, int argc, char **argv)
+{
+	raise_limits();
+	fsuid_settle();
+	return list_main(fs, argc, argv);
+}
+
+static int mount_and_serve(struct fs *fs, int argc, char **argv)
+{
+	switch (options_parse(argc, argv, &fs->options)) {
+	case OPTIONS_DONE:
+		return EXIT_SUCCESS;
+	case OPTIONS_MOUNT:
+		raise_limits();
+		fsuid_settle();
+		return prerequisites_check(&fs->options) == 0 ? run(fs) : EXIT_FAILURE;
+	case OPTIONS_WRONG:
+		break;
+	}
+	return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	struct fs fs = { .shm_fd = -1, .proc_fd_dir = -1 };
-	int status = EXIT_FAILURE;
+	int status;
 
 	memory_init();
 	log_init();
 	fsuid_init();
-	switch (options_parse(argc, argv, &fs.options)) {
-	case OPTIONS_DONE:
-		status = EXIT_SUCCESS;
-		break;
-	case OPTIONS_MOUNT:
-		raise_limits();
-		fsuid_settle();
-		if (prerequisites_check(&fs.options) == 0)
-			status = run(&fs);
-		break;
-	case OPTIONS_WRONG:
-		break;
-	}
+	status = list_wanted(argc, argv) ? list_segments(&fs, argc, argv) :
+					   mount_and_serve(&fs, argc, argv);
 	fs_clear(&fs);
 	return status;
 }

@@ -89,6 +89,12 @@ const struct segments_column *segments_column_find(const char *name)
 	return NULL;
 }
 
+const char *segments_column_text(const struct segments_column *column,
+	const struct segments_row *row)
+{
+	return column->append == append_text ? VALUE(char *, row, column) : NULL;
+}
+
 bool segments_column_value(const struct segments_column *column, const struct segments_row *row,
 	int64_t *out)
 {

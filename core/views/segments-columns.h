@@ -26,6 +26,10 @@ extern const struct segments_column segments_columns[];
 /* Returns the column of that name, in upper or lower case, or NULL. */
 const struct segments_column *segments_column_find(const char *name);
 
+/* The value of a column that is text, as it is; NULL: append() alone tells it. */
+const char *segments_column_text(const struct segments_column *column,
+	const struct segments_row *row);
+
 /*
  * The value of a column that is no text. False if it is not known, or there is none: SINCE of what is not
  * idle.

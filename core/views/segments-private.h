@@ -22,7 +22,8 @@ struct segments {
 };
 
 /* Packs the next row: first what the item is; and, in the order of these, how it is used. */
-void segments_pack_item(struct segments *segments, const struct item *item, const char *of_kind);
+void segments_pack_item(struct segments *segments, const struct item *item, const char *of_kind,
+	int64_t used);
 void segments_pack_use(struct segments *segments, const struct segments_row *row);
 
 /* Reads of a row, in the order in which they were packed, what segments_pack_item() has packed. */

@@ -92,7 +92,8 @@ static void keep_item(const struct taking *taking, const struct item *item)
 	g_autofree char *of_kind = taking->caller ? take_of_kind(taking, item) : NULL;
 
 	fill_residency(taking, &full);
-	segments_pack_item(taking->segments, &full, of_kind);
+	segments_pack_item(taking->segments, &full, of_kind,
+		item->kind->used ? item->kind->used(item) : 0);
 }
 
 /* Adds how the item of the next row is used. The census is held. */

@@ -59,8 +59,15 @@ static struct timespec get_time(const uint8_t **at, const struct timespec *near)
 
 static const struct timespec epoch;
 
+static void pack_of_kind(struct packed_rows *rows, const char *of_kind, int64_t used)
+{
+	packed_text(rows, of_kind ? of_kind : "");
+	pack_signed(rows, used);
+}
+
 /* The name of most is their ID. The label and the ID come first: segments_key(). */
-void segments_pack_item(struct segments *segments, const struct item *item, const char *of_kind)
+void segments_pack_item(struct segments *segments, const struct item *item, const char *of_kind,
+	int64_t used)
 {
 	struct packed_rows *rows = &segments->items;
 	bool named = strcmp(item->id, item->name) != 0;
@@ -84,7 +91,7 @@ void segments_pack_item(struct segments *segments, const struct item *item, cons
 	pack_time(rows, &item->atime, &item->mtime);
 	pack_time(rows, &item->ctime, &item->mtime);
 	if (segments->of_kinds)
-		packed_text(rows, of_kind ? of_kind : "");
+		pack_of_kind(rows, of_kind, used);
 	packed_row_end(rows);
 }
 
@@ -115,8 +122,10 @@ void segments_get_item(const struct segments *segments, size_t index, struct seg
 	out->mtime = get_time(&at, &epoch);
 	out->atime = get_time(&at, &out->mtime);
 	out->ctime = get_time(&at, &out->mtime);
-	if (segments->of_kinds)
+	if (segments->of_kinds) {
 		out->of_kind = packed_get_text(&at);
+		out->used = get_signed(&at);
+	}
 }
 
 void segments_pack_use(struct segments *segments, const struct segments_row *row)

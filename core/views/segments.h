@@ -27,7 +27,9 @@ struct segments_row {
 	struct timespec atime, ctime;
 	uint64_t dev, ino; /* of a file */
 	unsigned links;
+	/* Of segments_take_full() alone: */
 	const char *of_kind; /* for the JSON document: what only its kind has, or "" */
+	int64_t used;        /* the kind's own time of use, seconds since 1970; 0: it has none */
 };
 
 /*

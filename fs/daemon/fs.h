@@ -77,3 +77,11 @@ static inline bool has_set_ids(int fd)
  * -EWOULDBLOCK. Returns the descriptor or a negative errno.
  */
 int fs_reopen(const struct fs *fs, int file, int flags);
+
+/*
+ * Opens the directory that holds the objects, and makes the census and the realm that belong to it, as the
+ * options say: in this order, and the census in the process that is to use it. 0, or -1 if one line was
+ * logged. The caller closes `shm_fd` and frees the census.
+ */
+int fs_open_source(struct fs *fs);
+int fs_start_census(struct fs *fs);

@@ -77,6 +77,14 @@ static const struct fuse_opt option_spec[] = {
 	FUSE_OPT_END,
 };
 
+/* Those that say how processes and objects are counted, without a mount too. */
+static const struct fuse_opt look_spec[] = {
+	OPTION("census=%s", census),
+	OPTION("object_census=%s", object_census),
+	OPTION("proc=%s", proc),
+	FUSE_OPT_END,
+};
+
 /* What fstab(5) may hold for mount(8) and systemd, none of it for the daemon. */
 static const struct fuse_opt helper_spec[] = {
 	FUSE_OPT_KEY("-s", KEY_IGNORE),
@@ -130,6 +138,7 @@ static int process_helper_option(void *data, const char *arg, int key, struct fu
 static void print_help(void)
 {
 	printf("usage: shmtree [SOURCE] MOUNTPOINT [options]\n"
+	       "       shmtree --list [SOURCE] [options]\n"
 	       "\n"
 	       "Mounts the shared memory of this machine as a tree of files. SOURCE is the tmpfs\n"
 	       "directory that holds the POSIX objects (" DEFAULT_SOURCE ").\n"
@@ -150,6 +159,19 @@ static void print_help(void)
 	       "    -o watch                       cache names until inotify tells of a change\n"
 	       "    -o [no_]io_uring               requests by io_uring, if fuse.enable_uring is "
 	       "on (no)\n"
+	       "\n"
+	       "--list prints the segments without a mount; of -o it takes census, object_census "
+	       "and "
+	       "proc.\n"
+	       "\n"
+	       "    --json                 as JSON\n"
+	       "    --human                for people: aligned, names of users, units\n"
+	       "    --columns=NAMES        these columns, separated by commas\n"
+	       "    --sort=[-]COLUMN       in this order: large numbers first; -: the other way "
+	       "round\n"
+	       "    --where=CONDITIONS     those that meet all: "
+	       "STATE=idle,AGE>1h,SIZE>=10M,NAME=psm_*\n"
+	       "    --fail-over=LIMIT      exit status 2 if the tmpfs is fuller: 90%%, 500M\n"
 	       "\n");
 	fuse_cmdline_help();
 	fuse_lowlevel_help();
@@ -384,6 +406,33 @@ static enum options_result parse_all(struct raw *raw, struct options *out)
 	if (choose_values(raw, out) < 0 || choose_paths(raw, out) < 0)
 		return OPTIONS_WRONG;
 	return raw->fake ? OPTIONS_DONE : OPTIONS_MOUNT;
+}
+
+int options_for_look(const char *source, char *const *given, struct options *out)
+{
+	struct raw raw = { 0 };
+	int r;
+
+	memset(out, 0, sizeof *out);
+	fuse_opt_add_arg(&out->fuse, "shmtree");
+	for (; given && *given; given++) {
+		fuse_opt_add_arg(&out->fuse, "-o");
+		fuse_opt_add_arg(&out->fuse, *given);
+	}
+	r = fuse_opt_parse(&out->fuse, &raw, look_spec, NULL);
+	if (r == 0 && out->fuse.argc > 2) {
+		log_line("invalid option %s: without a mount there are census, object_census and "
+			 "proc",
+			out->fuse.argv[2]);
+		r = -EINVAL;
+	}
+	if (r == 0)
+		r = choose_values(&raw, out);
+	out->source = g_canonicalize_filename(source ? source : DEFAULT_SOURCE, NULL);
+	free(raw.census);
+	free(raw.object_census);
+	free(raw.proc);
+	return r < 0 ? -EINVAL : 0;
 }
 
 enum options_result options_parse(int argc, char **argv, struct options *out)

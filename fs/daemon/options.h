@@ -34,6 +34,13 @@ enum options_result {
 	OPTIONS_WRONG, /* one line was printed on stderr: exit with failure */
 };
 
+/*
+ * The same for a look without a mount, of which `source` (NULL: the default) is the directory and `given` (NULL:
+ * none) are the arguments of -o, a NULL-terminated array: those that say how to count. 0, or -EINVAL when a line
+ * was printed. options_free() afterwards.
+ */
+int options_for_look(const char *source, char *const *given, struct options *out);
+
 /* Fills `out`; options_free() afterwards, whatever was returned. */
 enum options_result options_parse(int argc, char **argv, struct options *out);
 void options_free(struct options *options);

@@ -13,6 +13,8 @@
 #include "kinds/posix-semaphore.h"
 #include "kinds/realms.h"
 #include "kinds/posix-mqueue.h"
+#include "list/filter.h"
+#include "list/request.h"
 #include "procfs/proc.h"
 #include "procfs/status.h"
 #include "kinds/sysv-other.h"
@@ -124,6 +126,22 @@ static void parse_cgroup(const char *text)
 	g_assert(*unit && strlen(unit) < sizeof unit && !strchr(unit, '/'));
 }
 
+static void parse_list(const char *text)
+{
+	g_autofree char *why = NULL;
+	g_autofree char *wrong = NULL;
+	struct list_filter *filter = list_filter_parse(text, &why);
+	g_autoptr(GPtrArray) columns = list_columns_parse(text, &wrong);
+	double percent;
+	int64_t bytes;
+
+	g_assert(!filter == (why != NULL));
+	g_assert(!columns == (wrong != NULL));
+	if (list_limit_parse(text, &percent, &bytes))
+		g_assert(percent > 0 ? percent <= 100 : bytes >= 0);
+	list_filter_free(filter);
+}
+
 int fuzz_texts(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(const char *text) = {
@@ -135,6 +153,7 @@ int fuzz_texts(const uint8_t *data, size_t size)
 		parse_shown,
 		parse_cgroup,
 		parse_status,
+		parse_list,
 	};
 	g_autofree char *text = NULL;
 	struct semaphore semaphore;
