@@ -4,6 +4,7 @@
 #include "base/format.h"
 #include "base/json.h"
 #include "caller/sight.h"
+#include "census/tables.h"
 #include "procfs/proc.h"
 #include "procfs/process-facts.h"
 #include "procfs/status.h"
@@ -33,6 +34,13 @@ struct search {
 	uint64_t unreadable; /* processes */
 };
 
+/* One process in it. */
+struct search_of_process {
+	struct search *search;
+	int dir;
+	pid_t pid;
+};
+
 static bool ends_in_name(const char *path, const char *name)
 {
 	size_t length = strlen(path), name_length = strlen(name);
@@ -59,50 +67,63 @@ static bool is_queue(const struct queue_file *file, int fds, const char *number)
 		makedev(stx.stx_dev_major, stx.stx_dev_minor) == file->dev;
 }
 
-static int flags_of(int dir, int number)
+static int flags_of(int table, int number)
 {
 	char name[32], text[1024];
 	const char *line;
 
 	snprintf(name, sizeof name, "fdinfo/%d", number);
-	if (proc_read_file(dir, name, text, sizeof text) < 0)
+	if (proc_read_file(table, name, text, sizeof text) < 0)
 		return O_RDONLY;
 	line = strstr(text, "flags:");
 	return line ? strtoul(line + strlen("flags:"), NULL, 8) & (O_ACCMODE | O_PATH) : O_RDONLY;
 }
 
-static void add_holder(struct search *search, int dir, pid_t pid, int number)
+static void add_holder(const struct search_of_process *of, int table, int number)
 {
-	struct queue_holder holder = { .pid = pid, .fd = number, .flags = flags_of(dir, number) };
+	struct queue_holder holder = {
+		.pid = of->pid,
+		.fd = number,
+		.flags = flags_of(table, number),
+	};
 	struct proc_status status;
 	struct proc_stat stat;
 
-	if (proc_read_stat(dir, &stat) < 0 || proc_read_status(dir, &status, NULL) < 0)
+	if (proc_read_stat(of->dir, &stat) < 0 || proc_read_status(of->dir, &status, NULL) < 0)
 		return; /* it is gone */
 	holder.uid = status.uids[ID_EFFECTIVE];
 	g_strlcpy(holder.command, stat.command, sizeof holder.command);
 	/* A process can have a queue open half a million times. */
-	if (budget_use(search->budget, sizeof holder + ROW_BYTES))
-		g_array_append_val(search->found, holder);
+	if (budget_use(of->search->budget, sizeof holder + ROW_BYTES))
+		g_array_append_val(of->search->found, holder);
+}
+
+/* `table`: the directory of a process or of a thread. */
+static int look_at_table(int table, void *data)
+{
+	const struct search_of_process *of = data;
+	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(int));
+	auto_fd fds = -1;
+	char text[16];
+	int r = proc_list_descriptors(table, numbers);
+
+	if (r < 0)
+		return r;
+	fds = openat(table, "fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (guint i = 0; fds >= 0 && i < numbers->len; i++) {
+		snprintf(text, sizeof text, "%d", g_array_index(numbers, int, i));
+		if (is_queue(of->search->file, fds, text))
+			add_holder(of, table, g_array_index(numbers, int, i));
+	}
+	return 0;
 }
 
 static int look_at_process(struct search *search, const struct proc *proc, pid_t pid)
 {
-	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(int));
 	auto_fd dir = proc_open_pid(proc, pid);
-	auto_fd fds = -1;
-	char text[16];
-	int r = dir < 0 ? dir : proc_list_descriptors(dir, numbers);
+	struct search_of_process of = { search, dir, pid };
 
-	if (r < 0)
-		return r;
-	fds = openat(dir, "fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	for (guint i = 0; fds >= 0 && i < numbers->len; i++) {
-		snprintf(text, sizeof text, "%d", g_array_index(numbers, int, i));
-		if (is_queue(search->file, fds, text))
-			add_holder(search, dir, pid, g_array_index(numbers, int, i));
-	}
-	return 0;
+	return dir < 0 ? dir : process_each_table(proc, dir, look_at_table, &of);
 }
 
 static int by_process(gconstpointer a, gconstpointer b)

@@ -7,11 +7,13 @@ import json
 import os
 import stat
 import subprocess
+import threading
 
-from harness import as_user, check, equal, fails, read, run, table, write
+from harness import as_user, call, check, equal, fails, read, run, table, write
 from ipc import Child, IPC_PRIVATE, OTHER, USER, attribute, ipc_test, new_segment, pairs, row
 
 _libc = ctypes.CDLL(None, use_errno=True)
+CLONE_FILES = 0x400
 _libc.sem_open.restype = ctypes.c_void_p
 
 
@@ -89,6 +91,35 @@ def holders_of_a_queue(t):
             equal((rows, remarks), ([], ['# 1 not shown']))
         equal(as_user(USER, USER, look), 0)
     equal(table(read(here / 'holders'))[0], [])
+    os.rmdir(here)
+
+
+def open_in_a_thread_alone(name):
+    """In a thread with a descriptor table of its own."""
+    ready = threading.Event()
+
+    def alone():
+        call('unshare', CLONE_FILES)
+        checked(_libc.mq_open(name, os.O_RDONLY))
+        ready.set()
+        threading.Event().wait()
+
+    threading.Thread(target=alone, daemon=True).start()
+    ready.wait()
+
+
+@ipc_test
+def holders_of_a_queue_in_threads(t):
+    """The queue is not in the table of the process's first thread; what all share is one row."""
+    new_mqueue(b'/mine')
+    here = t.meta / 'mqueue' / 'mine'
+    with Child(lambda: open_in_a_thread_alone(b'/mine')) as child:
+        row, = table(read(here / 'holders'))[0]
+        equal((row['PID'], row['MODE']), (b'%d' % child.pid, b'r'))
+    with Child(lambda: (threading.Thread(target=threading.Event().wait, daemon=True).start(),
+                        checked(_libc.mq_open(b'/mine', os.O_WRONLY)))) as child:
+        row, = table(read(here / 'holders'))[0]
+        equal((row['PID'], row['MODE']), (b'%d' % child.pid, b'w'))
     os.rmdir(here)
 
 

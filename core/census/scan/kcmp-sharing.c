@@ -3,6 +3,9 @@
 
 #include "census/pass/stall.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* How often to sort processes that change their programs meanwhile. */
@@ -299,4 +302,65 @@ void kcmp_sharing_resolve(const struct proc *proc, struct spaces *spaces, unsign
 		resolve_type(proc, spaces, KCMP_VM, stale);
 	if (facets & CENSUS_DESCRIPTORS)
 		resolve_type(proc, spaces, KCMP_FILES, stale);
+}
+
+/* What kcmp_each_table() was asked, and a thread of each table that it has been at. */
+struct tables {
+	int dir;
+	GPtrArray *sorted;
+	int (*visit)(int thread, void *data);
+	void *data;
+};
+
+static pid_t task_of_table(gconstpointer element)
+{
+	return GPOINTER_TO_INT(element);
+}
+
+static int visit_table(const struct tables *tables, pid_t tid)
+{
+	struct proc_stat stat;
+	guint at;
+	int error;
+
+	switch (kcmp_search(tables->sorted, task_of_table, tid, KCMP_FILES, &at)) {
+	case KCMP_FOUND:
+		return 0;
+	case KCMP_UNKNOWN:
+		/* A thread that has gone itself has no table. */
+		return kcmp_can_compare(tid, KCMP_FILES) ? -ESRCH : 0;
+	case KCMP_ABSENT:
+		break;
+	}
+	auto_fd thread = proc_open_thread(tables->dir, tid);
+	error = thread < 0 ? thread : proc_read_stat(thread, &stat);
+	if (error)
+		return error == -ENOENT || error == -ESRCH ? 0 : error;
+	/* A thread that ends has no table, and its /proc entries are closed to all but root. */
+	if (proc_has_no_mm(&stat))
+		return 0;
+	error = tables->visit(thread, tables->data);
+	g_ptr_array_insert(tables->sorted, (int)at, GINT_TO_POINTER(tid));
+	return error == -ENOENT || error == -ESRCH ? 0 : error;
+}
+
+int kcmp_each_table(int dir, pid_t task, int (*visit)(int thread, void *data), void *data)
+{
+	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	g_autoptr(GPtrArray) sorted = g_ptr_array_new();
+	const struct tables tables = { dir, sorted, visit, data };
+	struct stat st;
+	int error;
+
+	if (fstatat(dir, "task", &st, 0) < 0)
+		return -errno;
+	/* A directory for each thread, "." and "..". */
+	if (task && st.st_nlink <= 3)
+		return 0;
+	error = proc_list_threads(dir, tids);
+	if (task)
+		g_ptr_array_add(sorted, GINT_TO_POINTER(task));
+	for (guint i = 0; i < tids->len && !error; i++)
+		error = visit_table(&tables, g_array_index(tids, pid_t, i));
+	return error;
 }

@@ -42,6 +42,15 @@ enum kcmp_result { KCMP_FOUND, KCMP_ABSENT, KCMP_UNKNOWN };
 enum kcmp_result kcmp_search(const GPtrArray *sorted, pid_t (*task_of)(gconstpointer element),
 	pid_t task, int type, guint *at);
 
+/*
+ * Calls `visit` with a directory, /proc/PID/task/TID, for each descriptor table of the process whose
+ * directory is `dir`, except for that of its thread `task` (0: for all). Threads that called
+ * unshare(CLONE_FILES) have one of their own. Ends with the first error of `visit` that does not say
+ * that the thread is gone; -ESRCH if a thread that was visited has gone, and which other threads
+ * share its table cannot be told any more; or another negative errno.
+ */
+int kcmp_each_table(int dir, pid_t task, int (*visit)(int thread, void *data), void *data);
+
 /* Whether kcmp(2) can compare this thread, at least with itself. False of one that is gone. */
 bool kcmp_can_compare(pid_t task, int type);
 

@@ -226,60 +226,14 @@ int process_rows_read_descriptors(struct process_rows *rows, int dir)
 	return add_descriptors(rows, dir);
 }
 
-static pid_t task_of_table(gconstpointer element)
+static int add_unshared(int thread, void *data)
 {
-	return GPOINTER_TO_INT(element);
-}
-
-/*
- * Reads the thread's descriptors if its table is not among `tables`, which has a thread for each
- * table read so far, and adds it there. -ESRCH if a thread of `tables` has gone: which other
- * threads share its table cannot be told any more.
- */
-static int add_table(struct process_rows *rows, int dir, GPtrArray *tables, pid_t tid)
-{
-	struct proc_stat stat;
-	guint at;
-	int error;
-
-	switch (kcmp_search(tables, task_of_table, tid, KCMP_FILES, &at)) {
-	case KCMP_FOUND:
-		return 0;
-	case KCMP_UNKNOWN:
-		/* A thread that has gone itself has no table. */
-		return kcmp_can_compare(tid, KCMP_FILES) ? -ESRCH : 0;
-	case KCMP_ABSENT:
-		break;
-	}
-	auto_fd thread = proc_open_thread(dir, tid);
-	error = thread < 0 ? thread : proc_read_stat(thread, &stat);
-	if (error)
-		return error == -ENOENT || error == -ESRCH ? 0 : error;
-	/* A thread that ends has no table, and its /proc entries are closed to all but root. */
-	if (proc_has_no_mm(&stat))
-		return 0;
-	error = add_descriptors(rows, thread);
-	g_ptr_array_insert(tables, (int)at, GINT_TO_POINTER(tid));
-	return error == -ENOENT || error == -ESRCH ? 0 : error;
+	return add_descriptors(data, thread);
 }
 
 int process_rows_read_unshared_descriptors(struct process_rows *rows, int dir, pid_t task)
 {
-	g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-	g_autoptr(GPtrArray) tables = g_ptr_array_new();
-	struct stat st;
-	int error;
-
-	/* A directory for each thread, "." and "..". */
 	if (!rows->can_compare)
 		return 0;
-	if (fstatat(dir, "task", &st, 0) < 0)
-		return gone(-errno);
-	if (st.st_nlink <= 3)
-		return 0;
-	error = proc_list_threads(dir, tids);
-	g_ptr_array_add(tables, GINT_TO_POINTER(task));
-	for (guint i = 0; i < tids->len && !error; i++)
-		error = add_table(rows, dir, tables, g_array_index(tids, pid_t, i));
-	return gone(error);
+	return gone(kcmp_each_table(dir, task, add_unshared, rows));
 }
