@@ -166,10 +166,16 @@ static unsigned differences(const char *name, const GPtrArray *lines, const GPtr
 static void start_worker(pid_t group, unsigned seed)
 {
 	char number[16];
+	pid_t pid;
 
 	atomic_fetch_add(&plan->workers, 1);
-	if (fork() != 0)
+	pid = fork();
+	if (pid != 0) {
+		/* Here too, or it could be born into a group that has been stopped. */
+		if (pid > 0)
+			setpgid(pid, group);
 		return;
+	}
 	setpgid(0, group);
 	snprintf(number, sizeof number, "%u", seed);
 	execl("/proc/self/exe", "census-churn", "worker", number, NULL);
@@ -201,6 +207,11 @@ static void let_run(pid_t group, struct census **censuses, unsigned *seed)
 	}
 }
 
+static void print_unreadable(pid_t pid, const char *why, void *data)
+{
+	printf("%s could not read %d: %s\n", (const char *)data, pid, why);
+}
+
 static unsigned compare(pid_t group, struct census **censuses, uint64_t *rows)
 {
 	g_autoptr(GHashTable) pids = g_hash_table_new(NULL, NULL);
@@ -224,10 +235,13 @@ static unsigned compare(pid_t group, struct census **censuses, uint64_t *rows)
 		unsigned found;
 
 		found = differences(report.backend, lines, truth);
-		if (found)
+		if (found) {
 			printf("%s: %lu unreadable, %lu inconsistent\n", report.backend,
 				(unsigned long)report.unreadable,
 				(unsigned long)report.inconsistent);
+			census_each_unreadable(censuses[i], print_unreadable,
+				(void *)report.backend);
+		}
 		count += found;
 	}
 	*rows += truth->len;
