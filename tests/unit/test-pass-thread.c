@@ -121,8 +121,66 @@ static void who_gives_no_answer_is_not_waited_for(void)
 	ASSERT_INT(open_states, 0);
 }
 
+/* Asks about STUCK, and sleeps again and again meanwhile, as if it waited for locks. */
+static void *ask_with_naps(void *thread)
+{
+	watched_thread_bind(thread);
+	(void)stall_enter(STUCK, 0);
+	g_mutex_lock(&lock);
+	answers = true;
+	g_cond_broadcast(&changed);
+	while (answers) {
+		g_mutex_unlock(&lock);
+		g_usleep(100);
+		g_mutex_lock(&lock);
+	}
+	while (!answers)
+		g_cond_wait(&changed, &lock);
+	g_mutex_unlock(&lock);
+	stall_leave();
+	return NULL;
+}
+
+static void set_answers(bool value)
+{
+	g_mutex_lock(&lock);
+	answers = value;
+	g_cond_broadcast(&changed);
+	g_mutex_unlock(&lock);
+}
+
+/* Only a thread that sleeps all the time from one look to the next waits for the kernel. */
+static void one_that_goes_on_is_not_stalled(void)
+{
+	struct watched_thread *thread;
+	GThread *gthread;
+	bool stalled = false;
+
+	stall_detector = stall_detector_new();
+	thread = watched_thread_new(stall_detector);
+	answers = false;
+	gthread = g_thread_new("naps", ask_with_naps, thread);
+	g_mutex_lock(&lock);
+	while (!answers)
+		g_cond_wait(&changed, &lock);
+	g_mutex_unlock(&lock);
+	for (int looks = 0; looks < 10; looks++) {
+		g_usleep(20 * 1000);
+		stalled |= watched_thread_is_stalled(thread);
+	}
+	CU_ASSERT(!stalled);
+	set_answers(false);
+	while (!stalled)
+		stalled = watched_thread_is_stalled(thread);
+	set_answers(true);
+	g_thread_join(gthread);
+	watched_thread_free(thread);
+	stall_detector_unref(stall_detector);
+}
+
 static CU_TestInfo tests[] = {
 	{ "who gives no answer is not waited for", who_gives_no_answer_is_not_waited_for },
+	{ "one that goes on is not stalled", one_that_goes_on_is_not_stalled },
 	CU_TEST_INFO_NULL,
 };
 

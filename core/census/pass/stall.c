@@ -23,7 +23,8 @@ struct watched_thread {
 	unsigned depth; /* of nested questions */
 	bool left_behind;
 	unsigned long seen; /* `steps` at the last check */
-	unsigned looks;     /* checks since `steps` last changed */
+	uint64_t turns;     /* at the last check; 0: it was not asleep */
+	unsigned looks;     /* checks since `steps` or `turns` last changed */
 	pid_t tid;          /* of the thread bound; 0: none yet */
 	/* Written by the thread itself and read by others. */
 	gulong steps;
@@ -79,30 +80,53 @@ void watched_thread_bind(struct watched_thread *thread)
 	self = thread;
 }
 
-/* Whether the thread runs, or waits only for a processor. */
-static bool is_running(pid_t tid)
+static uint64_t number_of(const char *text, const char *name)
 {
-	g_autofree char *path = g_strdup_printf("/proc/self/task/%d/stat", (int)tid);
-	g_autofree char *text = NULL;
-	const char *state;
+	const char *line = strstr(text, name);
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return false;
-	state = strrchr(text, ')');
-	return state && g_str_has_prefix(state, ") R");
+	return line ? g_ascii_strtoull(line + strlen(name), NULL, 10) : 0;
+}
+
+/*
+ * How often the thread has left the processor, if it is asleep; 0 if it runs or waits for a processor.
+ * At two checks with the same number, it slept all the time between them.
+ */
+static uint64_t turns_of_sleeper(pid_t tid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/task/%d/status", (int)tid);
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL) || strstr(text, "\nState:\tR"))
+		return 0;
+	return number_of(text, "\nvoluntary_ctxt_switches:") +
+		number_of(text, "\nnonvoluntary_ctxt_switches:");
+}
+
+static pid_t tid_of(struct watched_thread *thread)
+{
+	pid_t tid;
+
+	g_mutex_lock(&thread->detector->lock);
+	tid = thread->tid;
+	g_mutex_unlock(&thread->detector->lock);
+	return tid;
 }
 
 bool watched_thread_is_stalled(struct watched_thread *thread)
 {
 	struct stall_detector *detector = thread->detector;
+	/* Without the lock: if we lose the processor meanwhile, the thread must not wait for us. */
+	uint64_t turns = turns_of_sleeper(tid_of(thread));
 	unsigned long steps;
-	bool stalled;
+	bool same, stalled;
 
 	g_mutex_lock(&detector->lock);
 	steps = __atomic_load_n(&thread->steps, __ATOMIC_RELAXED);
-	thread->looks = thread->pids[0] && steps == thread->seen ? thread->looks + 1 : 1;
+	same = turns && turns == thread->turns && steps == thread->seen;
+	thread->looks = thread->pids[0] && same ? thread->looks + 1 : 1;
 	thread->seen = steps;
-	stalled = thread->pids[0] && thread->looks >= STALLED_LOOKS && !is_running(thread->tid);
+	thread->turns = turns;
+	stalled = thread->pids[0] && thread->looks >= STALLED_LOOKS;
 	if (stalled) {
 		thread->left_behind = true;
 		g_ptr_array_add(detector->stalled, thread);

@@ -34,8 +34,9 @@ void watched_thread_free(struct watched_thread *thread);
 void watched_thread_bind(struct watched_thread *thread);
 
 /*
- * To be called at intervals by another thread. Returns true if `thread` has waited for one answer
- * over the last STALLED_LOOKS calls. Then it is left behind: it goes on when its answer comes, but
+ * To be called at intervals by another thread. Returns true if `thread` has waited for one answer, in
+ * one sleep, over the last STALLED_LOOKS calls. A thread that got no processor has not slept: that the
+ * machine is busy says nothing of the process. Then it is left behind: it goes on when its answer comes, but
  * every further stall_enter() of it is refused; and its processes are stalled until then.
  */
 bool watched_thread_is_stalled(struct watched_thread *thread);
