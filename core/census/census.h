@@ -312,14 +312,16 @@ int census_is_named(struct census *census, const struct segment_key *key);
 
 /*
  * Calls `visit` for all that takes memory, from the kernel's own lists of inodes: first for the
- * segments, by file system and kind, then for each tmpfs as a whole, of every mount namespace.
+ * segments, by file system and kind, then for each tmpfs and hugetlbfs as a whole, of every mount
+ * namespace.
  * -ENOTSUP without the object side, -EAGAIN where inodes came and went all the while, -E2BIG for more
  * tmpfs than are looked at.
  */
 struct memory_part {
-	const char *kind;           /* "posix", "nested", "unlinked" …; NULL: all of that tmpfs */
+	const char *kind;           /* "posix", "nested", "unlinked" …; NULL: all of that file system */
 	uint64_t dev;               /* st_dev of the file system */
 	bool huge;                  /* of huge pages */
+	uint64_t huge_page;         /* all of a hugetlbfs: the size of its pages; else 0 */
 	uint64_t resident, swapped; /* bytes */
 };
 int census_memory(struct census *census, void (*visit)(const struct memory_part *part, void *data),

@@ -45,7 +45,7 @@ int census_memory(struct census *census, void (*visit)(const struct memory_part 
 {
 	const struct objects *objects = object_side_found(census->object_side);
 	g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
-	g_autoptr(GArray) sums = g_array_new(FALSE, FALSE, sizeof(struct tmpfs_sum));
+	g_autoptr(GArray) sums = g_array_new(FALSE, FALSE, sizeof(struct super_sum));
 	int r = objects ? sums_read(census->sums, sums) : -ENOTSUP;
 
 	if (r < 0)
@@ -55,9 +55,11 @@ int census_memory(struct census *census, void (*visit)(const struct memory_part 
 	for (guint i = 0; i < parts->len; i++)
 		visit(&g_array_index(parts, struct memory_part, i), data);
 	for (guint i = 0; i < sums->len; i++) {
-		const struct tmpfs_sum *sum = &g_array_index(sums, struct tmpfs_sum, i);
+		const struct super_sum *sum = &g_array_index(sums, struct super_sum, i);
 		const struct memory_part part = {
 			.dev = sum->dev,
+			.huge = sum->huge_page != 0,
+			.huge_page = sum->huge_page,
 			.resident = sum->resident,
 			.swapped = sum->swapped,
 		};

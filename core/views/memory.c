@@ -22,7 +22,7 @@ struct making {
 	const struct caller *caller;
 	struct budget *budget; /* of the rows, while they are looked at */
 	GArray *parts;         /* of struct memory_part: those of segments */
-	GArray *whole;         /* of struct memory_part: each tmpfs */
+	GArray *whole;         /* of struct memory_part: each tmpfs and hugetlbfs */
 	GString *out;
 };
 
@@ -102,7 +102,8 @@ static int take_rows(struct making *making, int error, GString *remarks)
 			keep_row(making, &row);
 	}
 	g_string_append_printf(remarks,
-		"# without the kernel's lists of inodes (%s): other tmpfs are unexplained\n",
+		"# without the kernel's lists of inodes (%s): other tmpfs and huge pages are "
+		"unexplained\n",
 		cause_of(error));
 	g_string_append(remarks, segments_incomplete_line(segments));
 	segments_free(segments);
@@ -122,26 +123,30 @@ static int take_parts(struct making *making, GString *remarks)
 	return r < 0 ? take_rows(making, r, remarks) : 0;
 }
 
-static uint64_t sum_of(const struct making *making, const char *kind, uint64_t dev, bool with_swap)
-{
-	uint64_t sum = 0;
-
-	for (guint i = 0; i < making->parts->len; i++) {
-		const struct memory_part *part =
-			&g_array_index(making->parts, struct memory_part, i);
-
-		if (!part->huge && part->dev == dev && (!kind || g_str_equal(part->kind, kind)))
-			sum += part->resident + (with_swap ? part->swapped : 0);
-	}
-	return sum;
-}
-
 static const struct memory_part *whole_of(const struct making *making, uint64_t dev)
 {
 	for (guint i = 0; i < making->whole->len; i++)
 		if (g_array_index(making->whole, struct memory_part, i).dev == dev)
 			return &g_array_index(making->whole, struct memory_part, i);
 	return NULL;
+}
+
+/* Of one file system, which has either small pages or huge ones. */
+static uint64_t sum_of(const struct making *making, const char *kind, uint64_t dev, bool with_swap)
+{
+	const struct memory_part *whole = whole_of(making, dev);
+	bool huge = whole && whole->huge;
+	uint64_t sum = 0;
+
+	for (guint i = 0; i < making->parts->len; i++) {
+		const struct memory_part *part =
+			&g_array_index(making->parts, struct memory_part, i);
+
+		if (part->huge == huge && part->dev == dev &&
+			(!kind || g_str_equal(part->kind, kind)))
+			sum += part->resident + (with_swap ? part->swapped : 0);
+	}
+	return sum;
 }
 
 /* A tmpfs without a limit says 0 of 0: then the kernel's list of its inodes is asked. */
@@ -161,6 +166,7 @@ static bool tmpfs_used(const struct making *making, uint64_t *used)
 
 static const char *const tmpfs_kinds[] = { "posix", "nested", "unlinked" };
 static const char *const internal_kinds[] = { "sysv", "memfd", "anon", "other" };
+static const char *const huge_kinds[] = { "sysv", "memfd", "anon" };
 
 static void write_tmpfs(struct making *making)
 {
@@ -180,33 +186,8 @@ static void write_tmpfs(struct making *making)
 	write_row(making->out, "tmpfs", "unexplained", left);
 }
 
-static uint64_t read_number(const char *size, const char *name)
-{
-	g_autofree char *path = g_build_filename(HUGE_PAGES, size, name, NULL);
-	g_autofree char *text = NULL;
-
-	return g_file_get_contents(path, &text, NULL, NULL) ? strtoull(text, NULL, 10) : 0;
-}
-
-/* Pages of a pool that somebody has; they are no part of Shmem. */
-static void write_huge_pages(struct making *making)
-{
-	g_autoptr(GDir) dir = g_dir_open(HUGE_PAGES, 0, NULL);
-	const char *size;
-	uint64_t kib;
-
-	while (dir && (size = g_dir_read_name(dir))) {
-		uint64_t all = read_number(size, "nr_hugepages");
-		uint64_t free = read_number(size, "free_hugepages");
-
-		if (sscanf(size, "hugepages-%" SCNu64 "kB", &kib) != 1 || all == 0)
-			continue;
-		write_row(making->out, size, "used", (all - MIN(free, all)) * kib * 1024);
-		write_row(making->out, size, "free", MIN(free, all) * kib * 1024);
-	}
-}
-
 struct naming {
+	const char *type;
 	uint64_t dev;
 	char *name;
 };
@@ -216,18 +197,24 @@ static void name_by_mount(const char *point, const struct mount *mount, void *da
 	struct naming *naming = data;
 
 	if (!naming->name && mount->dev == naming->dev)
-		naming->name = g_strdup_printf("tmpfs:%s", point);
+		naming->name = g_strdup_printf("%s:%s", naming->type, point);
+}
+
+/* By its mount point, or by its device number where it is not mounted here. */
+static char *name_of(const char *type, const char *mounts, uint64_t dev)
+{
+	struct naming naming = { type, dev, NULL };
+
+	if (mounts)
+		mountinfo_each(mounts, name_by_mount, &naming);
+	return naming.name ? naming.name :
+			     g_strdup_printf("%s:%u:%u", type, major(dev), minor(dev));
 }
 
 static char *tmpfs_name(const struct making *making, const char *mounts, uint64_t dev)
 {
-	struct naming naming = { .dev = dev };
-
-	if (dev == making->realm->internal_dev)
-		return g_strdup("other namespaces, kernel");
-	if (mounts)
-		mountinfo_each(mounts, name_by_mount, &naming);
-	return naming.name ? naming.name : g_strdup_printf("tmpfs:%u:%u", major(dev), minor(dev));
+	return dev == making->realm->internal_dev ? g_strdup("other namespaces, kernel") :
+						    name_of("tmpfs", mounts, dev);
 }
 
 /* A confined caller finds the mounts of the daemon's namespace in no /proc of its own. */
@@ -242,15 +229,99 @@ static bool may_see_mounts(const struct making *making)
 	return may;
 }
 
-/* Of each tmpfs, the kernel's own mount too, what no kind above has. */
-static int64_t write_others(struct making *making)
+/* The mount table, or NULL where the caller is not to see it. */
+static char *read_mounts(const struct making *making)
 {
 	g_autofree char *path = g_build_filename(making->realm->proc, "self/mountinfo", NULL);
-	g_autofree char *mounts = NULL;
-	int64_t sum = 0;
+	char *mounts = NULL;
 
 	if (may_see_mounts(making))
 		g_file_get_contents(path, &mounts, NULL, NULL);
+	return mounts;
+}
+
+static uint64_t read_number(const char *size, const char *name)
+{
+	g_autofree char *path = g_build_filename(HUGE_PAGES, size, name, NULL);
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? strtoull(text, NULL, 10) : 0;
+}
+
+/* The sum over all file systems with pages of that size: the kernel's own mount has one a size. */
+static uint64_t sum_of_pool(const struct making *making, const char *kind, uint64_t huge_page)
+{
+	uint64_t sum = 0;
+
+	for (guint i = 0; i < making->whole->len; i++) {
+		const struct memory_part *whole =
+			&g_array_index(making->whole, struct memory_part, i);
+
+		if (whole->huge_page == huge_page)
+			sum += sum_of(making, kind, whole->dev, false);
+	}
+	return sum;
+}
+
+/* Of each hugetlbfs with pages of that size, what no kind has: the files of its users. */
+static int64_t write_huge_files(struct making *making, const char *mounts, const char *size,
+	uint64_t huge_page)
+{
+	int64_t sum = 0;
+
+	for (guint i = 0; i < making->whole->len; i++) {
+		const struct memory_part *whole =
+			&g_array_index(making->whole, struct memory_part, i);
+		int64_t rest = whole->resident - sum_of(making, NULL, whole->dev, false);
+		g_autofree char *name = NULL;
+
+		if (whole->huge_page != huge_page || rest == 0)
+			continue;
+		name = name_of("hugetlbfs", mounts, whole->dev);
+		write_row(making->out, size, name, rest);
+		sum += rest;
+	}
+	return sum;
+}
+
+static void write_pool(struct making *making, const char *mounts, const char *size,
+	uint64_t huge_page)
+{
+	uint64_t all = read_number(size, "nr_hugepages");
+	uint64_t free = MIN(read_number(size, "free_hugepages"), all);
+	int64_t left = (all - free) * huge_page;
+
+	if (all == 0)
+		return;
+	write_row(making->out, size, "used", left);
+	for (size_t i = 0; i < G_N_ELEMENTS(huge_kinds); i++) {
+		uint64_t bytes = sum_of_pool(making, huge_kinds[i], huge_page);
+
+		write_row(making->out, size, huge_kinds[i], bytes);
+		left -= bytes;
+	}
+	left -= write_huge_files(making, mounts, size, huge_page);
+	write_row(making->out, size, "free", free * huge_page);
+	write_row(making->out, size, "unexplained", left);
+}
+
+/* Pages of a pool that somebody has; they are no part of Shmem. */
+static void write_huge_pages(struct making *making, const char *mounts)
+{
+	g_autoptr(GDir) dir = g_dir_open(HUGE_PAGES, 0, NULL);
+	const char *size;
+	uint64_t kib;
+
+	while (dir && (size = g_dir_read_name(dir)))
+		if (sscanf(size, "hugepages-%" SCNu64 "kB", &kib) == 1)
+			write_pool(making, mounts, size, kib * 1024);
+}
+
+/* Of each tmpfs, the kernel's own mount too, what no kind above has. */
+static int64_t write_others(struct making *making, const char *mounts)
+{
+	int64_t sum = 0;
+
 	for (guint i = 0; i < making->whole->len; i++) {
 		const struct memory_part *whole =
 			&g_array_index(making->whole, struct memory_part, i);
@@ -260,7 +331,7 @@ static int64_t write_others(struct making *making)
 			whole->resident - (shown ? sum_of(making, NULL, whole->dev, false) : 0);
 		g_autofree char *name = NULL;
 
-		if (rest == 0)
+		if (whole->huge || rest == 0)
 			continue;
 		name = tmpfs_name(making, mounts, whole->dev);
 		write_row(making->out, "Shmem", name, rest);
@@ -282,7 +353,7 @@ static int64_t write_kinds(struct making *making, const char *const *names, size
 	return sum;
 }
 
-static void write_shmem(struct making *making, uint64_t total)
+static void write_shmem(struct making *making, const char *mounts, uint64_t total)
 {
 	const struct realm *realm = making->realm;
 	int64_t left = total;
@@ -291,7 +362,7 @@ static void write_shmem(struct making *making, uint64_t total)
 	left -= write_kinds(making, tmpfs_kinds, G_N_ELEMENTS(tmpfs_kinds), realm->shm_dev);
 	left -= write_kinds(making, internal_kinds, G_N_ELEMENTS(internal_kinds),
 		realm->internal_dev);
-	left -= write_others(making);
+	left -= write_others(making, mounts);
 	write_row(making->out, "Shmem", "unexplained", left);
 }
 
@@ -301,7 +372,7 @@ int memory_show(const struct view *view, GString *out)
 	g_autoptr(GArray) whole = g_array_new(FALSE, FALSE, sizeof(struct memory_part));
 	struct making making = { view->realm, &view->caller, view->budget, parts, whole, out };
 	g_autofree char *path = g_build_filename(view->realm->proc, "meminfo", NULL);
-	g_autofree char *text = NULL;
+	g_autofree char *text = NULL, *mounts = read_mounts(&making);
 	g_autoptr(GString) remarks = g_string_new(NULL);
 	int r = take_parts(&making, remarks);
 	uint64_t total;
@@ -310,10 +381,10 @@ int memory_show(const struct view *view, GString *out)
 		return r;
 	g_string_append(out, "OF\tPART\tBYTES\n");
 	write_tmpfs(&making);
-	write_huge_pages(&making);
+	write_huge_pages(&making, mounts);
 	if (g_file_get_contents(path, &text, NULL, NULL) &&
 		memory_parse_meminfo(text, "Shmem", &total))
-		write_shmem(&making, total);
+		write_shmem(&making, mounts, total);
 	g_string_append_len(out, remarks->str, remarks->len);
 	return 0;
 }

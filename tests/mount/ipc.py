@@ -2,6 +2,7 @@
 """System V and other memory without a name, for the tests of its files."""
 import contextlib
 import ctypes
+import fcntl
 import functools
 import mmap
 import os
@@ -177,6 +178,29 @@ def sysctl(name, value):
         yield
     finally:
         harness.write(path, before.strip())
+
+
+HUGE_PAGES = '/sys/kernel/mm/hugepages/hugepages-2048kB'
+
+
+@contextlib.contextmanager
+def huge_pages(count):
+    """A pool of that many free huge pages, which is the machine's: one test at a time has it."""
+    try:
+        pool = os.open(HUGE_PAGES, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        harness.skip(f'no huge pages here: {error}')
+    fcntl.flock(pool, fcntl.LOCK_EX)
+    before = int(harness.read(f'{HUGE_PAGES}/nr_hugepages'))
+    free = int(harness.read(f'{HUGE_PAGES}/free_hugepages'))
+    try:
+        harness.write(f'{HUGE_PAGES}/nr_hugepages', b'%d' % (before - free + count))
+        if int(harness.read(f'{HUGE_PAGES}/free_hugepages')) < count:
+            harness.skip('the kernel finds no memory for huge pages')
+        yield
+    finally:
+        harness.write(f'{HUGE_PAGES}/nr_hugepages', b'%d' % before)
+        os.close(pool)
 
 
 def attribute(directory, name):

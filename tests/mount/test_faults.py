@@ -15,7 +15,7 @@ import time
 from faulter import Faulter
 from harness import (MOUNTED, as_user, call, check, equal, eventually,
                      read, run, skip, table, test, write)
-from ipc import Child, OTHER, USER, ipc_test, new_segment
+from ipc import Child, OTHER, USER, huge_pages, ipc_test, new_segment
 from test_charged import memory_group
 from test_whose import DIGITS, born, cgroup, remove_group
 from test_metrics import parse_metrics
@@ -244,6 +244,11 @@ def free_huge_pages():
 @ipc_test
 def no_huge_page(t):
     need_faults(t)
+    with huge_pages(0):
+        see_that_there_is_no_huge_page(t)
+
+
+def see_that_there_is_no_huge_page(t):
     free, size = free_huge_pages()
     if free:
         skip('there are free huge pages')

@@ -8,11 +8,12 @@ import sys
 
 from harness import (MOUNTED, as_user, check, contain, equal, eventually, fails, opened, read, run, skip, table, test,
                      write)
-from ipc import (Attached, Child, OTHER, USER, anonymous, attribute, ipc_test, map_alone, memfd, new_segment,
-                 shm_remove)
+from ipc import (Attached, Child, OTHER, SHM_HUGETLB, USER, anonymous, attribute, huge_pages, ipc_test, map_alone,
+                 memfd, new_segment, shm_remove)
 
 PAGE = mmap.PAGESIZE
 MIB = 1 << 20
+MFD_HUGETLB, MAP_HUGETLB = 4, 0x40000
 
 
 def memory(t):
@@ -48,6 +49,40 @@ def the_tmpfs_adds_up(t):
             without = b"# without the kernel's lists of inodes ("
             equal(any(line.startswith(without) for line in lines[len(rows):]),
                   t.status()['object_census'] != 'on', 'it says what it is made from')
+
+
+@ipc_test
+def huge_pages_add_up(t):
+    """By kind, and the files of a hugetlbfs of a user by its mount point; private ones are nobody's files."""
+    if t.status()['object_census'] != 'on':
+        skip('the object census is off')
+    with huge_pages(8):
+        before = memory(t)
+        place = t.private / 'huge'
+        place.mkdir()
+        subprocess.run(['mount', '-t', 'hugetlbfs', '-o', 'pagesize=2M', 'x', place], check=True)
+        held = []
+        for fd, pages in ((os.open(place / 'x', os.O_RDWR | os.O_CREAT), 3), (os.memfd_create('x', MFD_HUGETLB), 2)):
+            os.ftruncate(fd, 2 * pages * MIB)
+            held.append(mmap.mmap(fd, 2 * pages * MIB))
+            os.close(fd)
+        held.append(mmap.mmap(-1, 2 * MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB))
+        for area in held:
+            for at in range(0, len(area), 2 * MIB):
+                area[at] = 1
+        with Attached(new_segment(2 * MIB, mode=0o600 | SHM_HUGETLB)) as segment:
+            segment[0] = b'x'
+            after = memory(t)
+            for part, pages in (('used', 7), (f'hugetlbfs:{place}', 3), ('memfd', 2), ('sysv', 1),
+                                ('anon', 0), ('free', -7), ('unexplained', 1)):
+                what = 'hugepages-2048kB', part
+                equal(after[what] - before.get(what, 0), pages * 2 * MIB, part)
+        rows = {part: v for (of, part), v in after.items() if of == 'hugepages-2048kB' and part != 'free'}
+        equal(sum(rows.values()), 2 * rows['used'], 'they add up')
+        equal(list(rows)[0], 'used')
+        for area in held:
+            area.close()
+        subprocess.run(['umount', place], check=True)
 
 
 @ipc_test

@@ -10,7 +10,7 @@ import time
 
 from harness import (FALLOC_FL_PUNCH_HOLE, FALLOC_FL_KEEP_SIZE, PATIENCE, as_user, check, equal,
                      fails, fallocate, opened, read, run, skip, table, write)
-from ipc import (Attached, Child, IPC_PRIVATE, OTHER, SHM_HUGETLB, SHM_LOCK, USER, attribute,
+from ipc import (Attached, Child, IPC_PRIVATE, OTHER, SHM_HUGETLB, SHM_LOCK, USER, attribute, huge_pages,
                  ipc_test, new_segment, pairs, row, shm_control, shm_remove, shm_stat, shmget,
                  sysctl)
 
@@ -454,15 +454,18 @@ def an_open_file_outlives_the_segment(t):
 
 
 @ipc_test
-def huge_pages(t):
-    try:
-        shmid = shmget(IPC_PRIVATE, 2 << 20, 0o1600 | SHM_HUGETLB)
-    except OSError as error:
-        skip(f'no huge pages to be had here: {error}')
+def a_segment_of_huge_pages(t):
+    with huge_pages(1):
+        look_at_huge_pages(t)
+
+
+def look_at_huge_pages(t):
+    shmid = shmget(IPC_PRIVATE, 2 << 20, 0o1600 | SHM_HUGETLB)
     with Attached(shmid) as memory:
         memory[:4] = b'huge'
         equal(attribute(place(t, shmid), 'status'), 'hugetlb')
         equal(attribute(place(t, shmid), 'mappings'), '1')
+        equal(attribute(place(t, shmid), 'resident'), str(2 << 20))
         with opened(place(t, shmid) / 'data', os.O_RDWR) as fd:
             equal(os.pread(fd, 4, 0), b'huge')
             fails(errno.EINVAL, os.pwrite, fd, b'x', 0)

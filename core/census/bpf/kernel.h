@@ -190,7 +190,7 @@ struct file_system_type {
 
 struct super_block {
 	unsigned int s_dev;
-	unsigned long s_flags, s_magic;
+	unsigned long s_flags, s_magic, s_blocksize;
 	struct file_system_type *s_type;
 	struct dentry *s_root;
 	struct hlist_node s_instances;

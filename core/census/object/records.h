@@ -65,10 +65,10 @@ struct object_walk {
 
 /* What all inodes of one file system take together. */
 struct seen_super {
-	__u64 pages;   /* in memory */
-	__u64 swapped; /* pages */
-	__u32 dev;     /* as in a struct seen_object */
-	__u32 status;  /* enum walk_status */
+	__u64 resident, swapped; /* bytes */
+	__u64 page_size;         /* of its files; hugetlbfs: of the huge pages */
+	__u32 dev;               /* as in a struct seen_object */
+	__u32 status;            /* enum walk_status */
 };
 
 /* Input and output of sum_supers(): all file systems of one type. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The BPF program that sums what the inodes of each tmpfs take. It reads inodes as object.bpf.c does,
+ * The BPF program that sums what the inodes of each tmpfs or hugetlbfs take. It reads inodes as object.bpf.c does,
  * whose head says why that is safe.
  */
 #include <stdbool.h>
@@ -25,6 +25,23 @@ struct {
 } supers SEC(".maps");
 
 /*
+ * Adds what one inode takes. How many pages an inode of huge pages has is counted in small ones by some
+ * kernels, and in huge ones by others: its blocks are counted in the same unit by all.
+ */
+static void add_inode(struct seen_super *seen, __u64 address, bool huge)
+{
+	struct inode *inode = plain((void *)address, struct inode);
+
+	if (huge) {
+		seen->resident += inode->i_blocks * 512;
+		return;
+	}
+	seen->resident += plain(inode->i_mapping, struct address_space)->nrpages * seen->page_size;
+	seen->swapped +=
+		CONTAINER(inode, struct shmem_inode_info, vfs_inode)->swapped * seen->page_size;
+}
+
+/*
  * Sums the pages of all inodes of one file system. Not static, so that the verifier checks it
  * separately.
  */
@@ -32,7 +49,7 @@ __attribute__((noinline)) int visit_super(__u64 address, __u32 at)
 {
 	struct super_block *sb = plain((void *)address, struct super_block);
 	__u64 head = address + OFFSET(struct super_block, s_inodes);
-	__u64 last = head, link = read_word(head), pages = 0, swapped = 0;
+	__u64 last = head, link = read_word(head);
 	struct seen_super *seen = bpf_map_lookup_elem(&supers, &at);
 	struct bpf_iter_num it;
 
@@ -40,9 +57,10 @@ __attribute__((noinline)) int visit_super(__u64 address, __u32 at)
 		return 0;
 	seen->dev = sb->s_dev;
 	seen->status = WALK_TORN;
+	seen->page_size = sb->s_blocksize;
+	seen->resident = seen->swapped = 0;
 	bpf_iter_num_new(&it, 0, INODES_MAX);
 	while (bpf_iter_num_next(&it)) {
-		struct inode *inode;
 		__u64 next, back;
 
 		if (link == head) {
@@ -53,15 +71,12 @@ __attribute__((noinline)) int visit_super(__u64 address, __u32 at)
 		back = read_word(link + OFFSET(struct list_head, prev));
 		if (back != last || next == link || !next)
 			break;
-		inode = plain((void *)(link - OFFSET(struct inode, i_sb_list)), struct inode);
-		pages += plain(inode->i_mapping, struct address_space)->nrpages;
-		swapped += CONTAINER(inode, struct shmem_inode_info, vfs_inode)->swapped;
+		add_inode(seen, link - OFFSET(struct inode, i_sb_list),
+			sb->s_magic == HUGETLBFS_MAGIC);
 		last = link;
 		link = next;
 	}
 	bpf_iter_num_destroy(&it);
-	seen->pages = pages;
-	seen->swapped = swapped;
 	return 0;
 }
 
@@ -72,9 +87,13 @@ int sum_supers(struct super_sums *sums)
 	struct file_system_type *type;
 	struct bpf_iter_num it;
 	__u32 count = sums->count;
+	unsigned long magic;
 	__u64 link;
 
-	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != TMPFS_MAGIC)
+	if (!file)
+		return 0;
+	magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
+	if (magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC)
 		return 0;
 	bpf_rcu_read_lock();
 	type = BPF_CORE_READ(file, f_inode, i_sb, s_type);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -77,7 +78,7 @@ static bool all_summed(const struct seen_super *supers, size_t count)
 	return true;
 }
 
-/* Sums all file systems of the same type as the one that `fd` is on, if that is tmpfs or devtmpfs. */
+/* Sums all file systems of the same type as the one that `fd` is on: tmpfs, devtmpfs or hugetlbfs. */
 static int run(struct sums *sums, int fd, size_t *count)
 {
 	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
@@ -98,23 +99,23 @@ static int run(struct sums *sums, int fd, size_t *count)
 static bool has_sum(const GArray *out, uint64_t dev)
 {
 	for (guint i = 0; i < out->len; i++)
-		if (g_array_index(out, struct tmpfs_sum, i).dev == dev)
+		if (g_array_index(out, struct super_sum, i).dev == dev)
 			return true;
 	return false;
 }
 
-static int add_sums(struct sums *sums, int fd, GArray *out)
+static int add_sums(struct sums *sums, int fd, bool huge, GArray *out)
 {
-	uint64_t page = sysconf(_SC_PAGESIZE);
 	size_t count = 0;
-	int r = run(sums, fd, &count);
+	int r = fd < 0 ? 0 : run(sums, fd, &count);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct seen_super *seen = &sums->supers[i];
-		const struct tmpfs_sum sum = {
+		const struct super_sum sum = {
 			.dev = makedev(seen->dev >> 20, seen->dev & 0xfffff),
-			.resident = seen->pages * page,
-			.swapped = seen->swapped * page,
+			.huge_page = huge ? seen->page_size : 0,
+			.resident = seen->resident,
+			.swapped = seen->swapped,
 		};
 
 		if (!has_sum(out, sum.dev))
@@ -135,14 +136,17 @@ static bool is_loaded(struct sums *sums)
 int sums_read(struct sums *sums, GArray *out)
 {
 	auto_fd memory = memfd_new(0), devices = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd huge = memfd_new(MFD_HUGETLB); /* fails where the kernel has no huge pages */
 	int r;
 
 	if (memory < 0)
 		return memory;
 	g_mutex_lock(&sums->lock);
-	r = is_loaded(sums) ? add_sums(sums, memory, out) : -ENOTSUP;
-	if (r == 0 && devices >= 0)
-		r = add_sums(sums, devices, out);
+	r = is_loaded(sums) ? add_sums(sums, memory, false, out) : -ENOTSUP;
+	if (r == 0)
+		r = add_sums(sums, devices, false, out);
+	if (r == 0)
+		r = add_sums(sums, huge, true, out);
 	g_mutex_unlock(&sums->lock);
 	return r;
 }
