@@ -3,6 +3,8 @@
 
 #include "caller/rights.h"
 #include "caller/sight.h"
+#include "kinds/held-namespaces.h"
+#include "procfs/cached-path.h"
 #include "procfs/mountinfo.h"
 #include "procfs/proc.h"
 #include "base/fdpath.h"
@@ -10,15 +12,10 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
-
-/* How often a path is walked that others may have changed meanwhile. */
-#define CACHED_TRIES 100
 
 static void set_name(struct foreign_realm *ns)
 {
@@ -63,38 +60,64 @@ bool realms_parse_mountinfo(const char *text, uint64_t *dev)
 	return *dev != 0;
 }
 
-/*
- * Finds the device of a process's /dev/shm in its mount table, without a path walk: a path in
- * another mount namespace can lead through a file system that never answers.
- */
-static bool read_shm_dev(int dir, uint64_t *dev)
-{
-	g_autofree char *path = g_strconcat(fd_path(dir).text, "/mountinfo", NULL);
-	g_autofree char *text = NULL;
-
-	return g_file_get_contents(path, &text, NULL, NULL) && realms_parse_mountinfo(text, dev);
-}
-
 struct finding {
 	const struct realm *own;
 	GArray *out;
+	GArray *held;   /* of struct foreign_realm: of these, some may have members too */
 	GArray *mounts; /* of guint32: mount namespaces that were looked at */
 	unsigned *unreadable;
+	pid_t pid, self; /* the process that is looked at; the daemon's */
 };
 
-static void add(struct finding *finding, enum realm_type type, uint64_t id, pid_t pid)
+static void add(GArray *out, const struct foreign_realm *ns)
 {
-	struct foreign_realm ns = { .type = type, .id = id, .pid = pid };
+	for (guint i = 0; i < out->len; i++) {
+		const struct foreign_realm *known = &g_array_index(out, struct foreign_realm, i);
 
-	for (guint i = 0; i < finding->out->len; i++) {
-		const struct foreign_realm *known =
-			&g_array_index(finding->out, struct foreign_realm, i);
-
-		if (known->type == type && known->id == id)
+		if (known->type == ns->type && known->id == ns->id)
 			return;
 	}
-	set_name(&ns);
-	g_array_append_val(finding->out, ns);
+	g_array_append_vals(out, ns, 1);
+	set_name(&g_array_index(out, struct foreign_realm, out->len - 1));
+}
+
+static void add_held(struct finding *finding, const struct foreign_realm *ns)
+{
+	if (ns->id != finding->own->ipc_ns)
+		add(finding->held, ns);
+}
+
+static void add_mounted(uint32_t id, void *data)
+{
+	struct finding *finding = data;
+
+	add_held(finding,
+		&(struct foreign_realm){ REALM_IPC, REACH_MOUNT, id, finding->pid, -1, "" });
+}
+
+static void add_opened(uint32_t id, int fd, void *data)
+{
+	struct finding *finding = data;
+
+	add_held(finding,
+		&(struct foreign_realm){ REALM_IPC, REACH_DESCRIPTOR, id, finding->pid, fd, "" });
+}
+
+/*
+ * Finds what is mounted in a process's mount table, without a path walk: a path in another mount
+ * namespace can lead through a file system that never answers.
+ */
+static void look_at_mounts(struct finding *finding, int dir)
+{
+	g_autofree char *path = g_strconcat(fd_path(dir).text, "/mountinfo", NULL);
+	g_autofree char *text = NULL;
+	struct foreign_realm shm = { .type = REALM_SHM, .pid = finding->pid };
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return;
+	if (realms_parse_mountinfo(text, &shm.id) && shm.id != finding->own->shm_dev)
+		add(finding->out, &shm);
+	held_each_mounted(text, add_mounted, finding);
 }
 
 static bool is_new_mount_namespace(struct finding *finding, guint32 mount)
@@ -106,84 +129,78 @@ static bool is_new_mount_namespace(struct finding *finding, guint32 mount)
 	return true;
 }
 
-static void look_at(struct finding *finding, int dir, pid_t pid)
+static void look_at(struct finding *finding, int dir)
 {
-	uint32_t ipc, mount;
-	uint64_t dev;
+	struct foreign_realm ipc = { .type = REALM_IPC, .pid = finding->pid };
+	uint32_t mount;
 
 	errno = 0;
-	ipc = proc_namespace(dir, "ipc");
+	ipc.id = proc_namespace(dir, "ipc");
 	mount = proc_namespace(dir, "mnt");
-	if (ipc == 0 || mount == 0) {
+	if (ipc.id == 0 || mount == 0) {
 		/* A dead process is in no namespace. */
 		*finding->unreadable += errno == EACCES || errno == EPERM;
 		return;
 	}
-	if (ipc != finding->own->ipc_ns)
-		add(finding, REALM_IPC, ipc, pid);
-	if (is_new_mount_namespace(finding, mount) && read_shm_dev(dir, &dev) &&
-		dev != finding->own->shm_dev)
-		add(finding, REALM_SHM, dev, pid);
+	if (ipc.id != finding->own->ipc_ns)
+		add(finding->out, &ipc);
+	if (is_new_mount_namespace(finding, mount))
+		look_at_mounts(finding, dir);
+	/* The daemon itself has one open for a request, which keeps nothing. */
+	if (finding->pid != finding->self)
+		held_each_descriptor(dir, add_opened, finding);
 }
 
 int realms_find(const struct realm *own, GArray *out, unsigned *unreadable)
 {
 	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(guint32));
-	struct finding finding = { own, out, mounts, unreadable };
+	g_autoptr(GArray) held = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
+	struct finding finding = { own, out, held, mounts, unreadable, 0, 0 };
 	struct proc *proc;
 	int r = proc_open(own->proc, &proc);
 
 	if (r < 0)
 		return r;
 	*unreadable = 0;
+	finding.self = proc_pid_here(proc, getpid());
 	r = proc_list(proc, pids);
 	for (guint i = 0; r == 0 && i < pids->len; i++) {
-		pid_t pid = g_array_index(pids, pid_t, i);
-		auto_fd dir = proc_open_pid(proc, pid);
+		finding.pid = g_array_index(pids, pid_t, i);
+		auto_fd dir = proc_open_pid(proc, finding.pid);
 
 		if (dir >= 0)
-			look_at(&finding, dir, pid);
+			look_at(&finding, dir);
 	}
 	proc_close(proc);
+	for (guint i = 0; r == 0 && i < held->len; i++)
+		add(out, &g_array_index(held, struct foreign_realm, i));
 	return r;
+}
+
+static int open_member(int dir, uint64_t id)
+{
+	struct stat st;
+
+	auto_fd fd = openat(dir, "ns/ipc", O_RDONLY | O_CLOEXEC);
+	/* The process may have moved on. */
+	return fd < 0 || fstat(fd, &st) < 0 || st.st_ino != id ? -ENOENT : steal_fd(&fd);
 }
 
 static int open_ipc(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
 {
-	g_autofree char *path = g_strdup_printf("%s/%d/ns/ipc", own->proc, ns->pid);
-	struct stat st;
+	g_autofree char *path = g_strdup_printf("%s/%d", own->proc, ns->pid);
+	auto_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd fd = dir < 0              ? -ENOENT :
+		ns->reach == REACH_MEMBER ? open_member(dir, ns->id) :
+		ns->reach == REACH_MOUNT  ? held_open_mounted(dir, ns->id) :
+					    held_open_descriptor(dir, ns->fd, ns->id);
 
-	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* The process may have moved on. */
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != ns->id)
+	if (fd < 0)
 		return -ENOENT;
 	out->ipc_ns = ns->id;
 	out->ipc_ns_fd = steal_fd(&fd);
 	return 0;
-}
-
-/*
- * Opens /dev/shm as a process with that root would, but without asking any file system: one that
- * the process's root is on, or an overlay of it, may never answer. The kernel keeps in memory
- * whatever leads to a mount point; -EAGAIN, now and then, only says that something changed
- * meanwhile.
- */
-static int open_cached_shm(int root)
-{
-	/* A link there must not lead into our own files. */
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED,
-	};
-	int fd = -1;
-
-	for (int tries = 0; fd < 0 && tries < CACHED_TRIES; tries++) {
-		fd = syscall(SYS_openat2, root, "dev/shm", &how, sizeof how);
-		if (fd < 0 && errno != EAGAIN)
-			break;
-	}
-	return fd;
 }
 
 static int open_shm(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
@@ -194,7 +211,7 @@ static int open_shm(const struct realm *own, const struct foreign_realm *ns, str
 	auto_fd root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -ENOENT;
-	auto_fd fd = open_cached_shm(root);
+	auto_fd fd = cached_path_open(root, "dev/shm", O_RDONLY | O_DIRECTORY);
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != ns->id)
 		return -ENOENT;
 	out->shm_dev = ns->id;
@@ -203,7 +220,7 @@ static int open_shm(const struct realm *own, const struct foreign_realm *ns, str
 }
 
 /*
- * A process that was in each realm when it was looked for last. A look at all processes takes
+ * A process that led to each realm when it was looked for last. A look at all processes takes
  * long, and one at this process tells whether it is still there.
  */
 static struct {
@@ -227,13 +244,13 @@ static void remember_realm(const struct foreign_realm *ns)
 	g_mutex_unlock(&hints.lock);
 }
 
-/* Fills in the pid; false if none was seen. */
+/* Fills in the process that leads to it; false if none was seen. */
 static bool recall_realm(struct foreign_realm *ns)
 {
 	g_mutex_lock(&hints.lock);
 	for (unsigned i = 0; i < G_N_ELEMENTS(hints.seen); i++)
 		if (hints.seen[i].type == ns->type && hints.seen[i].id == ns->id)
-			ns->pid = hints.seen[i].pid;
+			*ns = hints.seen[i];
 	g_mutex_unlock(&hints.lock);
 	return ns->pid != 0;
 }
@@ -295,7 +312,8 @@ int realms_open(const struct realm *own, const char *name, struct realm *out)
 /*
  * Whether the caller could enter the realm without the daemon. Into the files of another mount
  * namespace leads /proc/PID/root, and into another IPC namespace /proc/PID/ns/ipc with
- * CAP_SYS_ADMIN, both only of processes whose memory the caller may access.
+ * CAP_SYS_ADMIN, both only of processes whose memory the caller may access. What a bind mount or a
+ * descriptor keeps may be of any user namespace, and is for callers that are not confined.
  */
 static bool may_enter(const struct realm *own, const struct foreign_realm *ns,
 	const struct caller *caller)
@@ -310,27 +328,36 @@ static bool may_enter(const struct realm *own, const struct foreign_realm *ns,
 	if (!may)
 		return false;
 	caller_sight_begin(&sight, own->proc, caller);
-	may = caller_sees_memory(&sight, ns->pid);
+	may = (ns->reach == REACH_MEMBER || !sight.confined) && caller_sees_memory(&sight, ns->pid);
 	caller_sight_end(&sight);
 	return may;
+}
+
+bool realms_at_hand(const struct realm *own, const char *name, const struct caller *caller)
+{
+	struct foreign_realm wanted;
+	struct realm realm;
+
+	/* Opened last, which shows that the process that was asked about still leads to the realm. */
+	if (!realms_parse_name(name, &wanted) || !recall_realm(&wanted) ||
+		(caller && !may_enter(own, &wanted, caller)) ||
+		realms_open_found(own, &wanted, &realm) < 0)
+		return false;
+	realms_close(&realm);
+	return true;
 }
 
 int realms_permit(const struct realm *own, const char *name, const struct caller *caller)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
 	struct foreign_realm wanted;
-	struct realm realm;
 	unsigned unreadable;
 	int r;
 
 	if (!realms_parse_name(name, &wanted))
 		return -ENOENT;
-	/* Opened last, which shows that the process that was asked about is still in the realm. */
-	if (recall_realm(&wanted) && may_enter(own, &wanted, caller) &&
-		realms_open_found(own, &wanted, &realm) == 0) {
-		realms_close(&realm);
+	if (realms_at_hand(own, name, caller))
 		return 0;
-	}
 	r = realms_find(own, all, &unreadable);
 	for (guint i = 0; i < all->len && r == 0; i++) {
 		const struct foreign_realm *ns = &g_array_index(all, struct foreign_realm, i);

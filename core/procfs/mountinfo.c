@@ -24,6 +24,7 @@ static char *parse_line(const char *line, struct mount *out)
 		return NULL;
 	out->dev = makedev(major, minor);
 	g_strlcpy(out->fstype, fields[dash + 1], sizeof out->fstype);
+	g_strlcpy(out->root, fields[3], sizeof out->root);
 	return g_strcompress(fields[4]);
 }
 

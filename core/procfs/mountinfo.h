@@ -10,6 +10,7 @@
 struct mount {
 	uint64_t dev;    /* as st_dev */
 	char fstype[64]; /* "fuse.shmtree" */
+	char root[64];   /* which directory or file of it is mounted: "/", "ipc:[4026531839]" */
 };
 
 /*

@@ -4,8 +4,9 @@ import ctypes
 import errno
 import mmap
 import os
+import socket
 
-from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check,
+from harness import (CLONE_NEWNS, MS_BIND, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check,
                      equal, eventually, fails, opened, read, table, write)
 from ipc import (Attached, CLONE_NEWIPC, Child, OTHER, attribute, ipc_test, map_alone,
                  new_segment, shm_remove)
@@ -156,3 +157,56 @@ def a_process_that_moved_keeps_what_it_attached(t):
         equal(read(t.meta / 'sysv' / str(ours) / 'data')[:6], b'ours\0\0')
         equal(attribute(t.meta / 'sysv' / str(ours), 'nattch'), '0')
     os.close(home)
+
+
+def leave_a_namespace(keep):
+    """Returns the number of a segment in an IPC namespace without processes, and of the namespace, which what
+    `keep` did keeps."""
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        call('unshare', CLONE_NEWIPC)
+        shmid = new_segment(2 * PAGE, b'left behind')
+        keep()
+        os.write(tell, b'%d %d' % (shmid, os.stat('/proc/self/ns/ipc').st_ino))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(tell)
+    with open(ready, 'rb') as answer:
+        return answer.read().decode().split()
+
+
+def see_what_was_left(t, shmid, number):
+    name = f'ipc-{number}'
+    check(name in os.listdir(t.meta / 'namespaces'), 'it is listed')
+    here = t.meta / 'namespaces' / name
+    equal(os.listdir(here / 'sysv'), [shmid])
+    equal(read(here / 'sysv' / shmid / 'data')[:11], b'left behind')
+    equal(attribute(here / 'sysv' / shmid, 'nattch'), '0')
+    equal(attribute(here / 'sysv' / shmid, 'state'), 'idle')
+    row, = table(read(here / 'segments'))[0]
+    equal((row['ID'], row['SIZE']), (shmid.encode(), b'%d' % (2 * PAGE)))
+    equal(as_user(OTHER, OTHER, lambda: os.stat(here / 'sysv')), errno.EACCES)
+    return name
+
+
+@ipc_test
+def one_that_a_bind_mount_keeps(t):
+    """No process is in it: as container engines pin namespaces."""
+    place = t.private / 'pinned'
+    write(place, b'')
+    shmid, number = leave_a_namespace(lambda: call('mount', '/proc/self/ns/ipc', place, 0, MS_BIND, 0))
+    name = see_what_was_left(t, shmid, number)
+    call('umount2', place, 0)
+    eventually(lambda: name not in os.listdir(t.meta / 'namespaces'), 'gone with the mount')
+
+
+@ipc_test
+def one_that_a_descriptor_keeps(t):
+    here, there = socket.socketpair()
+    shmid, number = leave_a_namespace(
+        lambda: socket.send_fds(there, [b'x'], [os.open('/proc/self/ns/ipc', os.O_RDONLY)]))
+    _, (fd,), _, _ = socket.recv_fds(here, 1, 1)
+    name = see_what_was_left(t, shmid, number)
+    os.close(fd)
+    eventually(lambda: name not in os.listdir(t.meta / 'namespaces'), 'gone with the descriptor')
