@@ -77,7 +77,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.locks_directory = true };
 
 	(void)fi;
-	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, getattr_now);
+	defer_if(fs, tree_stat_waits(d.node) || tree_data_waits(d.node), &d, getattr_now);
 }
 
 /* Adds the time of birth if the file system tells it. */
@@ -139,7 +139,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_f
 		.locks_directory = true };
 
 	(void)flags, (void)mask, (void)fi;
-	defer_if(fs, tree_waits(d.node) || tree_data_waits(d.node), &d, statx_now);
+	defer_if(fs, tree_stat_waits(d.node) || tree_data_waits(d.node), &d, statx_now);
 }
 
 /* One setattr request on one file, to be made as the caller. */

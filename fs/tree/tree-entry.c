@@ -63,6 +63,13 @@ bool tree_waits(const struct node *node)
 		(node->entry->kind && node->entry->kind->needs);
 }
 
+bool tree_stat_waits(const struct node *node)
+{
+	return node->type == NODE_TREE &&
+		(node->entry->type == TREE_ITEM || node->entry->type == TREE_IDLE_ITEM) &&
+		tree_waits(node);
+}
+
 int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out)
 {
 	struct visit visit;

@@ -31,6 +31,9 @@ const char *tree_realm(const struct node *node);
 /* Whether a stat or listing of the node may have to wait for other processes. */
 bool tree_waits(const struct node *node);
 
+/* The same of its attributes: only those of an item are asked for. */
+bool tree_stat_waits(const struct node *node);
+
 /* visit_enter() with what the kind of the node needs for a stat or a listing. */
 int tree_enter_kind(struct fs *fs, const struct node *node, struct visit *out);
 

@@ -295,6 +295,32 @@ static void lookup_in_item(struct fs *fs, struct deferred *d)
 		reply_result(d->req, -ENOENT);
 }
 
+/* A worker is for realms that are found by a look at all processes. */
+static void begin_lookup_of_realm(struct fs *fs, struct deferred *d)
+{
+	const struct caller caller = identity_caller(d->req);
+
+	if (realms_at_hand(&fs->realm, d->name, &caller))
+		reply_found(fs, d, &tree_other_realm);
+	else
+		defer_if(fs, true, d, lookup_realm);
+}
+
+/*
+ * Whether to look up in the directory may take long. Into another /dev/shm leads a path that the kernel
+ * has in memory; calls in another IPC namespace take a thread.
+ */
+static bool lookup_waits(struct fs *fs, const struct node *directory)
+{
+	const struct kind *kind = directory->entry->kind;
+	const char *name = tree_realm(directory);
+	struct foreign_realm realm;
+
+	return tree_waits(directory) &&
+		(kind->needs || !realms_parse_name(name, &realm) || realm.type != REALM_SHM ||
+			!realms_at_hand(&fs->realm, name, NULL));
+}
+
 void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
 {
 	struct deferred d = { .req = req, .node = parent, .locks_directory = true };
@@ -312,16 +338,19 @@ void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char 
 		reply_found(fs, &d, find_entry(fs, &fs->realm, name));
 		break;
 	case TREE_NAMESPACES:
-		defer_if(fs, true, &d, lookup_realm);
+		begin_lookup_of_realm(fs, &d);
 		break;
 	case TREE_REALM:
-		defer_if(fs, true, &d, lookup_in_realm);
+		defer_if(fs, !realms_at_hand(&fs->realm, tree_realm(parent), NULL), &d,
+			lookup_in_realm);
 		break;
 	case TREE_KIND:
-		defer_if(fs, tree_waits(parent), &d, lookup_item);
+		defer_if(fs, lookup_waits(fs, parent), &d, lookup_item);
 		break;
 	case TREE_ITEM:
-		defer_if(fs, tree_waits(parent), &d, lookup_in_item);
+		defer_if(fs,
+			strcmp(name, "data") == 0 ? tree_waits(parent) : lookup_waits(fs, parent),
+			&d, lookup_in_item);
 		break;
 	case TREE_IDLE:
 		reply_found(fs, &d, find_idle(&fs->realm, name));
