@@ -318,10 +318,10 @@ int census_is_named(struct census *census, const struct segment_key *key);
  * tmpfs than are looked at.
  */
 struct memory_part {
-	const char *kind;           /* "posix", "nested", "unlinked" …; NULL: all of that file system */
-	uint64_t dev;               /* st_dev of the file system */
-	bool huge;                  /* of huge pages */
-	uint64_t huge_page;         /* all of a hugetlbfs: the size of its pages; else 0 */
+	const char *kind;   /* "posix", "nested", "unlinked" …; NULL: all of that file system */
+	uint64_t dev;       /* st_dev of the file system */
+	bool huge;          /* of huge pages */
+	uint64_t huge_page; /* all of a hugetlbfs: the size of its pages; else 0 */
 	uint64_t resident, swapped; /* bytes */
 };
 int census_memory(struct census *census, void (*visit)(const struct memory_part *part, void *data),
