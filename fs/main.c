@@ -20,6 +20,7 @@
 #include "serve/lock-wait.h"
 #include "serve/watch.h"
 #include "serve/event-stream.h"
+#include "views/fault-segment.h"
 #include "views/walks.h"
 #include "tree/shared-open.h"
 
@@ -73,6 +74,19 @@ static int open_proc(struct fs *fs)
 	return 0;
 }
 
+/* A process has made a segment shorter, outside of the mount. */
+static void note_shrink(const struct shrink *shrink, void *data)
+{
+	const struct fs *fs = data;
+	const struct segment_key key = {
+		.dev = fs->shm_dev,
+		.ino = shrink->inode,
+		.class = SEGMENT_FILE,
+	};
+
+	truncations_note_outside(fs->truncations, &key, shrink);
+}
+
 /* Nothing is watched yet, unless there is to be a log. */
 static int start_events(struct fs *fs)
 {
@@ -82,6 +96,7 @@ static int start_events(struct fs *fs)
 		.reserved = POSIX_RESERVED_NAME,
 		.hidden_prefix = POSIX_HIDDEN_PREFIX,
 		.wake = event_streams_wake,
+		.shrunk = note_shrink,
 		.data = fs,
 		.tick_ms = fs->options.io_uring ? TICK_MS : 0,
 	};
@@ -111,15 +126,24 @@ static const char *why_no_faults(const struct fs *fs)
 	return why;
 }
 
+static void tell_fault(const struct fault *fault, void *data)
+{
+	const struct fs *fs = data;
+
+	fault_tell(fault, &fs->realm, fs->events);
+}
+
 static void start_faults(struct fs *fs)
 {
-	struct faults_config config = {
+	const struct faults_config config = {
 		.census = fs->census,
+		.truncations = fs->truncations,
 		.ipc_ns = fs->realm.ipc_ns,
 		.why_not = why_no_faults(fs),
+		.tell = tell_fault,
+		.data = fs,
 	};
 
-	config.truncations = fs->truncations = truncations_new();
 	fs->faults = faults_new(&config);
 }
 
@@ -139,8 +163,11 @@ static int run(struct fs *fs)
 	watch_open(fs);
 	if (open_proc(fs) < 0 || fs_start_census(fs) < 0)
 		return EXIT_FAILURE;
+	fs->truncations = truncations_new();
+	if (start_events(fs) < 0)
+		return EXIT_FAILURE;
 	start_faults(fs);
-	if (start_events(fs) < 0 || defer_start(fs) < 0 || session_mount(fs) < 0)
+	if (defer_start(fs) < 0 || session_mount(fs) < 0)
 		return EXIT_FAILURE;
 	return session_serve(fs);
 }
@@ -153,6 +180,7 @@ static void fs_clear(struct fs *fs)
 		event_streams_free(fs->streams);
 	if (fs->walks)
 		walks_free(fs->walks);
+	faults_free(fs->faults);
 	if (fs->events)
 		events_free(fs->events);
 	if (fs->nodes)
@@ -161,7 +189,6 @@ static void fs_clear(struct fs *fs)
 		charges_free(fs->charges);
 	if (fs->shared_opens)
 		shared_opens_free(fs->shared_opens);
-	faults_free(fs->faults);
 	truncations_free(fs->truncations);
 	if (fs->census)
 		census_free(fs->census);

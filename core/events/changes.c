@@ -10,21 +10,14 @@
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 
-/* Sizes that are remembered; a power of two. Of others `resized` may be told without a need. */
-#define SIZES 8192
-
 /* Names that may be noted. */
 #define UNSETTLED_MAX 4096
-
-struct size {
-	uint64_t inode, size;
-};
 
 struct changes {
 	const struct changes_config *config;
 	pid_t self;
 	const struct fanotify_group *group; /* while records are handled */
-	struct size *sizes;                 /* by inode number: as it was told last */
+	struct sizes *sizes;
 	struct {
 		char name[NAME_MAX + 1], from[NAME_MAX + 1];
 		uint64_t inode;
@@ -48,7 +41,7 @@ struct changes *changes_new(const struct changes_config *config)
 
 	changes->config = config;
 	changes->self = getpid();
-	changes->sizes = g_new0(struct size, SIZES);
+	changes->sizes = sizes_new(config->shrunk, config->data);
 	changes->unsettled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	return changes;
 }
@@ -56,7 +49,7 @@ struct changes *changes_new(const struct changes_config *config)
 void changes_free(struct changes *changes)
 {
 	g_hash_table_unref(changes->unsettled);
-	g_free(changes->sizes);
+	sizes_free(changes->sizes);
 	g_free(changes);
 }
 
@@ -94,16 +87,11 @@ static void told(struct changes *changes, const char *name, uint64_t inode, uint
 		changes_settle(changes);
 }
 
-/* Whether the size is another one than was told last; from now on it is that one. */
-static bool is_new_size(struct changes *changes, const struct subject *subject)
+/* A size that is told with another event, or found when a name is looked at. */
+static void note_size(struct changes *changes, const struct subject *subject)
 {
-	struct size *size = &changes->sizes[subject->inode % SIZES];
-	bool same = size->inode == subject->inode && size->size == subject->size;
-
-	if (subject->size == EVENT_UNKNOWN)
-		return false;
-	*size = (struct size){ subject->inode, subject->size };
-	return !same;
+	if (subject->size != EVENT_UNKNOWN)
+		sizes_note(changes->sizes, subject->inode, subject->size);
 }
 
 /* Telling */
@@ -172,7 +160,7 @@ static bool is_hidden(const struct changes *changes, const char *name)
 
 static void created(struct changes *changes, const struct subject *subject)
 {
-	is_new_size(changes, subject);
+	note_size(changes, subject);
 	tell_as(changes, EVENT_CREATED, subject, NULL);
 	told(changes, subject->name, subject->inode, subject->now);
 }
@@ -193,7 +181,9 @@ static void tell_nothing(const struct process_identity *process, void *data)
 
 static void resized(struct changes *changes, const struct subject *subject)
 {
-	if (is_new_size(changes, subject))
+	if (subject->size != EVENT_UNKNOWN &&
+		sizes_note_change(changes->sizes, subject->inode, subject->size,
+			subject->own ? NULL : &subject->process))
 		tell_as(changes, EVENT_RESIZED, subject, NULL);
 	else if (subject->own)
 		event_acts_take(changes->config->acts, EVENT_RESIZED, subject->name, subject->inode,
@@ -260,7 +250,7 @@ static void handle_rename(struct changes *changes, const struct fanotify_record 
 	if (from || to)
 		look_at(changes, subject);
 	if (from && to) {
-		is_new_size(changes, subject);
+		note_size(changes, subject);
 		tell_as(changes, EVENT_RENAMED, subject, record->name);
 		told(changes, record->new_name, subject->inode, subject->now);
 		if (!ends_exchange(changes, record, subject->inode))
@@ -316,7 +306,7 @@ static void handle(const struct fanotify_record *record, void *data)
 		const struct event lost = { .type = EVENT_LOST, .lost = EVENT_UNKNOWN };
 
 		g_hash_table_remove_all(changes->unsettled);
-		memset(changes->sizes, 0, SIZES * sizeof *changes->sizes);
+		sizes_forget(changes->sizes);
 		changes->config->tell(&lost, changes->config->data);
 	} else if (file_id_inode(&record->file, &subject.inode)) {
 		bool inside =
@@ -345,7 +335,12 @@ int changes_handle(struct changes *changes, const struct fanotify_group *group,
 
 bool changes_unsettled(const struct changes *changes)
 {
-	return g_hash_table_size(changes->unsettled) > 0;
+	return g_hash_table_size(changes->unsettled) > 0 || sizes_unsettled(changes->sizes);
+}
+
+void changes_drained(struct changes *changes, gint64 when)
+{
+	sizes_settle(changes->sizes, when);
 }
 
 static void settle(struct changes *changes, const char *name, uint64_t inode)
@@ -361,7 +356,7 @@ static void settle(struct changes *changes, const char *name, uint64_t inode)
 	subject.size = size;
 	if (!now)
 		return;
-	is_new_size(changes, &subject);
+	note_size(changes, &subject);
 	tell(changes, EVENT_CREATED, &subject, NULL);
 }
 

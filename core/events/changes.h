@@ -17,6 +17,7 @@
 #include "events/acts.h"
 #include "events/fanotify.h"
 #include "events/processes.h"
+#include "events/sizes.h"
 
 struct changes;
 
@@ -28,6 +29,7 @@ struct changes_config {
 	struct event_acts *acts;
 	struct event_processes *processes;
 	void (*tell)(const struct event *event, void *data);
+	void (*shrunk)(const struct shrink *shrink, void *data);
 	void *data;
 };
 
@@ -39,6 +41,11 @@ void changes_free(struct changes *changes);
 int changes_handle(struct changes *changes, const struct fanotify_group *group,
 	const uint8_t *bytes, size_t n);
 
-/* Whether there are names of which the truth has to be told, when nothing has happened for a moment. */
+/* At that time, monotonic, in us, the kernel had no more records than those that were handled. */
+void changes_drained(struct changes *changes, gint64 when);
+
+/* Whether there is what will be known for certain only a moment later. */
 bool changes_unsettled(const struct changes *changes);
+
+/* Nothing has happened for a moment: tells the truth of names of which something else was told. */
 void changes_settle(struct changes *changes);

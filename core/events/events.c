@@ -68,6 +68,14 @@ struct events {
 	uint64_t told; /* up to where in the ring they know */
 };
 
+static void tell_shrink(const struct shrink *shrink, void *data)
+{
+	const struct events *events = data;
+
+	if (events->config.shrunk)
+		events->config.shrunk(shrink, events->config.data);
+}
+
 static void tell(const struct event *event, void *data)
 {
 	const struct events *events = data;
@@ -98,6 +106,7 @@ int events_new(const struct events_config *config, struct events **out)
 		.acts = events->acts,
 		.processes = events->processes,
 		.tell = tell,
+		.shrunk = tell_shrink,
 		.data = events,
 	};
 	g_mutex_init(&events->lock);
@@ -183,11 +192,15 @@ static void nap_if_busy(struct events *events, size_t bytes)
 static bool drain(struct events *events, uint8_t *buffer)
 {
 	bool any = false, more = events->changes && events->watched.fd >= 0;
+	gint64 read = 0;
 
 	for (unsigned i = 0; more && i < BUFFERS_AT_ONCE && events_on(events); i++) {
-		ssize_t n = fanotify_read(&events->watched, buffer);
+		ssize_t n;
 
-		if (n <= 0)
+		read = g_get_monotonic_time();
+		n = fanotify_read(&events->watched, buffer);
+		more = n > 0;
+		if (!more)
 			break;
 		any = true;
 		more = n > FANOTIFY_BUFFER - RECORD_MAX;
@@ -196,6 +209,8 @@ static bool drain(struct events *events, uint8_t *buffer)
 		wake_readers(events);
 		nap_if_busy(events, n);
 	}
+	if (read && !more)
+		changes_drained(events->changes, read);
 	return any;
 }
 

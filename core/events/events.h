@@ -13,6 +13,7 @@
 #include "caller/caller.h"
 #include "events/event.h"
 #include "events/ring.h"
+#include "events/sizes.h"
 
 struct event_act;
 struct events;
@@ -25,6 +26,8 @@ struct events_config {
 	size_t bytes;              /* of the ring; 0: as large as usual */
 	/* There are new events. Called by the events' own thread, which holds no lock. */
 	void (*wake)(void *data);
+	/* A process has made an object smaller (sizes.h); likewise. NULL: nobody wants to know. */
+	void (*shrunk)(const struct shrink *shrink, void *data);
 	void *data;
 	unsigned tick_ms; /* 0, or how often wake() is called even so, while they are used */
 };

@@ -12,6 +12,10 @@
 #include <sys/eventfd.h>
 #include <sys/sysmacros.h>
 
+/* After so many seconds no more is learnt of a truncation, and so often the thread looks until then. */
+#define LEARNT_AFTER_S 1
+#define LEARNT_EVERY_MS 50
+
 struct faults {
 	struct faults_config config;
 	GThread *thread; /* NULL: it could not be started, or was not needed */
@@ -109,11 +113,46 @@ static void find_unit(struct fault *fault)
 		cgroup_parse_unit(path, fault->unit);
 }
 
-static void find_truncation(const struct faults *faults, struct fault *fault)
+static bool find_truncation(const struct faults *faults, struct fault *fault)
 {
+	const struct beyond_end at = {
+		.time = fault->time.tv_sec * INT64_C(1000000000) + fault->time.tv_nsec,
+		.offset = fault->seen.offset,
+		.size = fault->seen.size,
+	};
+
 	fault->cut = fault->is_object && fault->seen.cause == FAULT_TRUNCATED &&
-		truncations_last(faults->config.truncations, &fault->key, fault->seen.offset,
-			fault->seen.size, &fault->by);
+		truncations_last(faults->config.truncations, &fault->key, &at, &fault->by);
+	return fault->cut;
+}
+
+/*
+ * Looks again who truncated the segments of which that was not known: of what happens outside of the
+ * mount the daemon learns a moment later. Called with the lock; returns whether that may still be.
+ */
+static bool find_truncations_again(struct faults *faults)
+{
+	struct timespec now;
+	bool any = false;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (guint i = faults->kept->len; i-- > 0;) {
+		struct fault *fault = faults->kept->pdata[i], *again;
+
+		if (fault->time.tv_sec + LEARNT_AFTER_S < now.tv_sec)
+			continue;
+		if (!fault->is_object || fault->cut || fault->seen.cause != FAULT_TRUNCATED)
+			continue;
+		any = true;
+		again = g_atomic_rc_box_dup(sizeof *fault, fault);
+		if (find_truncation(faults, again)) {
+			g_atomic_rc_box_release(fault);
+			faults->kept->pdata[i] = again;
+		} else {
+			g_atomic_rc_box_release(again);
+		}
+	}
+	return any;
 }
 
 /* Called with the lock. */
@@ -136,6 +175,7 @@ static void add(const struct seen_fault *seen, void *data)
 	find_unit(fault);
 	find_truncation(faults, fault);
 	keep(faults, fault);
+	faults->config.tell(fault, faults->config.data);
 }
 
 /* The thread */
@@ -178,16 +218,18 @@ static gpointer watch(gpointer data)
 {
 	struct faults *faults = data;
 	struct pollfd fds[2] = { { .fd = faults->end, .events = POLLIN } };
+	bool learning = false;
 
 	load(faults);
 	if (!faults->programs)
 		return NULL;
 	fds[1] = (struct pollfd){ .fd = fault_programs_fd(faults->programs), .events = POLLIN };
 	while (!fds[0].revents) {
-		if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 || !fds[1].revents)
+		if (poll(fds, G_N_ELEMENTS(fds), learning ? LEARNT_EVERY_MS : -1) < 0)
 			continue;
 		g_mutex_lock(&faults->lock);
 		fault_programs_take(faults->programs, add, faults);
+		learning = find_truncations_again(faults);
 		g_mutex_unlock(&faults->lock);
 	}
 	return NULL;
@@ -277,6 +319,7 @@ GPtrArray *faults_take(struct faults *faults)
 	wait_until_tried(faults);
 	if (faults->programs)
 		fault_programs_take(faults->programs, add, faults);
+	find_truncations_again(faults);
 	for (guint i = 0; i < faults->kept->len; i++)
 		g_ptr_array_add(taken, g_atomic_rc_box_acquire(faults->kept->pdata[i]));
 	g_mutex_unlock(&faults->lock);

@@ -41,6 +41,9 @@ struct faults_config {
 	struct truncations *truncations; /* who truncated one */
 	uint32_t ipc_ns;                 /* the daemon's own IPC namespace */
 	const char *why_not; /* a reason not to look for bus errors (a static string); or NULL */
+	/* There was one: called by any thread, with a lock held, so that it calls nothing here. */
+	void (*tell)(const struct fault *fault, void *data);
+	void *data;
 };
 
 /* Begins to load the programs, in a thread of their own. Never NULL. */

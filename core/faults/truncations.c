@@ -7,9 +7,10 @@
 
 #define KEPT 1024
 
+/* The last one of a segment through the mount, and the last other one; `time` is 0 of one that is not known. */
 struct noted {
 	struct segment_key key;
-	struct truncation truncation;
+	struct truncation through_mount, outside;
 	GList link; /* in `order` */
 };
 
@@ -79,10 +80,34 @@ static void identify(const char *proc, struct truncation *truncation)
 	g_strlcpy(truncation->unit, process.unit, sizeof truncation->unit);
 }
 
+int64_t truncations_now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+static void note(struct truncations *truncations, const struct segment_key *key,
+	const struct truncation *made)
+{
+	struct noted *noted;
+
+	g_mutex_lock(&truncations->lock);
+	noted = noted_for(truncations, key);
+	*(made->through_mount ? &noted->through_mount : &noted->outside) = *made;
+	if (truncations->order.length > KEPT)
+		forget_oldest(truncations);
+	g_mutex_unlock(&truncations->lock);
+}
+
 void truncations_note(struct truncations *truncations, const char *proc,
 	const struct segment_key *key, const struct truncation *made)
 {
 	struct truncation truncation = {
+		.through_mount = true,
+		.after = made->after,
+		.time = truncations_now(),
 		.from = made->from,
 		.to = made->to,
 		.pid = made->pid,
@@ -91,27 +116,63 @@ void truncations_note(struct truncations *truncations, const char *proc,
 	};
 
 	identify(proc, &truncation);
-	clock_gettime(CLOCK_REALTIME, &truncation.time);
-	g_mutex_lock(&truncations->lock);
-	noted_for(truncations, key)->truncation = truncation;
-	if (truncations->order.length > KEPT)
-		forget_oldest(truncations);
-	g_mutex_unlock(&truncations->lock);
+	note(truncations, key, &truncation);
+}
+
+void truncations_note_outside(struct truncations *truncations, const struct segment_key *key,
+	const struct shrink *made)
+{
+	const struct process_identity *process = &made->process;
+	bool identified = process->born != 0;
+	struct truncation truncation = {
+		.after = made->after,
+		.time = made->until,
+		.from = made->from,
+		.to = made->to,
+		.pid = process->pid,
+		.uid = identified ? process->uid : NO_UID,
+		.identified = identified,
+		.born = process->born,
+		.readable = process->readable,
+		.unit = "-",
+	};
+
+	if (identified) {
+		g_strlcpy(truncation.command, process->command, sizeof truncation.command);
+		g_strlcpy(truncation.unit, process->unit, sizeof truncation.unit);
+	}
+	note(truncations, key, &truncation);
+}
+
+/*
+ * Of one of which only is known that it was before or after the bus error, the size then tells: that
+ * the truncation left, it has only afterwards.
+ */
+static bool took_it(const struct truncation *truncation, const struct beyond_end *at)
+{
+	uint64_t page = sysconf(_SC_PAGESIZE);
+	bool before = at->time >= truncation->time ?
+		truncation->to <= at->size :
+		at->time >= truncation->after && truncation->to == at->size;
+
+	return truncation->time != 0 && before && truncation->to <= at->offset &&
+		at->offset / page * page < truncation->from;
 }
 
 bool truncations_last(struct truncations *truncations, const struct segment_key *key,
-	uint64_t offset, uint64_t size, struct truncation *out)
+	const struct beyond_end *at, struct truncation *out)
 {
-	uint64_t page = sysconf(_SC_PAGESIZE);
+	const struct truncation *last = NULL;
 	const struct noted *noted;
-	bool found = false;
 
 	g_mutex_lock(&truncations->lock);
 	noted = g_hash_table_lookup(truncations->by_key, key);
-	if (noted) {
-		*out = noted->truncation;
-		found = out->to <= size && out->to <= offset && offset / page * page < out->from;
-	}
+	if (noted && took_it(&noted->through_mount, at))
+		last = &noted->through_mount;
+	if (noted && took_it(&noted->outside, at) && (!last || noted->outside.time > last->time))
+		last = &noted->outside;
+	if (last)
+		*out = *last;
 	g_mutex_unlock(&truncations->lock);
-	return found;
+	return last;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who made a segment shorter: the last truncation of each segment that the daemon knows of. It knows
- * of those through the mount; whatever else learns of one notes it here too.
+ * Who made a segment shorter: the last truncations of each segment that the daemon knows of. It knows
+ * of those through the mount, and of others while events are watched.
  *
  * What is noted is kept for the segments that were truncated most recently, some thousand.
  *
@@ -10,6 +10,7 @@
 #pragma once
 
 #include "census/counts/segment.h"
+#include "events/sizes.h"
 #include "procfs/cgroup.h"
 
 #include <stdbool.h>
@@ -18,10 +19,11 @@
 #include <time.h>
 
 struct truncation {
-	struct timespec time; /* CLOCK_REALTIME */
-	uint64_t from, to;    /* bytes */
+	bool through_mount;
+	int64_t after, time; /* it happened between these: CLOCK_REALTIME, ns */
+	uint64_t from, to;   /* bytes */
 	pid_t pid; /* as the daemon's procfs knows it: the process, or a thread of it; 0: unknown */
-	uid_t uid; /* that it acted as */
+	uid_t uid; /* that it acted as; NO_UID: unknown */
 	/* The rest is asked of procfs at that time. */
 	bool identified;  /* it was told; then `pid` is the process's */
 	char command[16]; /* empty: unknown */
@@ -30,22 +32,37 @@ struct truncation {
 	bool readable; /* its user may read its memory; false: not, or it is not known */
 };
 
+#define NO_UID ((uid_t)-1)
+
 struct truncations;
 
 struct truncations *truncations_new(void);
 void truncations_free(struct truncations *truncations);
 
+/* The time of day, as it stands in a truncation. */
+int64_t truncations_now(void);
+
 /*
- * Notes a truncation. Of it `from`, `to`, `pid` and `uid` are used: it was made just now. The process
- * is asked for in that procfs: it must be one that waits for the caller, so that its number cannot
+ * Notes a truncation through the mount. Of it `after`, `from`, `to`, `pid` and `uid` are used: it was
+ * made just now. The process is asked for in that procfs: it must be one that waits for the caller, so that its number cannot
  * become another one's meanwhile.
  */
 void truncations_note(struct truncations *truncations, const char *proc,
 	const struct segment_key *key, const struct truncation *made);
 
+/* Notes one that was made otherwise. */
+void truncations_note_outside(struct truncations *truncations, const struct segment_key *key,
+	const struct shrink *made);
+
+/* A bus error beyond the end of a segment. */
+struct beyond_end {
+	int64_t time;          /* CLOCK_REALTIME, ns */
+	uint64_t offset, size; /* bytes: where it was, and the segment's size then */
+};
+
 /*
- * Finds the last known truncation of a segment, if that took away the page at `offset`, and the
- * segment, of `size` bytes now, is not shorter than it left it: then another one came after it.
+ * Finds the last known truncation of a segment before the bus error, if that took away the page at the
+ * offset, and the segment is not shorter than it left it: then another one came after it.
  */
 bool truncations_last(struct truncations *truncations, const struct segment_key *key,
-	uint64_t offset, uint64_t size, struct truncation *out);
+	const struct beyond_end *at, struct truncation *out);

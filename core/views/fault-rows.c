@@ -4,8 +4,8 @@
 #include "base/format.h"
 #include "base/json.h"
 #include "caller/sight.h"
-#include "kinds/unlinked.h"
 #include "procfs/proc.h"
+#include "views/fault-segment.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 /* What is shown of one bus error. */
 struct shown {
 	const struct fault *fault;
-	char kind[16], id[NAME_MAX + 1], name[NAME_MAX + 1];
+	struct fault_segment segment;
 	uint64_t born;  /* clock ticks after boot */
 	bool by_hidden; /* the reader may not know who truncated the segment */
 };
@@ -48,66 +48,6 @@ static bool sees(struct showing *showing, pid_t pid, uint64_t born, uid_t uid, b
 					      caller_sees_past(&showing->sight, uid, readable);
 }
 
-/* Which segment it is */
-
-/* As the directory of that kind has it; of another IPC namespace, with that before it. */
-static void name_sysv(const struct showing *showing, struct shown *out)
-{
-	const struct segment_key *key = &out->fault->key;
-
-	if (key->ns == 0 || key->ns == showing->view->realm->ipc_ns)
-		snprintf(out->id, sizeof out->id, "%" PRIu64, key->ino);
-	else
-		snprintf(out->id, sizeof out->id, "ipc-%u/%" PRIu64, key->ns, key->ino);
-	*out->name = '\0';
-}
-
-static void name_file(struct shown *out)
-{
-	const struct fault *fault = out->fault;
-
-	g_strlcpy(out->name, fault->seen.name, sizeof out->name);
-	if (!(fault->seen.flags & FAULT_NAMED)) {
-		g_strlcpy(out->kind, "unlinked", sizeof out->kind);
-		unlinked_format_id(&fault->key, false, out->name, out->id);
-	} else if (fault->seen.flags & FAULT_IN_ROOT) {
-		g_strlcpy(out->id, out->name, sizeof out->id);
-	} else {
-		g_strlcpy(out->kind, "nested", sizeof out->kind);
-		snprintf(out->id, sizeof out->id, "%" PRIu64, fault->key.ino);
-	}
-}
-
-static void name_elsewhere(struct shown *out)
-{
-	const struct fault *fault = out->fault;
-
-	g_strlcpy(out->kind, fault->seen.flags & FAULT_HUGE ? "hugetlbfs" : "tmpfs",
-		sizeof out->kind);
-	snprintf(out->id, sizeof out->id, "%u:%u-%" PRIu64, major(fault->dev), minor(fault->dev),
-		(uint64_t)fault->seen.ino);
-	g_strlcpy(out->name, fault->seen.name, sizeof out->name);
-}
-
-static void name_segment(const struct showing *showing, struct shown *out)
-{
-	const struct fault *fault = out->fault;
-
-	g_strlcpy(out->kind, segment_class_name(fault->key.class), sizeof out->kind);
-	if (!fault->is_object ||
-		(fault->key.class == SEGMENT_FILE &&
-			fault->key.dev != showing->view->realm->shm_dev)) {
-		name_elsewhere(out);
-	} else if (fault->key.class == SEGMENT_FILE) {
-		name_file(out);
-	} else if (fault->key.class == SEGMENT_SYSV) {
-		name_sysv(showing, out);
-	} else {
-		unlinked_name(fault->key.class, fault->seen.name, out->name);
-		unlinked_format_id(&fault->key, fault->seen.flags & FAULT_HUGE, out->name, out->id);
-	}
-}
-
 static void take(struct showing *showing, const struct fault *fault)
 {
 	struct shown shown = { .fault = fault };
@@ -120,7 +60,7 @@ static void take(struct showing *showing, const struct fault *fault)
 		return;
 	}
 	shown.by_hidden = fault->cut && !sees(showing, by->pid, by->born, by->uid, by->readable);
-	name_segment(showing, &shown);
+	fault_segment_find(fault, showing->view->realm, &shown.segment);
 	g_array_append_val(showing->rows, shown);
 }
 
@@ -137,22 +77,32 @@ static void take_all(struct showing *showing, const struct view *view, const GPt
 	caller_sight_end(&showing->sight);
 }
 
+static struct timespec truncation_time(const struct truncation *by)
+{
+	return (struct timespec){ by->time / 1000000000, by->time % 1000000000 };
+}
+
 /* As a table */
 
-/* The last truncation that is known is not the last one, if there was one outside of the mount since. */
+/*
+ * Of one through the mount that is said: where others are not watched, there may have been one outside
+ * of it since.
+ */
 static void text_truncation(const struct shown *row, GString *out)
 {
 	const struct truncation *by = &row->fault->by;
+	const struct timespec time = truncation_time(by);
 
-	g_string_append_printf(out,
-		"; last truncated through the mount from %" PRIu64 " to %" PRIu64 " bytes at ",
-		by->from, by->to);
-	format_time(out, &by->time);
+	g_string_append_printf(out, "; last truncated %sfrom %" PRIu64 " to %" PRIu64 " bytes at ",
+		by->through_mount ? "through the mount " : "", by->from, by->to);
+	format_time(out, &time);
 	if (row->by_hidden) {
 		g_string_append(out, " by a process that is not shown");
 		return;
 	}
-	g_string_append_printf(out, " by %d uid %u", by->pid, by->uid);
+	g_string_append_printf(out, " by %d", by->pid);
+	if (by->uid != NO_UID)
+		g_string_append_printf(out, " uid %u", by->uid);
 	if (*by->command) {
 		g_string_append_c(out, ' ');
 		format_escaped(out, by->command);
@@ -214,10 +164,11 @@ static void text_row(const struct shown *row, bool first, GString *out)
 	format_escaped(out, seen->command);
 	g_string_append_c(out, '\t');
 	format_escaped(out, row->fault->unit);
-	g_string_append_printf(out, "\t%" PRIx64 "\t%s\t", (uint64_t)seen->address, row->kind);
-	format_escaped(out, row->id);
+	g_string_append_printf(out, "\t%" PRIx64 "\t%s\t", (uint64_t)seen->address,
+		row->segment.kind);
+	format_escaped(out, row->segment.id);
 	g_string_append_c(out, '\t');
-	format_escaped(out, row->name);
+	format_escaped(out, row->segment.name);
 	g_string_append_printf(out, "\t%" PRIu64 "\t%" PRIu64 "\t%s\t%" PRIu64 "\t",
 		(uint64_t)seen->offset, (uint64_t)seen->size, fault_cause_name(seen->cause),
 		row->born);
@@ -247,6 +198,7 @@ static void text_end(const struct showing *showing, const struct fault_counts *c
 static void json_truncation(struct json *json, const struct shown *row)
 {
 	const struct truncation *by = &row->fault->by;
+	const struct timespec time = truncation_time(by);
 	bool known = by->identified && !row->by_hidden;
 
 	if (!row->fault->cut) {
@@ -254,11 +206,11 @@ static void json_truncation(struct json *json, const struct shown *row)
 		return;
 	}
 	format_json_object(json, "truncated");
-	format_json_time(json, "time", &by->time);
+	format_json_time(json, "time", &time);
 	format_json_number(json, "from", by->from);
 	format_json_number(json, "to", by->to);
 	format_json_number(json, "pid", row->by_hidden ? UINT64_MAX : (uint64_t)by->pid);
-	format_json_number(json, "uid", row->by_hidden ? UINT64_MAX : by->uid);
+	format_json_number(json, "uid", row->by_hidden || by->uid == NO_UID ? UINT64_MAX : by->uid);
 	format_json_bytes(json, "command", row->by_hidden ? "" : by->command);
 	format_json_number(json, "born", known ? by->born : UINT64_MAX);
 	format_json_bytes(json, "unit", known ? by->unit : "-");
@@ -289,9 +241,9 @@ static void json_row(const struct shown *row, bool first, GString *out)
 	format_json_line(&json, out);
 	format_json_object(&json, NULL);
 	json_process(&json, row);
-	format_json_bytes(&json, "kind", row->kind);
-	format_json_bytes(&json, "id", row->id);
-	format_json_bytes(&json, "name", row->name);
+	format_json_bytes(&json, "kind", row->segment.kind);
+	format_json_bytes(&json, "id", row->segment.id);
+	format_json_bytes(&json, "name", row->segment.name);
 	format_json_number(&json, "offset", seen->offset);
 	format_json_number(&json, "size", seen->size);
 	format_json_bytes(&json, "cause", fault_cause_name(seen->cause));

@@ -278,7 +278,7 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	struct event_act *act = NULL;
 	struct fd_path path;
 	struct file_ref ref;
-	uint64_t before = 0;
+	struct before_truncation before = { 0 };
 	int r = file_ref_get(fs, node, &ref);
 
 	if (r < 0)
@@ -294,7 +294,7 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 						change_as_caller(req, change);
 	tell_end(req, act, r, 0);
 	if (r == 0 && change->to_set & FUSE_SET_ATTR_SIZE)
-		truncation_end(fs, req, node, before, change->attr->st_size);
+		truncation_end(fs, req, node, &before, change->attr->st_size);
 	file_ref_put(fs, node, &ref);
 	return r;
 }

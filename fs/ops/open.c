@@ -163,7 +163,7 @@ static void open_now(struct fs *fs, struct deferred *d)
 	auto_charge charge = { 0 };
 	struct handle *handle;
 	struct file_ref ref;
-	uint64_t before = 0;
+	struct before_truncation before = { 0 };
 	int fd, r = 0;
 
 	if (is_data(d->node))
@@ -185,7 +185,7 @@ static void open_now(struct fs *fs, struct deferred *d)
 		return;
 	}
 	if (d->fi.flags & O_TRUNC)
-		truncation_end(fs, d->req, d->node, before, 0);
+		truncation_end(fs, d->req, d->node, &before, 0);
 	handle = handle_new(fs, d->node, &ref, fd, &charge, &d->fi);
 	if (handle)
 		reply_open(fs, d->req, handle, &d->fi);

@@ -7,11 +7,14 @@
 #include <glib.h>
 #include <sys/stat.h>
 
-uint64_t truncation_begin(int fd)
+struct before_truncation truncation_begin(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) < 0 ? 0 : st.st_size;
+	return (struct before_truncation){
+		.time = truncations_now(),
+		.size = fstat(fd, &st) < 0 ? 0 : st.st_size,
+	};
 }
 
 static struct segment_key key_of(struct fs *fs, struct node *node)
@@ -28,19 +31,20 @@ static struct segment_key key_of(struct fs *fs, struct node *node)
 	return data->item.key;
 }
 
-void truncation_end(struct fs *fs, fuse_req_t req, struct node *node, uint64_t before,
-	uint64_t after)
+void truncation_end(struct fs *fs, fuse_req_t req, struct node *node,
+	const struct before_truncation *before, uint64_t after)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct truncation made = {
 		.pid = ctx->pid,
 		.uid = ctx->uid,
-		.from = before,
+		.after = before->time,
+		.from = before->size,
 		.to = after,
 	};
 	struct segment_key key;
 
-	if (after >= before)
+	if (after >= before->size)
 		return;
 	key = key_of(fs, node);
 	truncations_note(fs->truncations, fs->options.proc, &key, &made);

@@ -391,6 +391,37 @@ def who_may_see_them(t):
             ['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
+@test(MOUNTED, ('-o', 'log'))
+def who_truncated_outside_the_mount(t):
+    """The log knows: which process, if no other one changed the object at the time."""
+    need_faults(t)
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    make(t.shm / 'x', 4 * PAGE)
+    with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
+        with Child(lambda: os.truncate(t.shm / 'x', 100)) as truncator:
+            equal(faulter(f'touch {2 * PAGE} 1'), 1)
+
+            def told():
+                row, = faults(t, faulter.pid)
+                return row['DETAIL'] != 'beyond the end'
+            eventually(told, 'who truncated it is known')
+            row, = faults(t, faulter.pid)
+            match = re.fullmatch(r'beyond the end; last truncated from (\d+) to (\d+) bytes at [\d.]+ by (.*)',
+                                 row['DETAIL'])
+            check(match, row['DETAIL'])
+            equal(match.groups(), (str(4 * PAGE), '100', f'{truncator.pid} uid 0 python3'))
+            entry, = (e for e in json.loads(read(t.meta / 'faults.json'))['faults']
+                      if e['pid'] == faulter.pid)
+            equal((entry['truncated']['pid'], entry['truncated']['born']),
+                  (truncator.pid, int(born(truncator.pid))))
+        event, = (e for e in map(json.loads, read(t.meta / 'log').splitlines()) if e['event'] == 'faulted')
+        equal((event['kind'], event['id'], event['name'], event['inode'], event['size'], event['pid'],
+               event['born'], event['uid'], event['command']),
+              ('posix', 'x', 'x', os.stat(t.shm / 'x').st_ino, 100, faulter.pid,
+               int(born(faulter.pid)), 0, 'faulter'))
+
+
 @ipc_test
 def who_may_see_who_truncated(t):
     """The reader's own process died; who truncated is another user's."""

@@ -468,6 +468,84 @@ static void what_is_told_later_is_bounded(void)
 	ASSERT_INT(told + lost, n);
 }
 
+/* Who made an object smaller */
+
+static struct shrink shrinks[4];
+static unsigned shrunk;
+
+static void keep_shrink(const struct shrink *shrink, void *data)
+{
+	(void)data;
+	shrinks[shrunk++ % G_N_ELEMENTS(shrinks)] = *shrink;
+}
+
+static const struct process_identity one = { .pid = 1, .born = 5 }, other = { .pid = 2, .born = 6 };
+
+/* As if all records had been read, `ms` milliseconds from now. */
+static unsigned shrunk_after(struct sizes *sizes, int ms)
+{
+	shrunk = 0;
+	sizes_settle(sizes, g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND);
+	return shrunk;
+}
+
+static void who_alone_changed_an_object_made_it_smaller(void)
+{
+	struct sizes *sizes = sizes_new(keep_shrink, NULL);
+
+	CU_ASSERT_TRUE(sizes_note(sizes, 1, 100));
+	CU_ASSERT_FALSE(sizes_note(sizes, 1, 100));
+	CU_ASSERT_FALSE(sizes_note_change(sizes, 1, 100, &one));
+	CU_ASSERT_FALSE(sizes_unsettled(sizes));
+	CU_ASSERT_TRUE(sizes_note_change(sizes, 1, 50, &one));
+	CU_ASSERT_TRUE(sizes_note_change(sizes, 1, 20, &one));
+	CU_ASSERT_TRUE(sizes_unsettled(sizes));
+	/* Another process's record may still come. */
+	ASSERT_INT(shrunk_after(sizes, 10), 0);
+	ASSERT_INT(shrunk_after(sizes, 30), 1);
+	CU_ASSERT_FALSE(sizes_unsettled(sizes));
+	ASSERT_INT(shrinks[0].inode, 1);
+	ASSERT_INT(shrinks[0].from, 100);
+	ASSERT_INT(shrinks[0].to, 20);
+	ASSERT_INT(shrinks[0].process.pid, 1);
+	CU_ASSERT(shrinks[0].after > 0 && shrinks[0].after <= shrinks[0].until);
+	/* What has grown has not become smaller; nor has what is seen for the first time. */
+	CU_ASSERT_TRUE(sizes_note_change(sizes, 1, 80, &one));
+	CU_ASSERT_TRUE(sizes_note_change(sizes, 2, 0, &one));
+	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	sizes_free(sizes);
+}
+
+static void of_several_who_changed_an_object_none_made_it_smaller(void)
+{
+	struct sizes *sizes = sizes_new(keep_shrink, NULL);
+
+	sizes_note(sizes, 1, 100);
+	sizes_note_change(sizes, 1, 50, &one);
+	sizes_note_change(sizes, 1, 50, &other);
+	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	/* The daemon may have done it as well. */
+	sizes_note_change(sizes, 1, 40, &one);
+	sizes_note_change(sizes, 1, 40, NULL);
+	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	sizes_note_change(sizes, 1, 30, NULL);
+	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	/* Each its own. */
+	sizes_note(sizes, 2, 100);
+	sizes_note_change(sizes, 1, 20, &one);
+	sizes_note_change(sizes, 2, 20, &other);
+	ASSERT_INT(shrunk_after(sizes, 30), 2);
+	ASSERT_INT(shrinks[0].process.pid, 1);
+	ASSERT_INT(shrinks[1].process.pid, 2);
+	/* Records that are lost may have been another process's. */
+	sizes_note_change(sizes, 1, 10, &one);
+	sizes_forget(sizes);
+	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	CU_ASSERT_TRUE(sizes_note_change(sizes, 1, 5, &one));
+	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	sizes_free(sizes);
+}
+
 static CU_TestInfo ring_tests[] = {
 	{ "a reader gets each event once and whole", a_reader_gets_each_event_once_and_whole },
 	{ "a slow reader is told how many it has missed",
@@ -476,6 +554,10 @@ static CU_TestInfo ring_tests[] = {
 	{ "an event is a line of JSON", an_event_is_a_line_of_json },
 	{ "an act is found once for each type", an_act_is_found_once_for_each_type },
 	{ "an act that has not ended is waited for", an_act_that_has_not_ended_is_waited_for },
+	{ "who alone changed an object made it smaller",
+		who_alone_changed_an_object_made_it_smaller },
+	{ "of several who changed an object none made it smaller",
+		of_several_who_changed_an_object_none_made_it_smaller },
 	{ "hostile records are refused", hostile_records_are_refused },
 	{ "records that do not end are refused", records_that_do_not_end_are_refused },
 	CU_TEST_INFO_NULL,

@@ -70,8 +70,10 @@ static const struct segment_key key = { .dev = 1, .ino = 2, .class = SEGMENT_FIL
 static bool last(struct truncations *truncations, uint64_t offset, uint64_t size,
 	struct truncation *out)
 {
+	const struct beyond_end at = { truncations_now(), offset, size };
+
 	memset(out, 0, sizeof *out);
-	return truncations_last(truncations, &key, offset, size, out);
+	return truncations_last(truncations, &key, &at, out);
 }
 
 static void what_took_a_page_away_is_known(void)
@@ -138,12 +140,63 @@ static void the_process_is_asked_for_at_once(void)
 	truncations_free(truncations);
 }
 
+/* It happened some time between two looks; the bus error at 100, 200 or 300 ns. */
+static bool last_at(struct truncations *truncations, int64_t time, uint64_t size,
+	struct truncation *out)
+{
+	const struct beyond_end at = { time, 100, size };
+
+	return truncations_last(truncations, &key, &at, out);
+}
+
+static void a_truncation_outside_the_mount_is_known_if_it_was_before(void)
+{
+	struct truncations *truncations = truncations_new();
+	struct shrink made = {
+		.from = 200,
+		.to = 10,
+		.after = 150,
+		.until = 250,
+		.process = { .pid = 7, .born = 8, .uid = 9, .command = "me", .unit = "u" },
+	};
+	struct truncation found;
+
+	truncations_note_outside(truncations, &key, &made);
+	CU_ASSERT_FALSE(last_at(truncations, 100, 10, &found));
+	CU_ASSERT_TRUE(last_at(truncations, 200, 10, &found));
+	CU_ASSERT_FALSE(last_at(truncations, 200, 11, &found));
+	CU_ASSERT_TRUE(last_at(truncations, 300, 11, &found));
+	CU_ASSERT_FALSE(last_at(truncations, 300, 9, &found));
+	CU_ASSERT_FALSE(found.through_mount);
+	CU_ASSERT_TRUE(found.identified);
+	ASSERT_INT(found.uid, 9);
+	ASSERT_STRING(found.command, "me");
+	ASSERT_STRING(found.unit, "u");
+	/* The later one of both, of those that can have done it. */
+	truncations_note(truncations, "/nonexistent", &key,
+		&(struct truncation){ .pid = 1, .from = 300, .to = 5 });
+	CU_ASSERT_TRUE(last(truncations, 100, 10, &found));
+	CU_ASSERT_TRUE(found.through_mount);
+	CU_ASSERT_TRUE(last_at(truncations, 300, 10, &found));
+	CU_ASSERT_FALSE(found.through_mount);
+	/* Of a process that was gone when the daemon asked nothing but the number is known. */
+	made.process.born = 0;
+	truncations_note_outside(truncations, &key, &made);
+	CU_ASSERT_TRUE(last_at(truncations, 300, 10, &found));
+	CU_ASSERT_FALSE(found.identified);
+	ASSERT_INT(found.pid, 7);
+	CU_ASSERT(found.uid == NO_UID && !*found.command);
+	truncations_free(truncations);
+}
+
 static CU_TestInfo tests[] = {
 	{ "a kernel that is seen otherwise is noticed",
 		a_kernel_that_is_seen_otherwise_is_noticed },
 	{ "a mapping is found among many", a_mapping_is_found_among_many },
 	{ "what took a page away is known", what_took_a_page_away_is_known },
 	{ "the oldest truncations are forgotten", the_oldest_truncations_are_forgotten },
+	{ "a truncation outside the mount is known if it was before",
+		a_truncation_outside_the_mount_is_known_if_it_was_before },
 	{ "the process is asked for at once", the_process_is_asked_for_at_once },
 	CU_TEST_INFO_NULL,
 };
