@@ -121,32 +121,43 @@ static void who_gives_no_answer_is_not_waited_for(void)
 	ASSERT_INT(open_states, 0);
 }
 
-/* Asks about STUCK, and sleeps again and again meanwhile, as if it waited for locks. */
+enum nap { BEGINS, NAPS, TO_SLEEP, SLEEPS, TO_END };
+
+static enum nap nap; /* protected by `lock` */
+
+static void set_nap(enum nap value)
+{
+	g_mutex_lock(&lock);
+	nap = value;
+	g_cond_broadcast(&changed);
+	g_mutex_unlock(&lock);
+}
+
+static void await_nap(enum nap value)
+{
+	g_mutex_lock(&lock);
+	while (nap != value)
+		g_cond_wait(&changed, &lock);
+	g_mutex_unlock(&lock);
+}
+
+/* Asks about STUCK, and sleeps again and again meanwhile, as if it waited for locks; then for good. */
 static void *ask_with_naps(void *thread)
 {
 	watched_thread_bind(thread);
 	(void)stall_enter(STUCK, 0);
+	set_nap(NAPS);
 	g_mutex_lock(&lock);
-	answers = true;
-	g_cond_broadcast(&changed);
-	while (answers) {
+	while (nap == NAPS) {
 		g_mutex_unlock(&lock);
 		g_usleep(100);
 		g_mutex_lock(&lock);
 	}
-	while (!answers)
-		g_cond_wait(&changed, &lock);
 	g_mutex_unlock(&lock);
+	set_nap(SLEEPS);
+	await_nap(TO_END);
 	stall_leave();
 	return NULL;
-}
-
-static void set_answers(bool value)
-{
-	g_mutex_lock(&lock);
-	answers = value;
-	g_cond_broadcast(&changed);
-	g_mutex_unlock(&lock);
 }
 
 /* Only a thread that sleeps all the time from one look to the next waits for the kernel. */
@@ -158,21 +169,19 @@ static void one_that_goes_on_is_not_stalled(void)
 
 	stall_detector = stall_detector_new();
 	thread = watched_thread_new(stall_detector);
-	answers = false;
+	nap = BEGINS;
 	gthread = g_thread_new("naps", ask_with_naps, thread);
-	g_mutex_lock(&lock);
-	while (!answers)
-		g_cond_wait(&changed, &lock);
-	g_mutex_unlock(&lock);
+	await_nap(NAPS);
 	for (int looks = 0; looks < 10; looks++) {
 		g_usleep(20 * 1000);
 		stalled |= watched_thread_is_stalled(thread);
 	}
 	CU_ASSERT(!stalled);
-	set_answers(false);
+	set_nap(TO_SLEEP);
+	await_nap(SLEEPS);
 	while (!stalled)
 		stalled = watched_thread_is_stalled(thread);
-	set_answers(true);
+	set_nap(TO_END);
 	g_thread_join(gthread);
 	watched_thread_free(thread);
 	stall_detector_unref(stall_detector);
