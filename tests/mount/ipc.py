@@ -191,13 +191,19 @@ def huge_pages(count):
     except OSError as error:
         harness.skip(f'no huge pages here: {error}')
     fcntl.flock(pool, fcntl.LOCK_EX)
-    before = int(harness.read(f'{HUGE_PAGES}/nr_hugepages'))
-    free = int(harness.read(f'{HUGE_PAGES}/free_hugepages'))
+
+    def pages(which):
+        return int(harness.read(f'{HUGE_PAGES}/{which}_hugepages'))
+
+    # Without those that the kernel added to the pool while they are in use.
+    before = pages('nr') - pages('surplus')
     try:
-        harness.write(f'{HUGE_PAGES}/nr_hugepages', b'%d' % (before - free + count))
-        if int(harness.read(f'{HUGE_PAGES}/free_hugepages')) < count:
+        harness.write(f'{HUGE_PAGES}/nr_hugepages', b'%d' % (pages('nr') - pages('free') + count))
+        if pages('free') < count:
             harness.skip('the kernel finds no memory for huge pages')
         yield
+        # The kernel frees those of a segment a moment after its namespace.
+        harness.eventually(lambda: pages('free') == count, 'the huge pages are free again')
     finally:
         harness.write(f'{HUGE_PAGES}/nr_hugepages', b'%d' % before)
         os.close(pool)

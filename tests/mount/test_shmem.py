@@ -70,7 +70,8 @@ def huge_pages_add_up(t):
         for area in held:
             for at in range(0, len(area), 2 * MIB):
                 area[at] = 1
-        with Attached(new_segment(2 * MIB, mode=0o600 | SHM_HUGETLB)) as segment:
+        shmid = new_segment(2 * MIB, mode=0o600 | SHM_HUGETLB)
+        with Attached(shmid) as segment:
             segment[0] = b'x'
             after = memory(t)
             for part, pages in (('used', 7), (f'hugetlbfs:{place}', 3), ('memfd', 2), ('sysv', 1),
@@ -82,6 +83,7 @@ def huge_pages_add_up(t):
         equal(list(rows)[0], 'used')
         for area in held:
             area.close()
+        shm_remove(shmid)
         subprocess.run(['umount', place], check=True)
 
 
