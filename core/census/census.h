@@ -328,6 +328,13 @@ int census_memory(struct census *census, void (*visit)(const struct memory_part 
 	void *data);
 
 /*
+ * Calls `visit` for each descriptor of a namespace, of any type, that some process but the daemon
+ * has, with a thread that has it. The census need not be held. -ENOTSUP without the object side.
+ */
+int census_each_namespace_descriptor(struct census *census,
+	void (*visit)(pid_t task, int fd, void *data), void *data);
+
+/*
  * Finds a process through which the file behind a segment can be opened: by a mapping,
  * PROC/task/map_files/START-END, or if there is none by a descriptor, PROC/task/fd/FD. The caller
  * compares device and inode number of what that opens, because the process may have let go of the

@@ -5,6 +5,7 @@
 #include "census/object/holders.h"
 #include "census/object/objects.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 /* All sockets and rings; empty where it cannot be known. */
@@ -16,6 +17,14 @@ static GArray *list_holders(struct census *census)
 	if (holders)
 		holders_list(holders, list);
 	return list;
+}
+
+int census_each_namespace_descriptor(struct census *census,
+	void (*visit)(pid_t task, int fd, void *data), void *data)
+{
+	struct holders *holders = object_side_holders(census->object_side);
+
+	return holders ? holders_each_namespace(holders, visit, data) : -ENOTSUP;
 }
 
 static GArray *files_of(struct census *census, const struct segment_key *key)

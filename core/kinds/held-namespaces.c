@@ -49,23 +49,27 @@ void held_each_mounted(const char *mountinfo, void (*visit)(uint32_t id, void *d
 	mountinfo_each(mountinfo, list_mount, &listing);
 }
 
+uint32_t held_number(int dir, int fd)
+{
+	char name[32], text[64];
+	ssize_t n;
+
+	snprintf(name, sizeof name, "fd/%d", fd);
+	n = readlinkat(dir, name, text, sizeof text - 1);
+	text[MAX(n, 0)] = 0;
+	return number_of(text);
+}
+
 void held_each_descriptor(int dir, void (*visit)(uint32_t id, int fd, void *data), void *data)
 {
 	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(int));
-	char name[16], text[64];
 
 	/* A process that cannot be read is counted where its own namespace is read. */
 	(void)proc_list_descriptors(dir, numbers);
-	auto_fd fds = openat(dir, "fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	for (guint i = 0; fds >= 0 && i < numbers->len; i++) {
+	for (guint i = 0; i < numbers->len; i++) {
 		int fd = g_array_index(numbers, int, i);
-		ssize_t n;
-		uint32_t id;
+		uint32_t id = held_number(dir, fd);
 
-		snprintf(name, sizeof name, "%d", fd);
-		n = readlinkat(fds, name, text, sizeof text - 1);
-		text[MAX(n, 0)] = 0;
-		id = number_of(text);
 		if (id)
 			visit(id, fd, data);
 	}

@@ -12,6 +12,9 @@
 /* Calls `visit` for each IPC namespace mounted somewhere, in the text of a process's mountinfo. Pure. */
 void held_each_mounted(const char *mountinfo, void (*visit)(uint32_t id, void *data), void *data);
 
+/* The IPC namespace that a process, whose directory `dir` is, has open as `fd`; 0 if it is something else. */
+uint32_t held_number(int dir, int fd);
+
 /* Calls `visit` for each descriptor of an IPC namespace that the process has, whose directory `dir` is. */
 void held_each_descriptor(int dir, void (*visit)(uint32_t id, int fd, void *data), void *data);
 

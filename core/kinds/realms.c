@@ -66,7 +66,8 @@ struct finding {
 	GArray *held;   /* of struct foreign_realm: of these, some may have members too */
 	GArray *mounts; /* of guint32: mount namespaces that were looked at */
 	unsigned *unreadable;
-	pid_t pid, self; /* the process that is looked at; the daemon's */
+	struct proc *proc;
+	pid_t pid; /* the process that is looked at */
 };
 
 static void add(GArray *out, const struct foreign_realm *ns)
@@ -146,9 +147,37 @@ static void look_at(struct finding *finding, int dir)
 		add(finding->out, &ipc);
 	if (is_new_mount_namespace(finding, mount))
 		look_at_mounts(finding, dir);
-	/* The daemon itself has one open for a request, which keeps nothing. */
-	if (finding->pid != finding->self)
-		held_each_descriptor(dir, add_opened, finding);
+}
+
+static void add_candidate(pid_t task, int fd, void *data)
+{
+	struct finding *finding = data;
+	auto_fd dir = proc_open_pid(finding->proc, task);
+	uint32_t id = dir < 0 ? 0 : held_number(dir, fd);
+
+	finding->pid = task;
+	if (id)
+		add_opened(id, fd, finding);
+}
+
+/*
+ * Finds IPC namespaces that processes have open. The kernel lists these descriptors in a few ms where BPF
+ * is; else all descriptors of all processes are looked at. The daemon itself has some open for a request,
+ * which keep nothing.
+ */
+static void look_at_descriptors(struct finding *finding, const GArray *pids)
+{
+	pid_t self = proc_pid_here(finding->proc, getpid());
+
+	if (census_each_namespace_descriptor(finding->own->census, add_candidate, finding) == 0)
+		return;
+	for (guint i = 0; i < pids->len; i++) {
+		finding->pid = g_array_index(pids, pid_t, i);
+		auto_fd dir = proc_open_pid(finding->proc, finding->pid);
+
+		if (dir >= 0 && finding->pid != self)
+			held_each_descriptor(dir, add_opened, finding);
+	}
 }
 
 int realms_find(const struct realm *own, GArray *out, unsigned *unreadable)
@@ -156,23 +185,23 @@ int realms_find(const struct realm *own, GArray *out, unsigned *unreadable)
 	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(guint32));
 	g_autoptr(GArray) held = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
-	struct finding finding = { own, out, held, mounts, unreadable, 0, 0 };
-	struct proc *proc;
-	int r = proc_open(own->proc, &proc);
+	struct finding finding = { own, out, held, mounts, unreadable, NULL, 0 };
+	int r = proc_open(own->proc, &finding.proc);
 
 	if (r < 0)
 		return r;
 	*unreadable = 0;
-	finding.self = proc_pid_here(proc, getpid());
-	r = proc_list(proc, pids);
+	r = proc_list(finding.proc, pids);
 	for (guint i = 0; r == 0 && i < pids->len; i++) {
 		finding.pid = g_array_index(pids, pid_t, i);
-		auto_fd dir = proc_open_pid(proc, finding.pid);
+		auto_fd dir = proc_open_pid(finding.proc, finding.pid);
 
 		if (dir >= 0)
 			look_at(&finding, dir);
 	}
-	proc_close(proc);
+	if (r == 0)
+		look_at_descriptors(&finding, pids);
+	proc_close(finding.proc);
 	for (guint i = 0; r == 0 && i < held->len; i++)
 		add(out, &g_array_index(held, struct foreign_realm, i));
 	return r;

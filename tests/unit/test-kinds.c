@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/limits.h"
 #include "kinds/posix-semaphore.h"
+#include "kinds/held-namespaces.h"
 #include "kinds/realms.h"
 #include "kinds/posix-mqueue.h"
 #include "kinds/past-process.h"
@@ -215,6 +216,29 @@ static void the_topmost_mount_on_dev_shm_counts(void)
 	CU_ASSERT(!realms_parse_mountinfo("25 24 0:23 / /dev/shm rw\n\nx - tmpfs \n", &dev));
 }
 
+static void add_number(uint32_t id, void *data)
+{
+	g_array_append_val((GArray *)data, id);
+}
+
+static void ipc_namespaces_are_found_where_they_are_mounted(void)
+{
+	static const char text[] =
+		"24 27 0:6 / /dev rw - devtmpfs devtmpfs rw\n"
+		"25 24 0:4 ipc:[4026532177] /run/a\\040b rw shared:4 - nsfs nsfs rw\n"
+		"26 24 0:4 mnt:[4026532178] /run/b rw - nsfs nsfs rw\n"
+		"27 24 0:4 ipc:[4026532179]x /run/c rw - nsfs nsfs rw\n"
+		"28 24 0:30 /ipc:[4026532180] /run/d rw - tmpfs ipc:[4026532181] rw\n"
+		"29 24 0:30 ipc:[4026532182] /run/e rw - fuse nsfs rw\n"
+		"30 24 0:4 ipc:[4026532183] /run/f rw - nsfs nsfs rw";
+	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+
+	held_each_mounted(text, add_number, found);
+	ASSERT_INT(found->len, 2);
+	ASSERT_INT(g_array_index(found, uint32_t, 0), 4026532177);
+	ASSERT_INT(g_array_index(found, uint32_t, 1), 4026532183);
+}
+
 static void a_pid_used_anew_is_not_the_process_that_was_meant(void)
 {
 	static const struct realm realm = { .proc = "/proc" };
@@ -259,6 +283,8 @@ static CU_TestInfo tests[] = {
 	{ "limits say how near they are", limits_say_how_near_they_are },
 	{ "a namespace has one name", a_namespace_has_one_name },
 	{ "the topmost mount on /dev/shm counts", the_topmost_mount_on_dev_shm_counts },
+	{ "IPC namespaces are found where they are mounted",
+		ipc_namespaces_are_found_where_they_are_mounted },
 	{ "a pid used anew is not the process that was meant",
 		a_pid_used_anew_is_not_the_process_that_was_meant },
 	{ "every attribute of a kind has a name of its own",

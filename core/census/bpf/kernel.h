@@ -450,6 +450,7 @@ extern void bpf_rcu_read_unlock(void) __ksym;
 #define SB_KERNMOUNT (1UL << 22)
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
+#define NSFS_MAGIC 0x6e736673
 #define FUSE_SUPER_MAGIC 0x65735546
 #define SOCKFS_MAGIC 0x534f434b
 #define ANON_INODE_FS_MAGIC 0x09041934

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The BPF programs that list the open files in queues of UNIX sockets (SCM_RIGHTS), and those
- * registered with an io_uring, which may be in no descriptor table.
+ * registered with an io_uring, which may be in no descriptor table; and descriptors of namespaces.
  *
  * The kernel's iterators hold a reference to the file, or the socket, for which they call a
  * program. The programs read its queue without the queue's lock, by reads that cannot fault: a file
@@ -291,6 +291,22 @@ int list_of_processes(struct bpf_iter__task_file *ctx)
 	}
 	record.queue_ino = BPF_CORE_READ(file, f_inode, i_ino);
 	write_socket(ctx->meta->seq, &record, sk);
+	return 0;
+}
+
+/* Lists the descriptors of namespaces, of whichever type, that processes have. */
+SEC("iter/task_file")
+int list_of_namespaces(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct seen_holder record = {};
+
+	if (!task || !file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != NSFS_MAGIC ||
+		!describe_process(&record, task))
+		return 0;
+	record.fd = ctx->fd;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof record);
 	return 0;
 }
 

@@ -57,6 +57,8 @@ static int load(void *data)
 		r = holders_bpf__list_of_sockets__attach(holders->skeleton);
 	if (r >= 0)
 		r = holders_bpf__list_of_threads__attach(holders->skeleton);
+	if (r >= 0)
+		r = holders_bpf__list_of_namespaces__attach(holders->skeleton);
 	return MIN(r, 0);
 }
 
@@ -281,4 +283,22 @@ int holders_list(struct holders *holders, GArray *out)
 	put_together(&finding);
 	drop_repeated(out);
 	return 0;
+}
+
+int holders_each_namespace(struct holders *holders, void (*visit)(pid_t task, int fd, void *data),
+	void *data)
+{
+	g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(struct seen_holder));
+	int r;
+
+	g_mutex_lock(&holders->lock);
+	r = read_records(holders->skeleton->links.list_of_namespaces_fd, records);
+	g_mutex_unlock(&holders->lock);
+	for (guint i = 0; r == 0 && i < records->len; i++) {
+		const struct seen_holder *record = &g_array_index(records, struct seen_holder, i);
+
+		if (record->pid != getpid())
+			visit(record->task, record->fd, data);
+	}
+	return r;
 }

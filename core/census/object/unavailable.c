@@ -106,6 +106,13 @@ int holders_list(struct holders *holders, GArray *out)
 	return -EOPNOTSUPP;
 }
 
+int holders_each_namespace(struct holders *holders, void (*visit)(pid_t task, int fd, void *data),
+	void *data)
+{
+	(void)holders, (void)visit, (void)data;
+	return -EOPNOTSUPP;
+}
+
 struct charged *charged_new(void)
 {
 	return NULL;
