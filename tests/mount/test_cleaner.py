@@ -2,7 +2,7 @@
 """Eight processes create, open, send, map and remove shared memory of every kind, and two others remove
 whatever is idle: no process ever loses an item that it has, or that is on its way to it.
 
-    SHMTREE_CLEANER_SECONDS=3600 tests/mount/run --timeout 4000 --verbose cleaner.
+    SHMTREE_CLEANER_SECONDS=3600 tests/mount/run --timeout 4200 --verbose cleaner.
 
 is an hour of it; 2 seconds by default."""
 import array
@@ -15,11 +15,12 @@ import socket
 import time
 import traceback
 
-from harness import PATIENCE, check, equal, eventually, read
+from harness import PATIENCE, check, die_with_parent, equal, eventually, read
 from ipc import ipc_test
 from uses import GONE, Late, Lost, Messages, Object, Queue, Removals, Segment, Semaphores
 
 WORKERS = 8
+LOOKS = 60000  # ten minutes, where looking takes no time
 NAMES = [f'o{i}' for i in range(12)]
 KEYS = 0x7a000000
 OPENED = {kind.directory: kind for kind in (Object, Segment, Queue)}
@@ -124,6 +125,7 @@ class Worker:
         if pid == 0:
             status = 1
             try:
+                die_with_parent()  # else one that waits for ever keeps a failed worker's pipe open
                 status = 0 if function() is None else 2
             except Late:
                 status = 3
@@ -178,8 +180,7 @@ class Worker:
         began = time.monotonic()
         ident = kind.get(self.key(name))
         pid = self.child(lambda: kind.take(ident, 0))
-        waits = eventually(lambda: 'ended' if has_ended(pid) else waits_in(pid, kind), 'waits',
-                           patience=20 * PATIENCE)
+        waits = waits_or_has_ended(pid, kind)
         had = time.monotonic()
         self.pause()
         self.used_by_the_dead(kind, name, kind.give)
@@ -221,6 +222,18 @@ class Worker:
                 self.act(*action)
             if time.monotonic() > self.deadline:
                 return self.done
+
+
+def waits_or_has_ended(pid, kind):
+    """'waits' or 'ended'. Of a child that does neither for LOOKS looks it is said that it hangs: the
+    limit is no time, for on a machine that gives these processes no turn time passes all the same."""
+    for _ in range(LOOKS):
+        if has_ended(pid):
+            return 'ended'
+        if waits_in(pid, kind):
+            return 'waits'
+        time.sleep(0.01)
+    raise AssertionError(f'{kind.directory}: {pid} neither waits nor has ended')
 
 
 def has_ended(pid):
@@ -319,7 +332,7 @@ def no_process_loses_an_item(t):
     def all_gone():
         total.update(clean(t, [t.meta / 'idle'], Removals(), 0))
         return not any(os.listdir(t.meta / kind) for kind in ('posix', 'sysv', 'mqueue'))
-    eventually(all_gone, 'what no process has is removed')
+    eventually(all_gone, 'what no process has is removed', patience=20 * PATIENCE)
     for what, count in sorted(total.items()):
         print(f'{count:10} {what}')
     equal([what for what in WANTED if not total[what]], [], 'what did not come up')

@@ -36,7 +36,7 @@ class Late(Exception):
 class Removals:
     """The last removals of one cleaner, for other processes to look at."""
     ENTRY = struct.Struct('=40sdd')
-    SLOTS = 1 << 14
+    SLOTS = 1 << 16  # more than come up while a process that notices a loss has no turn
     NEVER = float('inf')
 
     def __init__(self):
