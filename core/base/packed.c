@@ -76,6 +76,18 @@ void packed_text(struct packed_rows *rows, const char *text)
 	g_byte_array_append(rows->row, (const uint8_t *)text, strlen(text) + 1);
 }
 
+/* Twice the number, or for a negative one twice what it is below zero, less one. */
+void packed_signed(struct packed_rows *rows, int64_t value)
+{
+	packed_number(rows, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
+}
+
+void packed_time(struct packed_rows *rows, const struct timespec *time, const struct timespec *near)
+{
+	packed_signed(rows, (int64_t)((uint64_t)time->tv_sec - (uint64_t)near->tv_sec));
+	packed_signed(rows, time->tv_nsec - near->tv_nsec);
+}
+
 void packed_row_end(struct packed_rows *rows)
 {
 	size_t at = rows->bytes->len;
@@ -118,6 +130,22 @@ const char *packed_get_text(const uint8_t **at)
 
 	*at += strlen(text) + 1;
 	return text;
+}
+
+int64_t packed_get_signed(const uint8_t **at)
+{
+	uint64_t coded = packed_get_number(at);
+
+	return (int64_t)(coded >> 1 ^ -(coded & 1));
+}
+
+struct timespec packed_get_time(const uint8_t **at, const struct timespec *near)
+{
+	struct timespec time;
+
+	time.tv_sec = (int64_t)((uint64_t)near->tv_sec + (uint64_t)packed_get_signed(at));
+	time.tv_nsec = near->tv_nsec + packed_get_signed(at);
+	return time;
 }
 
 const uint8_t *packed_row(const struct packed_rows *rows, size_t row)

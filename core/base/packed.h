@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct budget {
 	/* Asks for so many bytes more: 0 or a negative errno. */
@@ -39,6 +40,10 @@ void packed_number(struct packed_rows *rows, uint64_t value);
 void packed_address(struct packed_rows *rows,
 	uint64_t value); /* or what else is a number of pages */
 void packed_text(struct packed_rows *rows, const char *text);
+void packed_signed(struct packed_rows *rows, int64_t value); /* one that is near 0 in few bytes */
+/* Two bytes, if it is the same time as `near`, which is to be known when it is read. */
+void packed_time(struct packed_rows *rows, const struct timespec *time,
+	const struct timespec *near);
 void packed_row_end(struct packed_rows *rows);
 
 /* No row will be written any more. */
@@ -48,6 +53,8 @@ void packed_rows_end(struct packed_rows *rows);
 const uint8_t *packed_row(const struct packed_rows *rows, size_t row);
 uint64_t packed_get_number(const uint8_t **at);
 uint64_t packed_get_address(const uint8_t **at);
+int64_t packed_get_signed(const uint8_t **at);
+struct timespec packed_get_time(const uint8_t **at, const struct timespec *near);
 const char *packed_get_text(const uint8_t **at); /* valid as long as the rows */
 
 /* Memory that they take. */

@@ -105,6 +105,8 @@ struct mapping_row {
 	pid_t task;          /* a thread of it whose /proc entries work */
 	uid_t uid;           /* effective, as ps(1) shows */
 	const char *command; /* /proc/PID/comm, unescaped */
+	uint64_t born;       /* clock ticks after boot; 0: not known */
+	const char *unit;    /* as it was when a pass first saw the process (UNIT); NULL: none */
 	uint64_t start, end; /* addresses */
 	uint64_t offset;     /* bytes into the segment */
 	char perms[5];       /* "rw-s", as /proc/PID/maps */
@@ -114,6 +116,8 @@ struct descriptor_row {
 	pid_t pid, task;
 	uid_t uid;
 	const char *command;
+	uint64_t born; /* as above */
+	const char *unit;
 	int fd;
 	int flags; /* O_ACCMODE bits (O_PATH as well) of its open file description */
 };

@@ -73,6 +73,8 @@ static bool visit_mapping(const struct space *space, const struct mapping *mappi
 		.task = space->task,
 		.uid = space->uid,
 		.command = space->command,
+		.born = space->born,
+		.unit = space->unit,
 		.start = mapping->start,
 		.end = mapping->end,
 		.offset = mapping->offset,
@@ -107,6 +109,8 @@ static bool visit_descriptor(const struct space *space, const struct descriptor 
 		.task = space->task,
 		.uid = space->uid,
 		.command = space->command,
+		.born = space->born,
+		.unit = space->unit,
 		.fd = descriptor->fd,
 		.flags = descriptor->flags,
 	};

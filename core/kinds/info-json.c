@@ -174,7 +174,7 @@ static bool is_common(const struct attribute *attribute)
 	for (const struct attribute *a = segment_attributes; a->name; a++)
 		if (a == attribute)
 			return true;
-	return attribute == last_user_attributes;
+	return attribute->json == last_user_json;
 }
 
 static void add_of_kind(const struct attribute *attribute, void *data)

@@ -13,7 +13,7 @@ int info_take(const struct view *view, const struct attribute *self, struct view
 
 /*
  * The attributes that only some kinds have, for a list of all segments: members of a JSON object
- * without its braces. Left out are those that every segment has, what is in the row of a list
+ * without its braces. Left out are those that every segment has, `last`, what is in the row of a list
  * anyway, and what would wait for the user database. NULL if there are none. The census is held
  * with all facets.
  */

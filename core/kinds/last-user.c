@@ -10,25 +10,119 @@
 #include <inttypes.h>
 #include <string.h>
 
-struct last_user {
-	pid_t pid; /* 0: none is known */
-	char command[16];
-	const char *state; /* "alive", "dead", "none" */
-	bool known;        /* what follows, but for `until` */
-	bool hidden;       /* there is one that the caller does not see */
-	uint64_t born;     /* 0: not known */
-	uid_t uid;
-	char unit[CGROUP_UNIT_MAX];
-	bool now;              /* it uses the segment now */
-	struct timespec until; /* 0: not known */
+struct last_users {
+	const struct realm *realm;
+	const struct caller *caller;
+	GHashTable *sees;
+	GHashTable *processes; /* pid: struct process, which it owns */
+	/*
+	 * While `acts`, the thread may act as the caller: within one question at most. `told` is a
+	 * copy from the first time, for what needs no asking.
+	 */
+	struct caller_sight sight, told;
+	bool acts, has_told;
 };
 
-static void fill(struct last_user *out, pid_t pid, uid_t uid, const char *command)
+/* What has been asked of a process that is there now. */
+struct process {
+	bool read;
+	uint64_t born; /* 0: there is none */
+	char unit[CGROUP_UNIT_MAX];
+	enum { NOT_ASKED, NOT_SEEN, SEEN } seen;
+};
+
+struct last_users *last_users_new(const struct realm *realm, const struct caller *caller,
+	GHashTable *sees)
+{
+	struct last_users *users = g_new0(struct last_users, 1);
+
+	users->realm = realm;
+	users->caller = caller;
+	users->sees = sees;
+	users->processes = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	return users;
+}
+
+void last_users_free(struct last_users *users)
+{
+	g_hash_table_unref(users->processes);
+	g_free(users);
+}
+
+static struct process *process_of(struct last_users *users, pid_t pid)
+{
+	struct process *process = g_hash_table_lookup(users->processes, GINT_TO_POINTER(pid));
+
+	if (!process) {
+		process = g_new0(struct process, 1);
+		g_hash_table_insert(users->processes, GINT_TO_POINTER(pid), process);
+	}
+	return process;
+}
+
+/* Whether the process of that pid is the one that was started at `born`: its unit, or NULL. */
+static const char *unit_of(struct last_users *users, pid_t pid, uint64_t born)
+{
+	struct process *process = process_of(users, pid);
+	struct process_facts facts = { 0 };
+
+	if (!process->read) {
+		process_facts_read(users->realm->proc, pid, &facts);
+		process->read = true;
+		process->born = facts.born;
+		g_strlcpy(process->unit, facts.unit, sizeof process->unit);
+	}
+	return born != 0 && process->born == born ? process->unit : NULL;
+}
+
+static void act_as_caller(struct last_users *users)
+{
+	if (users->acts)
+		return;
+	caller_sight_begin(&users->sight, users->realm->proc, users->caller);
+	users->acts = true;
+	if (!users->has_told)
+		users->told = users->sight;
+	users->has_told = true;
+}
+
+static void act_as_daemon(struct last_users *users)
+{
+	if (users->acts)
+		caller_sight_end(&users->sight);
+	users->acts = false;
+}
+
+static bool sees_memory(struct last_users *users, pid_t pid)
+{
+	struct process *process;
+
+	if (users->has_told && users->told.all)
+		return true;
+	process = process_of(users, pid);
+	if (process->seen == NOT_ASKED) {
+		act_as_caller(users);
+		process->seen = caller_sees_memory(&users->sight, pid) ? SEEN : NOT_SEEN;
+	}
+	return process->seen == SEEN;
+}
+
+static bool sees_past(struct last_users *users, const struct past_user *user)
+{
+	if (!users->has_told)
+		act_as_caller(users);
+	return caller_sees_past(&users->told, user->uid, user->readable);
+}
+
+static void fill(struct last_user *out, pid_t pid, uid_t uid, const char *command, uint64_t born,
+	const char *unit)
 {
 	out->pid = pid;
 	out->uid = uid;
+	out->born = born;
 	out->known = true;
 	g_strlcpy(out->command, command, sizeof out->command);
+	g_strlcpy(out->unit, unit ? unit : "-", sizeof out->unit);
 }
 
 /*
@@ -36,57 +130,54 @@ static void fill(struct last_user *out, pid_t pid, uid_t uid, const char *comman
  * was started last.
  */
 struct search {
-	const struct view *view;
-	struct caller_sight sight;
-	struct process_facts facts;
+	struct last_users *users;
 	struct last_user *out;
 };
 
-static void consider(struct search *search, pid_t pid, uid_t uid, const char *command)
+static bool is_wanted(const struct search *search, pid_t pid, uint64_t born)
 {
 	struct last_user *out = search->out;
+	bool seen = sees_memory(search->users, pid);
 
-	if (!caller_sees_memory(&search->sight, pid)) {
+	if (!seen)
 		out->hidden = true;
-		return;
-	}
-	process_facts_read(search->view->realm->proc, pid, &search->facts);
-	if (out->known && search->facts.born <= out->born)
-		return;
-	fill(out, pid, uid, command);
-	out->born = search->facts.born;
-	g_strlcpy(out->unit, search->facts.unit, sizeof out->unit);
-	out->state = "alive";
-	out->now = true;
+	return seen && (!out->known || born > out->born);
 }
 
 static void consider_mapping(const struct mapping_row *row, void *data)
 {
-	consider(data, row->pid, row->uid, row->command);
+	const struct search *search = data;
+
+	if (is_wanted(search, row->pid, row->born))
+		fill(search->out, row->pid, row->uid, row->command, row->born, row->unit);
 }
 
 static void consider_descriptor(const struct descriptor_row *row, void *data)
 {
-	consider(data, row->pid, row->uid, row->command);
+	const struct search *search = data;
+
+	if (is_wanted(search, row->pid, row->born))
+		fill(search->out, row->pid, row->uid, row->command, row->born, row->unit);
 }
 
-static void find_among_users(struct search *search)
+/* The pass that saw the process first noted its unit, which may be another one by now. */
+static void find_among_users(struct last_users *users, const struct item *item,
+	struct last_user *out)
 {
-	const struct realm *realm = search->view->realm;
-	const struct segment_key *key = &search->view->item->key;
+	struct census *census = users->realm->census;
+	struct search search = { users, out };
+	const char *unit;
 
-	census_each_mapping(realm->census, key, consider_mapping, search);
-	census_each_descriptor(realm->census, key, consider_descriptor, search);
-	if (search->out->known)
-		search->out->hidden = false;
-}
-
-static bool is_alive(const struct realm *realm, const struct past_user *user)
-{
-	struct process_facts facts = { 0 };
-
-	process_facts_read(realm->proc, user->pid, &facts);
-	return user->born != 0 && facts.born == user->born;
+	census_each_mapping(census, &item->key, consider_mapping, &search);
+	census_each_descriptor(census, &item->key, consider_descriptor, &search);
+	if (!out->known)
+		return;
+	out->hidden = false;
+	out->state = "alive";
+	out->now = true;
+	unit = unit_of(users, out->pid, out->born);
+	if (unit)
+		g_strlcpy(out->unit, unit, sizeof out->unit);
 }
 
 /*
@@ -98,44 +189,47 @@ static bool is_of(const struct item *item, const struct timespec *until)
 	return item->key.class != SEGMENT_SYSV || item->ctime.tv_sec <= until->tv_sec;
 }
 
-static void find_in_the_past(struct search *search)
+static void find_in_the_past(struct last_users *users, const struct item *item,
+	struct last_user *out)
 {
-	const struct view *view = search->view;
-	struct last_user *out = search->out;
 	struct past_user user;
 	bool alive, seen;
 
-	if (!census_last_user(view->realm->census, &view->item->key, &user, &out->until))
+	if (!census_last_user(users->realm->census, &item->key, &user, &out->until))
 		return;
-	alive = is_alive(view->realm, &user);
-	seen = alive ? caller_sees_memory(&search->sight, user.pid) :
-		       caller_sees_past(&search->sight, user.uid, user.readable);
-	if (!is_of(view->item, &out->until)) {
+	alive = unit_of(users, user.pid, user.born) != NULL;
+	seen = alive ? sees_memory(users, user.pid) : sees_past(users, &user);
+	if (!is_of(item, &out->until)) {
 		out->until = (struct timespec){ 0 };
 	} else if (!seen) {
 		out->hidden = true;
 	} else {
-		fill(out, user.pid, user.uid, user.command);
-		out->born = user.born;
+		fill(out, user.pid, user.uid, user.command, user.born, user.unit);
 		out->state = alive ? "alive" : "dead";
-		g_strlcpy(out->unit, user.unit ? user.unit : "-", sizeof out->unit);
 	}
 	if (user.unit)
 		g_ref_string_release(user.unit);
 }
 
 /* Prefers what the kernel notes, which is exact; what else is known of the same process stays. */
-static void prefer_the_kernels(const struct view *view, struct last_user *out)
+static void prefer_the_kernels(const struct last_users *users, const struct item *item,
+	struct last_user *out)
 {
+	const struct view view = {
+		.realm = users->realm,
+		.item = item,
+		.caller = *users->caller,
+		.sees = users->sees,
+	};
 	struct past_process process;
 	int64_t when;
-	pid_t pid = view->item->kind->last_pid ? view->item->kind->last_pid(view->item, &when) : 0;
+	pid_t pid = item->kind->last_pid ? item->kind->last_pid(item, &when) : 0;
 
 	if (pid == 0 || (out->known && pid != out->pid && !out->now && when < out->until.tv_sec))
 		return;
-	process = past_process_seen(view, pid, when);
+	process = past_process_seen(&view, pid, when);
 	if (!out->known || pid != out->pid) {
-		*out = (struct last_user){ .pid = pid, .until = { .tv_sec = when } };
+		*out = (struct last_user){ .pid = pid, .until = { .tv_sec = when }, .unit = "-" };
 		g_strlcpy(out->command, process.command, sizeof out->command);
 	} else if (!out->now) {
 		out->until = (struct timespec){ .tv_sec = when };
@@ -143,19 +237,25 @@ static void prefer_the_kernels(const struct view *view, struct last_user *out)
 	out->state = process.alive ? "alive" : "dead";
 }
 
-static void find(const struct view *view, struct last_user *out)
+void last_users_find(struct last_users *users, const struct item *item, struct last_user *out)
 {
-	struct search search = { .view = view, .out = out };
-	struct usage usage = census_usage(view->realm->census, &view->item->key);
+	struct usage usage = census_usage(users->realm->census, &item->key);
 
 	*out = (struct last_user){ .state = "none", .unit = "-" };
-	caller_sight_begin(&search.sight, view->realm->proc, &view->caller);
 	if (usage.mappings || usage.openers)
-		find_among_users(&search);
+		find_among_users(users, item, out);
 	else
-		find_in_the_past(&search);
-	caller_sight_end(&search.sight);
-	prefer_the_kernels(view, out);
+		find_in_the_past(users, item, out);
+	act_as_daemon(users);
+	prefer_the_kernels(users, item, out);
+}
+
+static void find(const struct view *view, struct last_user *out)
+{
+	struct last_users *users = last_users_new(view->realm, &view->caller, view->sees);
+
+	last_users_find(users, view->item, out);
+	last_users_free(users);
 }
 
 static void append_until(const struct last_user *user, GString *out)
@@ -194,25 +294,35 @@ int last_user_show(const struct view *view, const struct attribute *self, GStrin
 	return 0;
 }
 
+void last_user_format(const struct last_user *user, struct json *json)
+{
+	if (user->pid == 0 && !user->hidden) {
+		format_json_null(json, "last");
+		return;
+	}
+	format_json_object(json, "last");
+	format_json_number(json, "pid", user->pid);
+	format_json_bytes(json, "command", user->command);
+	format_json_bytes(json, "state", user->state);
+	format_json_number(json, "born", user->known && user->born ? user->born : UINT64_MAX);
+	format_json_number(json, "uid", user->known ? user->uid : UINT64_MAX);
+	format_json_bytes(json, "unit", user->known ? user->unit : "-");
+	format_json_bool(json, "now", user->now);
+	if (user->until.tv_sec && !user->now)
+		format_json_time(json, "until", &user->until);
+	else
+		format_json_number(json, "until", UINT64_MAX);
+	format_json_number(json, "not_shown", user->hidden);
+	format_json_end(json);
+}
+
 int last_user_json(const struct view *view, const struct attribute *self, struct json *json)
 {
 	struct last_user user;
 
+	(void)self;
 	find(view, &user);
-	format_json_object(json, self->name);
-	format_json_number(json, "pid", user.pid);
-	format_json_bytes(json, "command", user.command);
-	format_json_bytes(json, "state", user.state);
-	format_json_number(json, "born", user.known && user.born ? user.born : UINT64_MAX);
-	format_json_number(json, "uid", user.known ? user.uid : UINT64_MAX);
-	format_json_bytes(json, "unit", user.known ? user.unit : "-");
-	format_json_bool(json, "now", user.now);
-	if (user.until.tv_sec && !user.now)
-		format_json_time(json, "until", &user.until);
-	else
-		format_json_number(json, "until", UINT64_MAX);
-	format_json_number(json, "not_shown", user.hidden);
-	format_json_end(json);
+	last_user_format(&user, json);
 	return 0;
 }
 

@@ -13,6 +13,35 @@
 #pragma once
 
 #include "kinds/kind.h"
+#include "procfs/cgroup.h"
+
+struct last_user {
+	pid_t pid; /* 0: none is known */
+	char command[16];
+	const char *state; /* "alive", "dead", "none" */
+	bool known;        /* what follows, but for `until` */
+	bool hidden;       /* there is one that the caller does not see */
+	uint64_t born;     /* 0: not known */
+	uid_t uid;
+	char unit[CGROUP_UNIT_MAX];
+	bool now;              /* it uses the segment now */
+	struct timespec until; /* 0: not known */
+};
+
+/*
+ * A search for the last users of any number of segments, as one caller may know them; what it has
+ * asked of a process it does not ask again. `realm`, `caller` and `sees` (of a view, or NULL) must
+ * outlive it.
+ */
+struct last_users *last_users_new(const struct realm *realm, const struct caller *caller,
+	GHashTable *sees);
+void last_users_free(struct last_users *users);
+
+/* Finds the last user of that item. The census is held as LAST_USER_NEEDS says, all the time. */
+void last_users_find(struct last_users *users, const struct item *item, struct last_user *out);
+
+/* Adds it as the member `last`: null if none is known, so that a long list stays short. */
+void last_user_format(const struct last_user *user, struct json *json);
 
 /* For tables of kinds of segments: `last`, of a kind that notes nothing itself. */
 extern const struct attribute last_user_attributes[];

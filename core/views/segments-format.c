@@ -75,6 +75,7 @@ void segments_json_row(const struct segments_row *row, GString *out)
 	format_json_line(&json, out);
 	format_json_object(&json, NULL);
 	append_members(row, &json);
+	last_user_format(&row->last, &json);
 	if (*row->of_kind)
 		g_string_append_printf(out, ",%s", row->of_kind);
 	format_json_end(&json);

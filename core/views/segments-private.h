@@ -5,16 +5,18 @@
  */
 #pragma once
 
+#include "views/segments-last.h"
 #include "views/segments.h"
 
 struct segments {
-	struct packed_rows items; /* what each is, as it was listed */
-	struct packed_rows uses;  /* of the same rows: how the census found them used */
-	GArray *order;            /* of guint32: which row is the first, and so on; or NULL */
-	uint64_t dev;             /* st_dev of most of them, for which 0 stands in a row */
-	bool of_kinds;            /* these have what is for the JSON document alone */
-	GArray *totals;           /* of struct segments_total */
-	GHashTable *users;        /* uid: struct segments_sum */
+	struct packed_rows items;  /* what each is, as it was listed */
+	struct packed_rows uses;   /* of the same rows: how the census found them used */
+	GArray *order;             /* of guint32: which row is the first, and so on; or NULL */
+	uint64_t dev;              /* st_dev of most of them, for which 0 stands in a row */
+	bool full;                 /* these have what is for the JSON document alone */
+	struct segments_last last; /* where they are full */
+	GArray *totals;            /* of struct segments_total */
+	GHashTable *users;         /* uid: struct segments_sum */
 	unsigned failures;
 	struct census_report report; /* of the pass that the counts are of */
 	/* What that pass did not see: a line, and a member of a JSON object. */

@@ -16,6 +16,7 @@ struct taking {
 	const struct realm *realm;
 	const struct caller *caller; /* who reads what only some kinds have; NULL: not wanted */
 	GHashTable *sees;            /* of the view */
+	struct last_users *last;     /* NULL: not wanted */
 	struct segments *segments;
 	bool swap_empty;    /* nothing was in swap when listing began */
 	GHashTable *linked; /* keys of the objects with several names that have been counted */
@@ -119,6 +120,8 @@ static void keep_use(struct taking *taking, const struct item *item)
 	row.repeated = (item->links > 0 && use.references.nameless) ||
 		(item->links > 1 &&
 			!g_hash_table_add(taking->linked, g_memdup2(&item->key, sizeof item->key)));
+	if (taking->last)
+		last_users_find(taking->last, item, &row.last);
 	segments_pack_use(taking->segments, &row);
 	if (!row.repeated)
 		add_total(taking->segments, &row);
@@ -221,6 +224,18 @@ static void count(struct taking *taking)
 		taking->also.end(taking->segments, taking->also.data);
 }
 
+static void begin_full(struct taking *taking)
+{
+	segments_last_init(&taking->segments->last);
+	taking->last = last_users_new(taking->realm, taking->caller, taking->sees);
+}
+
+static void end_full(struct taking *taking)
+{
+	segments_last_end(&taking->segments->last);
+	last_users_free(taking->last);
+}
+
 static int take(const struct realm *realm, const struct caller *caller, struct budget *budget,
 	const struct segments_also *also, struct segments **out)
 {
@@ -238,12 +253,14 @@ static int take(const struct realm *realm, const struct caller *caller, struct b
 	};
 	int r;
 
-	segments->of_kinds = caller != NULL;
+	segments->full = caller != NULL;
 	segments->dev = realm->shm_dev;
 	packed_rows_init(&segments->items, budget);
 	packed_rows_init(&segments->uses, budget);
 	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
 	segments->users = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	if (segments->full)
+		begin_full(&taking);
 	take_kinds(&taking, true);
 	r = census_hold(realm->census, CENSUS_ALL);
 	if (r == 0) {
@@ -252,6 +269,8 @@ static int take(const struct realm *realm, const struct caller *caller, struct b
 	}
 	packed_rows_end(&segments->items);
 	packed_rows_end(&segments->uses);
+	if (segments->full)
+		end_full(&taking);
 	if (r == 0)
 		*out = segments;
 	else

@@ -27,42 +27,12 @@ static uint64_t get_count(const uint8_t **at)
 	return packed_get_number(at) - 1;
 }
 
-/* Twice the number, or for a negative one twice what it is below zero, less one. */
-static void pack_signed(struct packed_rows *rows, int64_t value)
-{
-	packed_number(rows, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
-}
-
-static int64_t get_signed(const uint8_t **at)
-{
-	uint64_t coded = packed_get_number(at);
-
-	return (int64_t)(coded >> 1 ^ -(coded & 1));
-}
-
-/* Two bytes, if it is the same time as `near`: those of most files are. */
-static void pack_time(struct packed_rows *rows, const struct timespec *time,
-	const struct timespec *near)
-{
-	pack_signed(rows, (int64_t)((uint64_t)time->tv_sec - (uint64_t)near->tv_sec));
-	pack_signed(rows, time->tv_nsec - near->tv_nsec);
-}
-
-static struct timespec get_time(const uint8_t **at, const struct timespec *near)
-{
-	struct timespec time;
-
-	time.tv_sec = (int64_t)((uint64_t)near->tv_sec + (uint64_t)get_signed(at));
-	time.tv_nsec = near->tv_nsec + get_signed(at);
-	return time;
-}
-
 static const struct timespec epoch;
 
 static void pack_of_kind(struct packed_rows *rows, const char *of_kind, int64_t used)
 {
 	packed_text(rows, of_kind ? of_kind : "");
-	pack_signed(rows, used);
+	packed_signed(rows, used);
 }
 
 /* The name of most is their ID. The label and the ID come first: segments_key(). */
@@ -87,10 +57,10 @@ void segments_pack_item(struct segments *segments, const struct item *item, cons
 	packed_number(rows, item->key.dev == segments->dev ? 0 : item->key.dev);
 	packed_number(rows, item->key.ino);
 	packed_number(rows, item->links);
-	pack_time(rows, &item->mtime, &epoch);
-	pack_time(rows, &item->atime, &item->mtime);
-	pack_time(rows, &item->ctime, &item->mtime);
-	if (segments->of_kinds)
+	packed_time(rows, &item->mtime, &epoch);
+	packed_time(rows, &item->atime, &item->mtime);
+	packed_time(rows, &item->ctime, &item->mtime);
+	if (segments->full)
 		pack_of_kind(rows, of_kind, used);
 	packed_row_end(rows);
 }
@@ -119,12 +89,12 @@ void segments_get_item(const struct segments *segments, size_t index, struct seg
 		out->dev = segments->dev;
 	out->ino = packed_get_number(&at);
 	out->links = packed_get_number(&at);
-	out->mtime = get_time(&at, &epoch);
-	out->atime = get_time(&at, &out->mtime);
-	out->ctime = get_time(&at, &out->mtime);
-	if (segments->of_kinds) {
+	out->mtime = packed_get_time(&at, &epoch);
+	out->atime = packed_get_time(&at, &out->mtime);
+	out->ctime = packed_get_time(&at, &out->mtime);
+	if (segments->full) {
 		out->of_kind = packed_get_text(&at);
-		out->used = get_signed(&at);
+		out->used = packed_get_signed(&at);
 	}
 }
 
@@ -140,7 +110,9 @@ void segments_pack_use(struct segments *segments, const struct segments_row *row
 	packed_number(rows, row->state);
 	packed_number(rows, row->repeated);
 	if (row->state == STATE_IDLE)
-		pack_time(rows, &row->since, &row->mtime);
+		packed_time(rows, &row->since, &row->mtime);
+	if (segments->full)
+		segments_last_pack(&segments->last, rows, &row->last, &row->mtime);
 	packed_row_end(rows);
 }
 
@@ -156,7 +128,9 @@ static void get_use(const struct segments *segments, size_t index, struct segmen
 	out->state = packed_get_number(&at);
 	out->repeated = packed_get_number(&at);
 	if (out->state == STATE_IDLE)
-		out->since = get_time(&at, &out->mtime);
+		out->since = packed_get_time(&at, &out->mtime);
+	if (segments->full)
+		segments_last_get(&segments->last, &at, &out->mtime, &out->last);
 }
 
 static size_t row_at(const struct segments *segments, size_t index)
@@ -183,6 +157,8 @@ void segments_free(struct segments *segments)
 
 	packed_rows_clear(&segments->items);
 	packed_rows_clear(&segments->uses);
+	if (segments->full)
+		segments_last_clear(&segments->last);
 	g_clear_pointer(&segments->order, g_array_unref);
 	g_array_unref(segments->totals);
 	g_hash_table_unref(segments->users);
@@ -210,7 +186,8 @@ size_t segments_count(const struct segments *segments)
 size_t segments_bytes(const struct segments *segments)
 {
 	return packed_rows_bytes(&segments->items) + packed_rows_bytes(&segments->uses) +
-		(segments->order ? segments->order->len * sizeof(guint32) : 0);
+		(segments->order ? segments->order->len * sizeof(guint32) : 0) +
+		(segments->full ? segments_last_bytes(&segments->last) : 0);
 }
 
 const char *segments_incomplete_line(const struct segments *segments)

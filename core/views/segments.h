@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kinds/kind.h"
+#include "kinds/last-user.h"
 #include "base/packed.h"
 
 struct segments;
@@ -30,6 +31,7 @@ struct segments_row {
 	/* Of segments_take_full() alone: */
 	const char *of_kind; /* for the JSON document: what only its kind has, or "" */
 	int64_t used;        /* the kind's own time of use, seconds since 1970; 0: it has none */
+	struct last_user last;
 };
 
 /*

@@ -17,7 +17,19 @@ NOBODY = {'pid': '0', 'command': '', 'state': 'none', 'born': '-', 'uid': '-', '
 PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 4, 8
 
 
+def of_list(t, path, name, kind):
+    """What segments.json or segments.jsonl has of it; these take one object a line, the lists of them aside."""
+    lines = [line.rstrip(',') for line in read(t.meta / path).decode().splitlines()]
+    rows = [json.loads(line) for line in lines if line.startswith('{"kind":')]
+    row, = (r for r in rows if (r['kind'], r['id']) == (kind, name))
+    return row['last']
+
+
 def last(t, name='x', kind='posix'):
+    """As the file has it; and the lists have the same, while nothing changes."""
+    for path in 'segments.json', 'segments.jsonl':
+        eventually(lambda path=path: of_list(t, path, name, kind) ==
+                   json.loads(read(t.meta / kind / name / 'info.json'))['last'], f'{path} has the same')
     lines = attribute(t.meta / kind / name, 'last').split('\n')
     facts = dict(line.split('\t', 1) for line in lines if not line.startswith('#'))
     return facts, [line for line in lines if line.startswith('#')]
