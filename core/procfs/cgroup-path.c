@@ -14,20 +14,26 @@
 
 #define FILEID_KERNFS 0xfe /* linux/exportfs.h: eight bytes, the number of the node */
 
-static const char *const places[] = { "/sys/fs/cgroup/memory", "/sys/fs/cgroup",
-	"/sys/fs/cgroup/unified" };
+/* Of version 2, the first would be a group called "memory", and not the root of all. */
+static const struct {
+	const char *path;
+	long type;
+} places[] = {
+	{ "/sys/fs/cgroup/memory", CGROUP_SUPER_MAGIC },
+	{ "/sys/fs/cgroup", CGROUP2_SUPER_MAGIC },
+	{ "/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC },
+};
 
 /* The directory where the hierarchy that accounts for memory is mounted; -1: there is none. */
 static int open_hierarchy(const char **place)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
-		auto_fd fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		auto_fd fd = open(places[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct statfs st;
 
-		if (fd < 0 || fstatfs(fd, &st) < 0 ||
-			(st.f_type != CGROUP_SUPER_MAGIC && st.f_type != CGROUP2_SUPER_MAGIC))
+		if (fd < 0 || fstatfs(fd, &st) < 0 || st.f_type != places[i].type)
 			continue;
-		*place = places[i];
+		*place = places[i].path;
 		return steal_fd(&fd);
 	}
 	return -1;

@@ -8,7 +8,7 @@ enum charge_status {
 	CHARGE_MORE,  /* there are more pages, from `at` on */
 	CHARGE_DONE,  /* all have been visited */
 	CHARGE_OTHER, /* the inode is another file's by now */
-	CHARGE_BLIND, /* the kernel does not note which group pays */
+	CHARGE_BLIND, /* the kernel does not note which group pays, or not as it is read here */
 };
 
 /* Input and output of walk_charges(). */

@@ -63,6 +63,17 @@ static bool is_node(__u64 entry)
 	return (entry & 3) == 2 && entry > NODE_MIN;
 }
 
+/*
+ * Whether that is a group. The page cache notes one with each page up to Linux 6.18; a kernel that
+ * notes something else must not be taken at its word.
+ */
+static bool is_group(struct mem_cgroup *memcg)
+{
+	struct cgroup *cgroup = BPF_CORE_READ(memcg, css.cgroup);
+
+	return cgroup && BPF_CORE_READ(cgroup, self.cgroup) == cgroup;
+}
+
 /* Adds an entry that stands for `pages` pages to the sum of the group that pays. */
 static __always_inline void count(struct charge_walk *walk, __u64 entry, __u64 pages)
 {
@@ -83,7 +94,9 @@ static __always_inline void count(struct charge_walk *walk, __u64 entry, __u64 p
 		key.group = BPF_CORE_READ(memcg, css.cgroup, kn, id);
 	walk->pages += pages;
 	sum = bpf_map_lookup_elem(&charges, &key);
-	if (sum)
+	if (memcg && (!sum || !key.group) && !is_group(memcg))
+		walk->status = CHARGE_BLIND;
+	else if (sum)
 		*sum += pages;
 	else if (bpf_map_update_elem(&charges, &key, &pages, BPF_ANY) < 0)
 		walk->lost += pages;
@@ -158,14 +171,14 @@ static void count_all(struct charge_walk *walk, __u64 head)
 
 	/* A tree of one page, which is number 0, has no node. */
 	if (!is_node(head)) {
+		walk->status = CHARGE_DONE;
 		if (walk->at == 0)
 			count(walk, head, 1);
-		walk->status = CHARGE_DONE;
 		return;
 	}
 	bpf_iter_num_new(&it, 0, NODES_MAX);
 	while (bpf_iter_num_next(&it)) {
-		if (walk->status == CHARGE_DONE)
+		if (walk->status != CHARGE_MORE)
 			break;
 		count_next(walk, head - 2);
 	}
