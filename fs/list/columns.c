@@ -2,7 +2,7 @@
 #include "list/columns.h"
 
 #include "base/format.h"
-#include "list/units.h"
+#include "base/units.h"
 
 #include <grp.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "list/filter.h"
 
-#include "list/units.h"
+#include "base/units.h"
 
 #include <fnmatch.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "list/output.h"
 
+#include "base/cells.h"
 #include "views/segments-format.h"
 
 #include <errno.h>
@@ -111,20 +112,6 @@ static void print_table(const struct output *output)
 
 /* Table for people */
 
-/* How many cells of a terminal the text takes, which is UTF-8. */
-static size_t width_of(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text = g_utf8_next_char(text)) {
-		gunichar character = g_utf8_get_char(text);
-
-		if (!g_unichar_iszerowidth(character))
-			width += g_unichar_iswide(character) ? 2 : 1;
-	}
-	return width;
-}
-
 static bool is_right_aligned(const struct list_column *column)
 {
 	return column->form == LIST_NUMBER || column->form == LIST_BYTES ||
@@ -140,23 +127,6 @@ static char *cell(const struct output *output, guint row, const struct list_colu
 	if (row > 0)
 		list_column_append_human(column, segment, output->now, text);
 	return g_string_free(text, FALSE);
-}
-
-static void pad(GString *line, size_t cells)
-{
-	while (cells-- > 0)
-		g_string_append_c(line, ' ');
-}
-
-static void append_cell(GString *line, const char *text, size_t width, bool right)
-{
-	size_t taken = width_of(text), space = width > taken ? width - taken : 0;
-
-	if (line->len)
-		g_string_append(line, "  ");
-	pad(line, right ? space : 0);
-	g_string_append(line, text);
-	pad(line, right ? 0 : space);
 }
 
 /* Calls `visit` with each cell, row by row. */
@@ -183,7 +153,7 @@ static void widen(const struct output *output, guint column, const char *text, v
 	size_t *widths = data;
 
 	(void)output;
-	widths[column] = MAX(widths[column], width_of(text));
+	widths[column] = MAX(widths[column], cells_width(text));
 }
 
 struct printing {
@@ -197,7 +167,9 @@ static void print_cell(const struct output *output, guint column, const char *te
 	struct printing *printing = data;
 	bool right = is_right_aligned(columns->pdata[column]), last = column + 1 == columns->len;
 
-	append_cell(printing->line, text, last && !right ? 0 : printing->widths[column], right);
+	if (column > 0)
+		g_string_append(printing->line, "  ");
+	cells_pad(printing->line, text, last && !right ? 0 : printing->widths[column], right);
 	if (!last)
 		return;
 	puts(printing->line->str);

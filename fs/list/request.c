@@ -2,7 +2,7 @@
 #include "list/request.h"
 
 #include "daemon/log.h"
-#include "list/units.h"
+#include "base/units.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "list/filter.h"
 #include "list/list.h"
 #include "list/request.h"
-#include "list/units.h"
+#include "base/units.h"
 
 #include "unit.h"
 

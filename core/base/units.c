@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "list/units.h"
+#include "base/units.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""shmtop, in tmux: what the screen shows, and what keys do."""
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from harness import Mapper, check, equal, eventually, read, run, skip, test, write
+
+HERE = ('auto',)
+
+
+def program(t):
+    """The copy that the runner has made."""
+    path = pathlib.Path(os.environ['SHMTREE_HELPERS']) / 'shmtop'
+    if not path.exists():
+        skip('shmtop is not built: ncurses is missing')
+    return path
+
+
+class Screen:
+    """A terminal of that size in which shmtop runs."""
+
+    def __init__(self, t, *arguments, size=(80, 24)):
+        if not shutil.which('tmux'):
+            skip('tmux is not installed')
+        self.socket = t.private / 'tmux'
+        self.errors = t.private / 'errors'
+        self.status = t.private / 'status'
+        command = (f'trap : INT; {program(t)} {" ".join(map(str, arguments))} 2>{self.errors}; echo $? >{self.status}.new; '
+                   f'mv {self.status}.new {self.status}')
+        self.status.unlink(missing_ok=True)
+        self.tmux('new-session', '-d', '-x', str(size[0]), '-y', str(size[1]), command)
+
+    def tmux(self, *arguments):
+        return run('tmux', '-f', '/dev/null', '-u', '-S', self.socket, *arguments,
+                   env=dict(os.environ, LC_ALL='C.UTF-8', TERM='xterm', SHELL='/bin/sh')).decode()
+
+    def keys(self, *keys):
+        self.tmux('send-keys', *keys)
+
+    def text(self):
+        return self.tmux('capture-pane', '-p')
+
+    def shows(self, *patterns):
+        def all_there():
+            text = self.text()
+            return text if all(re.search(pattern, text, re.M) for pattern in patterns) else None
+        try:
+            return eventually(all_there, f'{patterns} on the screen')
+        except AssertionError as error:
+            raise AssertionError(f'{error}: {self.text()}') from error
+
+    def ended(self):
+        """Its exit status, and the lines on standard error."""
+        eventually(self.status.exists, 'shmtop ends')
+        return int(self.status.read_text()), self.errors.read_text().splitlines()
+
+    def end(self):
+        with contextlib.suppress(AssertionError):
+            self.tmux('kill-server')
+
+
+@contextlib.contextmanager
+def screen(t, *arguments, **keywords):
+    shown = Screen(t, *arguments, **keywords)
+    try:
+        yield shown
+    finally:
+        shown.end()
+
+
+@test(HERE)
+def it_shows_sorts_and_filters(t):
+    for name, size in ('small', 5000), ('large', 900000), ('middle', 90000):
+        write(t.shm / name, b'x' * size)
+    with screen(t, '-d', 0.25, t.root) as shown:
+        text = shown.shows(r'^shmtop  tmpfs 1\.\d+% of 64M  \d+ segments, \S+ allocated  /', r'^posix +large +root +880K')
+        rows = [line.split()[1] for line in text.split('\n') if line.startswith('posix')]
+        equal(rows, ['large', 'middle', 'small'], 'the largest first')
+        check(all(len(line) <= 80 for line in text.split('\n')), 'no line is longer than the screen')
+        write(t.shm / 'small', b'x' * 50000)
+        shown.shows(r'^posix +small +root +\S+ +\+4\dK')
+        shown.keys('r')
+        shown.shows(r'by ALLOC \(reversed\)')
+        shown.keys('/', 'mid', 'Enter')
+        text = shown.shows(r'filter: mid \(1\)')
+        check('middle' in text and 'large' not in text, text)
+        shown.keys('/', 'Escape')
+        shown.shows('^posix +large')
+        shown.keys('q')
+        equal(shown.ended(), (0, []))
+
+
+@test(HERE)
+def details_and_other_views(t):
+    write(t.shm / 'used', b'x' * 5000)
+    with Mapper(t.shm / 'used') as mapper:
+        mapper('map 1')
+        with screen(t, '-d', 0.25, t.root) as shown:
+            shown.keys('/', 'used', 'Enter')
+            shown.shows(r'filter: used \(1\)', '^posix +used .* mapped')
+            shown.keys('Enter')
+            shown.shows('^posix used$', '^mappers: 1', f'^{mapper.pid} +0 +mapper', '^holders: 1', '^ALLOCATED +8192')
+            shown.keys('q')
+            shown.shows('^posix +used')
+            shown.keys('2')
+            shown.keys('/', 'mapper', 'Enter')
+            shown.shows(f'^ +{mapper.pid} +root +mapper')
+            shown.keys('3')
+            shown.shows(r'\[3 units\]', 'CGROUP')
+            shown.keys('h')
+            shown.shows('after a question, if nothing uses it$')
+            shown.keys('q', 'q')
+            equal(shown.ended(), (0, []))
+
+
+@test(HERE)
+def it_removes_what_nothing_uses_after_a_question(t):
+    name = 'odd\tname \x1b[31m\u202e'
+    write(t.shm / name, b'x' * 5000)
+    write(t.shm / 'used', b'x' * 5000)
+    with Mapper(t.shm / 'used') as mapper, screen(t, '-d', 0.25, t.root) as shown:
+        mapper('map 1')
+        shown.keys('/', 'posix', 'Enter')
+        shown.shows(r'^posix +odd\\011name', 'used .* mapped')
+        shown.keys('/', 'Escape', '/', 'used', 'Enter')
+        shown.shows(r'filter: used \(1\)')
+        shown.keys('d')
+        shown.shows('^remove used, if nothing uses it')
+        shown.keys('y')
+        shown.shows('not removed: it is in use')
+        check((t.shm / 'used').exists(), 'it is there')
+        shown.keys('/', 'Escape', '/', 'odd', 'Enter')
+        shown.shows(r'filter: odd \(1\)')
+        shown.keys('d')
+        shown.shows(r'^remove odd\\011name \\033\[31m\\342\\200\\256, if')
+        shown.keys('n')
+        shown.shows('^not removed')
+        check((t.shm / name).exists(), 'it is there')
+        shown.keys('d', 'y')
+        shown.shows('^removed', r'filter: odd \(0\)')
+        check(not (t.shm / name).exists(), 'it is gone')
+        shown.keys('d', 'Enter')  # there is no row
+        shown.keys('q')
+        equal(shown.ended(), (0, []))
+
+
+@test(HERE)
+def it_follows_the_size_of_the_terminal(t):
+    for number in range(40):
+        write(t.shm / f'object-{number:02}', b'x' * 5000)
+    with screen(t, '-d', 0.25, t.root) as shown:
+        shown.keys('/', 'object-', 'Enter')
+        shown.shows('object-00', r'filter: object- \(40\)')
+        shown.keys('End')
+        shown.shows('object-39')
+        for columns, lines in (120, 40), (60, 10), (20, 4), (80, 24):
+            shown.tmux('resize-window', '-x', str(columns), '-y', str(lines))
+            shown.shows(r'\A(?:[^\n]{0,%d}\n){%d}\Z' % (columns, lines), 'shmtop')
+        shown.keys('Home')
+        shown.shows('object-00', 'KIND +NAME')
+        shown.keys('C-c')
+        equal(shown.ended(), (0, []))
+
+
+@test(HERE)
+def it_ends_with_the_mount(t):
+    write(t.shm / 'x', b'')
+    with screen(t, '-d', 0.25, t.root) as shown:
+        shown.shows('^posix +x')
+        t.stop()
+        status, errors = shown.ended()
+        equal((status, len(errors)), (1, 1), f'{errors}')
+        check(errors[0].startswith(f'shmtop: {t.root}: no shmtree is mounted here any more'), errors)
+
+
+@test(HERE, start=False)
+def what_is_wrong_is_one_line(t):
+    wrong = [(('/tmp',), '/tmp is no shmtree'), (('-d', '0'), '-d'), (('a', 'b'), 'too many'), (('--foo',), '--foo')]
+    if b' fuse.shmtree ' not in read('/proc/self/mountinfo'):  # of the machine itself
+        wrong.append(((), 'no shmtree is mounted'))
+    for arguments, word in wrong:
+        done = subprocess.run([program(t), *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                              timeout=60)
+        equal((done.returncode, done.stdout), (1, b''), f'{arguments}')
+        text = done.stderr.decode()
+        check(text.startswith('shmtop: ') and word in text and text.count('\n') == 1, text)
+    t.start()
+    done = subprocess.run([program(t)], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+    check(b'no terminal' in done.stderr and done.returncode == 1, done.stderr)
+    check(b'shmtop' in run(program(t), '--version') and b'MOUNTPOINT' in run(program(t), '--help'), 'help')
