@@ -63,10 +63,10 @@ REMOVERS = {
     'find -delete': ['find', '-mindepth', '1', '-delete'],
     'find, directories only': ['find', '-mindepth', '1', '-depth', '-type', 'd', '-delete'],
     'rmtree': None,
-    'rsync --delete': ['rsync', '-a', '--delete', '--ignore-errors'],
     'chmod -R': ['chmod', '-R', 'a+rwx'],
     'chown -R': ['chown', '-R', f'{USER}:{USER}'],
 }
+RSYNC = ['rsync', '-a', '--delete', '--ignore-errors']
 READERS = {
     'cp -a': ['cp', '-a'],
     'tar': ['tar', '-cf', '/dev/null', '--ignore-failed-read'],
@@ -135,21 +135,42 @@ def sweep(t, command, *rest, seconds=60):
                    timeout=seconds, check=False)
 
 
+def sweep_as_root(t, name, command):
+    with in_use(t):
+        with opened(t.shm / 'held', os.O_RDWR | os.O_CREAT) as fd:
+            os.write(fd, b'held')
+            if command:
+                sweep(t, command)
+            else:
+                shutil.rmtree(t.root, ignore_errors=True)
+            equal(os.pread(fd, 4, 0), b'held', name)
+    forget_all()
+    check(t.daemon.poll() is None, f'the daemon lives after {name}')
+
+
 @sweep_test
 def removers_and_changers_as_root(t):
     for name, command in REMOVERS.items():
-        if command and not shutil.which(command[0]):
-            continue
-        with in_use(t):
-            with opened(t.shm / 'held', os.O_RDWR | os.O_CREAT) as fd:
-                os.write(fd, b'held')
-                if command:
-                    sweep(t, command)
-                else:
-                    shutil.rmtree(t.root, ignore_errors=True)
-                equal(os.pread(fd, 4, 0), b'held', name)
-        forget_all()
-        check(t.daemon.poll() is None, f'the daemon lives after {name}')
+        sweep_as_root(t, name, command)
+
+
+@sweep_test
+def rsync_that_deletes(t):
+    """As root, beside a database, and as a user."""
+    if not shutil.which('rsync'):
+        skip('no rsync')
+    sweep_as_root(t, 'rsync --delete', RSYNC)
+    os.chmod(t.private, 0o755)
+    with in_use(t):
+        write(t.shm / 'theirs', b'theirs')
+        os.chmod(t.shm, 0o1777)
+        empty = tempfile.mkdtemp(dir='/tmp')
+        os.chmod(empty, 0o777)
+        equal(as_user(USER, USER, lambda: subprocess.run(
+            [*RSYNC, f'{empty}/', f'{t.root}/'], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=60, check=False)), 0)
+        os.rmdir(empty)
+        equal(os.listdir(t.shm), ['theirs'])
 
 
 def forget_all():
@@ -166,8 +187,8 @@ def removers_and_changers_as_a_user(t):
         os.chmod(t.shm, 0o1777)
 
         def all_of_them():
-            for name, command in REMOVERS.items():
-                if command and name != 'rsync --delete':
+            for command in REMOVERS.values():
+                if command:
                     sweep(t, command)
             shutil.rmtree(t.root, ignore_errors=True)
         equal(as_user(USER, USER, all_of_them), 0)
@@ -182,7 +203,7 @@ def beside_postgresql(t):
     before = sorted(os.listdir(t.meta / 'sysv'))
     check(before, 'it has segments')
     for command in REMOVERS.values():
-        if command and shutil.which(command[0]):
+        if command:
             sweep(t, command)
     shutil.rmtree(t.root, ignore_errors=True)
     equal(sorted(os.listdir(t.meta / 'sysv')), before)
