@@ -176,11 +176,14 @@ static void fs_clear(struct fs *fs)
 {
 	session_end(fs);
 	watch_free(fs);
+	/* These use the streams. */
+	faults_free(fs->faults);
+	while (fs->events && !events_stop(fs->events))
+		;
 	if (fs->streams)
 		event_streams_free(fs->streams);
 	if (fs->walks)
 		walks_free(fs->walks);
-	faults_free(fs->faults);
 	if (fs->events)
 		events_free(fs->events);
 	if (fs->nodes)

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #define NANOSECONDS INT64_C(1000000000)
 
@@ -23,6 +24,17 @@ bool units_parse_count(const char *text, int64_t *out);
  * which is local time without a zone.
  */
 bool units_parse_time(const char *text, int64_t *out);
+
+/* Returns a time as nanoseconds since 1970; the nearest that fits of one that is too far away. */
+static inline int64_t units_nanoseconds(const struct timespec *time)
+{
+	int64_t value;
+
+	if (__builtin_mul_overflow((int64_t)time->tv_sec, NANOSECONDS, &value) ||
+		__builtin_add_overflow(value, (int64_t)time->tv_nsec, &value))
+		return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+	return value;
+}
 
 /* Appends a number of bytes as `ls -h` does: 512, 1.5K, 64M; rounded up, to at most three digits or so. */
 void units_format_bytes(GString *out, uint64_t bytes);

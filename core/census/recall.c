@@ -2,10 +2,7 @@
 /* What the census remembers of passes that are over. */
 #include "census/census-private.h"
 
-static past_time to_past(const struct timespec *time)
-{
-	return (past_time)time->tv_sec * 1000000000 + time->tv_nsec;
-}
+#include "base/units.h"
 
 static struct timespec to_timespec(past_time time)
 {
@@ -16,13 +13,14 @@ struct timespec census_idle_since(struct census *census, const struct segment_ke
 	const struct timespec *after, bool exact, bool *passed)
 {
 	return to_timespec(
-		past_idle_since(census->memory.past, key, to_past(after), exact, passed));
+		past_idle_since(census->memory.past, key, units_nanoseconds(after), exact, passed));
 }
 
 struct timespec census_found_idle(struct census *census, const struct segment_key *key,
 	const struct timespec *after)
 {
-	return to_timespec(past_found_idle(census->memory.past, key, to_past(after), past_now()));
+	return to_timespec(
+		past_found_idle(census->memory.past, key, units_nanoseconds(after), past_now()));
 }
 
 void census_note_use(struct census *census, const struct segment_key *key)

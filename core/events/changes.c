@@ -181,6 +181,8 @@ static void tell_nothing(const struct process_identity *process, void *data)
 
 static void resized(struct changes *changes, const struct subject *subject)
 {
+	if (subject->size == EVENT_UNKNOWN)
+		sizes_blur(changes->sizes, subject->inode);
 	if (subject->size != EVENT_UNKNOWN &&
 		sizes_note_change(changes->sizes, subject->inode, subject->size,
 			subject->own ? NULL : &subject->process))
@@ -290,6 +292,8 @@ static void handle_source(struct changes *changes, const struct fanotify_record 
 	if (strcmp(record->name, changes->config->reserved) == 0)
 		return;
 	if (is_hidden(changes, record->name)) {
+		if (record->mask & FAN_MODIFY)
+			sizes_blur(changes->sizes, subject->inode);
 		handle_hidden(changes, record->mask, subject);
 		return;
 	}
@@ -312,6 +316,9 @@ static void handle(const struct fanotify_record *record, void *data)
 		bool inside =
 			record->name && fanotify_is_source(changes->group, &record->directory);
 
+		/* By another name of the object, in another directory, or by none. */
+		if (record->mask & FAN_MODIFY && !inside)
+			sizes_blur(changes->sizes, subject.inode);
 		subject.own = is_own(changes, record, subject.inode);
 		if (!subject.own && (inside || record->mask & FAN_RENAME))
 			event_processes_find(changes->config->processes, record->pid, record->pidfd,

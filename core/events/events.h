@@ -26,7 +26,10 @@ struct events_config {
 	size_t bytes;              /* of the ring; 0: as large as usual */
 	/* There are new events. Called by the events' own thread, which holds no lock. */
 	void (*wake)(void *data);
-	/* A process has made an object smaller (sizes.h); likewise. NULL: nobody wants to know. */
+	/*
+	 * A process has made an object smaller, or who did is not known any more (sizes.h). Called by the
+	 * same thread, with a lock held. NULL: nobody wants to know.
+	 */
 	void (*shrunk)(const struct shrink *shrink, void *data);
 	void *data;
 	unsigned tick_ms; /* 0, or how often wake() is called even so, while they are used */

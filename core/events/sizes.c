@@ -11,8 +11,11 @@
 /* Shrinks that are not certain yet; of more nobody will know who made them. */
 #define UNCERTAIN_MAX 256
 
-/* A process that has changed a size has made its record after so long, unless it gets no processor. */
-#define CERTAIN_US (20 * 1000)
+/*
+ * A process that has changed a size has made its record after so long: longer than the usual period of
+ * a limit of processor time (cpu.max), in which it may get none.
+ */
+#define CERTAIN_US (300 * 1000)
 
 struct size {
 	uint64_t inode, size;
@@ -42,8 +45,15 @@ struct sizes *sizes_new(void (*tell)(const struct shrink *shrink, void *data), v
 	return sizes;
 }
 
+/* From now on it is not known who made the object smaller last; 0: any object. */
+static void tell_unknown(const struct sizes *sizes, uint64_t inode)
+{
+	sizes->tell(&(struct shrink){ .inode = inode }, sizes->data);
+}
+
 void sizes_free(struct sizes *sizes)
 {
+	tell_unknown(sizes, 0);
 	g_array_unref(sizes->uncertain);
 	g_free(sizes->known);
 	g_free(sizes);
@@ -70,6 +80,8 @@ bool sizes_note(struct sizes *sizes, uint64_t inode, uint64_t size)
 {
 	struct size before = note(sizes, inode, size);
 
+	if (before.inode != inode || size < before.size)
+		tell_unknown(sizes, inode);
 	return before.inode != inode || before.size != size;
 }
 
@@ -113,9 +125,13 @@ bool sizes_note_change(struct sizes *sizes, uint64_t inode, uint64_t size,
 		.since = g_get_monotonic_time(),
 	};
 
-	if (before.inode != inode || before.size == size)
-		return before.inode != inode;
-	if (size > before.size || !by || by->pid == 0)
+	if (before.inode == inode && before.size == size)
+		return false;
+	if (before.inode == inode && size > before.size)
+		return true;
+	/* What is known of an earlier one is not about the last one any more. */
+	tell_unknown(sizes, inode);
+	if (before.inode != inode || !by || by->pid == 0)
 		return true;
 	one.shrink.process = *by;
 	if (at < sizes->uncertain->len) {
@@ -130,8 +146,19 @@ bool sizes_note_change(struct sizes *sizes, uint64_t inode, uint64_t size,
 	return true;
 }
 
+void sizes_blur(struct sizes *sizes, uint64_t inode)
+{
+	struct size *known = &sizes->known[inode % SIZES];
+
+	if (known->inode == inode)
+		*known = (struct size){ 0 };
+	drop_others(sizes, inode, NULL);
+	tell_unknown(sizes, inode);
+}
+
 void sizes_forget(struct sizes *sizes)
 {
+	tell_unknown(sizes, 0);
 	memset(sizes->known, 0, SIZES * sizeof *sizes->known);
 	g_array_set_size(sizes->uncertain, 0);
 }

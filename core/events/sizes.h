@@ -4,9 +4,9 @@
  *
  * A record says that a process changed an object's content, not how, and the size is looked at
  * afterwards. So the size that a look finds may be what another process made of the object, whose
- * record is still to come. It is certain who made an object smaller if, since the look before, one
- * process alone has changed it; and that is known when all records have been read that were made until a
- * moment after the look.
+ * record is still to come. Who made an object smaller is taken as certain if, since the look before, one
+ * process alone has changed it, as all records tell that were made until a third of a second after the
+ * look.
  *
  * All by one thread at a time.
  */
@@ -17,7 +17,11 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* An object that was made smaller, by that process and no other. Times are those of CLOCK_REALTIME, ns. */
+/*
+ * An object that was made smaller, by that process and no other. Times are those of CLOCK_REALTIME, ns.
+ * Of pid 0: it is not known who made the object smaller last, whatever was told before; and with inode
+ * 0, of no object.
+ */
 struct shrink {
 	uint64_t inode;
 	uint64_t from, to; /* bytes */
@@ -28,7 +32,7 @@ struct shrink {
 
 struct sizes;
 
-/* `tell` is called when one is certain. */
+/* `tell` is called when one is certain, or nothing is known any more. */
 struct sizes *sizes_new(void (*tell)(const struct shrink *shrink, void *data), void *data);
 void sizes_free(struct sizes *sizes);
 
@@ -38,6 +42,9 @@ bool sizes_note(struct sizes *sizes, uint64_t inode, uint64_t size);
 /* The same, after a record that a process changed the content. `by`: NULL if the daemon did. */
 bool sizes_note_change(struct sizes *sizes, uint64_t inode, uint64_t size,
 	const struct process_identity *by);
+
+/* Somebody changed the content in a way that does not show whose size it then was. */
+void sizes_blur(struct sizes *sizes, uint64_t inode);
 
 /* Records were lost: what was noted means nothing. */
 void sizes_forget(struct sizes *sizes);

@@ -119,6 +119,22 @@ void truncations_note(struct truncations *truncations, const char *proc,
 	note(truncations, key, &truncation);
 }
 
+/* It is not known who truncated the segment last outside of the mount; NULL: any segment. */
+static void forget_outside(struct truncations *truncations, const struct segment_key *key)
+{
+	struct noted *noted;
+	GHashTableIter iter;
+
+	g_mutex_lock(&truncations->lock);
+	noted = key ? g_hash_table_lookup(truncations->by_key, key) : NULL;
+	if (noted)
+		noted->outside = (struct truncation){ 0 };
+	g_hash_table_iter_init(&iter, truncations->by_key);
+	while (!key && g_hash_table_iter_next(&iter, NULL, (gpointer *)&noted))
+		noted->outside = (struct truncation){ 0 };
+	g_mutex_unlock(&truncations->lock);
+}
+
 void truncations_note_outside(struct truncations *truncations, const struct segment_key *key,
 	const struct shrink *made)
 {
@@ -137,6 +153,10 @@ void truncations_note_outside(struct truncations *truncations, const struct segm
 		.unit = "-",
 	};
 
+	if (process->pid == 0) {
+		forget_outside(truncations, made->inode ? key : NULL);
+		return;
+	}
 	if (identified) {
 		g_strlcpy(truncation.command, process->command, sizeof truncation.command);
 		g_strlcpy(truncation.unit, process->unit, sizeof truncation.unit);

@@ -50,7 +50,7 @@ int64_t truncations_now(void);
 void truncations_note(struct truncations *truncations, const char *proc,
 	const struct segment_key *key, const struct truncation *made);
 
-/* Notes one that was made otherwise. */
+/* Notes one that was made otherwise, or that nothing is known of such ones any more. */
 void truncations_note_outside(struct truncations *truncations, const struct segment_key *key,
 	const struct shrink *made);
 

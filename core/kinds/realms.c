@@ -60,6 +60,9 @@ bool realms_parse_mountinfo(const char *text, uint64_t *dev)
 	return *dev != 0;
 }
 
+/* Namespaces that a bind mount or a descriptor keeps; more are not looked at. */
+#define HELD_MAX 1024
+
 struct finding {
 	const struct realm *own;
 	GArray *out;
@@ -82,10 +85,18 @@ static void add(GArray *out, const struct foreign_realm *ns)
 	set_name(&g_array_index(out, struct foreign_realm, out->len - 1));
 }
 
+/*
+ * A process can make any number of namespaces and keep them open. Those that are too many are counted as
+ * something that could not be read.
+ */
 static void add_held(struct finding *finding, const struct foreign_realm *ns)
 {
-	if (ns->id != finding->own->ipc_ns)
+	if (ns->id == finding->own->ipc_ns)
+		return;
+	if (finding->held->len < HELD_MAX)
 		add(finding->held, ns);
+	else
+		(*finding->unreadable)++;
 }
 
 static void add_mounted(uint32_t id, void *data)
@@ -369,6 +380,7 @@ bool realms_at_hand(const struct realm *own, const char *name, const struct call
 
 	/* Opened last, which shows that the process that was asked about still leads to the realm. */
 	if (!realms_parse_name(name, &wanted) || !recall_realm(&wanted) ||
+		wanted.reach == REACH_MOUNT || /* a mount table may be long */
 		(caller && !may_enter(own, &wanted, caller)) ||
 		realms_open_found(own, &wanted, &realm) < 0)
 		return false;

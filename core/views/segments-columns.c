@@ -2,12 +2,12 @@
 #include "views/segments-columns.h"
 
 #include "base/format.h"
+#include "base/units.h"
 
 #include <inttypes.h>
 #include <stddef.h>
 
 #define VALUE(type, row, column) (*(const type *)((const char *)(row) + (column)->offset))
-#define NANOSECONDS 1000000000
 
 static void append_text(const struct segments_row *row, const struct segments_column *self,
 	GString *out)
@@ -95,6 +95,12 @@ const char *segments_column_text(const struct segments_column *column,
 	return column->append == append_text ? VALUE(char *, row, column) : NULL;
 }
 
+const struct timespec *segments_column_time(const struct segments_column *column,
+	const struct segments_row *row)
+{
+	return &VALUE(struct timespec, row, column);
+}
+
 bool segments_column_value(const struct segments_column *column, const struct segments_row *row,
 	int64_t *out)
 {
@@ -103,7 +109,7 @@ bool segments_column_value(const struct segments_column *column, const struct se
 	if (column->form == COLUMN_TIME) {
 		const struct timespec *time = &VALUE(struct timespec, row, column);
 
-		*out = (int64_t)time->tv_sec * NANOSECONDS + time->tv_nsec;
+		*out = units_nanoseconds(time);
 		return column->append != append_since || row->state == STATE_IDLE;
 	}
 	if (column->append == append_id) {

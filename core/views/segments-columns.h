@@ -30,6 +30,10 @@ const struct segments_column *segments_column_find(const char *name);
 const char *segments_column_text(const struct segments_column *column,
 	const struct segments_row *row);
 
+/* The value of a column of COLUMN_TIME. */
+const struct timespec *segments_column_time(const struct segments_column *column,
+	const struct segments_row *row);
+
 /*
  * The value of a column that is no text. False if it is not known, or there is none: SINCE of what is not
  * idle.

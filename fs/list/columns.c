@@ -93,25 +93,20 @@ GPtrArray *list_columns_default(bool human)
 	return columns;
 }
 
-static int64_t nanoseconds(const struct timespec *time)
-{
-	return (int64_t)time->tv_sec * NANOSECONDS + time->tv_nsec;
-}
-
 /* The last time at which the segment's own times say that something used or changed it. */
 static int64_t last_change(const struct segments_row *row)
 {
-	int64_t times = MAX(nanoseconds(&row->mtime), nanoseconds(&row->ctime));
+	int64_t times = MAX(units_nanoseconds(&row->mtime), units_nanoseconds(&row->ctime));
 
 	times = MAX(times, row->used * NANOSECONDS);
-	return MAX(times, nanoseconds(&row->atime));
+	return MAX(times, units_nanoseconds(&row->atime));
 }
 
 bool list_column_number(const struct list_column *column, const struct segments_row *row,
 	const struct timespec *now, int64_t *out)
 {
 	if (column->form == LIST_AGE) {
-		*out = MAX(nanoseconds(now) - last_change(row), 0);
+		*out = MAX(units_nanoseconds(now) - last_change(row), 0);
 		return true;
 	}
 	return column->of && segments_column_value(column->of, row, out);
@@ -214,8 +209,7 @@ void list_column_json(const struct list_column *column, const struct segments_ro
 	bool known = list_column_number(column, row, now, &value);
 
 	if (known && column->form == LIST_TIME) {
-		format_json_time(json, key,
-			&(struct timespec){ value / NANOSECONDS, value % NANOSECONDS });
+		format_json_time(json, key, segments_column_time(column->of, row));
 	} else if (known) {
 		format_json_number(json, key,
 			column->form == LIST_AGE ? value / NANOSECONDS : value);

@@ -81,6 +81,8 @@ char *look_directory(const char *mount, const struct top_model *model, guint row
 	g_autofree char *id = g_strcompress(table_value(table, row, table_column(table, "ID")));
 	const char *directory = "unlinked"; /* has several kinds */
 
+	/* No ID has a slash: what has one is no shmtree's, and is not to lead elsewhere. */
+	g_strdelimit(id, "/", '_');
 	if (strcmp(kind, "posix") == 0 || strcmp(kind, "sysv") == 0 || strcmp(kind, "nested") == 0)
 		directory = kind;
 	return g_build_filename(mount, META, directory, id, NULL);

@@ -15,10 +15,18 @@
 #define MAX_SECONDS 64
 
 static volatile sig_atomic_t told_to_end;
+static int wakes = -1; /* the handler's copy of that of the ui */
 
 static void note_signal(int number)
 {
+	const uint64_t one = 1;
+	int saved = errno;
+	ssize_t n;
+
 	told_to_end = number;
+	n = write(wakes, &one, sizeof one); /* poll(2) may have begun, or be about to */
+	(void)n;
+	errno = saved;
 }
 
 static void catch_signals(void)
@@ -97,6 +105,7 @@ static int show(const char *mount, int interval_ms)
 	int r;
 
 	ui_init(&ui, mount, interval_ms);
+	wakes = ui.wakes;
 	catch_signals();
 	if (!newterm(NULL, stdout, stdin))
 		return fail("the terminal %s is not known; set TERM",
@@ -121,10 +130,9 @@ static bool is_shmtree(const char *mount)
 	return access(path, R_OK) == 0;
 }
 
-/* The mount point is kept to the end, for threads that still wait. */
 static int run(const char *given, int interval_ms)
 {
-	char *mount = given ? g_canonicalize_filename(given, NULL) : look_find_mount();
+	g_autofree char *mount = given ? g_canonicalize_filename(given, NULL) : look_find_mount();
 
 	if (!mount)
 		return fail("no shmtree is mounted; mount one, or ask shmtree --list");
@@ -132,7 +140,8 @@ static int run(const char *given, int interval_ms)
 		return fail("%s is no shmtree", mount);
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return fail("this is no terminal; for scripts there is shmtree --list");
-	return show(mount, interval_ms);
+	/* Kept to the end, for threads that still wait. */
+	return show(g_steal_pointer(&mount), interval_ms);
 }
 
 int main(int argc, char **argv)

@@ -94,7 +94,7 @@ void ui_ask_details(struct ui *ui, guint row)
 	g_autofree char *directory = NULL;
 
 	ui_show_lines(ui, look_facts(ui_model(ui), row));
-	if (ui->view != 0 || ui->details)
+	if (ui->view != 0)
 		return;
 	directory = look_directory(ui->mount, ui_model(ui), row);
 	ui->details = job_of(ui, JOB_DETAILS, directory);
@@ -133,7 +133,8 @@ static void take_table(struct ui *ui, struct job *job)
 /* Between the first line, which says what it is, and the other facts, if they are shown still. */
 static void take_details(struct ui *ui, struct job *job)
 {
-	ui->details = NULL;
+	if (ui->details == job)
+		ui->details = NULL;
 	if (ui->mode != UI_LINES || ui->lines != job->facts)
 		return;
 	g_ptr_array_insert(job->lines, -1, g_strdup(""));

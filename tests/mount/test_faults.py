@@ -415,11 +415,43 @@ def who_truncated_outside_the_mount(t):
                       if e['pid'] == faulter.pid)
             equal((entry['truncated']['pid'], entry['truncated']['born']),
                   (truncator.pid, int(born(truncator.pid))))
-        event, = (e for e in map(json.loads, read(t.meta / 'log').splitlines()) if e['event'] == 'faulted')
+        event, = (e for e in map(json.loads, read(t.meta / 'log').splitlines())
+                  if e['event'] == 'faulted' and e['pid'] == faulter.pid)
         equal((event['kind'], event['id'], event['name'], event['inode'], event['size'], event['pid'],
                event['born'], event['uid'], event['command']),
               ('posix', 'x', 'x', os.stat(t.shm / 'x').st_ino, 100, faulter.pid,
                int(born(faulter.pid)), 0, 'faulter'))
+
+
+@test(MOUNTED, ('-o', 'log'))
+def who_did_not_truncate_is_not_named(t):
+    """By another name of the object somebody truncates it; who writes next by its name did not."""
+    need_faults(t)
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    make(t.shm / 'x', 4 * PAGE)
+    (t.shm / 'directory').mkdir()
+    os.link(t.shm / 'x', t.shm / 'directory' / 'y')
+    with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
+        def resized(size):
+            return any(e['event'] == 'resized' and e['size'] == size
+                       for e in map(json.loads, read(t.meta / 'log').splitlines()))
+
+        os.truncate(t.shm / 'x', 4 * PAGE + 1)
+        eventually(lambda: resized(4 * PAGE + 1), 'its size is known')
+        os.truncate(t.shm / 'directory' / 'y', 100)
+        with open(t.shm / 'x', 'r+b') as file:
+            file.write(b'x')
+        one(t, faulter, f'touch {2 * PAGE} 1', DETAIL='beyond the end')
+        # Of this one it is known, after which the one before could have been told.
+        write(t.shm / 'z', b'xy')
+        eventually(lambda: resized(2) or any(
+            e['name'] == 'z' for e in map(json.loads, read(t.meta / 'log').splitlines())), 'z is seen')
+        with Faulter(t.shm / 'z', PAGE) as second:
+            os.truncate(t.shm / 'z', 0)
+            equal(second('touch 0 1'), 1)
+            eventually(lambda: 'last truncated' in faults(t, second.pid)[-1]['DETAIL'], 'it is known of z')
+        equal([r['DETAIL'] for r in faults(t, faulter.pid)], ['beyond the end'])
 
 
 @ipc_test

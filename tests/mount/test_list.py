@@ -59,6 +59,22 @@ def json_is_that_of_the_mount(t):
 
 
 @test(HERE, start=False)
+def times_that_somebody_made_up(t):
+    """Before 1970, and further away than nanoseconds of 64 bits go."""
+    write(t.shm / 'early', b'x')
+    os.utime(t.shm / 'early', ns=(-1500000000, -1500000000))
+    write(t.shm / 'late', b'x')
+    subprocess.run(['touch', '-d', '@10000000000.5', t.shm / 'late'], check=True)
+    out, errors = listed(t, '--json', '--columns=name,mtime,age', '--where=KIND=posix')
+    equal(errors, [])
+    equal({e['name']: (str(e['mtime']), e['age']) for e in json.loads(out, parse_float=str)['segments']
+           if e['name'] in ('early', 'late')}['late'], ('10000000000.500000000', 0))
+    equal([float(e['mtime']) for e in json.loads(out)['segments'] if e['name'] == 'early'], [-1.5])
+    out, errors = listed(t, '--human', '--sort=mtime', '--where=KIND=posix')
+    check(b'early' in out and b'late' in out, out)
+
+
+@test(HERE, start=False)
 def rows_are_chosen_and_sorted(t):
     for name, size in ('a', 100), ('b', 9000), ('c', 5000):
         write(t.shm / name, b'x' * size)

@@ -165,11 +165,13 @@ def leave_a_namespace(keep):
     ready, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        call('unshare', CLONE_NEWIPC)
-        shmid = new_segment(2 * PAGE, b'left behind')
-        keep()
-        os.write(tell, b'%d %d' % (shmid, os.stat('/proc/self/ns/ipc').st_ino))
-        os._exit(0)
+        try:
+            call('unshare', CLONE_NEWIPC)
+            shmid = new_segment(2 * PAGE, b'left behind')
+            keep()
+            os.write(tell, b'%d %d' % (shmid, os.stat('/proc/self/ns/ipc').st_ino))
+        finally:
+            os._exit(0)
     os.waitpid(pid, 0)
     os.close(tell)
     with open(ready, 'rb') as answer:

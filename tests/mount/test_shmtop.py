@@ -166,7 +166,7 @@ def it_follows_the_size_of_the_terminal(t):
         equal(shown.ended(), (0, []))
 
 
-@test(HERE)
+@test(HERE, ends_open=True)
 def it_ends_with_the_mount(t):
     write(t.shm / 'x', b'')
     with screen(t, '-d', 0.25, t.root) as shown:

@@ -471,12 +471,15 @@ static void what_is_told_later_is_bounded(void)
 /* Who made an object smaller */
 
 static struct shrink shrinks[4];
-static unsigned shrunk;
+static unsigned shrunk, unknown;
 
 static void keep_shrink(const struct shrink *shrink, void *data)
 {
 	(void)data;
-	shrinks[shrunk++ % G_N_ELEMENTS(shrinks)] = *shrink;
+	if (shrink->process.pid == 0)
+		unknown++;
+	else
+		shrinks[shrunk++ % G_N_ELEMENTS(shrinks)] = *shrink;
 }
 
 static const struct process_identity one = { .pid = 1, .born = 5 }, other = { .pid = 2, .born = 6 };
@@ -501,8 +504,8 @@ static void who_alone_changed_an_object_made_it_smaller(void)
 	CU_ASSERT_TRUE(sizes_note_change(sizes, 1, 20, &one));
 	CU_ASSERT_TRUE(sizes_unsettled(sizes));
 	/* Another process's record may still come. */
-	ASSERT_INT(shrunk_after(sizes, 10), 0);
-	ASSERT_INT(shrunk_after(sizes, 30), 1);
+	ASSERT_INT(shrunk_after(sizes, 100), 0);
+	ASSERT_INT(shrunk_after(sizes, 400), 1);
 	CU_ASSERT_FALSE(sizes_unsettled(sizes));
 	ASSERT_INT(shrinks[0].inode, 1);
 	ASSERT_INT(shrinks[0].from, 100);
@@ -512,7 +515,7 @@ static void who_alone_changed_an_object_made_it_smaller(void)
 	/* What has grown has not become smaller; nor has what is seen for the first time. */
 	CU_ASSERT_TRUE(sizes_note_change(sizes, 1, 80, &one));
 	CU_ASSERT_TRUE(sizes_note_change(sizes, 2, 0, &one));
-	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
 	sizes_free(sizes);
 }
 
@@ -523,27 +526,56 @@ static void of_several_who_changed_an_object_none_made_it_smaller(void)
 	sizes_note(sizes, 1, 100);
 	sizes_note_change(sizes, 1, 50, &one);
 	sizes_note_change(sizes, 1, 50, &other);
-	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
 	/* The daemon may have done it as well. */
 	sizes_note_change(sizes, 1, 40, &one);
 	sizes_note_change(sizes, 1, 40, NULL);
-	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
 	sizes_note_change(sizes, 1, 30, NULL);
-	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
 	/* Each its own. */
 	sizes_note(sizes, 2, 100);
 	sizes_note_change(sizes, 1, 20, &one);
 	sizes_note_change(sizes, 2, 20, &other);
-	ASSERT_INT(shrunk_after(sizes, 30), 2);
+	ASSERT_INT(shrunk_after(sizes, 400), 2);
 	ASSERT_INT(shrinks[0].process.pid, 1);
 	ASSERT_INT(shrinks[1].process.pid, 2);
 	/* Records that are lost may have been another process's. */
 	sizes_note_change(sizes, 1, 10, &one);
 	sizes_forget(sizes);
-	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
 	CU_ASSERT_TRUE(sizes_note_change(sizes, 1, 5, &one));
-	ASSERT_INT(shrunk_after(sizes, 30), 0);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
 	sizes_free(sizes);
+}
+
+/* What was told of an object stands until it may have been made smaller again. */
+static void what_is_not_known_any_more_is_told(void)
+{
+	struct sizes *sizes = sizes_new(keep_shrink, NULL);
+
+	sizes_note(sizes, 1, 100);
+	unknown = 0;
+	sizes_note(sizes, 1, 200);
+	sizes_note_change(sizes, 1, 300, &one);
+	ASSERT_INT(unknown, 0);
+	sizes_note(sizes, 1, 100);
+	ASSERT_INT(unknown, 1);
+	sizes_note_change(sizes, 1, 50, NULL);
+	ASSERT_INT(unknown, 2);
+	/* By another name: whoever comes next has not done it. */
+	sizes_blur(sizes, 1);
+	ASSERT_INT(unknown, 3);
+	sizes_note_change(sizes, 1, 10, &one);
+	ASSERT_INT(unknown, 4);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
+	sizes_note_change(sizes, 1, 5, &one);
+	sizes_blur(sizes, 1);
+	ASSERT_INT(shrunk_after(sizes, 400), 0);
+	unknown = 0;
+	sizes_forget(sizes);
+	sizes_free(sizes);
+	ASSERT_INT(unknown, 2);
 }
 
 static CU_TestInfo ring_tests[] = {
@@ -558,6 +590,7 @@ static CU_TestInfo ring_tests[] = {
 		who_alone_changed_an_object_made_it_smaller },
 	{ "of several who changed an object none made it smaller",
 		of_several_who_changed_an_object_none_made_it_smaller },
+	{ "what is not known any more is told", what_is_not_known_any_more_is_told },
 	{ "hostile records are refused", hostile_records_are_refused },
 	{ "records that do not end are refused", records_that_do_not_end_are_refused },
 	CU_TEST_INFO_NULL,

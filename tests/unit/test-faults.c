@@ -186,6 +186,13 @@ static void a_truncation_outside_the_mount_is_known_if_it_was_before(void)
 	CU_ASSERT_FALSE(found.identified);
 	ASSERT_INT(found.pid, 7);
 	CU_ASSERT(found.uid == NO_UID && !*found.command);
+	/* Not known any more. */
+	truncations_note_outside(truncations, &key, &(struct shrink){ .inode = key.ino });
+	CU_ASSERT_FALSE(last_at(truncations, 300, 10, &found));
+	truncations_note_outside(truncations, &key, &made);
+	CU_ASSERT_TRUE(last_at(truncations, 300, 10, &found));
+	truncations_note_outside(truncations, &key, &(struct shrink){ 0 });
+	CU_ASSERT_FALSE(last_at(truncations, 300, 10, &found));
 	truncations_free(truncations);
 }
 
