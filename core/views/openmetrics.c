@@ -119,41 +119,59 @@ static void add_build(GString *out)
 	g_string_append(out, "shmtree_build_info{version=\"" SHMTREE_VERSION "\"} 1\n");
 }
 
-/* One value of the sums by kind and state: the member at `offset` of struct segments_sum. */
-struct state_family {
+/* One value of the sums by kind: the members at these offsets of struct segments_total and segments_sum. */
+struct sum_family {
 	GString *out;
 	const char *name;
-	size_t offset;
+	size_t of_total, of_state;
 };
+
+static uint64_t value_at(const void *sums, size_t offset)
+{
+	return *(const uint64_t *)((const char *)sums + offset);
+}
+
+static void add_kind(const struct segments_total *total, void *data)
+{
+	const struct sum_family *family = data;
+
+	g_string_append_printf(family->out, "shmtree_%s{kind=\"%s\"} %" PRIu64 "\n", family->name,
+		total->label, value_at(total, family->of_total));
+}
 
 static void add_states(const struct segments_total *total, void *data)
 {
-	const struct state_family *family = data;
+	const struct sum_family *family = data;
 
 	for (enum segment_state state = 0; state < SEGMENT_STATES; state++)
-		g_string_append_printf(family->out, "%s{kind=\"%s\",state=\"%s\"} %" PRIu64 "\n",
-			family->name, total->label, segment_state_name(state),
-			*(const uint64_t *)((const char *)&total->of_state[state] +
-				family->offset));
+		g_string_append_printf(family->out,
+			"shmtree_state_%s{kind=\"%s\",state=\"%s\"} %" PRIu64 "\n", family->name,
+			total->label, segment_state_name(state),
+			value_at(&total->of_state[state], family->of_state));
 }
 
-static void add_state_family(const struct metrics *metrics, const char *name, const char *unit,
-	size_t offset, const char *help)
+/* The family by kind alone, and the one by kind and state. */
+static void add_sum(const struct metrics *metrics, const struct sum_family *family,
+	const char *unit, const char *help)
 {
-	struct state_family family = { metrics->out, name, offset };
+	g_autofree char *of_kinds = g_strconcat("shmtree_", family->name, NULL);
+	g_autofree char *of_states = g_strconcat("shmtree_state_", family->name, NULL);
 
-	openmetrics_family(metrics->out, name, unit, help);
-	segments_each_total(metrics->segments, add_states, &family);
+	openmetrics_family(metrics->out, of_kinds, unit, help);
+	segments_each_total(metrics->segments, add_kind, (void *)family);
+	openmetrics_family(metrics->out, of_states, unit, "The same, by state.");
+	segments_each_total(metrics->segments, add_states, (void *)family);
 }
+
+#define SUM_FAMILY(name, member)                                                                   \
+	(&(const struct sum_family){ metrics->out, name, offsetof(struct segments_total, member),  \
+		offsetof(struct segments_sum, member) })
 
 static void add_sums(const struct metrics *metrics)
 {
-	add_state_family(metrics, "shmtree_segments", NULL, offsetof(struct segments_sum, segments),
-		"Segments of each kind and state.");
-	add_state_family(metrics, "shmtree_size_bytes", "bytes",
-		offsetof(struct segments_sum, size), "Sum of their sizes.");
-	add_state_family(metrics, "shmtree_allocated_bytes", "bytes",
-		offsetof(struct segments_sum, allocated),
+	add_sum(metrics, SUM_FAMILY("segments", segments), NULL, "Segments of each kind.");
+	add_sum(metrics, SUM_FAMILY("size_bytes", size), "bytes", "Sum of their sizes.");
+	add_sum(metrics, SUM_FAMILY("allocated_bytes", allocated), "bytes",
 		"Sum of the memory and swap allocated to them, as far as it is known.");
 	openmetrics_number(metrics->out, "shmtree_unlisted_kinds", NULL, metrics->failures,
 		"Kinds whose segments could not be listed and are missing here.");

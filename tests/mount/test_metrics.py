@@ -143,9 +143,9 @@ def metrics_have_every_segment(t):
         check(values['idle_since_timestamp_seconds'] > 1e9, 'since when')
         equal(exact(labels['id']), name)
     sums = parse_metrics(read(t.meta / 'metrics'))
-    equal(total(sums, 'shmtree_segments', kind='posix', state='idle'), len(NAMES))
-    equal(total(sums, 'shmtree_segments', kind='posix'), len(NAMES))
-    equal(total(sums, 'shmtree_size_bytes', kind='posix'), sum(range(len(NAMES))))
+    equal(single(sums, 'shmtree_state_segments', kind='posix', state='idle'), len(NAMES))
+    equal(single(sums, 'shmtree_segments', kind='posix'), len(NAMES))
+    equal(single(sums, 'shmtree_size_bytes', kind='posix'), sum(range(len(NAMES))))
     equal(total(sums, 'shmtree_segments_left_out') > 0,
           total(sums, 'shmtree_segments') > 50, 'the largest 50 alone')
 
@@ -165,8 +165,21 @@ def metrics_of_memory_without_a_name(t):
         values, labels = of_segment(families, b'lost', 'unlinked')
         equal((values['openers'], labels['id']), (1, f'posix-lost-{os.fstat(lost).st_ino}'))
         families = parse_metrics(read(t.meta / 'metrics'))
-        equal(total(families, 'shmtree_allocated_bytes', kind='unlinked', state='open'), PAGE)
+        equal(single(families, 'shmtree_state_allocated_bytes', kind='unlinked', state='open'), PAGE)
     os.close(fd)
+
+
+@test(MOUNTED)
+def sums_count_an_object_with_two_names_once(t):
+    write(t.shm / 'one', bytes(8 * PAGE))
+    os.link(t.shm / 'one', t.shm / 'two')
+    families = parse_metrics(read(t.meta / 'metrics'))
+    space = os.statvfs(t.shm)
+    used = (space.f_blocks - space.f_bfree) * space.f_frsize
+    equal(single(families, 'shmtree_allocated_bytes', kind='posix'), used, 'as the tmpfs says')
+    for what in 'segments', 'size_bytes', 'allocated_bytes':
+        equal(total(families, f'shmtree_state_{what}', kind='posix'),
+              single(families, f'shmtree_{what}', kind='posix'), f'{what} by state and by kind')
 
 
 @test(MOUNTED, options=('-o', 'metrics_segments=3'))

@@ -156,10 +156,12 @@ static void sums_by_kind_state_user_and_the_census(void)
 	assert_has(text, "\nshmtree_build_info{version=\"" SHMTREE_VERSION "\"} 1\n");
 	assert_has(text,
 		"# TYPE shmtree_segments gauge\n"
-		"# HELP shmtree_segments Segments of each kind and state.\n"
-		"shmtree_segments{kind=\"posix\",state=\"mapped\"} 0\n");
-	assert_has(text, "\nshmtree_segments{kind=\"posix\",state=\"idle\"} 1\n");
-	assert_has(text, "\nshmtree_size_bytes{kind=\"posix\",state=\"idle\"} 3\n");
+		"# HELP shmtree_segments Segments of each kind.\n"
+		"shmtree_segments{kind=\"posix\"} 1\n");
+	assert_has(text, "\nshmtree_state_segments{kind=\"posix\",state=\"mapped\"} 0\n");
+	assert_has(text, "\nshmtree_state_segments{kind=\"posix\",state=\"idle\"} 1\n");
+	assert_has(text, "\nshmtree_size_bytes{kind=\"posix\"} 3\n");
+	assert_has(text, "\nshmtree_state_size_bytes{kind=\"posix\",state=\"idle\"} 3\n");
 	assert_has(text, user);
 	assert_has(text, "\nshmtree_census_backend_info{backend=\"text\"} 1\n");
 	assert_has(text,
@@ -194,7 +196,7 @@ static void as_many_segments_as_wanted_are_told_one_by_one(void)
 		"\nshmtree_segment_size_bytes{kind=\"posix\",id=\"more.2\"} 150\n"
 		"shmtree_segment_size_bytes{kind=\"posix\",id=\"more.3\"} 151\n");
 	assert_has(some, "\nshmtree_segments_left_out 3\n");
-	assert_has(some, "\nshmtree_segments{kind=\"posix\",state=\"idle\"} 5\n");
+	assert_has(some, "\nshmtree_state_segments{kind=\"posix\",state=\"idle\"} 5\n");
 	none = summary_text(0);
 	ASSERT_INT(occurrences(none, "\nshmtree_segment_size_bytes{"), 0);
 }
