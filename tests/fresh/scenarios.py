@@ -226,9 +226,40 @@ def package_is_built(machine):
 
 
 def package_works(machine):
-    """Installed as any other, it passes the test that comes with it, and leaves nothing."""
-    succeed(machine, 'apt-get -q -y --no-install-recommends install /packages/shmtree_*.deb && debian/tests/mount')
-    succeed(machine, 'apt-get -q -y purge shmtree && ! command -v shmtree && ! test -e /usr/sbin/mount.fuse.shmtree')
+    """Installed as any other, it passes the test that comes with it."""
+    succeed(machine, 'apt-get -q -y --no-install-recommends install /packages/shmtree_*.deb tmux && debian/tests/mount')
+
+
+def package_lists_without_a_mount(machine):
+    output = succeed(machine, 'head -c 3M /dev/zero >/dev/shm/large && head -c 1M /dev/zero >/dev/shm/small && '
+                     'shmtree --list --sort=allocated --human')
+    header, *rows = (line.split() for line in output.splitlines())
+    found = [dict(zip(header, row)) for row in rows if row[header.index('KIND')] == 'posix']
+    if [(row['ID'], row['ALLOCATED']) for row in found] != [('large', '3.0M'), ('small', '1.0M')]:
+        raise Failed(output)
+
+
+def package_mounts_by_fstab(machine):
+    succeed(machine, 'mkdir -p /mnt/fstab && echo "shmtree /mnt/fstab fuse.shmtree defaults 0 0" >>/etc/fstab && '
+            'mount /mnt/fstab && cmp /mnt/fstab/large /dev/shm/large && '
+            'grep -q "<svg\\|<canvas\\|<script" /mnt/fstab/.shmtree/report.html')
+
+
+def package_shows_in_a_terminal(machine):
+    succeed(machine, 'tmux new-session -d -x 80 -y 24 -s top "exec shmtop /mnt/fstab" && '
+            'for i in $(seq 100); do tmux capture-pane -p -t top | grep -q large && break; sleep 0.1; done; '
+            'tmux capture-pane -p -t top | grep large && tmux send-keys -t top q && '
+            'for i in $(seq 100); do tmux has-session -t top 2>/dev/null || exit 0; sleep 0.1; done; exit 1')
+
+
+def package_leaves_nothing(machine):
+    unmount(machine, '/mnt/fstab')
+    succeed(machine, 'rm /dev/shm/large /dev/shm/small && apt-get -q -y purge shmtree && ! command -v shmtree && '
+            '! test -e /usr/sbin/mount.fuse.shmtree')
+
+
+PACKAGE = (package_is_built, package_works, package_lists_without_a_mount, package_mounts_by_fstab,
+           package_shows_in_a_terminal, package_leaves_nothing)
 
 
 SCENARIOS = (
@@ -249,8 +280,8 @@ SCENARIOS = (
         first_screen_as_user, nothing_of_root_left, run_as_user)),
     Scenario('the tests', 'bookworm', steps=(unit_tests, mounted_tests)),
     Scenario('the tests in a chroot', 'bookworm', way='chroot', steps=(unit_tests, mounted_tests)),
-    Scenario('the package', 'bookworm', steps=(package_is_built, package_works)),
-    Scenario('the package', 'trixie', steps=(package_is_built, package_works)),
+    Scenario('the package', 'bookworm', steps=PACKAGE),
+    Scenario('the package', 'trixie', steps=PACKAGE),
     Scenario('the benchmarks', 'bookworm', steps=(peers_are_there,)),
     Scenario('a machine in a machine', 'bookworm', steps=(machine_is_made,)),
     Scenario('a machine in a machine', 'trixie', steps=(machine_is_made,)),
