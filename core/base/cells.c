@@ -51,3 +51,16 @@ void cells_fit(GString *out, const char *text, size_t width, bool right)
 	g_string_append_c(out, '+');
 	append_spaces(out, width - 1 - taken);
 }
+
+void cells_ascii(GString *out, const char *text)
+{
+	for (; *text; text = g_utf8_next_char(text)) {
+		gunichar character = g_utf8_get_char(text);
+
+		if (character < 0x80)
+			g_string_append_c(out, (char)character);
+		else
+			for (size_t i = width_of(character); i > 0; i--)
+				g_string_append_c(out, '?');
+	}
+}

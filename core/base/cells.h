@@ -14,3 +14,6 @@ void cells_pad(GString *out, const char *text, size_t width, bool right);
 
 /* The same, but a longer text is cut off, and ends in + then. */
 void cells_fit(GString *out, const char *text, size_t width, bool right);
+
+/* Appends the text for a terminal that shows ASCII alone: a question mark for each cell of other characters. */
+void cells_ascii(GString *out, const char *text);

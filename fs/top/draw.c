@@ -22,15 +22,14 @@ int ui_page(void)
 static void put_line(int y, const char *text, attr_t attributes)
 {
 	g_autofree char *valid = g_utf8_make_valid(text, -1);
-	g_autoptr(GString) line = g_string_new(NULL);
+	g_autoptr(GString) line = g_string_new(NULL), ascii = g_string_new(NULL);
 	bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 
 	cells_fit(line, valid, (size_t)COLS, false);
-	for (gsize i = 0; !utf8 && i < line->len; i++)
-		if ((unsigned char)line->str[i] >= 0x80)
-			line->str[i] = '?';
+	if (!utf8)
+		cells_ascii(ascii, line->str);
 	attrset(attributes);
-	mvaddstr(y, 0, line->str);
+	mvaddstr(y, 0, utf8 ? line->str : ascii->str);
 	attrset(A_NORMAL);
 }
 
@@ -40,7 +39,10 @@ static void draw_title(struct ui *ui)
 	g_autoptr(GString) text = g_string_new("shmtop  ");
 
 	g_string_append_printf(text, "%s  %u %s, ", ui->use, model->all->len, model->view->title);
-	units_format_bytes(text, (uint64_t)top_model_sum(model, model->view->measure));
+	units_format_bytes(text,
+		(uint64_t)(ui->view == 0 && ui->allocated >= 0 ?
+				ui->allocated :
+				top_model_sum(model, model->view->measure)));
 	g_string_append(text,
 		strcmp(model->view->measure, "SHARE") == 0 ? " in shares  " : " allocated  ");
 	format_readable(text, ui->mount);

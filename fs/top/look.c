@@ -24,17 +24,30 @@ static char *point_if_shmtree(const char *line)
 	return NULL;
 }
 
-char *look_find_mount(void)
+bool look_is_shmtree(const char *mount)
+{
+	g_autofree char *path = g_build_filename(mount, META, "segments", NULL);
+
+	return access(path, R_OK) == 0;
+}
+
+char *look_find_mount(bool *unreadable)
 {
 	g_autofree char *text = NULL;
 	g_auto(GStrv) lines = NULL;
 	char *point = NULL;
 
+	*unreadable = false;
 	if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
 		return NULL;
 	lines = g_strsplit(text, "\n", -1);
-	for (char **line = lines; *line && !point; line++)
+	for (char **line = lines; *line && !point; line++) {
 		point = point_if_shmtree(*line);
+		if (point && !look_is_shmtree(point)) {
+			*unreadable = true;
+			g_clear_pointer(&point, g_free);
+		}
+	}
 	return point;
 }
 
@@ -72,6 +85,42 @@ static char *read_use(const char *mount)
 	}
 	table_free(limits);
 	return g_string_free(text, FALSE);
+}
+
+/*
+ * Whether two rows of `segments` may be names of one object, which is to count once: they were modified at the
+ * same nanosecond and take as much.
+ */
+static bool has_twins(const struct table *table)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	int kind = table_column(table, "KIND"), allocated = table_column(table, "ALLOCATED");
+	int modified = table_column(table, "MTIME");
+
+	for (guint i = 0; i < table->rows->len; i++) {
+		if (strcmp(table_value(table, i, kind), "posix") == 0 &&
+			table_number(table_value(table, i, allocated)) > 0 &&
+			!g_hash_table_add(seen,
+				g_strconcat(table_value(table, i, allocated), " ",
+					table_value(table, i, modified), NULL)))
+			return true;
+	}
+	return false;
+}
+
+/* What all segments take, from the sums of `status`, which count each object once; -1: not needed, or not to be had. */
+static int64_t read_allocated(const char *mount, const struct table *segments)
+{
+	struct table *status = NULL;
+	int64_t sum = 0;
+
+	if (!has_twins(segments) || read_table(mount, "status", &status) < 0)
+		return -1;
+	for (guint i = 0; i < status->rows->len; i++)
+		if (g_str_has_suffix(table_value(status, i, 0), "_allocated"))
+			sum += MAX(table_number(table_value(status, i, 1)), 0);
+	table_free(status);
+	return sum;
 }
 
 char *look_directory(const char *mount, const struct top_model *model, guint row)
@@ -182,6 +231,9 @@ void job_do(struct job *job)
 	case JOB_TABLE:
 		job->error = read_table(job->mount, top_views[job->view].file, &job->table);
 		job->use = job->error ? g_strdup("") : read_use(job->mount);
+		job->allocated = job->error == 0 && job->view == 0 ?
+			read_allocated(job->mount, job->table) :
+			-1;
 		break;
 	case JOB_DETAILS:
 		job->lines = g_ptr_array_new_with_free_func(g_free);

@@ -4,8 +4,14 @@
 
 #include "top/model.h"
 
-/* The mount point of the first shmtree in the list of mounts, for the caller to free; NULL: there is none. */
-char *look_find_mount(void);
+/* Whether a shmtree is mounted there that this user can read. */
+bool look_is_shmtree(const char *mount);
+
+/*
+ * The mount point of the first shmtree in the list of mounts that this user can read, for the caller to free. NULL:
+ * there is none; `unreadable`: there are others.
+ */
+char *look_find_mount(bool *unreadable);
 
 /* Whether the error says that the mount is gone, and not just that this could not be read now. */
 bool look_is_gone(int error);
@@ -25,6 +31,7 @@ struct job {
 	int error;           /* 0 or a negative errno */
 	struct table *table; /* of JOB_TABLE; or NULL */
 	char *use;           /* likewise: how full the tmpfs is, or "" */
+	int64_t allocated;   /* bytes of all segments, each object once; -1: as the table adds up */
 	GPtrArray *lines;    /* of JOB_DETAILS: of the mappers and the holders, without the facts */
 };
 

@@ -58,7 +58,8 @@ static void print_help(void)
 	     "\n"
 	     "Shows segments, processes and units that use shared memory, and what grows, of the "
 	     "shmtree\n"
-	     "that is mounted there; else of the first one in the list of mounts.\n"
+	     "that is mounted there; else of the first one in the list of mounts that you may "
+	     "read.\n"
 	     "\n"
 	     "    -d SECONDS      look so often (2)\n"
 	     "    -h   --help     print help\n"
@@ -83,6 +84,8 @@ static int serve(struct ui *ui)
 	int64_t next = 0;
 	int key, r = 0;
 
+	/* Also those that are not shown yet: what they show as grown is to begin now. */
+	ui_refresh_all(ui);
 	while (r == 0 && !ui->ended && !told_to_end) {
 		if (g_get_monotonic_time() >= next) {
 			if (!ui->paused)
@@ -123,20 +126,17 @@ static int show(const char *mount, int interval_ms)
 	return EXIT_SUCCESS;
 }
 
-static bool is_shmtree(const char *mount)
-{
-	g_autofree char *path = g_build_filename(mount, ".shmtree", "segments", NULL);
-
-	return access(path, R_OK) == 0;
-}
-
 static int run(const char *given, int interval_ms)
 {
-	g_autofree char *mount = given ? g_canonicalize_filename(given, NULL) : look_find_mount();
+	bool unreadable = false;
+	g_autofree char *mount =
+		given ? g_canonicalize_filename(given, NULL) : look_find_mount(&unreadable);
 
+	if (!mount && unreadable)
+		return fail("you may read no shmtree that is mounted here");
 	if (!mount)
 		return fail("no shmtree is mounted; mount one, or ask shmtree --list");
-	if (!is_shmtree(mount))
+	if (!look_is_shmtree(mount))
 		return fail("%s is no shmtree", mount);
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return fail("this is no terminal; for scripts there is shmtree --list");

@@ -19,7 +19,10 @@ static void do_job(gpointer job, gpointer data)
 
 void ui_init(struct ui *ui, const char *mount, int interval_ms)
 {
-	*ui = (struct ui){ .mount = mount, .interval_ms = interval_ms, .use = g_strdup("") };
+	*ui = (struct ui){ .mount = mount,
+		.interval_ms = interval_ms,
+		.use = g_strdup(""),
+		.allocated = -1 };
 	for (unsigned i = 0; i < TOP_VIEWS; i++)
 		top_model_init(&ui->models[i], &top_views[i]);
 	ui->done = g_async_queue_new();
@@ -27,14 +30,15 @@ void ui_init(struct ui *ui, const char *mount, int interval_ms)
 	ui->pool = g_thread_pool_new(do_job, ui, -1, FALSE, NULL);
 }
 
-static struct job *job_of(struct ui *ui, enum job_type type, const char *directory)
+static struct job *job_of(const struct ui *ui, enum job_type type, unsigned view,
+	const char *directory)
 {
 	struct job *job = g_new0(struct job, 1);
 
 	*job = (struct job){
 		.type = type,
 		.mount = ui->mount,
-		.view = ui->view,
+		.view = view,
 		.directory = g_strdup(directory),
 	};
 	return job;
@@ -81,12 +85,23 @@ void ui_show_lines(struct ui *ui, GPtrArray *lines)
 	ui->mode = UI_LINES;
 }
 
+static void refresh(struct ui *ui, unsigned view)
+{
+	if (ui->waited_for[view])
+		return;
+	ui->waited_for[view] = job_of(ui, JOB_TABLE, view, NULL);
+	g_thread_pool_push(ui->pool, ui->waited_for[view], NULL);
+}
+
 void ui_refresh(struct ui *ui)
 {
-	if (ui->waited_for[ui->view])
-		return;
-	ui->waited_for[ui->view] = job_of(ui, JOB_TABLE, NULL);
-	g_thread_pool_push(ui->pool, ui->waited_for[ui->view], NULL);
+	refresh(ui, ui->view);
+}
+
+void ui_refresh_all(struct ui *ui)
+{
+	for (unsigned view = 0; view < TOP_VIEWS; view++)
+		refresh(ui, view);
 }
 
 void ui_ask_details(struct ui *ui, guint row)
@@ -97,7 +112,7 @@ void ui_ask_details(struct ui *ui, guint row)
 	if (ui->view != 0)
 		return;
 	directory = look_directory(ui->mount, ui_model(ui), row);
-	ui->details = job_of(ui, JOB_DETAILS, directory);
+	ui->details = job_of(ui, JOB_DETAILS, ui->view, directory);
 	ui->details->facts = g_ptr_array_ref(ui->lines);
 	g_thread_pool_push(ui->pool, ui->details, NULL);
 }
@@ -109,7 +124,7 @@ void ui_remove(struct ui *ui)
 		ui_say(ui, g_strdup("not removed: another removal is under way"));
 		return;
 	}
-	ui->removal = job_of(ui, JOB_REMOVE, ui->directory);
+	ui->removal = job_of(ui, JOB_REMOVE, ui->view, ui->directory);
 	g_thread_pool_push(ui->pool, ui->removal, NULL);
 }
 
@@ -126,6 +141,8 @@ static void take_table(struct ui *ui, struct job *job)
 		g_get_monotonic_time());
 	g_free(ui->use);
 	ui->use = g_steal_pointer(&job->use);
+	if (job->view == 0)
+		ui->allocated = job->allocated;
 	if (job->view == ui->view)
 		ui_find_marked(ui);
 }

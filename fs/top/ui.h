@@ -19,6 +19,7 @@ struct ui {
 	int selected, first; /* rows of the list: which is marked, and which is uppermost */
 	char *marked;        /* its name, so that it stays marked when the order changes */
 	char *use;           /* how full the tmpfs is, or "" */
+	int64_t allocated;   /* of all segments; -1: as the table adds up */
 	char *message;       /* in the last line until the next key; or NULL */
 	GPtrArray *lines;    /* of UI_LINES */
 	guint line;          /* the uppermost one */
@@ -39,8 +40,9 @@ static inline struct top_model *ui_model(struct ui *ui)
 	return &ui->models[ui->view];
 }
 
-/* Has the view read anew, unless that is being done already. */
+/* Has the view, or all of them, read anew, unless that is being done already. */
 void ui_refresh(struct ui *ui);
+void ui_refresh_all(struct ui *ui);
 
 /* Takes what has been done. 0, or a negative errno that says that the mount is gone; others are shown. */
 int ui_take(struct ui *ui);

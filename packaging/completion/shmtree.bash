@@ -10,7 +10,7 @@ _shmtree_offer()
 	for word; do
 		[[ $word != "$cur"* ]] || COMPREPLY+=("$prefix$word")
 	done
-	# What takes a value, or may be followed by another one, is not ended by a space.
+	# What takes a value is not ended by a space.
 	[[ ${COMPREPLY[0]} != *= ]] || compopt -o nospace
 }
 
@@ -42,8 +42,8 @@ _shmtree_value()
 	--sort) _shmtree_offer '' "${columns[@]}" "${columns[@]/#/-}" ;;
 	--where) _shmtree_list "${columns[@]}" ;;
 	--fail-over) _shmtree_offer '' 80% 90% 95% ;;
-	census) _shmtree_offer '' auto bpf query text ;;
-	object_census | passthrough) _shmtree_offer '' auto off ;;
+	census) _shmtree_list auto bpf query text ;;
+	object_census | passthrough) _shmtree_list auto off ;;
 	proc) _shmtree_directories ;;
 	esac
 }
@@ -63,7 +63,12 @@ _shmtree()
 		_shmtree_value "${previous##*,}"
 	elif [ "$previous" = = ] && [ "$COMP_CWORD" -gt 2 ]; then
 		previous=${COMP_WORDS[COMP_CWORD - 2]}
-		_shmtree_value "${previous##*,}"
+		# What follows the value of a mount option, after a comma, is another option.
+		if [[ $previous != --* && $cur == *,* ]]; then
+			_shmtree_list "${mount_options[@]}"
+		else
+			_shmtree_value "${previous##*,}"
+		fi
 	elif [ "$previous" = -o ]; then
 		_shmtree_list "${mount_options[@]}"
 	elif [[ $cur == -* ]]; then

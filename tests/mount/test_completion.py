@@ -40,6 +40,32 @@ def need(shell):
         skip(f'{shell} is not installed')
 
 
+class Terminal:
+    """A shell that is typed to; what it has shown."""
+
+    def __init__(self, *command, **environment):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir('/')
+            os.execvpe(command[0], command, os.environ | {'TERM': 'dumb', 'LINES': '100', 'COLUMNS': '200'} | environment)
+        self.shown = ''
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def shows(self, *words):
+        deadline = time.monotonic() + PATIENCE
+        while not all(word in self.shown for word in words):
+            check(time.monotonic() < deadline, f'{[w for w in words if w not in self.shown]} in {self.shown!r}')
+            if select.select([self.fd], [], [], 1)[0]:
+                self.shown += re.sub(r'\x1b\[[0-9;?]*[a-zA-Z]', '', os.read(self.fd, 65536).decode(errors='replace'))
+
+    def end(self):
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
 # --- bash
 
 BASH = r'''
@@ -52,7 +78,9 @@ printf '%s\n' "${COMPREPLY[@]}"
 '''
 
 
-def bash(*words):
+def bash(line):
+    """What may follow; the line is taken apart as readline does, for which = is a word of its own."""
+    words = re.findall(r'=|[^\s=]+', line) + [''] * (line == '' or line[-1] == ' ')
     done = run('bash', '-ec', BASH, 'bash', FILES / 'shmtree.bash', 'shmtree', *words, cwd='/')
     return {word for word in done.decode().split('\n') if word}
 
@@ -61,15 +89,23 @@ def bash(*words):
 def bash_knows_all_options(t):
     flags, names = helped(t)
     equal({word.rstrip('=') for word in bash('-')}, flags)
-    equal({word.rstrip('=') for word in bash('-o', '')}, names)
+    equal({word.rstrip('=') for word in bash('-o ')}, names)
     equal(bash('--js'), {'--json'})
-    equal(bash('-o', 'census=text,pass'), {'census=text,passthrough='})
-    equal(bash('-o', 'census', '='), {'auto', 'bpf', 'query', 'text'})
-    equal(bash('-o', 'watch,census', '=', 'b'), {'bpf'})
+    equal(bash('-o census=text,pass'), {'text,passthrough='})
+    equal({word.rstrip('=') for word in bash('-o watch,census=text,')}, {'text,' + name for name in names})
+    equal(bash('-o census='), {'auto', 'bpf', 'query', 'text'})
+    equal(bash('-o watch,census=b'), {'bpf'})
+    equal(bash('-o census=text,passthrough=o'), {'off'})
     equal(bash('/de'), {'/dev'}, 'directories')
-    equal(bash('--columns', '=', ''), columns(t))
-    equal(bash('--columns', '=', 'NAME,SI'), {'NAME,SIZE', 'NAME,SINCE'})
-    equal(bash('--sort', '=', '-SI'), {'-SIZE', '-SINCE'})
+    equal(bash('--columns='), columns(t))
+    equal(bash('--columns=NAME,SI'), {'NAME,SIZE', 'NAME,SINCE'})
+    equal(bash('--sort=-SI'), {'-SIZE', '-SINCE'})
+    shell = Terminal('bash', '--norc', '--noprofile', '-i', INPUTRC='/dev/null', PS1='% ')
+    shell.type(f'source {FILES}/shmtree.bash; echo rea""dy\n')
+    shell.shows('ready')
+    shell.type('shmtree -o census=te\t,pass\tof\t /de\t')
+    shell.shows('shmtree -o census=text,passthrough=off /dev/')
+    shell.end()
 
 
 # --- fish
@@ -92,32 +128,6 @@ def fish_knows_all_options(t):
 
 
 # --- zsh
-
-class Terminal:
-    """A shell that is typed to; what it has shown."""
-
-    def __init__(self, *command, **environment):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir('/')
-            os.execvpe(command[0], command, dict(os.environ, TERM='dumb', LINES='100', COLUMNS='200', **environment))
-        self.shown = ''
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def shows(self, *words):
-        deadline = time.monotonic() + PATIENCE
-        while not all(word in self.shown for word in words):
-            check(time.monotonic() < deadline, f'{[w for w in words if w not in self.shown]} in {self.shown!r}')
-            if select.select([self.fd], [], [], 1)[0]:
-                self.shown += re.sub(r'\x1b\[[0-9;?]*[a-zA-Z]', '', os.read(self.fd, 65536).decode(errors='replace'))
-
-    def end(self):
-        os.kill(self.pid, 9)
-        os.waitpid(self.pid, 0)
-        os.close(self.fd)
-
 
 @test(HERE, start=False)
 def zsh_knows_all_options(t):

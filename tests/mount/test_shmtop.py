@@ -192,3 +192,57 @@ def what_is_wrong_is_one_line(t):
     done = subprocess.run([program(t)], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
     check(b'no terminal' in done.stderr and done.returncode == 1, done.stderr)
     check(b'shmtop' in run(program(t), '--version') and b'MOUNTPOINT' in run(program(t), '--help'), 'help')
+
+
+@test(HERE)
+def it_counts_an_object_with_many_names_once(t):
+    write(t.shm / 'one', b'x' * (20 << 20))
+    for number in range(8):
+        os.link(t.shm / 'one', t.shm / f'other-{number}')
+
+    def title():
+        text = shown.shows('^posix +other-7 ')
+        number, unit = re.search(r' segments, ([0-9.]+)([KMG]) allocated', text).groups()
+        return float(number) * 1024 ** ' KMG'.index(unit)
+
+    with screen(t, '-d', 0.25, t.root) as shown:
+        def sum_of_status():
+            return sum(int(value) for key, value in t.status().items() if key.endswith('_allocated'))
+        eventually(lambda: abs(title() - sum_of_status()) < 10 << 20, 'the title has the sum')  # others have memfds
+
+
+@test(HERE)
+def it_looks_at_all_views_from_the_beginning(t):
+    write(t.shm / 'x', b'x' * 5000)
+    with Mapper(t.shm / 'x') as mapper, screen(t, '-d', 0.25, t.root) as shown:
+        mapper('map 1')
+        shown.shows('^posix +x .* mapped')
+        for size, grown in (50000, '44K'), (90000, '80K'):  # a second look at what is shown comes after the first at all
+            write(t.shm / 'x', b'x' * size)
+            shown.shows(rf'^posix +x +root +\S+ +\+{grown}')
+        shown.keys('2')
+        shown.keys('/', 'mapper', 'Enter')
+        shown.shows(rf'^ +{mapper.pid} +root +mapper +1 +\S+ +\S+ +\+\d+K')
+        shown.keys('q')
+
+
+@test(HERE, start=False)
+def without_an_argument_it_takes_one_that_can_be_read(t):
+    closed = t.private / 'closed'
+    (closed / 'mnt').mkdir(parents=True)
+    closed.chmod(0o700)
+    t.start(root=closed / 'mnt')
+    first, t.daemon = t.daemon, None
+
+    def said():
+        done = subprocess.run(['setpriv', '--reuid=1234', '--regid=1234', '--clear-groups', program(t)],
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+        return done.stderr.decode()
+
+    if len(re.findall(rb' - fuse\.shmtree ', read('/proc/self/mountinfo'))) == 1:  # the machine itself has none
+        equal(said(), 'shmtop: you may read no shmtree that is mounted here\n')
+    t.start()
+    check('no terminal' in said(), 'the second is found')
+    t.stop()
+    first.terminate()
+    equal(first.wait(60), 0)

@@ -142,6 +142,14 @@ static void text_fits_its_cells(void)
 	assert_fit("abc", 0, false, "");
 }
 
+static void a_terminal_of_ascii_has_as_many_cells(void)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+
+	cells_ascii(out, "a\303\244\346\274\242e\314\201z");
+	ASSERT_STRING(out->str, "a???ez");
+}
+
 static void an_error_tells_whether_the_mount_is_gone(void)
 {
 	CU_ASSERT(look_is_gone(-ENOTCONN) && look_is_gone(-ENOENT));
@@ -155,6 +163,7 @@ static CU_TestInfo tests[] = {
 	{ "rows are sorted and filtered", rows_are_sorted_and_filtered },
 	{ "a row has a directory", a_row_has_a_directory },
 	{ "text fits its cells", text_fits_its_cells },
+	{ "a terminal of ASCII has as many cells", a_terminal_of_ascii_has_as_many_cells },
 	{ "an error tells whether the mount is gone", an_error_tells_whether_the_mount_is_gone },
 	CU_TEST_INFO_NULL,
 };
