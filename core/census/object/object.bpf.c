@@ -144,7 +144,8 @@ static void write_detail(struct seen_detail *detail, struct inode *inode, struct
 		detail->ctime = inode->i_ctime_sec;
 		detail->atime_nsec = inode->i_atime_nsec;
 		detail->mtime_nsec = inode->i_mtime_nsec;
-		detail->ctime_nsec = inode->i_ctime_nsec;
+		/* Linux 6.13 notes in the top bit that somebody has asked for this time. */
+		detail->ctime_nsec = inode->i_ctime_nsec & ~(1u << 31);
 	}
 	if (bpf_probe_read_kernel_str(detail->name, OBJECT_NAME, name->d_name.name) < 0)
 		detail->name[0] = 0;
