@@ -467,8 +467,10 @@ void census_release(struct census *census)
 {
 	g_mutex_lock(&census->lock);
 	g_assert(census->holders);
-	if (--census->holders == 0)
+	if (--census->holders == 0) {
+		object_side_forget(census->object_side);
 		g_cond_broadcast(&census->changed);
+	}
 	g_mutex_unlock(&census->lock);
 }
 

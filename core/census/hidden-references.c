@@ -92,15 +92,14 @@ void census_each_hidden(struct census *census, const struct segment_key *key, ui
 	const struct objects *objects = object_side_found(census->object_side);
 	struct hidden_visit each = { census, key, visit, data };
 	struct references references = census_references(census, key, inode);
-	const struct object *object;
+	struct object object;
 
 	if (references.hidden == 0)
 		return;
-	object = !objects ? NULL :
-		inode     ? objects_find_inode(objects, inode) :
-			    objects_find(objects, key);
-	if (object)
-		each_holder(&each, object->inode);
+	if (!inode && objects && objects_find(objects, key, &object))
+		inode = object.inode;
+	if (objects && inode)
+		each_holder(&each, inode);
 	if (key->class != SEGMENT_SYSV)
 		loops_each(census->proc, visit_loop, &each);
 }
@@ -163,8 +162,10 @@ static void add_loop(const struct loop_device *loop, void *data)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(classes); i++) {
 		const struct segment_key key = { loop->dev, loop->ino, 0, classes[i] };
+		struct object object;
 
-		summing->sums.loops += is_wanted(summing, objects_find(objects, &key));
+		summing->sums.loops +=
+			objects_find(objects, &key, &object) && is_wanted(summing, &object);
 	}
 }
 

@@ -15,10 +15,9 @@ static const char *kind_of(const struct object *object)
 				 "unlinked";
 }
 
-static struct memory_part *find_part(GArray *parts, const struct object *object)
+static struct memory_part *find_part(GArray *parts, const char *kind, uint64_t dev, bool huge)
 {
-	const char *kind = kind_of(object);
-	struct memory_part fresh = { .kind = kind, .dev = object->key.dev, .huge = object->huge };
+	struct memory_part fresh = { .kind = kind, .dev = dev, .huge = huge };
 
 	for (guint i = 0; i < parts->len; i++) {
 		struct memory_part *part = &g_array_index(parts, struct memory_part, i);
@@ -31,13 +30,30 @@ static struct memory_part *find_part(GArray *parts, const struct object *object)
 	return &g_array_index(parts, struct memory_part, parts->len - 1);
 }
 
-static void add_object(GArray *parts, const struct object *object)
+static void add(struct memory_part *part, uint64_t allocated, uint64_t swapped)
 {
-	struct memory_part *part = find_part(parts, object);
-	uint64_t swapped = MIN(object->swapped, object->allocated);
-
-	part->resident += object->allocated - swapped;
+	swapped = MIN(swapped, allocated);
+	part->resident += allocated - swapped;
 	part->swapped += swapped;
+}
+
+static void add_objects(GArray *parts, const struct objects *objects)
+{
+	const struct quiet_list *quiet = objects_quiet(objects);
+
+	for (size_t i = 0; i < objects_count(objects); i++) {
+		const struct object *object = objects_at(objects, i);
+
+		add(find_part(parts, kind_of(object), object->key.dev, object->huge),
+			object->allocated, object->swapped);
+	}
+	for (guint i = 0; i < quiet->devices->len; i++) {
+		const struct quiet_device *device =
+			&g_array_index(quiet->devices, struct quiet_device, i);
+
+		add(find_part(parts, segment_class_name(SEGMENT_FILE), device->dev, false),
+			device->allocated, device->swapped);
+	}
 }
 
 int census_memory(struct census *census, void (*visit)(const struct memory_part *part, void *data),
@@ -50,8 +66,7 @@ int census_memory(struct census *census, void (*visit)(const struct memory_part 
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < objects_count(objects); i++)
-		add_object(parts, objects_at(objects, i));
+	add_objects(parts, objects);
 	for (guint i = 0; i < parts->len; i++)
 		visit(&g_array_index(parts, struct memory_part, i), data);
 	for (guint i = 0; i < sums->len; i++) {

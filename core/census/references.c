@@ -18,26 +18,37 @@ static uint64_t hidden_of(struct census *census, const struct object *object,
 	return object->references > shown ? object->references - shown : 0;
 }
 
+static bool find_object(const struct objects *objects, const struct segment_key *key,
+	uint64_t inode, struct object *out)
+{
+	const struct object *found;
+
+	if (!inode)
+		return objects_find(objects, key, out);
+	found = objects_find_inode(objects, inode);
+	if (found)
+		*out = *found;
+	return found;
+}
+
 struct references census_references(struct census *census, const struct segment_key *key,
 	uint64_t inode)
 {
 	const struct objects *objects = object_side_found(census->object_side);
 	struct references references = { .count = REFERENCES_UNKNOWN,
 		.hidden = REFERENCES_UNKNOWN };
-	const struct object *object = NULL;
+	struct object object;
 
-	if (objects)
-		object = inode ? objects_find_inode(objects, inode) : objects_find(objects, key);
-	if (!object)
+	if (!objects || !find_object(objects, key, inode, &object))
 		return references;
 	return (struct references){
 		.known = true,
-		.moved = object->moved,
-		.mapped = object->mapped && object->references > 0,
-		.nameless = object->nlink == 0,
-		.served = object->served > 0,
-		.count = object->references,
-		.hidden = hidden_of(census, object, spaces_find(census->spaces, key)),
+		.moved = object.moved,
+		.mapped = object.mapped && object.references > 0,
+		.nameless = object.nlink == 0,
+		.served = object.served > 0,
+		.count = object.references,
+		.hidden = hidden_of(census, &object, spaces_find(census->spaces, key)),
 	};
 }
 
@@ -86,17 +97,17 @@ void census_each_object(struct census *census,
 bool census_object(struct census *census, const struct segment_key *key, struct object_row *out)
 {
 	const struct objects *objects = object_side_found(census->object_side);
-	const struct object *object = objects ? objects_find(objects, key) : NULL;
+	struct object object;
 
-	return object && make_row(objects, object, out);
+	return objects && objects_find(objects, key, &object) && make_row(objects, &object, out);
 }
 
 int census_is_named(struct census *census, const struct segment_key *key)
 {
 	const struct objects *objects = object_side_found(census->object_side);
-	const struct object *object = objects ? objects_find(objects, key) : NULL;
+	struct object object;
 
-	return object ? object->nlink > 0 : -ENOENT;
+	return objects && objects_find(objects, key, &object) ? object.nlink > 0 : -ENOENT;
 }
 
 /* Zero is believed only if it is found twice, and if the counts of readers and writers agree. */

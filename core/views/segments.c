@@ -202,18 +202,21 @@ const char *segments_incomplete_json(const struct segments *segments)
 
 /* Order */
 
-/* A row, and which of them it is: what it is ordered by is read where it stands. */
+/*
+ * Where a row is among the bytes of all, and which of them it is: what it is ordered by is read where it
+ * stands. There may be a million, and qsort(3) takes as much again.
+ */
 struct place {
-	const uint8_t *at;
-	guint32 row;
+	guint32 at, row;
 };
 
 struct ordered_by {
 	const char *label, *name, *id;
 };
 
-static struct ordered_by read_place(const struct segments *segments, const uint8_t *at)
+static struct ordered_by read_place(const struct segments *segments, const struct place *place)
 {
+	const uint8_t *at = segments->items.bytes->data + place->at;
 	struct ordered_by by = { .label = label_at(segments, packed_get_number(&at)) };
 
 	by.id = packed_get_text(&at);
@@ -223,8 +226,8 @@ static struct ordered_by read_place(const struct segments *segments, const uint8
 
 static int compare_places(const void *a, const void *b, void *data)
 {
-	const struct ordered_by one = read_place(data, ((const struct place *)a)->at);
-	const struct ordered_by other = read_place(data, ((const struct place *)b)->at);
+	const struct ordered_by one = read_place(data, a);
+	const struct ordered_by other = read_place(data, b);
 	int by = one.label == other.label ? 0 : strcmp(one.label, other.label);
 
 	by = by ? by : strcmp(one.name, other.name);
@@ -237,7 +240,9 @@ void segments_sort(struct segments *segments)
 	g_autofree struct place *places = g_new(struct place, n);
 
 	for (guint32 row = 0; row < n; row++)
-		places[row] = (struct place){ packed_row(&segments->items, row), row };
+		places[row] = (struct place){
+			packed_row(&segments->items, row) - segments->items.bytes->data, row
+		};
 	if (n > 0)
 		qsort_r(places, n, sizeof *places, compare_places, segments);
 	g_clear_pointer(&segments->order, g_array_unref);

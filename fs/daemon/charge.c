@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/charge.h"
 
+#include "procfs/memory-room.h"
+
 #include <errno.h>
 #include <glib.h>
 #include <stdbool.h>
@@ -292,10 +294,30 @@ void charge_release(struct charge *charge)
 	*charge = (struct charge){ 0 };
 }
 
+/*
+ * A listing asks for little at a time, so the daemon's control group is asked for this much beforehand: in
+ * a group with a small limit the listing fails, and not the daemon.
+ */
+#define STEP MIB
+
+static bool group_allows(struct charged_budget *self, size_t amount)
+{
+	uint64_t wanted = self->charge.amount + amount;
+
+	if (wanted <= self->allowed)
+		return true;
+	if (!memory_has_room(wanted - self->charge.amount + STEP))
+		return false;
+	self->allowed = wanted + STEP;
+	return true;
+}
+
 static int more_bytes(void *data, size_t amount)
 {
 	struct charged_budget *self = data;
 
+	if (!group_allows(self, amount))
+		return -ENOMEM;
 	if (self->charge.user)
 		return charge_more(&self->charge, &self->caller, amount);
 	return charge_take(self->charges, &self->caller, CHARGE_BYTES, amount, &self->charge);
@@ -308,5 +330,6 @@ void charged_budget_init(struct charged_budget *out, struct charges *charges,
 		.budget = { .more = more_bytes, .data = out },
 		.charges = charges,
 		.caller = *caller,
+		.allowed = STEP,
 	};
 }

@@ -80,12 +80,16 @@ static inline struct charge charge_move(struct charge *from)
 /* A charge that is released where its scope ends, unless it was moved. */
 #define auto_charge __attribute__((cleanup(charge_release))) struct charge
 
-/* Bytes of one listing, charged to the caller while it is made and until it is closed. */
+/*
+ * Bytes of one listing, charged to the caller while it is made and until it is closed. Where the daemon's
+ * own memory control group has no room for them, that is -ENOMEM too.
+ */
 struct charged_budget {
 	struct budget budget;
 	struct charges *charges;
 	struct caller caller;
 	struct charge charge; /* to be released */
+	uint64_t allowed;     /* bytes for which the daemon's control group has room */
 };
 
 /* Not to be moved from then on. */

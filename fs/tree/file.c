@@ -138,6 +138,7 @@ int payment_cover(struct payment *payment, const struct content *content)
 	struct budget *budget = &payment->bytes.budget;
 	size_t bytes = content_bytes(content);
 
+	payment->bytes.allowed = UINT64_MAX; /* the memory is taken already */
 	budget_use(budget, bytes - MIN(bytes, budget->used));
 	return budget->error;
 }

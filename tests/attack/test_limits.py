@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a caller uses up is the caller's, and ends where the caller's own limits are."""
+import concurrent.futures
+import errno
 import os
 import pathlib
 
-from harness import check, equal, eventually, read, skip, test, write
+from harness import MOUNTED, check, equal, eventually, fails, read, skip, test, write
 from ipc import Child
 from test_whose import remove_group
 
@@ -12,9 +14,9 @@ LIMIT = 16 * MIB
 
 
 class MemoryGroup:
-    """A control group that may have LIMIT bytes, by version 1 or 2; a process of this test joins it."""
+    """A control group that may have so many bytes, by version 1 or 2; a process of this test joins it."""
 
-    def __init__(self):
+    def __init__(self, size=LIMIT):
         name = f'shmtree-test-{os.getpid()}'
         first = pathlib.Path('/sys/fs/cgroup/memory')
         second = pathlib.Path('/sys/fs/cgroup')
@@ -28,10 +30,16 @@ class MemoryGroup:
             self.path.mkdir()
         except OSError as error:
             skip(f'no control group can be made here: {error}')
-        write(self.path / limit, str(LIMIT).encode())
+        write(self.path / limit, str(size).encode())
 
     def join(self):
         write(self.path / 'cgroup.procs', b'0')
+
+    def take_in(self, pid):
+        write(self.path / 'cgroup.procs', str(pid).encode())
+
+    def let_out(self, pid):
+        write(self.path.parent / 'cgroup.procs', str(pid).encode())
 
     def charged(self):
         return int(read(self.path / self.used))
@@ -88,3 +96,38 @@ def a_limit_of_memory_ends_what_fallocate_takes(t):
     finally:
         os.unlink(t.root / 'o')
         group.end()
+
+
+def read_all(path):
+    with open(path, 'rb') as file:
+        while file.read(MIB):
+            pass
+
+
+@test(MOUNTED)
+def a_listing_ends_before_the_daemon_does(t):
+    """In a control group of its own, with less memory than the names of all objects take."""
+    if any(name in read(t.program) for name in (b'__asan_init', b'__tsan_init')):
+        skip('a sanitizer takes more')
+    for i in range(40_000):
+        os.close(os.open(t.shm / f'{i:0240}', os.O_CREAT | os.O_RDWR))
+    group = MemoryGroup(10 * MIB)
+    try:
+        group.take_in(t.daemon.pid)
+        fails(errno.ENOMEM, read_all, t.meta / 'segments')
+        with concurrent.futures.ThreadPoolExecutor(5) as pool:
+            names = ('segments', 'segments.json', 'metrics', 'graph.dot', 'report.html')
+            list(pool.map(enough_or_not, (t.meta / name for name in names)))
+        equal(t.attribute(f'{0:0240}', 'state'), 'idle')
+        group.let_out(t.daemon.pid)
+        read_all(t.meta / 'segments')
+    finally:
+        group.let_out(t.daemon.pid)
+        group.end()
+
+
+def enough_or_not(path):
+    try:
+        read_all(path)
+    except OSError as error:
+        equal(error.errno, errno.ENOMEM)

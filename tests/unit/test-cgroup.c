@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "procfs/cgroup.h"
+#include "procfs/memory-room.h"
 
 #include "unit.h"
 
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define POD "12345678-9abc-def0-1234-56789abcdef0"
@@ -140,6 +143,53 @@ static void the_group_that_memory_is_charged_to_is_found(void)
 	assert_directory("", NULL);
 }
 
+static void write_file(const char *directory, const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+
+	CU_ASSERT_FATAL(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void remove_files(const char *directory)
+{
+	static const char *const names[] = { "memory.limit_in_bytes", "memory.usage_in_bytes",
+		"memory.max", "memory.current", "memory.stat" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(directory, names[i], NULL);
+
+		g_remove(path);
+	}
+}
+
+static void a_quarter_of_a_limit_stays_free(void)
+{
+	g_autofree char *directory = g_dir_make_tmp("shmtree-unit-XXXXXX", NULL);
+
+	CU_ASSERT_FATAL(directory != NULL);
+	CU_ASSERT(memory_group_has_room(directory, G_MAXUINT64));
+	write_file(directory, "memory.limit_in_bytes", "1000000\n");
+	write_file(directory, "memory.usage_in_bytes", "500000\n");
+	write_file(directory, "memory.stat", "cache 0\ninactive_file 500000\n");
+	CU_ASSERT(memory_group_has_room(directory, 250000));
+	CU_ASSERT_FALSE(memory_group_has_room(directory, 250001));
+	CU_ASSERT_FALSE(memory_group_has_room(directory, G_MAXUINT64));
+	write_file(directory, "memory.stat",
+		"cache 0\ntotal_inactive_file 90\ntotal_active_file 10\n");
+	CU_ASSERT(memory_group_has_room(directory, 250100));
+	CU_ASSERT_FALSE(memory_group_has_room(directory, 250101));
+	remove_files(directory);
+	write_file(directory, "memory.max", "max\n");
+	write_file(directory, "memory.current", "500000\n");
+	CU_ASSERT(memory_group_has_room(directory, G_MAXUINT64));
+	write_file(directory, "memory.max", "1000000\n");
+	write_file(directory, "memory.stat", "inactive_file 90\nactive_file 10\n");
+	CU_ASSERT(memory_group_has_room(directory, 250100));
+	CU_ASSERT_FALSE(memory_group_has_room(directory, 250101));
+	remove_files(directory);
+	CU_ASSERT(rmdir(directory) == 0);
+}
+
 static CU_TestInfo tests[] = {
 	{ "containers are known by their ids", containers_are_known_by_their_ids },
 	{ "pods and units are known by their names", pods_and_units_are_known_by_their_names },
@@ -149,6 +199,7 @@ static CU_TestInfo tests[] = {
 	{ "what is no such text is nobody's", what_is_no_such_text_is_nobodys },
 	{ "the group that memory is charged to is found",
 		the_group_that_memory_is_charged_to_is_found },
+	{ "a quarter of a limit stays free", a_quarter_of_a_limit_stays_free },
 	CU_TEST_INFO_NULL,
 };
 

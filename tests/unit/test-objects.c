@@ -132,6 +132,7 @@ static void look(void)
 
 static const struct object *find(int fd, enum segment_class class)
 {
+	static struct object object;
 	struct segment_key key = { .class = class };
 	struct stat st;
 
@@ -139,7 +140,7 @@ static const struct object *find(int fd, enum segment_class class)
 	key.dev = st.st_dev;
 	key.ino = st.st_ino;
 	look();
-	return objects_find(objects, &key);
+	return objects_find(objects, &key, &object) ? &object : NULL;
 }
 
 #define ASSERT_REFERENCES(fd, class, expected)                                                     \
@@ -195,6 +196,60 @@ static void a_named_object_has_its_open_files(void)
 	ASSERT_REFERENCES(path, SEGMENT_FILE, 1);
 	CU_ASSERT_FALSE(find(path, SEGMENT_FILE)->in_root);
 	ASSERT_INT(find(path, SEGMENT_FILE)->nlink, 0);
+	objects_free(objects);
+	devices_clear(&devices);
+}
+
+/* Looks twice: with the file open at the first look alone, or at the second. */
+static bool find_after(const char *name, const struct segment_key *key, bool open_first,
+	struct object *out)
+{
+	auto_fd fd = open_first ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+
+	ASSERT_INT(objects_begin(objects, &devices), 0);
+	if (open_first)
+		close(steal_fd(&fd));
+	else
+		fd = open(name, O_RDONLY | O_CLOEXEC);
+	ASSERT_INT(objects_end(objects, &devices), 0);
+	return objects_find(objects, key, out);
+}
+
+static size_t quiet_ones(void)
+{
+	return objects_quiet(objects)->objects->len;
+}
+
+static void what_nothing_uses_is_found(void)
+{
+	struct segment_key key = { .class = SEGMENT_FILE };
+	struct object object;
+	struct stat st;
+	char name[64];
+
+	if (!open_objects())
+		return;
+	snprintf(name, sizeof name, "/dev/shm/shmtree-unit-%d", getpid());
+	auto_fd fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CU_ASSERT_FATAL(fd >= 0 && fstat(fd, &st) == 0);
+	key.dev = st.st_dev;
+	key.ino = st.st_ino;
+	close(steal_fd(&fd));
+	look();
+	CU_ASSERT_FATAL(objects_find(objects, &key, &object));
+	ASSERT_INT(object.references, 0);
+	ASSERT_INT(object.nlink, 1);
+	CU_ASSERT(object.in_root && !object.moved && !object.mapped);
+	CU_ASSERT(quiet_ones() > 0);
+	CU_ASSERT_FATAL(find_after(name, &key, true, &object));
+	CU_ASSERT(object.references == 0 && object.moved);
+	CU_ASSERT_FATAL(find_after(name, &key, false, &object));
+	CU_ASSERT(object.references == 0 && object.moved);
+	CU_ASSERT_FATAL(unlink(name) == 0);
+	look();
+	CU_ASSERT_FALSE(objects_find(objects, &key, &object));
+	objects_forget(objects);
+	ASSERT_INT(quiet_ones() + objects_count(objects), 0);
 	objects_free(objects);
 	devices_clear(&devices);
 }
@@ -259,11 +314,12 @@ static void many_objects_are_all_found(void)
 	look();
 	for (int i = 0; i < MANY; i++) {
 		struct segment_key key = { .class = SEGMENT_FILE, .dev = devices.shm };
+		struct object object;
 		struct stat st;
 
 		fstat(fds[i], &st);
 		key.ino = st.st_ino;
-		found += objects_find(objects, &key) != NULL;
+		found += objects_find(objects, &key, &object);
 		close(fds[i]);
 	}
 	ASSERT_INT(found, MANY);
@@ -324,6 +380,7 @@ static CU_TestInfo tests[] = {
 	{ "nobody sees the segment of the self-test", nobody_sees_the_segment_of_the_self_test },
 	{ "a memfd has its open files", a_memfd_has_its_open_files },
 	{ "a named object has its open files", a_named_object_has_its_open_files },
+	{ "what nothing uses is found", what_nothing_uses_is_found },
 	{ "a System V segment has its attachments", a_system_v_segment_has_its_attachments },
 	{ "many objects are all found", many_objects_are_all_found },
 	{ "who pays is told within a time", who_pays_is_told_within_a_time },

@@ -15,9 +15,29 @@ static uint64_t segment_rows(const struct segment *segment, enum kind kind)
 	return kind == MAPPINGS ? segment->usage.mappings : segment->usage.openers;
 }
 
+/*
+ * A segment that has a large part of all rows is not in the index, which would be as large as the table:
+ * to look through all of them takes no more than sixteen times as long, and there are sixteen at most.
+ */
+#define LARGE_PARTS 16
+#define LARGE_MIN 4096
+
+static uint64_t large_rows(const struct spaces *spaces, enum kind kind)
+{
+	GHashTableIter iter;
+	uint64_t total = 0;
+	void *segment;
+
+	g_hash_table_iter_init(&iter, spaces->segments);
+	while (g_hash_table_iter_next(&iter, NULL, &segment))
+		total += segment_rows(segment, kind);
+	return MAX(total / LARGE_PARTS, LARGE_MIN);
+}
+
 /* The sums tell where each segment's part begins, so that one walk fills all parts. */
 static GArray *make_index(struct spaces *spaces, enum kind kind)
 {
+	uint64_t large = large_rows(spaces, kind);
 	GArray *places = g_array_new(FALSE, FALSE, sizeof(struct place));
 	GHashTableIter iter;
 	void *value;
@@ -28,8 +48,10 @@ static GArray *make_index(struct spaces *spaces, enum kind kind)
 		struct segment *segment = value;
 
 		segment->index_end[kind] = total;
-		total += segment_rows(segment, kind);
+		if (segment_rows(segment, kind) < large)
+			total += segment_rows(segment, kind);
 	}
+	spaces->index[kind].large = large;
 	g_array_set_size(places, total);
 	for (guint i = 0; i < spaces->order->len; i++) {
 		const struct space *space = spaces->order->pdata[i];
@@ -38,9 +60,12 @@ static GArray *make_index(struct spaces *spaces, enum kind kind)
 		struct segment *segment;
 
 		while (!space_is_left_out(space, kind) &&
-			(segment = space_next_row(space, kind, &walk)))
+			(segment = space_next_row(space, kind, &walk))) {
+			if (segment_rows(segment, kind) >= large)
+				continue;
 			g_array_index(places, struct place, segment->index_end[kind]++) =
 				(struct place){ i, walk.at };
+		}
 	}
 	return places;
 }
@@ -67,7 +92,7 @@ static void each_place(struct spaces *spaces, const struct segment *segment, enu
 	const GArray *places = index_of(spaces, kind);
 	size_t n = segment_rows(segment, kind);
 
-	if (places) {
+	if (places && n < spaces->index[kind].large) {
 		for (size_t at = segment->index_end[kind] - n; at < segment->index_end[kind];
 			at++) {
 			const struct place *place = &g_array_index(places, struct place, at);

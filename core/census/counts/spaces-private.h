@@ -32,6 +32,7 @@ struct spaces {
 	struct {
 		bool asked;     /* a caller has been answered without the index */
 		GArray *places; /* struct place, grouped by segment; NULL: not made */
+		uint64_t large; /* segments of so many rows are not in it */
 	} index[KINDS];
 };
 

@@ -96,6 +96,13 @@ void object_side_skip(struct object_side *side)
 	side->looked = false;
 }
 
+void object_side_forget(struct object_side *side)
+{
+	if (side->looked)
+		objects_forget(side->objects);
+	side->looked = false;
+}
+
 void object_side_begin(struct object_side *side, const struct devices *devices)
 {
 	struct objects *objects = object_side_get(side, true);

@@ -52,5 +52,8 @@ const struct objects *object_side_found(const struct object_side *side);
 void object_side_each_held(const struct object_side *side,
 	void (*visit)(const struct segment_key *key, void *data), void *data);
 
+/* What the last pass found is void, and its memory given back: nobody asks any more. */
+void object_side_forget(struct object_side *side);
+
 /* Called by a pass that does not look at objects: what was found before is void. */
 void object_side_skip(struct object_side *side);

@@ -55,6 +55,14 @@ struct {
 	__type(value, struct own_file);
 } own SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct quiet_object);
+} quiet SEC(".maps");
+
 /* What the directory entries of an inode say. */
 struct names {
 	__u32 references;
@@ -108,6 +116,18 @@ static void read_names(struct names *names, struct inode *inode)
 		names->references -= names->count;
 }
 
+static __s32 readers_of(struct inode *inode)
+{
+	return bpf_core_field_exists(inode->i_readcount) ? inode->i_readcount.counter : 0;
+}
+
+static __u64 swapped_of(struct inode *inode)
+{
+	return plain(inode->i_sb, struct super_block)->s_magic == TMPFS_MAGIC ?
+		CONTAINER(inode, struct shmem_inode_info, vfs_inode)->swapped :
+		0;
+}
+
 static void write_object(struct seen_object *seen, struct inode *inode, const struct names *names)
 {
 	struct super_block *sb = plain(inode->i_sb, struct super_block);
@@ -123,12 +143,10 @@ static void write_object(struct seen_object *seen, struct inode *inode, const st
 		((inode->i_mode & S_IFMT) == S_IFREG ? 0 : OBJECT_OTHER) |
 		(sb->s_magic == HUGETLBFS_MAGIC ? OBJECT_HUGE : 0);
 	seen->writers = inode->i_writecount.counter;
-	seen->readers = bpf_core_field_exists(inode->i_readcount) ? inode->i_readcount.counter : 0;
+	seen->readers = readers_of(inode);
 	seen->nlink = inode->i_nlink;
 	seen->blocks = inode->i_blocks;
-	seen->swapped = sb->s_magic == TMPFS_MAGIC ?
-		CONTAINER(inode, struct shmem_inode_info, vfs_inode)->swapped :
-		0;
+	seen->swapped = swapped_of(inode);
 	seen->detail = 0;
 }
 
@@ -181,6 +199,32 @@ static struct super_block *find_super(struct super_block *like, __u32 dev)
 	return found;
 }
 
+static bool is_quiet(struct inode *inode, const struct names *names)
+{
+	struct super_block *sb = plain(inode->i_sb, struct super_block);
+	struct address_space *pages = plain(inode->i_mapping, struct address_space);
+
+	return sb->s_magic == TMPFS_MAGIC && (inode->i_mode & S_IFMT) == S_IFREG &&
+		names->in_root && names->count == 1 && names->references == 0 &&
+		!names->uncertain && !pages->i_mmap.rb_root.rb_node &&
+		inode->i_writecount.counter == 0 && readers_of(inode) == 0;
+}
+
+static void write_quiet(struct object_walk *walk, struct inode *inode)
+{
+	__u32 at = walk->quiet;
+	struct quiet_object *seen = bpf_map_lookup_elem(&quiet, &at);
+
+	walk->quiet = at + 1;
+	walk->quiet_blocks += inode->i_blocks;
+	walk->quiet_swapped += swapped_of(inode);
+	if (!seen)
+		return;
+	seen->ino = inode->i_ino;
+	seen->generation = inode->i_generation;
+	seen->flags = 0;
+}
+
 /* Writes what is known of one inode. Not static, so that the verifier checks it separately. */
 __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 address)
 {
@@ -198,6 +242,10 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 	/* An inode without a directory entry is being created or destroyed. */
 	if (!names.first)
 		return 0;
+	if (!walk->whole && is_quiet(inode, &names)) {
+		write_quiet(walk, inode);
+		return 0;
+	}
 	walk->count = at + 1;
 	seen = bpf_map_lookup_elem(&objects, &at);
 	if (seen)
@@ -248,6 +296,9 @@ int walk_inodes(struct object_walk *walk)
 
 	walk->count = 0;
 	walk->details = 0;
+	walk->quiet = 0;
+	walk->quiet_blocks = 0;
+	walk->quiet_swapped = 0;
 	walk->status = WALK_NONE;
 	if (!file)
 		return 0;

@@ -3,8 +3,12 @@
 
 #include "base/memfd.h"
 #include "base/util.h"
+#include "census/object/first-look.h"
+#include "census/object/own-files.h"
 #include "census/object/programs.h"
+#include "census/object/quiet.h"
 #include "census/object/self-test.h"
+#include "procfs/memory-room.h"
 
 #include <fcntl.h>
 #include <linux/memfd.h>
@@ -17,25 +21,18 @@
 /* The types of file systems. A descriptor of each leads to the kernel's list of that type. */
 enum anchor { ANCHOR_TMPFS, ANCHOR_HUGETLBFS, ANCHORS };
 
-/* What the first look of a pass found of an object, in as few bytes as will do. */
-struct first_look {
-	uint64_t inode; /* its address in the kernel */
-	uint64_t ino;
-	uint32_t major_minor; /* of its device: major << 20 | minor */
-	uint32_t generation;
-	uint32_t references;
-	uint32_t served : 31;
-	uint32_t moved : 1;
-};
+/* Taking more than this is asked for: memory-room.h. */
+#define ASKING_BYTES (1024 * 1024)
 
 struct objects {
 	struct object_programs *programs;
 	bool leave_out_self, sysv;
-	GArray *table;           /* of struct object: the result, by number */
-	GArray *before;          /* of struct first_look, in the same order */
-	GArray *details;         /* of struct seen_detail */
-	GPtrArray *by_inode;     /* objects of the table, in the order of `inode` */
-	GArray *own, *own_after; /* of struct own_file: before and after a look */
+	GArray *table; /* of struct object: the result, by number */
+	struct first_look first;
+	GArray *details;           /* of struct seen_detail */
+	GPtrArray *by_inode;       /* objects of the table, in the order of `inode` */
+	struct quiet_list quiet;   /* what nothing uses, and is not in the table */
+	struct own_files_seen own; /* empty where the daemon's own files count */
 };
 
 static int compare(uint64_t a, uint64_t b)
@@ -66,14 +63,6 @@ static int by_address(gconstpointer a, gconstpointer b)
 	return compare((*x)->inode, (*y)->inode);
 }
 
-static int by_own_inode(gconstpointer a, gconstpointer b)
-{
-	const struct own_file *x = a, *y = b;
-	int r = compare(x->inode, y->inode);
-
-	return r == 0 ? compare(x->file, y->file) : r;
-}
-
 /*
  * Returns how many open files refer to an inode. The references on its names alone can be wrong, if
  * a file that has several is opened by one and closed by another in between; the counts of readers
@@ -84,76 +73,6 @@ static uint32_t all_references(const struct seen_object *seen)
 	uint32_t open = MAX(seen->readers, 0) + MAX(seen->writers, 0);
 
 	return MAX(seen->references, open);
-}
-
-/*
- * Lists the daemon's own open files, sorted: one for each, although duplicated descriptors share
- * it.
- */
-static int list_own(struct objects *objects, GArray *list)
-{
-	const struct own_file *own, *last = NULL;
-	g_autofree struct own_file *sorted = NULL;
-	size_t count;
-	int r;
-
-	g_array_set_size(list, 0);
-	if (!objects->leave_out_self)
-		return 0;
-	r = object_programs_own_files(objects->programs, &own, &count);
-	if (r < 0 || count == 0)
-		return r;
-	sorted = g_memdup2(own, count * sizeof *own);
-	qsort(sorted, count, sizeof *sorted, by_own_inode);
-	for (size_t i = 0; i < count; last = &sorted[i++])
-		if (!last || last->file != sorted[i].file)
-			g_array_append_val(list, sorted[i]);
-	return 0;
-}
-
-/*
- * Keeps in `own` what is in `after` as well: only what was open before the walk and still is after
- * it was certainly counted by the walk. If more were left out, an object that another process has
- * would seem idle.
- */
-static void keep_lasting(GArray *own, const GArray *after)
-{
-	guint kept = 0, at = 0;
-
-	for (guint i = 0; i < own->len; i++) {
-		const struct own_file *file = &g_array_index(own, struct own_file, i);
-
-		while (at < after->len &&
-			by_own_inode(&g_array_index(after, struct own_file, at), file) < 0)
-			at++;
-		if (at < after->len &&
-			by_own_inode(&g_array_index(after, struct own_file, at), file) == 0)
-			g_array_index(own, struct own_file, kept++) = *file;
-	}
-	g_array_set_size(own, kept);
-}
-
-/* Returns how many open files of an inode the daemon has; `served`: those without O_PATH. */
-static uint32_t own_references(const struct objects *objects, uint64_t inode, uint32_t *served)
-{
-	const struct own_file *own = (const void *)objects->own->data;
-	guint low = 0, high = objects->own->len;
-	uint32_t count = 0;
-
-	*served = 0;
-	while (low < high) {
-		guint middle = (low + high) / 2;
-
-		if (own[middle].inode < inode)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < objects->own->len && own[low].inode == inode; low++) {
-		*served += !(own[low].flags & O_PATH);
-		count++;
-	}
-	return count;
 }
 
 static void append(struct objects *objects, const struct object_list *list,
@@ -217,6 +136,28 @@ static void sort_from(GArray *table, guint first)
 		qsort(at + first, table->len - first, sizeof *at, by_number);
 }
 
+static void append_quiet(struct objects *objects, const struct object_list *list, dev_t dev)
+{
+	const struct quiet_device device = {
+		.dev = dev,
+		.n = list->n_quiet,
+		.allocated = list->quiet_blocks * 512,
+		.swapped = list->quiet_swapped * sysconf(_SC_PAGESIZE),
+	};
+
+	quiet_list_add(&objects->quiet, &device, list->quiet);
+}
+
+/* A few are not worth the question. Sorting takes as much again, and so does the first look. */
+static bool has_room(const struct object_list *list)
+{
+	size_t bytes = list->count * sizeof(struct object) +
+		list->n_details * sizeof(struct seen_detail) +
+		2 * list->n_quiet * sizeof(struct quiet_object);
+
+	return bytes < ASKING_BYTES || memory_has_room(2 * bytes);
+}
+
 static int look_at_device(struct objects *objects, const int anchors[ANCHORS], dev_t dev,
 	enum device_role role)
 {
@@ -226,14 +167,18 @@ static int look_at_device(struct objects *objects, const int anchors[ANCHORS], d
 
 	for (unsigned i = 0; i < ANCHORS && r == -ENODEV; i++)
 		if (anchors[i] >= 0)
-			r = object_programs_walk(objects->programs, anchors[i], dev, &list);
+			r = object_programs_walk(objects->programs, anchors[i], dev,
+				role != DEVICE_SHM, &list);
 	if (r < 0)
 		return r == -ENODEV ? 0 : r;
+	if (!has_room(&list))
+		return -ENOMEM;
 	reserve(objects->table, list.count);
 	for (size_t i = 0; i < list.count; i++)
 		if (!(list.at[i].flags & OBJECT_OTHER))
 			append(objects, &list, &list.at[i], role);
 	sort_from(objects->table, first);
+	append_quiet(objects, &list, dev);
 	return 0;
 }
 
@@ -262,7 +207,7 @@ static int look_at_devices(struct objects *objects, const struct devices *device
 	auto_fd small = memfd_new(0), huge = memfd_new(MFD_HUGETLB);
 	const int anchors[ANCHORS] = { [ANCHOR_TMPFS] = small, [ANCHOR_HUGETLBFS] = huge };
 	g_autoptr(GArray) sorted = sorted_devices(devices);
-	int r = list_own(objects, objects->own);
+	int r = objects->leave_out_self ? own_files_begin(&objects->own, objects->programs) : 0;
 
 	for (guint i = 0; i < sorted->len && r == 0; i++) {
 		const struct device *device = &g_array_index(sorted, struct device, i);
@@ -270,10 +215,9 @@ static int look_at_devices(struct objects *objects, const struct devices *device
 		if (device->role == DEVICE_SHM || device->role == DEVICE_INTERNAL)
 			r = look_at_device(objects, anchors, device->dev, device->role);
 	}
-	if (r == 0)
-		r = list_own(objects, objects->own_after);
 	object_programs_walked(objects->programs);
-	keep_lasting(objects->own, objects->own_after);
+	if (r == 0 && objects->leave_out_self)
+		r = own_files_end(&objects->own, objects->programs);
 	return r;
 }
 
@@ -282,7 +226,7 @@ static void leave_out_own(const struct objects *objects)
 {
 	for (guint i = 0; i < objects->table->len; i++) {
 		struct object *object = &g_array_index(objects->table, struct object, i);
-		uint32_t left_out = own_references(objects, object->inode, &object->served) +
+		uint32_t left_out = own_files_of(&objects->own, object->inode, &object->served) +
 			(object->key.class == SEGMENT_SYSV);
 
 		object->references -= MIN(object->references, left_out);
@@ -296,108 +240,62 @@ static int look_at_all(struct objects *objects, const struct devices *devices)
 	g_ptr_array_set_size(objects->by_inode, 0);
 	g_array_set_size(objects->table, 0);
 	g_array_set_size(objects->details, 0);
+	quiet_list_empty(&objects->quiet);
 	r = look_at_devices(objects, devices);
-	if (r < 0)
+	if (r < 0) {
 		g_array_set_size(objects->table, 0);
+		quiet_list_empty(&objects->quiet);
+	}
 	leave_out_own(objects);
 	return r;
-}
-
-/* Keeps of the first look what the second is compared with. */
-static void keep_first(struct objects *objects)
-{
-	guint n = objects->table->len;
-
-	g_array_unref(objects->before);
-	objects->before = g_array_sized_new(FALSE, FALSE, sizeof(struct first_look), n);
-	for (guint i = 0; i < n; i++) {
-		const struct object *object = &g_array_index(objects->table, struct object, i);
-		const struct first_look look = {
-			.inode = object->inode,
-			.ino = object->key.ino,
-			.major_minor = major(object->key.dev) << 20 | minor(object->key.dev),
-			.generation = object->generation,
-			.references = object->references,
-			.served = object->served,
-			.moved = object->moved,
-		};
-
-		g_array_append_val(objects->before, look);
-	}
 }
 
 int objects_begin(struct objects *objects, const struct devices *devices)
 {
 	int r = look_at_all(objects, devices);
 
-	keep_first(objects);
+	first_look_keep(&objects->first, objects->table, &objects->quiet);
 	return r;
-}
-
-/* Merges the first look in. An object that only the second found may have been created in between. */
-static void merge(struct object *object, const struct first_look *before)
-{
-	if (!before || before->generation != object->generation) {
-		object->moved = true;
-		return;
-	}
-	object->moved |= before->moved || before->references != object->references;
-	object->served = MAX(object->served, before->served);
-	object->references = MIN(object->references, before->references);
-}
-
-/* Orders as by_number() does, as far as device and number tell. */
-static int compare_look(const struct first_look *look, const struct object *object)
-{
-	uint64_t dev = makedev(look->major_minor >> 20, look->major_minor & 0xfffff);
-	int r = compare(dev, object->key.dev);
-
-	return r == 0 ? compare(look->ino, object->key.ino) : r;
-}
-
-/* The first look at the object, which is `*at` or stands after it; NULL: there was none. */
-static const struct first_look *find_look(const GArray *before, guint *at,
-	const struct object *object)
-{
-	const struct first_look *look = (const void *)before->data;
-
-	while (*at < before->len && compare_look(&look[*at], object) < 0)
-		++*at;
-	for (guint i = *at; i < before->len && compare_look(&look[i], object) == 0; i++)
-		if (look[i].inode == object->inode)
-			return &look[i];
-	return NULL;
-}
-
-static void merge_all(struct objects *objects)
-{
-	guint at = 0;
-
-	for (guint i = 0; i < objects->table->len; i++) {
-		struct object *object = &g_array_index(objects->table, struct object, i);
-
-		merge(object, find_look(objects->before, &at, object));
-		g_ptr_array_add(objects->by_inode, object);
-	}
-	g_ptr_array_sort(objects->by_inode, by_address);
 }
 
 int objects_end(struct objects *objects, const struct devices *devices)
 {
 	int r = look_at_all(objects, devices);
 
-	merge_all(objects);
-	g_array_unref(objects->before);
-	objects->before = g_array_new(FALSE, FALSE, sizeof(struct first_look));
+	first_look_merge(&objects->first, objects->table, &objects->quiet);
+	first_look_empty(&objects->first);
+	for (guint i = 0; i < objects->table->len; i++)
+		g_ptr_array_add(objects->by_inode,
+			&g_array_index(objects->table, struct object, i));
+	g_ptr_array_sort(objects->by_inode, by_address);
 	return r;
 }
 
-const struct object *objects_find(const struct objects *objects, const struct segment_key *key)
+void objects_forget(struct objects *objects)
+{
+	g_ptr_array_unref(objects->by_inode);
+	g_array_unref(objects->table);
+	g_array_unref(objects->details);
+	objects->table = g_array_new(FALSE, FALSE, sizeof(struct object));
+	objects->details = g_array_new(FALSE, FALSE, sizeof(struct seen_detail));
+	objects->by_inode = g_ptr_array_new();
+	quiet_list_empty(&objects->quiet);
+}
+
+/*
+ * A tmpfs that was mounted with inode32 may have two files of one number: that in use is the one found,
+ * so that neither is taken for idle by mistake.
+ */
+static bool find_in_table(const struct objects *objects, const struct segment_key *key,
+	struct object *out)
 {
 	const struct object *table = (const void *)objects->table->data;
+	bool found = false;
 	struct object wanted = { .key = *key };
 	guint low = 0, high = objects->table->len;
 
+	if (key->class == SEGMENT_SYSV)
+		return false;
 	while (low < high) {
 		guint middle = (low + high) / 2;
 
@@ -406,12 +304,37 @@ const struct object *objects_find(const struct objects *objects, const struct se
 		else
 			high = middle;
 	}
-	if (low == objects->table->len || key->class == SEGMENT_SYSV)
-		return NULL;
-	return table[low].key.dev == key->dev && table[low].key.ino == key->ino &&
-			table[low].key.class == key->class ?
-		&table[low] :
+	for (; low < objects->table->len && segment_key_equal(&table[low].key, key); low++) {
+		if (!found || table[low].references > out->references)
+			*out = table[low];
+		found = true;
+	}
+	return found;
+}
+
+static bool find_quiet(const struct objects *objects, const struct segment_key *key,
+	struct object *out)
+{
+	const struct quiet_object *quiet = key->class == SEGMENT_FILE ?
+		quiet_list_find(&objects->quiet, key->dev, key->ino, NULL) :
 		NULL;
+
+	if (!quiet)
+		return false;
+	*out = (struct object){
+		.key = *key,
+		.generation = quiet->generation,
+		.nlink = 1,
+		.served = (quiet->flags & QUIET_SERVED) != 0,
+		.moved = (quiet->flags & QUIET_MOVED) != 0,
+		.in_root = true,
+	};
+	return true;
+}
+
+bool objects_find(const struct objects *objects, const struct segment_key *key, struct object *out)
+{
+	return find_in_table(objects, key, out) || find_quiet(objects, key, out);
 }
 
 const struct object *objects_find_inode(const struct objects *objects, uint64_t inode)
@@ -434,6 +357,11 @@ size_t objects_count(const struct objects *objects)
 const struct object *objects_at(const struct objects *objects, size_t index)
 {
 	return &g_array_index(objects->table, struct object, index);
+}
+
+const struct quiet_list *objects_quiet(const struct objects *objects)
+{
+	return &objects->quiet;
 }
 
 const struct seen_detail *objects_detail(const struct objects *objects, const struct object *object)
@@ -473,12 +401,12 @@ int objects_open(bool leave_out_self, struct objects **out, const char **why)
 	objects->programs = programs;
 	objects->leave_out_self = leave_out_self;
 	objects->sysv = sysv;
-	objects->before = g_array_new(FALSE, FALSE, sizeof(struct first_look));
 	objects->table = g_array_new(FALSE, FALSE, sizeof(struct object));
 	objects->details = g_array_new(FALSE, FALSE, sizeof(struct seen_detail));
 	objects->by_inode = g_ptr_array_new();
-	objects->own = g_array_new(FALSE, FALSE, sizeof(struct own_file));
-	objects->own_after = g_array_new(FALSE, FALSE, sizeof(struct own_file));
+	quiet_list_init(&objects->quiet);
+	first_look_init(&objects->first);
+	own_files_init(&objects->own);
 	*out = objects;
 	return 0;
 }
@@ -488,11 +416,11 @@ void objects_free(struct objects *objects)
 	if (!objects)
 		return;
 	object_programs_free(objects->programs);
-	g_array_unref(objects->before);
 	g_array_unref(objects->table);
 	g_array_unref(objects->details);
 	g_ptr_array_unref(objects->by_inode);
-	g_array_unref(objects->own);
-	g_array_unref(objects->own_after);
+	quiet_list_clear(&objects->quiet);
+	first_look_clear(&objects->first);
+	own_files_clear(&objects->own);
 	g_free(objects);
 }

@@ -14,27 +14,13 @@
 #pragma once
 
 #include "census/counts/devices.h"
+#include "census/object/object.h"
+#include "census/object/quiet.h"
 #include "census/object/records.h"
 
 #include <stdbool.h>
 
 struct objects;
-
-/* A segment's file, as the last pass found it. */
-struct object {
-	struct segment_key key; /* `ns` is not known: 0 for every System V segment */
-	uint64_t inode;         /* its address in the kernel: never to be shown */
-	uint32_t generation;
-	uint32_t nlink;
-	uint32_t references; /* open files that refer to it; System V: less the segment's own */
-	uint32_t served;     /* open files of the daemon, but for O_PATH; not in `references` */
-	uint64_t allocated, swapped; /* bytes */
-	bool huge;                   /* of huge pages */
-	bool mapped;
-	bool in_root; /* has a name in the root directory of its file system */
-	bool moved;   /* the two looks differ: `references` is the smaller */
-	guint detail; /* private to objects.c */
-};
 
 /*
  * Loads the programs and checks that the kernel counts as expected. A negative errno if not, with
@@ -52,15 +38,20 @@ void objects_free(struct objects *objects);
 int objects_begin(struct objects *objects, const struct devices *devices);
 int objects_end(struct objects *objects, const struct devices *devices);
 
+/* Frees what a pass has found: the table is empty until the next one. */
+void objects_forget(struct objects *objects);
+
 /*
- * Return an object, or NULL if there is none, valid until the next pass. System V segments are
- * found by inode alone.
+ * Find an object: false, or NULL, if there is none. What is returned is valid until the next pass.
+ * System V segments are found by inode alone, and those that nothing uses by key alone.
  */
-const struct object *objects_find(const struct objects *objects, const struct segment_key *key);
+bool objects_find(const struct objects *objects, const struct segment_key *key, struct object *out);
 const struct object *objects_find_inode(const struct objects *objects, uint64_t inode);
 
+/* All objects but those that nothing uses; and these. */
 size_t objects_count(const struct objects *objects);
 const struct object *objects_at(const struct objects *objects, size_t index);
+const struct quiet_list *objects_quiet(const struct objects *objects);
 
 /*
  * Returns what stat(2) would tell, and the kernel's name ("memfd:x"), of an object without a name

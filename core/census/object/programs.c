@@ -3,6 +3,7 @@
 
 #include "census/bpf/loading.h"
 #include "census/bpf/refusal.h"
+#include "procfs/memory-room.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -18,6 +19,7 @@
 
 /* Initial sizes of the maps; grow() makes them larger. */
 #define OBJECTS_MIN 4096
+#define QUIET_MIN 4096
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
 
@@ -33,8 +35,9 @@ struct object_programs {
 	 * Protected by `lock`, as `skeleton`. Without it they are read only while no other thread
 	 * can call grow().
 	 */
-	size_t objects_max, details_max, own_max;
+	size_t objects_max, quiet_max, details_max, own_max;
 	const struct seen_object *objects; /* NULL: not mapped, but for a walk */
+	const struct quiet_object *quiet;  /* likewise */
 	const struct seen_detail *details;
 	const struct own_file *own;
 };
@@ -52,10 +55,12 @@ static void unload(void *data)
 	if (!programs->skeleton)
 		return;
 	unmap(programs->objects, programs->objects_max * sizeof *programs->objects);
+	unmap(programs->quiet, programs->quiet_max * sizeof *programs->quiet);
 	unmap(programs->details, programs->details_max * sizeof *programs->details);
 	unmap(programs->own, programs->own_max * sizeof *programs->own);
 	object_bpf__destroy(programs->skeleton);
 	programs->objects = NULL;
+	programs->quiet = NULL;
 	programs->details = NULL;
 	programs->own = NULL;
 	programs->skeleton = NULL;
@@ -71,6 +76,7 @@ static int load(void *data)
 		return -ENOMEM;
 	programs->skeleton = skeleton;
 	skeleton->maps.objects.max_entries = programs->objects_max;
+	skeleton->maps.quiet.max_entries = programs->quiet_max;
 	skeleton->maps.details.max_entries = programs->details_max;
 	skeleton->maps.own.max_entries = programs->own_max;
 	r = object_bpf__load(skeleton);
@@ -83,11 +89,13 @@ static int load(void *data)
 	return programs->details && programs->own ? 0 : -errno;
 }
 
-/* Loads the programs again, with room for `wanted` elements in a map, whose size is fixed. */
-static int grow(struct object_programs *programs, size_t *max, size_t wanted)
+/* Loads the programs again, with room for `wanted` elements of `size` bytes in a map, whose size is fixed. */
+static int grow(struct object_programs *programs, size_t *max, size_t wanted, size_t size)
 {
 	int r;
 
+	if (!memory_has_room(wanted * size))
+		return -ENOMEM;
 	g_rw_lock_writer_lock(&programs->lock);
 	unload(programs);
 	/* Only a little more than is wanted: all of a map is in the memory of this process. */
@@ -118,50 +126,93 @@ static int look(struct object_programs *programs, struct object_look *look)
 	return r;
 }
 
-static int walk_once(struct object_programs *programs, int fd, dev_t dev, struct object_walk *walk)
+static int walk_once(struct object_programs *programs, int fd, dev_t dev, bool whole,
+	struct object_walk *walk)
 {
-	*walk = (struct object_walk){ .fd = fd, .dev = dev ? major(dev) << 20 | minor(dev) : 0 };
+	*walk = (struct object_walk){
+		.fd = fd,
+		.dev = dev ? major(dev) << 20 | minor(dev) : 0,
+		.whole = whole,
+	};
 	return RUN(programs, walk_inodes, walk);
 }
 
-int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
+/* 1: there was room for all that the walk has found; 0: there is now; or a negative errno. */
+static int make_room(struct object_programs *programs, const struct object_walk *walk)
+{
+	if (walk->count > programs->objects_max)
+		return grow(programs, &programs->objects_max, walk->count,
+			sizeof *programs->objects);
+	if (walk->quiet > programs->quiet_max)
+		return grow(programs, &programs->quiet_max, walk->quiet, sizeof *programs->quiet);
+	if (walk->details > programs->details_max)
+		return grow(programs, &programs->details_max, walk->details,
+			sizeof *programs->details);
+	return 1;
+}
+
+/* Both may be too large to be mapped all the time: object_programs_walked(). */
+static int map_lists(struct object_programs *programs)
+{
+	const struct object_bpf *skeleton = programs->skeleton;
+
+	if (!programs->objects)
+		programs->objects = program_map(skeleton->maps.objects.map_fd,
+			programs->objects_max * sizeof *programs->objects);
+	if (!programs->quiet)
+		programs->quiet = program_map(skeleton->maps.quiet.map_fd,
+			programs->quiet_max * sizeof *programs->quiet);
+	return programs->objects && programs->quiet ? 0 : -errno;
+}
+
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bool whole,
 	struct object_list *out)
 {
 	struct object_walk walk;
 	int r;
 
 	for (unsigned torn = 0; torn < TORN_TRIES;) {
-		r = walk_once(programs, fd, dev, &walk);
+		r = walk_once(programs, fd, dev, whole, &walk);
 		if (r == 0 && walk.status == WALK_NONE)
 			r = -ENODEV;
 		else if (r == 0 && walk.status == WALK_TORN)
 			torn++;
-		else if (r == 0 && walk.count > programs->objects_max)
-			r = grow(programs, &programs->objects_max, walk.count);
-		else if (r == 0 && walk.details > programs->details_max)
-			r = grow(programs, &programs->details_max, walk.details);
-		else if (r == 0)
+		else if (r == 0 && (r = make_room(programs, &walk)) > 0)
 			break;
 		if (r < 0)
 			return r;
 	}
 	if (walk.status != WALK_DONE)
 		return -EAGAIN;
-	if (!programs->objects)
-		programs->objects = program_map(programs->skeleton->maps.objects.map_fd,
-			programs->objects_max * sizeof *programs->objects);
-	if (!programs->objects)
-		return -errno;
-	*out = (struct object_list){ programs->objects, walk.count, programs->details };
-	return 0;
+	r = map_lists(programs);
+	*out = (struct object_list){
+		.at = programs->objects,
+		.count = walk.count,
+		.details = programs->details,
+		.n_details = walk.details,
+		.quiet = programs->quiet,
+		.n_quiet = walk.quiet,
+		.quiet_blocks = walk.quiet_blocks,
+		.quiet_swapped = walk.quiet_swapped,
+	};
+	return r;
+}
+
+/* Unmaps it, if it is large. */
+static const void *unmap_large(const void *at, size_t size)
+{
+	if (size <= MAPPED_MAX)
+		return at;
+	unmap(at, size);
+	return NULL;
 }
 
 void object_programs_walked(struct object_programs *programs)
 {
-	if (programs->objects_max * sizeof *programs->objects <= MAPPED_MAX)
-		return;
-	unmap(programs->objects, programs->objects_max * sizeof *programs->objects);
-	programs->objects = NULL;
+	programs->objects =
+		unmap_large(programs->objects, programs->objects_max * sizeof *programs->objects);
+	programs->quiet =
+		unmap_large(programs->quiet, programs->quiet_max * sizeof *programs->quiet);
 }
 
 int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out)
@@ -194,7 +245,7 @@ int object_programs_own_files(struct object_programs *programs, const struct own
 		list = (struct own_files){ 0 };
 		r = RUN(programs, list_own_files, &list);
 		if (r == 0 && list.count > programs->own_max)
-			r = grow(programs, &programs->own_max, list.count);
+			r = grow(programs, &programs->own_max, list.count, sizeof *programs->own);
 		else
 			break;
 	} while (r == 0);
@@ -214,6 +265,7 @@ int object_programs_load(struct object_programs **out, const char **why)
 	programs = g_new0(struct object_programs, 1);
 	g_rw_lock_init(&programs->lock);
 	programs->objects_max = OBJECTS_MIN;
+	programs->quiet_max = QUIET_MIN;
 	programs->details_max = DETAILS_MIN;
 	programs->own_max = OWN_MIN;
 	r = program_load(load, unload, programs);

@@ -9,6 +9,7 @@
 
 #include "census/object/records.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,14 +28,19 @@ struct object_list {
 	const struct seen_object *at;
 	size_t count;
 	const struct seen_detail *details; /* see seen_object.detail */
+	size_t n_details;
+	/* Those that nothing uses, and what they take together. */
+	const struct quiet_object *quiet;
+	size_t n_quiet;
+	uint64_t quiet_blocks, quiet_swapped; /* of 512 bytes; pages */
 };
 
 /*
  * Lists all inodes of the file system with that st_dev, or of the one that `fd` is on if `dev` is
- * 0. `fd` is on a file system of the same type. -ENODEV if there is none; -EAGAIN if inodes were
+ * 0. `fd` is on a file system of the same type. `whole`: what nothing uses is listed as the others. -ENODEV if there is none; -EAGAIN if inodes were
  * taken off the list during every try; another negative errno if the kernel refused.
  */
-int object_programs_walk(struct object_programs *programs, int fd, dev_t dev,
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bool whole,
 	struct object_list *out);
 
 /*

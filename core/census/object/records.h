@@ -35,6 +35,16 @@ struct seen_object {
 };
 
 /*
+ * An inode that nothing uses: it has one name, in the root directory of its tmpfs, no open file and no
+ * mapping. There may be a million of them, so this is all that is told of each.
+ */
+struct quiet_object {
+	__u64 ino;
+	__u32 generation;
+	__u32 flags; /* QUIET_* (quiet.h); the program leaves it 0 */
+};
+
+/*
  * What else is known of an inode without a name in the root directory. Times are 0 where they are
  * not known.
  */
@@ -55,12 +65,16 @@ enum walk_status {
 
 /* Input and output of walk_inodes(). */
 struct object_walk {
-	__u32 fd;  /* in: of a file system of the same type */
-	__u32 dev; /* in: which file system; 0: that one */
+	__u32 fd;    /* in: of a file system of the same type */
+	__u32 dev;   /* in: which file system; 0: that one */
+	__u32 whole; /* in: what nothing uses is among the objects, too */
 	__u32 status;
 	__u32 count;   /* out: objects; if there was no room for all, the rest is missing */
 	__u32 details; /* out: likewise */
+	__u32 quiet;   /* out: likewise, of those that are not among the objects */
 	__u32 unused;
+	__u64 quiet_blocks; /* out: of all of these, of 512 bytes */
+	__u64 quiet_swapped;
 };
 
 /* What all inodes of one file system take together. */

@@ -31,9 +31,20 @@ int objects_end(struct objects *objects, const struct devices *devices)
 	return -EOPNOTSUPP;
 }
 
-const struct object *objects_find(const struct objects *objects, const struct segment_key *key)
+void objects_forget(struct objects *objects)
 {
-	(void)objects, (void)key;
+	(void)objects;
+}
+
+bool objects_find(const struct objects *objects, const struct segment_key *key, struct object *out)
+{
+	(void)objects, (void)key, (void)out;
+	return false;
+}
+
+const struct quiet_list *objects_quiet(const struct objects *objects)
+{
+	(void)objects;
 	return NULL;
 }
 
