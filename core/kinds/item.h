@@ -41,6 +41,8 @@ struct item {
 	uint64_t size;                         /* bytes */
 	uint64_t allocated, resident, swapped; /* bytes; BYTES_UNKNOWN until kind->residency() */
 	struct timespec atime, mtime, ctime;   /* zero: never, or there is none */
+	bool closed; /* name, mode, uid, gid and times are not its own, which not everyone may know */
+	uid_t owner; /* of one that is closed: whom sums of users count it for */
 };
 
 /* Whether two items of one kind and ID are the same thing, with the same permissions. */

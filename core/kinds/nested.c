@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 #define DEPTH_MAX 32
 
@@ -41,8 +42,12 @@ struct walk {
 	int root;
 	GString *path; /* of the directory or file that is looked at, without a slash before it */
 	size_t open;   /* length of the part of it that everyone may list */
-	bool closed;   /* the path goes on in a directory that not everyone may list */
-	int error;     /* a lack of descriptors or memory, or of a listing, which ends the walk */
+	bool closed;   /* the path goes on in a directory that not everyone may list: */
+	struct stat door; /* that directory; of several, the first */
+	const struct caller
+		*viewer; /* what this caller could not find is left out; NULL: nothing is */
+	int lists; /* whether the viewer could list all directories of the path; -1: not asked yet */
+	int error; /* a lack of descriptors or memory, or of a listing, which ends the walk */
 	/* Returns true to end the walk. */
 	bool (*visit)(const struct walk *walk, int fd, const struct stat *st, void *data);
 	void *data;
@@ -59,9 +64,55 @@ static bool lacks(struct walk *walk, int error)
 	return walk->error < 0;
 }
 
-static bool everyone_lists(const struct stat *st)
+/* An ACL may deny it to some, whatever the mode says. */
+static bool everyone_lists(int fd, const struct stat *st)
 {
-	return (st->st_mode & (S_IROTH | S_IXOTH)) == (S_IROTH | S_IXOTH);
+	const mode_t all = S_IRUSR | S_IXUSR | S_IRGRP | S_IXGRP | S_IROTH | S_IXOTH;
+
+	return (st->st_mode & all) == all && fgetxattr(fd, "system.posix_acl_access", NULL, 0) <= 0;
+}
+
+static bool can_open(const struct walk *walk, const char *path, uint64_t flags)
+{
+	auto_fd fd = open_below(walk->root, path, flags);
+
+	return fd >= 0;
+}
+
+/* Whether the thread, which acts as the viewer, can list each directory on the path of a file. */
+static bool can_list(const struct walk *walk)
+{
+	size_t length = strrchr(walk->path->str, '/') - walk->path->str;
+	g_autofree char *last = g_strdup_printf("%.*s/.", (int)length, walk->path->str);
+
+	for (size_t at = 0; at <= length; at++) {
+		g_autofree char *path = g_strdup_printf("./%.*s", (int)at, walk->path->str);
+
+		if ((at == 0 || walk->path->str[at] == '/') &&
+			!can_open(walk, path, O_RDONLY | O_DIRECTORY))
+			return false;
+	}
+	return can_open(walk, last, O_PATH);
+}
+
+/* Of a file of their own users know more than that directory tells, as far as they can open it. */
+static bool viewer_sees(struct walk *walk, const struct stat *st)
+{
+	struct fsuid id;
+	bool sees;
+
+	if (!walk->viewer || !walk->closed)
+		return true;
+	if (walk->lists > 0 || (walk->lists == 0 && st->st_uid != walk->viewer->uid))
+		return walk->lists;
+	fsuid_begin(&id, walk->viewer);
+	fsuid_take_groups(&id);
+	if (walk->lists < 0)
+		walk->lists = can_list(walk);
+	sees = walk->lists ||
+		(st->st_uid == walk->viewer->uid && can_open(walk, walk->path->str, O_PATH));
+	fsuid_end(&id);
+	return sees;
 }
 
 /* NULL at the end, or with `error` set. */
@@ -118,17 +169,27 @@ static bool visit_file(struct walk *walk, int dir, const struct dirent *entry)
 	fd = open_below(dir, entry->d_name, O_PATH);
 	if (fd < 0)
 		return lacks(walk, fd);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || has_root_name(walk, &st))
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || has_root_name(walk, &st) ||
+		!viewer_sees(walk, &st))
 		return walk->error < 0;
 	return walk->error < 0 || walk->visit(walk, fd, &st, walk->data);
 }
 
 static bool walk_directory(struct walk *walk, int fd, unsigned depth);
 
+static void close_door(struct walk *walk, int fd, const struct stat *st)
+{
+	if (walk->closed || everyone_lists(fd, st))
+		return;
+	walk->closed = true;
+	walk->door = *st;
+}
+
 static bool visit_directory(struct walk *walk, int dir, const char *name, unsigned depth)
 {
 	size_t open_before = walk->open;
 	bool closed_before = walk->closed, ended;
+	int lists_before = walk->lists;
 	struct stat st;
 	int fd = depth == DEPTH_MAX ? -ELOOP : open_below(dir, name, O_RDONLY | O_DIRECTORY);
 
@@ -140,10 +201,12 @@ static bool visit_directory(struct walk *walk, int dir, const char *name, unsign
 	}
 	if (!walk->closed)
 		walk->open = walk->path->len;
-	walk->closed |= !everyone_lists(&st);
+	close_door(walk, fd, &st);
+	walk->lists = -1;
 	ended = walk_directory(walk, fd, depth + 1);
 	walk->open = open_before;
 	walk->closed = closed_before;
+	walk->lists = lists_before;
 	return ended;
 }
 
@@ -184,7 +247,7 @@ static int walk_all(const struct realm *realm, struct walk *walk)
 	}
 	walk->root = realm->shm_fd;
 	walk->path = g_string_new(NULL);
-	walk->closed = !everyone_lists(&st);
+	close_door(walk, fd, &st);
 	walk_directory(walk, fd, 0);
 	g_string_free(walk->path, TRUE);
 	if (walk->in_root)
@@ -205,8 +268,21 @@ static void make_item(const struct walk *walk, const struct stat *st, struct ite
 		.key = { .dev = st->st_dev, .ino = st->st_ino, .class = SEGMENT_FILE },
 	};
 	item_set_stat(out, st);
+	out->closed = walk->closed;
+	out->owner = st->st_uid;
 	snprintf(out->id, sizeof out->id, "%" PRIu64, (uint64_t)st->st_ino);
 	g_strlcpy(out->name, name, sizeof out->name);
+}
+
+/* What everyone may know of a file that is closed. */
+static void hide(const struct walk *walk, struct item *item)
+{
+	item->mode = walk->door.st_mode & 0777;
+	item->uid = walk->door.st_uid;
+	item->gid = walk->door.st_gid;
+	item->atime = walk->door.st_atim;
+	item->mtime = walk->door.st_mtim;
+	item->ctime = walk->door.st_ctim;
 }
 
 struct visiting {
@@ -226,6 +302,8 @@ static bool visit_each(const struct walk *walk, int fd, const struct stat *st, v
 		return false;
 	/* Here, where the file is at hand: nested_residency() has to look for it. */
 	residency_of(fd, &item.resident, &item.swapped);
+	if (item.closed && !walk->viewer)
+		hide(walk, &item);
 	visiting->visit(&item, visiting->data);
 	return false;
 }
@@ -235,7 +313,7 @@ static int nested_each(const struct realm *realm, item_visitor visit, void *data
 	g_autoptr(GHashTable) seen =
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, g_free, NULL);
 	struct visiting visiting = { visit, data, seen };
-	struct walk walk = { .visit = visit_each, .data = &visiting };
+	struct walk walk = { .viewer = realm->viewer, .visit = visit_each, .data = &visiting };
 
 	return walk_all(realm, &walk);
 }
@@ -267,7 +345,7 @@ static bool visit_found(const struct walk *walk, int fd, const struct stat *st, 
 /* 0 or a negative errno: -ENOENT. */
 static int find(const struct realm *realm, const char *id, struct found *out)
 {
-	struct walk walk = { .visit = visit_found, .data = out };
+	struct walk walk = { .viewer = realm->viewer, .visit = visit_found, .data = out };
 	char *end;
 	int r;
 

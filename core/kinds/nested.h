@@ -5,9 +5,10 @@
  * space, and are mapped as objects are. One that has a name in the tmpfs's root too is an object,
  * and not listed here.
  *
- * NAME is the path, as far as all its directories let everyone list them: what a directory keeps
- * from others is in none of the tables. `path` tells all of it to those who could find it
- * themselves, and `data` opens for those who could open the path.
+ * What a directory keeps from others is in none of the tables: NAME is the path as far as all its
+ * directories let everyone list them, and of a file below a directory that does not, mode, owner and
+ * times are that directory's. In nested/ itself are, for each caller, the files that this caller could
+ * find by listing; and those of their own that they could open.
  *
  * Directories deeper than 32 levels are not looked at, nor other file systems mounted in between.
  */

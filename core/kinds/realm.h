@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct census;
+struct caller;
 
 struct realm {
 	const char *proc; /* procfs, as in census_config */
@@ -20,6 +21,11 @@ struct realm {
 	uint64_t mount_dev; /* st_dev of the mount itself, whose files stand for others; 0: none */
 	uint32_t ipc_ns;    /* inode number of the IPC namespace; 0: this realm has none */
 	int ipc_ns_fd;      /* that namespace, for setns(2); -1: the one this process is in */
+	/*
+	 * Who asks: kinds leave out items that this caller may not know of. NULL: the daemon itself, or a
+	 * table that is the same for all, which tells of these no more than everyone may know.
+	 */
+	const struct caller *viewer;
 };
 
 /*

@@ -81,7 +81,8 @@ void fault_tell(const struct fault *fault, const struct realm *realm, struct eve
 	fault_segment_find(fault, realm, &segment);
 	event.kind = segment.kind;
 	event.id = segment.id;
-	event.name = segment.name;
+	/* Of a nested file it is not known whether its directories let everyone list them. */
+	event.name = strcmp(segment.kind, "nested") == 0 ? NULL : segment.name;
 	g_strlcpy(event.process.command, seen->command, sizeof event.process.command);
 	g_strlcpy(event.process.unit, fault->unit, sizeof event.process.unit);
 	events_tell(events, &event);

@@ -61,7 +61,7 @@ static void add_total(struct segments *segments, const struct segments_row *row)
 	if (row->hidden != REFERENCES_UNKNOWN)
 		total->hidden += row->hidden;
 	add_to_sum(&total->of_state[row->state], row);
-	add_to_sum(sum_of_user(segments->users, row->uid), row);
+	add_to_sum(sum_of_user(segments->users, row->owner), row);
 }
 
 static char *take_of_kind(const struct taking *taking, const struct item *item)
@@ -102,7 +102,7 @@ static void keep_use(struct taking *taking, const struct item *item)
 {
 	struct segments_row row = {
 		.label = item->label,
-		.uid = item->uid,
+		.owner = item->closed ? item->owner : item->uid,
 		.size = item->size,
 		.allocated = item->allocated,
 		.mtime = item->mtime,
@@ -174,6 +174,8 @@ static void listed_item(const struct segments *segments, const struct kind *kind
 		.key = { .dev = row.dev, .ino = row.ino, .class = SEGMENT_FILE },
 		.links = row.links,
 		.uid = row.uid,
+		.closed = row.owner != row.uid,
+		.owner = row.owner,
 		.size = row.size,
 		.allocated = row.allocated,
 		.resident = row.resident,

@@ -49,6 +49,7 @@ void segments_pack_item(struct segments *segments, const struct item *item, cons
 		packed_text(rows, item->name);
 	packed_number(rows, item->mode);
 	packed_number(rows, item->uid);
+	packed_number(rows, item->closed ? item->owner + UINT64_C(1) : 0);
 	packed_number(rows, item->gid);
 	packed_number(rows, item->size);
 	pack_count(rows, item->allocated);
@@ -73,12 +74,15 @@ static const char *label_at(const struct segments *segments, guint total)
 void segments_get_item(const struct segments *segments, size_t index, struct segments_row *out)
 {
 	const uint8_t *at = packed_row(&segments->items, index);
+	uint64_t closed_owner; /* plus 1; 0: it is not closed */
 
 	out->label = label_at(segments, packed_get_number(&at));
 	out->id = packed_get_text(&at);
 	out->name = packed_get_number(&at) ? packed_get_text(&at) : out->id;
 	out->mode = packed_get_number(&at);
 	out->uid = packed_get_number(&at);
+	closed_owner = packed_get_number(&at);
+	out->owner = closed_owner ? closed_owner - 1 : out->uid;
 	out->gid = packed_get_number(&at);
 	out->size = packed_get_number(&at);
 	out->allocated = get_count(&at);

@@ -17,6 +17,7 @@ struct segments_row {
 	const char *id, *name;
 	mode_t mode;
 	uid_t uid;
+	uid_t owner; /* whom sums of users count it for */
 	gid_t gid;
 	uint64_t size, allocated, resident, swapped; /* bytes; BYTES_UNKNOWN as in an item */
 	struct usage usage;

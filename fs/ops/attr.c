@@ -31,7 +31,8 @@ static int stat_object(struct fs *fs, struct node *node, struct stat *out)
 }
 
 /* stat(2) of the node's file, with the inode number that the mount shows. */
-static int stat_file(struct fs *fs, struct node *node, struct stat *out)
+static int stat_file(struct fs *fs, struct node *node, const struct caller *viewer,
+	struct stat *out)
 {
 	struct file_ref ref;
 	int r;
@@ -41,7 +42,7 @@ static int stat_file(struct fs *fs, struct node *node, struct stat *out)
 	if (node->type == NODE_SEGMENT && !node->data && !node_is_open(node))
 		return stat_object(fs, node, out);
 	if (is_data(node))
-		return tree_data_stat(fs, node, out);
+		return tree_data_stat(fs, node, viewer, out);
 	r = file_ref_get(fs, node, &ref);
 	if (r < 0)
 		return r;
@@ -53,15 +54,19 @@ static int stat_file(struct fs *fs, struct node *node, struct stat *out)
 	return r;
 }
 
-static int stat_node(struct fs *fs, struct node *node, struct stat *out)
+/* What the node's attributes are to the caller of the request. */
+static int stat_node(struct fs *fs, fuse_req_t req, struct node *node, struct stat *out)
 {
-	return node->type == NODE_TREE ? tree_stat(fs, node, out) : stat_file(fs, node, out);
+	const struct caller caller = identity_caller(req);
+
+	return node->type == NODE_TREE ? tree_stat(fs, node, &caller, out) :
+					 stat_file(fs, node, &caller, out);
 }
 
 static void getattr_now(struct fs *fs, struct deferred *d)
 {
 	struct stat st;
-	int r = stat_node(fs, d->node, &st);
+	int r = stat_node(fs, d->req, d->node, &st);
 
 	if (r < 0)
 		reply_result(d->req, r);
@@ -110,7 +115,7 @@ static void statx_now(struct fs *fs, struct deferred *d)
 {
 	struct statx stx = { .stx_mask = STATX_BASIC_STATS };
 	struct stat st;
-	int r = stat_node(fs, d->node, &st);
+	int r = stat_node(fs, d->req, d->node, &st);
 
 	if (r < 0) {
 		reply_result(d->req, r);
@@ -319,7 +324,7 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 	if (r == 0 && !done)
 		r = set_segment(fs, d->req, node, &change);
 	if (r == 0)
-		r = stat_file(fs, node, &st);
+		r = stat_node(fs, d->req, node, &st);
 	if (r < 0)
 		reply_result(d->req, r);
 	else

@@ -93,11 +93,12 @@ static void add_name(const char *name, uint64_t ino, mode_t type, void *data)
 	packed_row_end(&listing->names);
 }
 
-static int open_tree(struct fs *fs, struct node *node, struct listing *listing)
+static int open_tree(struct fs *fs, struct node *node, const struct caller *caller,
+	struct listing *listing)
 {
 	add_name(".", node->ino, S_IFDIR, listing);
 	add_name("..", node->parent ? node->parent->ino : FUSE_ROOT_ID, S_IFDIR, listing);
-	return tree_each_name(fs, node, add_name, listing);
+	return tree_each_name(fs, node, caller, add_name, listing);
 }
 
 static int open_listing(struct fs *fs, struct deferred *d, struct listing *listing)
@@ -109,7 +110,7 @@ static int open_listing(struct fs *fs, struct deferred *d, struct listing *listi
 		return r;
 	charged_budget_init(&listing->bytes, fs->charges, &caller);
 	r = d->node->type == NODE_ROOT ? open_root(fs, &caller, listing) :
-					 open_tree(fs, d->node, listing);
+					 open_tree(fs, d->node, &caller, listing);
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
 	packed_rows_end(&listing->names);

@@ -144,7 +144,8 @@ int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const stru
  * -ESTALE, and nothing is stored, if the ID belongs to another item now. `blocks`: the allocated
  * bytes too.
  */
-static int refresh(struct fs *fs, struct node *node, struct data_node *data, bool blocks)
+static int refresh(struct fs *fs, struct node *node, const struct caller *viewer,
+	struct data_node *data, bool blocks)
 {
 	g_autofree struct item *item = NULL;
 	struct visit visit;
@@ -152,6 +153,7 @@ static int refresh(struct fs *fs, struct node *node, struct data_node *data, boo
 
 	if (r < 0)
 		return r;
+	visit.realm.viewer = viewer;
 	r = data->kind->stat(&visit.realm, data->item.id, &item);
 	if (r == 0 && blocks)
 		fill_blocks(&visit.realm, item);
@@ -190,11 +192,11 @@ static int stat_open_file(struct fs *fs, struct node *node, struct stat *out)
 }
 
 /* An open file outlives its ID; its owner and mode are then the last ones that the kind told. */
-int tree_data_stat(struct fs *fs, struct node *node, struct stat *out)
+int tree_data_stat(struct fs *fs, struct node *node, const struct caller *viewer, struct stat *out)
 {
 	g_autofree struct data_node *data = node_copy_data(fs->nodes, node);
 	bool open = node_is_open(node);
-	int r = node_is_orphan(fs->nodes, node) ? -ESTALE : refresh(fs, node, data, !open);
+	int r = node_is_orphan(fs->nodes, node) ? -ESTALE : refresh(fs, node, viewer, data, !open);
 
 	if (r < 0 && !open)
 		return r;

@@ -46,7 +46,7 @@ int tree_data_permit(struct fs *fs, fuse_req_t req, struct node *node, int want)
  */
 int tree_data_check(struct fs *fs, fuse_req_t req, struct node *node, const struct file_ref *ref,
 	int flags);
-int tree_data_stat(struct fs *fs, struct node *node, struct stat *out);
+int tree_data_stat(struct fs *fs, struct node *node, const struct caller *viewer, struct stat *out);
 
 /*
  * Does that part of a setattr which the kind must do (owner, mode) or forbids (size), and takes it

@@ -54,6 +54,7 @@ static int make_quickly(struct fs *fs, struct deferred *d, bool wait, struct con
 	r = visit_enter(fs, tree_realm(d->node), 0, &visit);
 	if (r < 0)
 		return r;
+	visit.realm.viewer = &view.caller;
 	r = d->node->entry->kind->stat(view.realm, d->node->parent->name, &item);
 	view.item = item;
 	if (r == 0 && !attribute->quick(&view, wait, out->text))
@@ -79,6 +80,8 @@ static int make(struct fs *fs, struct deferred *d, struct budget *budget, struct
 	r = visit_enter(fs, tree_realm(d->node), needs, &visit);
 	if (r < 0)
 		return r;
+	if (attribute)
+		visit.realm.viewer = &view.caller;
 	r = attribute ? show_attribute(d->node, view, attribute, out) :
 			visit_error(d->node->entry->show(fs, &view, out));
 	visit_leave(fs, &visit);

@@ -7,6 +7,7 @@
 
 struct lister {
 	const struct node *node;
+	const struct caller *viewer;
 	tree_name_visitor visit;
 	void *data;
 };
@@ -67,6 +68,7 @@ static int list_kind(struct fs *fs, struct lister *l)
 
 	if (r < 0)
 		return r;
+	visit.realm.viewer = l->viewer;
 	r = l->node->entry->kind->each(&visit.realm, list_item, l);
 	visit_leave(fs, &visit);
 	return r;
@@ -95,7 +97,7 @@ static int list_idle_kind(struct fs *fs, struct lister *l)
 static int list_in_item(struct fs *fs, struct lister *l)
 {
 	g_autofree struct item *item = NULL;
-	int r = tree_stat_item(fs, l->node, l->node->name, &item);
+	int r = tree_stat_item(fs, l->node, l->node->name, l->viewer, &item);
 
 	if (r < 0)
 		return r;
@@ -107,9 +109,10 @@ static int list_in_item(struct fs *fs, struct lister *l)
 	return 0;
 }
 
-int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, void *data)
+int tree_each_name(struct fs *fs, struct node *node, const struct caller *viewer,
+	tree_name_visitor visit, void *data)
 {
-	struct lister l = { .node = node, .visit = visit, .data = data };
+	struct lister l = { .node = node, .viewer = viewer, .visit = visit, .data = data };
 
 	switch (node->entry->type) {
 	case TREE_TOP:

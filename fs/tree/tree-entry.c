@@ -70,13 +70,15 @@ bool tree_stat_waits(const struct node *node)
 		tree_waits(node);
 }
 
-int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out)
+int tree_stat_item(struct fs *fs, const struct node *node, const char *id,
+	const struct caller *viewer, struct item **out)
 {
 	struct visit visit;
 	int r = tree_enter_kind(fs, node, &visit);
 
 	if (r < 0)
 		return r;
+	visit.realm.viewer = viewer;
 	r = node->entry->kind->stat(&visit.realm, id, out);
 	visit_leave(fs, &visit);
 	return r;

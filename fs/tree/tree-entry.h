@@ -37,8 +37,12 @@ bool tree_stat_waits(const struct node *node);
 /* visit_enter() with what the kind of the node needs for a stat or a listing. */
 int tree_enter_kind(struct fs *fs, const struct node *node, struct visit *out);
 
-/* Finds the item of that ID in a kind's directory (`node`, or the one that `node` is below). */
-int tree_stat_item(struct fs *fs, const struct node *node, const char *id, struct item **out);
+/*
+ * Finds the item of that ID in a kind's directory (`node`, or the one that `node` is below): -ENOENT as well
+ * if `viewer` may not know of it.
+ */
+int tree_stat_item(struct fs *fs, const struct node *node, const char *id,
+	const struct caller *viewer, struct item **out);
 
 /* Returns how `data` shows in an item's directory. */
 enum item_data tree_data_form(const struct node *node);

@@ -143,13 +143,13 @@ static int stat_idle(struct fs *fs, const struct node *node, const char *id, str
 	return is_shortage(r) ? -EIO : r;
 }
 
-int tree_stat(struct fs *fs, struct node *node, struct stat *out)
+int tree_stat(struct fs *fs, struct node *node, const struct caller *viewer, struct stat *out)
 {
 	g_autofree struct item *item = NULL;
 	int r = 0;
 
 	if (node->entry->type == TREE_ITEM)
-		r = tree_stat_item(fs, node, node->name, &item);
+		r = tree_stat_item(fs, node, node->name, viewer, &item);
 	else if (node->entry->type == TREE_IDLE_ITEM)
 		r = stat_idle(fs, node, node->name, &item);
 	if (r == 0)
@@ -228,8 +228,9 @@ static void lookup_in_realm(struct fs *fs, struct deferred *d)
 
 static void lookup_item(struct fs *fs, struct deferred *d)
 {
+	const struct caller caller = identity_caller(d->req);
 	g_autofree struct item *item = NULL;
-	int r = tree_stat_item(fs, d->node, d->name, &item);
+	int r = tree_stat_item(fs, d->node, d->name, &caller, &item);
 
 	if (r < 0) {
 		reply_result(d->req, r);
@@ -276,8 +277,9 @@ static void lookup_in_item(struct fs *fs, struct deferred *d)
 {
 	const struct kind_entries *entries = tree_entries(d->node->entry->kind);
 	bool data = strcmp(d->name, "data") == 0;
+	const struct caller caller = identity_caller(d->req);
 	g_autofree struct item *item = NULL;
-	int r = tree_stat_item(fs, d->node, d->node->name, &item);
+	int r = tree_stat_item(fs, d->node, d->node->name, &caller, &item);
 
 	if (r < 0) {
 		reply_result(d->req, r);

@@ -35,15 +35,16 @@ void tree_poll(fuse_req_t req, const struct node *node, struct fuse_file_info *f
 	struct fuse_pollhandle *handle);
 void tree_release(struct fs *fs, const struct node *node, const struct fuse_file_info *fi);
 
-/* Fills in what stat(1) shows of a node; -ESTALE if it stands for something that is gone. */
-int tree_stat(struct fs *fs, struct node *node, struct stat *out);
+/* Fills in what stat(1) shows of a node to a caller; -ESTALE if it stands for something that is gone. */
+int tree_stat(struct fs *fs, struct node *node, const struct caller *viewer, struct stat *out);
 
 /*
- * Calls `visit` for each name in a directory of the tree, with the inode number and type that
+ * Calls `visit` for each name that the caller may see in a directory of the tree, with the inode number and type that
  * stat(2) would tell.
  */
 typedef void (*tree_name_visitor)(const char *name, uint64_t ino, mode_t type, void *data);
-int tree_each_name(struct fs *fs, struct node *node, tree_name_visitor visit, void *data);
+int tree_each_name(struct fs *fs, struct node *node, const struct caller *viewer,
+	tree_name_visitor visit, void *data);
 
 /*
  * Replies with the entry of a tree node, and hands one lookup over to the kernel. `item`: the item

@@ -3,6 +3,7 @@
 import errno
 import mmap
 import os
+import re
 import subprocess
 import sys
 
@@ -164,12 +165,70 @@ def a_closed_directory_stays_closed(t):
     equal(read(here / 'path'), b'private/secret\n')
 
     def look():
-        check(b'secret' not in read(here / 'info.json'), 'the name')
-        for open_it in (lambda: read(here / 'path'), lambda: read(here / 'data'),
+        equal(os.listdir(t.meta / 'nested'), [])
+        for open_it in (lambda: os.stat(here), lambda: read(here / 'info.json'), lambda: read(here / 'path'),
+                        lambda: read(here / 'data'), lambda: os.stat(here / 'data'),
                         lambda: write(here / 'data', b'x')):
-            fails(errno.EACCES, open_it)
+            fails(errno.ENOENT, open_it)
     equal(as_user(OTHER, OTHER, look), 0)
     equal(as_user(USER, USER, lambda: equal(read(here / 'data'), b'secret')), 0)
+
+
+STRANGER = OTHER + 1
+
+
+def rows_of_nested(t):
+    return [(r['NAME'], r['PERMS'], r['UID'], r['GID'], r['MTIME'], r['SIZE'])
+            for r in table(read(t.meta / 'segments'))[0] if r['KIND'] == b'nested']
+
+
+@test(MOUNTED)
+def facts_of_what_is_in_a_closed_directory(t):
+    """Tables tell those of the directory; nested/ tells them to who could list it, and to the owner."""
+    for p in (t.private, t.shm):
+        os.chmod(p, 0o755)
+    door = t.shm / 'door'
+    os.makedirs(door / 'inner')
+    file = door / 'inner' / 'file'
+    write(file, b'secret')
+    os.chown(file, OTHER, OTHER)
+    os.chmod(file, 0o604)
+    os.utime(file, (1, 1))
+    os.chown(door, USER, USER)
+    name = str(os.stat(file).st_ino)
+    here = t.meta / 'nested' / name
+
+    def sees():
+        equal(os.listdir(t.meta / 'nested'), [name])
+        equal(os.stat(here / 'data').st_mtime, 1)
+        equal((os.stat(here).st_uid, read(here / 'state')), (OTHER, b'idle\n'))
+
+    def sees_but_not_by_list():
+        equal(os.listdir(door / 'inner'), ['file'])
+        sees()
+
+    def sees_nothing():
+        equal(os.listdir(t.meta / 'nested'), [])
+        fails(errno.ENOENT, os.stat, here)
+        fails(errno.ENOENT, os.stat, here / 'data')
+        fails(errno.ENOENT, read, here / 'state')
+    for mode, who, what in ((0o755, STRANGER, sees), (0o700, USER, sees), (0o700, OTHER, sees_nothing),
+                            (0o711, OTHER, sees_but_not_by_list), (0o711, STRANGER, sees_nothing),
+                            (0o705, OTHER, sees), (0o744, OTHER, sees_nothing)):
+        os.chmod(door, mode)
+        equal(as_user(who, who, what), 0, (oct(mode), who))
+    os.chmod(door, 0o711)
+    info = os.stat(door)
+    equal(rows_of_nested(t), [(b'door/', b'0711', str(USER).encode(), str(USER).encode(),
+                               b'%d.%09d' % divmod(info.st_mtime_ns, 10**9), b'6')])
+    check(f'shmtree_user_segments{{uid="{OTHER}"}}' in read(t.meta / 'metrics').decode(), 'sums are of the owner')
+    for table_of in ('segments.json', 'segments.jsonl', 'metrics.segments'):
+        check(not re.search(f'uid[=":]+{OTHER}', read(t.meta / table_of).decode()), table_of)
+    sees()
+    os.chmod(door, 0o755)
+    subprocess.run(['setfacl', '-m', f'u:{OTHER}:---', door], check=True)
+    equal(as_user(OTHER, OTHER, sees_nothing), 0, 'an ACL')
+    equal([r[0] for r in rows_of_nested(t)], [b'door/'])
 
 
 @test(MOUNTED)
