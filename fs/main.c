@@ -103,6 +103,7 @@ static int start_events(struct fs *fs)
 	int r = events_new(&config, &fs->events);
 
 	if (r == 0) {
+		fs->realm.events = fs->events;
 		fs->streams = event_streams_new(fs);
 		fs->walks = walks_new(&fs->realm, fs->events);
 		r = fs->options.log ? events_use(fs->events) : 0;

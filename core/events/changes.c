@@ -2,6 +2,8 @@
 #include "events/changes.h"
 
 #include "base/util.h"
+#include "events/directory.h"
+#include "events/handles.h"
 #include "procfs/status.h"
 
 #include <fcntl.h>
@@ -9,9 +11,6 @@
 #include <string.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
-
-/* Names that may be noted. */
-#define UNSETTLED_MAX 4096
 
 struct changes {
 	const struct changes_config *config;
@@ -21,8 +20,9 @@ struct changes {
 	struct {
 		char name[NAME_MAX + 1], from[NAME_MAX + 1];
 		uint64_t inode;
-	} renamed;             /* what the last record told, if it was that; else inode 0 */
-	GHashTable *unsettled; /* name: the inode number that it has as was told, 0 for none */
+	} renamed;                   /* what the last record told, if it was that; else inode 0 */
+	struct directory *directory; /* as it was told */
+	int64_t now;                 /* of the record that is handled, CLOCK_REALTIME, ns */
 };
 
 /* An object as a record tells of it, and as it is now. */
@@ -31,60 +31,69 @@ struct subject {
 	uint64_t inode;
 	uint64_t now;  /* the inode number that has the name by now, 0: none */
 	uint64_t size; /* if that is the object, else EVENT_UNKNOWN */
-	bool own;      /* the daemon did it */
+	uint32_t generation;
+	bool own; /* the daemon did it */
 	struct process_identity process;
 };
+
+static void differs(const struct difference *difference, void *data);
 
 struct changes *changes_new(const struct changes_config *config)
 {
 	struct changes *changes = g_new0(struct changes, 1);
+	const struct directory_config directory = {
+		.fd = config->directory,
+		.reserved = config->reserved,
+		.hidden_prefix = config->hidden_prefix,
+		.differs = differs,
+		.data = changes,
+	};
 
 	changes->config = config;
 	changes->self = getpid();
 	changes->sizes = sizes_new(config->shrunk, config->data);
-	changes->unsettled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	changes->directory = directory_new(&directory);
 	return changes;
 }
 
 void changes_free(struct changes *changes)
 {
-	g_hash_table_unref(changes->unsettled);
+	origins_end(changes->config->origins);
+	directory_free(changes->directory);
 	sizes_free(changes->sizes);
 	g_free(changes);
+}
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+void changes_begin(struct changes *changes)
+{
+	origins_begin(changes->config->origins, now());
+	directory_list(changes->directory);
 }
 
 /* What is there now */
 
 /* Of what is no object, as if there were nothing. */
-static uint64_t look(const struct changes *changes, const char *name, uint64_t *size)
-{
-	struct stat st;
-
-	if (fstatat(changes->config->directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		!S_ISREG(st.st_mode))
-		return 0;
-	*size = st.st_size;
-	return st.st_ino;
-}
-
 static void look_at(const struct changes *changes, struct subject *subject)
 {
 	uint64_t size = 0;
 
-	subject->now = look(changes, subject->name, &size);
+	subject->now = directory_look(changes->directory, subject->name, &size);
 	subject->size = subject->now == subject->inode ? size : EVENT_UNKNOWN;
 }
 
-/* Notes what was told of a name, unless that is what it is. */
-static void told(struct changes *changes, const char *name, uint64_t inode, uint64_t now)
+static struct named named_as(const struct subject *subject)
 {
-	if (inode == now)
-		g_hash_table_remove(changes->unsettled, name);
-	else
-		g_hash_table_insert(changes->unsettled, g_strdup(name),
-			g_memdup2(&inode, sizeof inode));
-	if (g_hash_table_size(changes->unsettled) > UNSETTLED_MAX)
-		changes_settle(changes);
+	return (struct named){ .inode = subject->inode,
+		.size = subject->size,
+		.generation = subject->generation };
 }
 
 /* A size that is told with another event, or found when a name is looked at. */
@@ -100,6 +109,7 @@ static void tell(const struct changes *changes, enum event_type type, const stru
 	const char *from)
 {
 	const struct event event = {
+		.time = changes->now,
 		.type = type,
 		.kind = changes->config->kind,
 		.id = subject->name,
@@ -136,42 +146,78 @@ static void tell_act(const struct process_identity *process, void *data)
  * Tells an event by its process, or what the daemon did by who had it done. What the daemon opened or
  * wrote for itself is not told; a name that came or went is, whoever did it.
  */
-static void tell_as(const struct changes *changes, enum event_type type,
+static struct deed tell_as(const struct changes *changes, enum event_type type,
 	const struct subject *subject, const char *from)
 {
 	struct teller teller = { changes, type, *subject, from, type != EVENT_OPENED, false };
+	struct deed deed = { true, changes->now, subject->process };
 
 	if (!subject->own) {
 		tell(changes, type, subject, from);
-		return;
+		return deed;
 	}
-	event_acts_take(changes->config->acts, type, from ? from : subject->name, subject->inode,
-		tell_act, &teller);
+	/* The record stands for what was done for several callers: whose was the last is not known. */
+	if (event_acts_take(changes->config->acts, type, from ? from : subject->name,
+		    subject->inode, tell_act, &teller) == 1)
+		deed.process = teller.subject.process;
 	if (!teller.told && type != EVENT_OPENED)
 		tell(changes, type, subject, from);
+	return deed;
 }
 
-static bool is_hidden(const struct changes *changes, const char *name)
+/* How an object came to a name, and lost one */
+
+static void note_named(const struct changes *changes, uint64_t inode, const struct deed *deed)
 {
-	return g_str_has_prefix(name, changes->config->hidden_prefix);
+	origins_named(changes->config->origins, inode, deed);
+}
+
+static void note_unnamed(const struct changes *changes, uint64_t inode, uint32_t generation,
+	const struct deed *deed)
+{
+	int links = handle_links(changes->config->directory, inode, generation);
+	enum left left = links == -ESTALE ? LEFT_NOTHING :
+		links < 0                 ? LEFT_UNKNOWN :
+		links > 0                 ? LEFT_NAMES :
+					    LEFT_NAMELESS;
+
+	origins_unnamed(changes->config->origins, inode, deed, left);
+}
+
+/* Something is renamed to a name: the object that had it loses it, if it is known which one that is. */
+static void note_replaced(const struct changes *changes, const char *name, uint64_t inode,
+	const struct deed *deed)
+{
+	const struct named *before;
+
+	if (!name || !directory_had(changes->directory, name, &before))
+		origins_blur(changes->config->origins);
+	else if (before && before->inode != inode)
+		note_unnamed(changes, before->inode, before->generation, deed);
 }
 
 /* One record */
 
 static void created(struct changes *changes, const struct subject *subject)
 {
+	const struct named named = named_as(subject);
+	struct deed deed;
+
 	note_size(changes, subject);
-	tell_as(changes, EVENT_CREATED, subject, NULL);
-	told(changes, subject->name, subject->inode, subject->now);
+	deed = tell_as(changes, EVENT_CREATED, subject, NULL);
+	note_named(changes, subject->inode, &deed);
+	directory_told(changes->directory, subject->name, &named, subject->now);
 }
 
 static void removed(struct changes *changes, const struct subject *subject)
 {
 	struct subject gone = *subject;
+	struct deed deed;
 
 	gone.size = EVENT_UNKNOWN;
-	tell_as(changes, EVENT_REMOVED, &gone, NULL);
-	told(changes, subject->name, 0, subject->now);
+	deed = tell_as(changes, EVENT_REMOVED, &gone, NULL);
+	note_unnamed(changes, subject->inode, subject->generation, &deed);
+	directory_told(changes->directory, subject->name, NULL, subject->now);
 }
 
 static void tell_nothing(const struct process_identity *process, void *data)
@@ -183,6 +229,9 @@ static void resized(struct changes *changes, const struct subject *subject)
 {
 	if (subject->size == EVENT_UNKNOWN)
 		sizes_blur(changes->sizes, subject->inode);
+	else
+		directory_told_size(changes->directory, subject->name, subject->inode,
+			subject->size);
 	if (subject->size != EVENT_UNKNOWN &&
 		sizes_note_change(changes->sizes, subject->inode, subject->size,
 			subject->own ? NULL : &subject->process))
@@ -243,25 +292,48 @@ static void handle_rename(struct changes *changes, const struct fanotify_record 
 {
 	bool from = fanotify_is_source(changes->group, &record->directory) && record->name;
 	bool to = fanotify_is_source(changes->group, &record->new_directory) && record->new_name;
+	struct deed deed = { true, changes->now, subject->process };
 	uint64_t size;
 
-	if ((from && is_hidden(changes, record->name)) ||
-		(to && is_hidden(changes, record->new_name)))
+	if ((from && directory_is_hidden(changes->directory, record->name)) ||
+		(to && directory_is_hidden(changes->directory, record->new_name)))
 		return;
 	subject->name = to ? record->new_name : record->name;
 	if (from || to)
 		look_at(changes, subject);
 	if (from && to) {
+		const struct named named = named_as(subject);
+
 		note_size(changes, subject);
-		tell_as(changes, EVENT_RENAMED, subject, record->name);
-		told(changes, record->new_name, subject->inode, subject->now);
+		deed = tell_as(changes, EVENT_RENAMED, subject, record->name);
+		note_replaced(changes, record->new_name, subject->inode, &deed);
+		directory_told(changes->directory, record->new_name, &named, subject->now);
 		if (!ends_exchange(changes, record, subject->inode))
-			told(changes, record->name, 0, look(changes, record->name, &size));
+			directory_told(changes->directory, record->name, NULL,
+				directory_look(changes->directory, record->name, &size));
 	} else if (to) {
+		note_replaced(changes, record->new_name, subject->inode, &deed);
 		created(changes, subject);
-	} else if (from) {
-		removed(changes, subject);
+	} else {
+		note_replaced(changes, NULL, subject->inode, &deed);
+		if (from)
+			removed(changes, subject);
 	}
+}
+
+/* What happens in other directories of the tmpfs is not told; but an object may have names there. */
+static void handle_elsewhere(const struct changes *changes, uint64_t mask,
+	const struct subject *subject)
+{
+	const struct deed deed = { true, changes->now, subject->process };
+
+	/* By another name of the object, in another directory, or by none. */
+	if (mask & FAN_MODIFY)
+		sizes_blur(changes->sizes, subject->inode);
+	if (mask & FAN_CREATE)
+		note_named(changes, subject->inode, &deed);
+	if (mask & FAN_DELETE)
+		note_unnamed(changes, subject->inode, subject->generation, &deed);
 }
 
 static bool is_child(const struct changes *changes, pid_t pid)
@@ -291,7 +363,7 @@ static void handle_source(struct changes *changes, const struct fanotify_record 
 	changes->renamed.inode = 0;
 	if (strcmp(record->name, changes->config->reserved) == 0)
 		return;
-	if (is_hidden(changes, record->name)) {
+	if (directory_is_hidden(changes->directory, record->name)) {
 		if (record->mask & FAN_MODIFY)
 			sizes_blur(changes->sizes, subject->inode);
 		handle_hidden(changes, record->mask, subject);
@@ -301,33 +373,53 @@ static void handle_source(struct changes *changes, const struct fanotify_record 
 	handle_file(changes, record->mask, subject);
 }
 
+/* Whether it is asked who did that. */
+static bool has_process(const struct fanotify_record *record, bool inside)
+{
+	return inside || record->mask & (FAN_RENAME | FAN_CREATE | FAN_DELETE);
+}
+
+static void handle_file_record(struct changes *changes, const struct fanotify_record *record,
+	struct subject *subject)
+{
+	bool inside = record->name && fanotify_is_source(changes->group, &record->directory);
+
+	subject->generation = handle_generation(record->file.bytes);
+	subject->own = is_own(changes, record, subject->inode);
+	if (!subject->own && has_process(record, inside))
+		event_processes_find(changes->config->processes, record->pid, record->pidfd,
+			&subject->process);
+	if (record->mask & FAN_RENAME)
+		handle_rename(changes, record, subject);
+	else if (inside)
+		handle_source(changes, record, subject);
+	else
+		handle_elsewhere(changes, record->mask, subject);
+}
+
+/* The kernel had to drop records: what was noted means nothing, but for what was told. */
+static void handle_loss(struct changes *changes)
+{
+	const struct event lost = { .time = changes->now,
+		.type = EVENT_LOST,
+		.lost = EVENT_UNKNOWN };
+
+	sizes_forget(changes->sizes);
+	origins_begin(changes->config->origins, changes->now);
+	directory_lost(changes->directory);
+	changes->config->tell(&lost, changes->config->data);
+}
+
 static void handle(const struct fanotify_record *record, void *data)
 {
 	struct changes *changes = data;
 	struct subject subject = { 0 };
 
-	if (record->mask & FAN_Q_OVERFLOW) {
-		const struct event lost = { .type = EVENT_LOST, .lost = EVENT_UNKNOWN };
-
-		g_hash_table_remove_all(changes->unsettled);
-		sizes_forget(changes->sizes);
-		changes->config->tell(&lost, changes->config->data);
-	} else if (file_id_inode(&record->file, &subject.inode)) {
-		bool inside =
-			record->name && fanotify_is_source(changes->group, &record->directory);
-
-		/* By another name of the object, in another directory, or by none. */
-		if (record->mask & FAN_MODIFY && !inside)
-			sizes_blur(changes->sizes, subject.inode);
-		subject.own = is_own(changes, record, subject.inode);
-		if (!subject.own && (inside || record->mask & FAN_RENAME))
-			event_processes_find(changes->config->processes, record->pid, record->pidfd,
-				&subject.process);
-		if (record->mask & FAN_RENAME)
-			handle_rename(changes, record, &subject);
-		else if (inside)
-			handle_source(changes, record, &subject);
-	}
+	changes->now = now();
+	if (record->mask & FAN_Q_OVERFLOW)
+		handle_loss(changes);
+	else if (file_id_inode(&record->file, &subject.inode))
+		handle_file_record(changes, record, &subject);
 	closep(&record->pidfd);
 }
 
@@ -340,40 +432,42 @@ int changes_handle(struct changes *changes, const struct fanotify_group *group,
 
 /* Settling */
 
+/* Nobody is known to have done it. */
+static void differs(const struct difference *difference, void *data)
+{
+	struct changes *changes = data;
+	const struct named *named = &difference->named;
+	bool gone = difference->type == EVENT_REMOVED;
+	const struct subject subject = {
+		.name = difference->name,
+		.inode = named->inode,
+		.size = gone ? EVENT_UNKNOWN : named->size,
+	};
+	struct deed deed = { .known = true };
+
+	deed.time = changes->now = now();
+	note_size(changes, &subject);
+	tell(changes, difference->type, &subject, NULL);
+	if (gone)
+		note_unnamed(changes, named->inode, named->generation, &deed);
+	else if (difference->type == EVENT_CREATED)
+		note_named(changes, named->inode, &deed);
+}
+
 bool changes_unsettled(const struct changes *changes)
 {
-	return g_hash_table_size(changes->unsettled) > 0 || sizes_unsettled(changes->sizes);
+	return directory_unsettled(changes->directory) || sizes_unsettled(changes->sizes) ||
+		origins_unsettled(changes->config->origins);
 }
 
 void changes_drained(struct changes *changes, gint64 when)
 {
 	sizes_settle(changes->sizes, when);
-}
-
-static void settle(struct changes *changes, const char *name, uint64_t inode)
-{
-	struct subject subject = { .name = name, .inode = inode, .size = EVENT_UNKNOWN };
-	uint64_t size = EVENT_UNKNOWN, now = look(changes, name, &size);
-
-	if (now == inode)
-		return;
-	if (inode)
-		tell(changes, EVENT_REMOVED, &subject, NULL);
-	subject.inode = now;
-	subject.size = size;
-	if (!now)
-		return;
-	note_size(changes, &subject);
-	tell(changes, EVENT_CREATED, &subject, NULL);
+	origins_drained(changes->config->origins, when);
+	directory_drained(changes->directory, when);
 }
 
 void changes_settle(struct changes *changes)
 {
-	GHashTableIter iter;
-	gpointer name, inode;
-
-	g_hash_table_iter_init(&iter, changes->unsettled);
-	while (g_hash_table_iter_next(&iter, &name, &inode))
-		settle(changes, name, *(uint64_t *)inode);
-	g_hash_table_remove_all(changes->unsettled);
+	directory_settle(changes->directory);
 }

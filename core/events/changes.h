@@ -7,8 +7,9 @@
  * first thing done; so the order in which names come and go may be lost where a process makes and
  * removes one of them over and over. After each record the name is looked at. A name of which another
  * thing was told than what it is stays noted until later records explain it; when no record has come
- * for a moment, what is left is told as it is, by nobody. So in the end the events add up to the
- * directory's content.
+ * for a moment, or none has explained it for a second, what is left is told as it is, by nobody. So in the
+ * end the events add up to the directory's content. When the kernel had to drop records, the directory is
+ * listed afterwards, and what is different from what was told is noted in the same way.
  *
  * All by one thread at a time.
  */
@@ -16,6 +17,7 @@
 
 #include "events/acts.h"
 #include "events/fanotify.h"
+#include "events/origins.h"
 #include "events/processes.h"
 #include "events/sizes.h"
 
@@ -28,6 +30,7 @@ struct changes_config {
 	const char *hidden_prefix; /* of the name that an object has while a daemon removes it */
 	struct event_acts *acts;
 	struct event_processes *processes;
+	struct origins *origins;
 	void (*tell)(const struct event *event, void *data);
 	void (*shrunk)(const struct shrink *shrink, void *data);
 	void *data;
@@ -35,6 +38,10 @@ struct changes_config {
 
 /* `config` and what it points to live longer. */
 struct changes *changes_new(const struct changes_config *config);
+
+/* To be called once, before changes_handle() and after the kernel has begun to note records: lists what there is. */
+void changes_begin(struct changes *changes);
+
 void changes_free(struct changes *changes);
 
 /* Tells of all that stands in the bytes, and closes the descriptors in them. 0 or -EPROTO. */

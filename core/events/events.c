@@ -5,6 +5,7 @@
 #include "events/acts.h"
 #include "events/changes.h"
 #include "events/fanotify.h"
+#include "events/origins.h"
 #include "events/processes.h"
 
 #include <poll.h>
@@ -47,6 +48,7 @@ struct events {
 	struct event_ring *ring;
 	struct event_acts *acts;
 	struct event_processes *processes;
+	struct origins *origins;
 	GThread *thread; /* NULL until the first use; under the lock */
 	int wake;        /* an eventfd */
 	gint on;         /* `uses` is more than 0, and the thread is not to end; atomic */
@@ -97,6 +99,7 @@ int events_new(const struct events_config *config, struct events **out)
 	events->ring = event_ring_new(config->bytes ? config->bytes : RING_BYTES);
 	events->acts = event_acts_new();
 	events->processes = event_processes_new();
+	events->origins = origins_new();
 	events->later = g_ptr_array_new_with_free_func(g_free);
 	events->changes_config = (struct changes_config){
 		.directory = config->directory,
@@ -105,6 +108,7 @@ int events_new(const struct events_config *config, struct events **out)
 		.hidden_prefix = config->hidden_prefix,
 		.acts = events->acts,
 		.processes = events->processes,
+		.origins = events->origins,
 		.tell = tell,
 		.shrunk = tell_shrink,
 		.data = events,
@@ -217,12 +221,13 @@ static bool drain(struct events *events, uint8_t *buffer)
 /* Begins or ends to watch, as is wanted; false: the thread is to end. */
 static bool follow_use(struct events *events)
 {
-	bool ending;
+	bool ending, begins = false;
 
 	g_mutex_lock(&events->lock);
 	ending = events->ending;
 	if (events->uses > 0 && !ending) {
-		if (!events->changes)
+		begins = !events->changes;
+		if (begins)
 			events->changes = changes_new(&events->changes_config);
 	} else {
 		g_clear_pointer(&events->changes, changes_free);
@@ -234,6 +239,8 @@ static bool follow_use(struct events *events)
 	}
 	events->watched = events->group;
 	g_mutex_unlock(&events->lock);
+	if (begins && events->watched.fd >= 0)
+		changes_begin(events->changes);
 	return !ending;
 }
 
@@ -313,6 +320,7 @@ void events_free(struct events *events)
 	event_ring_free(events->ring);
 	event_acts_free(events->acts);
 	event_processes_free(events->processes);
+	origins_free(events->origins);
 	g_ptr_array_unref(events->later);
 	closep(&events->wake);
 	g_cond_clear(&events->stopped);
@@ -431,6 +439,12 @@ void events_end(struct events *events, struct event_act *act, bool done, uint64_
 void events_process(struct events *events, pid_t pid, struct process_identity *out)
 {
 	event_processes_find(events->processes, pid, -1, out);
+}
+
+void events_origin(struct events *events, uint64_t inode, int64_t born, bool nameless,
+	struct origin *out)
+{
+	origins_find(events->origins, inode, born, nameless, out);
 }
 
 static void copy_process(const struct process_identity *process, void *data)

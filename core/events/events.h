@@ -12,6 +12,7 @@
 
 #include "caller/caller.h"
 #include "events/event.h"
+#include "events/origins.h"
 #include "events/ring.h"
 #include "events/sizes.h"
 
@@ -82,6 +83,10 @@ void events_end(struct events *events, struct event_act *act, bool done, uint64_
  */
 bool events_take(struct events *events, enum event_type type, const char *name, uint64_t inode,
 	struct process_identity *out);
+
+/* Who gave an object of the directory its first name, and took its last: origins_find(). */
+void events_origin(struct events *events, uint64_t inode, int64_t born, bool nameless,
+	struct origin *out);
 
 /* The process of that number, which exists: event_processes_find(). */
 void events_process(struct events *events, pid_t pid, struct process_identity *out);

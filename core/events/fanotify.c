@@ -2,44 +2,18 @@
 #include "events/fanotify.h"
 
 #include "base/util.h"
+#include "events/handles.h"
 
 #include <fcntl.h>
-#include <string.h>
 #include <sys/fanotify.h>
-#include <sys/stat.h>
 
 #define KINDS_OF_RECORDS                                                                           \
 	(FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_MODIFY | FAN_OPEN | FAN_CLOSE_WRITE |          \
 		FAN_CLOSE_NOWRITE)
 
-/*
- * Fills in the handle of the directory. The kernel documents no handle's content: whether this one
- * is as expected shows in the inode number.
- */
-static int identify(int directory, uint8_t out[TMPFS_HANDLE_BYTES])
-{
-	union {
-		struct file_handle handle;
-		uint8_t room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	} u = { .handle.handle_bytes = MAX_HANDLE_SZ };
-	struct stat st;
-	uint64_t ino;
-	int mount;
-
-	if (name_to_handle_at(directory, "", &u.handle, &mount, AT_EMPTY_PATH) < 0 ||
-		fstat(directory, &st) < 0)
-		return -errno;
-	const struct file_id id = { u.handle.f_handle, u.handle.handle_bytes,
-		u.handle.handle_type };
-	if (!file_id_inode(&id, &ino) || ino != st.st_ino)
-		return -EOPNOTSUPP;
-	memcpy(out, id.bytes, id.n);
-	return 0;
-}
-
 int fanotify_open(struct fanotify_group *out, int directory, const char **why)
 {
-	int r = identify(directory, out->source);
+	int r = handle_of(directory, "", out->source);
 
 	out->fd = -1;
 	if (r < 0) {

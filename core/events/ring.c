@@ -271,28 +271,6 @@ bool event_ring_has_next(struct event_ring *ring, const struct event_cursor *cur
 	return has;
 }
 
-bool event_ring_find(struct event_ring *ring, const char *kind, uint64_t inode,
-	enum event_type type, struct event_copy *out)
-{
-	struct header header;
-	uint64_t found = 0;
-	bool any = false;
-
-	g_mutex_lock(&ring->lock);
-	for (uint64_t at = ring->begin; at < ring->end; at += header.bytes) {
-		get(ring, at, &header, sizeof header);
-		if (header.type == type && header.inode == inode && header.kind &&
-			strcmp(header.kind, kind) == 0) {
-			found = at;
-			any = true;
-		}
-	}
-	if (any)
-		read_locked(ring, found, out);
-	g_mutex_unlock(&ring->lock);
-	return any;
-}
-
 uint64_t event_ring_total(struct event_ring *ring)
 {
 	return event_ring_end(ring).at;

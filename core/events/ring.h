@@ -45,12 +45,5 @@ bool event_ring_next(struct event_ring *ring, struct event_cursor *cursor, struc
 /* Whether event_ring_next() would have one. */
 bool event_ring_has_next(struct event_ring *ring, const struct event_cursor *cursor);
 
-/*
- * Finds the last event of that type about a segment. False if it is not there (any more). It looks at
- * all events: for a question of a user, not for each segment of a list.
- */
-bool event_ring_find(struct event_ring *ring, const char *kind, uint64_t inode,
-	enum event_type type, struct event_copy *out);
-
 /* How many bytes have been added in all, which only grows. */
 uint64_t event_ring_total(struct event_ring *ring);

@@ -2,6 +2,7 @@
 #include "kinds/info-json.h"
 
 #include "base/json.h"
+#include "kinds/history.h"
 #include "kinds/incomplete.h"
 #include "kinds/last-user.h"
 #include "kinds/segment-users.h"
@@ -146,8 +147,10 @@ static void add_all(struct making *making)
 	format_json_object(making->json, NULL);
 	add_item(making->json, item);
 	item_each_attribute(item, add_further, making);
-	if (item->segment)
+	if (item->segment) {
+		history_json(making->view, making->json);
 		incomplete_json(making->view->realm->census, 0, making->json);
+	}
 }
 
 /*

@@ -11,6 +11,7 @@
 
 struct census;
 struct caller;
+struct events;
 
 struct realm {
 	const char *proc; /* procfs, as in census_config */
@@ -20,7 +21,8 @@ struct realm {
 	uint64_t internal_dev; /* census_internal_device() */
 	uint64_t mount_dev; /* st_dev of the mount itself, whose files stand for others; 0: none */
 	uint32_t ipc_ns;    /* inode number of the IPC namespace; 0: this realm has none */
-	int ipc_ns_fd;      /* that namespace, for setns(2); -1: the one this process is in */
+	struct events *events; /* of its POSIX objects; NULL: they are not watched */
+	int ipc_ns_fd;         /* that namespace, for setns(2); -1: the one this process is in */
 	/*
 	 * Who asks: kinds leave out items that this caller may not know of. NULL: the daemon itself, or a
 	 * table that is the same for all, which tells of these no more than everyone may know.

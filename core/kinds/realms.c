@@ -302,6 +302,8 @@ int realms_open_found(const struct realm *own, const struct foreign_realm *found
 	*out = *own;
 	out->shm_fd = out->ipc_ns_fd = -1;
 	out->shm_dev = out->ipc_ns = 0;
+	out->events =
+		NULL; /* they are of this mount's objects, whose inode numbers others have too */
 	r = found->type == REALM_IPC ? open_ipc(own, found, out) : open_shm(own, found, out);
 	/* So that the census counts its files, from the next pass on. */
 	if (r == 0 && found->type == REALM_SHM)

@@ -3,8 +3,7 @@
 
 #include "base/format.h"
 #include "base/json.h"
-#include "caller/sight.h"
-#include "procfs/proc.h"
+#include "caller/who.h"
 #include "views/fault-segment.h"
 
 #include <inttypes.h>
@@ -28,38 +27,19 @@ struct showing {
 	GArray *rows; /* of struct shown */
 };
 
-/* Who may see it */
-
-/* Whether that process lives, and has its memory. */
-static bool is_alive(const struct showing *showing, pid_t pid, uint64_t born)
-{
-	g_autofree char *path = g_strdup_printf("%s/%d/stat", showing->view->realm->proc, pid);
-	g_autofree char *text = NULL;
-	struct proc_stat stat;
-
-	return pid != 0 && g_file_get_contents(path, &text, NULL, NULL) &&
-		proc_parse_stat(text, &stat) && stat.start_time == born &&
-		!strchr("ZXx", stat.state);
-}
-
-static bool sees(struct showing *showing, pid_t pid, uint64_t born, uid_t uid, bool readable)
-{
-	return is_alive(showing, pid, born) ? caller_sees_memory(&showing->sight, pid) :
-					      caller_sees_past(&showing->sight, uid, readable);
-}
-
 static void take(struct showing *showing, const struct fault *fault)
 {
 	struct shown shown = { .fault = fault };
 	const struct truncation *by = &fault->by;
 
 	shown.born = fault->seen.start_time / showing->ns_per_tick;
-	if (!sees(showing, fault->seen.pid, shown.born, fault->seen.uid,
+	if (!caller_sees_who(&showing->sight, fault->seen.pid, shown.born, fault->seen.uid,
 		    fault->seen.flags & FAULT_READABLE)) {
 		showing->not_shown++;
 		return;
 	}
-	shown.by_hidden = fault->cut && !sees(showing, by->pid, by->born, by->uid, by->readable);
+	shown.by_hidden = fault->cut &&
+		!caller_sees_who(&showing->sight, by->pid, by->born, by->uid, by->readable);
 	fault_segment_find(fault, showing->view->realm, &shown.segment);
 	g_array_append_val(showing->rows, shown);
 }

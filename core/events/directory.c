@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "events/directory.h"
+
+#include "base/util.h"
+#include "events/handles.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Names that may be noted. */
+#define UNSETTLED_MAX 4096
+
+/* How long records may come without one that explains a name, in microseconds. */
+#define OVERDUE_US G_USEC_PER_SEC
+
+struct directory {
+	struct directory_config config; /* constant */
+	GHashTable *unsettled;          /* name: the inode number that was told, 0 for none */
+	gint64 since;                   /* the first of these; monotonic, in us */
+	struct names *names;            /* as they were told last */
+	unsigned listing;               /* the last one, by which `names` are marked */
+	gint64 listed;                  /* when it ended; monotonic, in us */
+	bool late;  /* records may not be handled yet that were made before it ended */
+	bool again; /* records were lost */
+};
+
+static GHashTable *new_unsettled(void)
+{
+	return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+struct directory *directory_new(const struct directory_config *config)
+{
+	struct directory *directory = g_new0(struct directory, 1);
+
+	directory->config = *config;
+	directory->unsettled = new_unsettled();
+	directory->names = names_new();
+	return directory;
+}
+
+void directory_free(struct directory *directory)
+{
+	names_free(directory->names);
+	g_hash_table_unref(directory->unsettled);
+	g_free(directory);
+}
+
+bool directory_is_hidden(const struct directory *directory, const char *name)
+{
+	return g_str_has_prefix(name, directory->config.hidden_prefix);
+}
+
+bool directory_is_object(const struct directory *directory, const char *name)
+{
+	return strcmp(name, directory->config.reserved) != 0 &&
+		!directory_is_hidden(directory, name);
+}
+
+uint64_t directory_look(const struct directory *directory, const char *name, uint64_t *size)
+{
+	struct stat st;
+
+	if (fstatat(directory->config.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		!S_ISREG(st.st_mode))
+		return 0;
+	*size = st.st_size;
+	return st.st_ino;
+}
+
+/* What was told */
+
+static void note(struct directory *directory, const char *name, uint64_t inode)
+{
+	if (g_hash_table_size(directory->unsettled) == 0)
+		directory->since = g_get_monotonic_time();
+	g_hash_table_insert(directory->unsettled, g_strdup(name), g_memdup2(&inode, sizeof inode));
+	if (g_hash_table_size(directory->unsettled) > UNSETTLED_MAX)
+		directory_settle(directory);
+}
+
+void directory_told(struct directory *directory, const char *name, const struct named *named,
+	uint64_t now)
+{
+	uint64_t inode = named ? named->inode : 0;
+
+	if (named)
+		names_set(directory->names, name, named);
+	else
+		names_unset(directory->names, name);
+	if (inode == now)
+		g_hash_table_remove(directory->unsettled, name);
+	else
+		note(directory, name, inode);
+}
+
+void directory_told_size(struct directory *directory, const char *name, uint64_t inode,
+	uint64_t size)
+{
+	struct named *named = names_get(directory->names, name);
+
+	if (named && named->inode == inode)
+		named->size = size;
+}
+
+bool directory_had(const struct directory *directory, const char *name, const struct named **out)
+{
+	*out = names_get(directory->names, name);
+	return !directory->late && (*out || names_complete(directory->names));
+}
+
+/* Listing */
+
+static void tell(const struct directory *directory, enum event_type type, const char *name,
+	const struct named *named)
+{
+	const struct difference difference = { type, name, *named };
+
+	directory->config.differs(&difference, directory->config.data);
+}
+
+/* What has another inode number than was told is noted; another size is told. */
+static void compare(struct directory *directory, const char *name, const struct named *found)
+{
+	struct named *named = names_get(directory->names, name);
+
+	if (named)
+		named->seen = directory->listing;
+	if (!named || named->inode != found->inode) {
+		note(directory, name, named ? named->inode : 0);
+	} else if (named->size != found->size) {
+		named->size = found->size;
+		tell(directory, EVENT_RESIZED, name, found);
+	}
+}
+
+/* Fills in what has the name now. */
+static bool find(const struct directory *directory, const char *name, struct named *out)
+{
+	uint8_t handle[TMPFS_HANDLE_BYTES];
+
+	*out = (struct named){ .size = EVENT_UNKNOWN, .seen = directory->listing };
+	out->inode = directory_look(directory, name, &out->size);
+	if (!out->inode || handle_of(directory->config.fd, name, handle) < 0)
+		return false;
+	out->generation = handle_generation(handle);
+	return true;
+}
+
+static void list_name(struct directory *directory, const char *name)
+{
+	struct named found;
+
+	if (!directory_is_object(directory, name) || !find(directory, name, &found))
+		return;
+	if (directory->again)
+		compare(directory, name, &found);
+	else
+		names_set(directory->names, name, &found);
+}
+
+static bool list(struct directory *directory)
+{
+	int fd = openat(directory->config.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!dir) {
+		closep(&fd);
+		return false;
+	}
+	while ((entry = readdir(dir)))
+		list_name(directory, entry->d_name);
+	closedir(dir);
+	return true;
+}
+
+void directory_list(struct directory *directory)
+{
+	list(directory);
+	directory->listed = g_get_monotonic_time();
+	directory->late = true;
+}
+
+void directory_lost(struct directory *directory)
+{
+	directory->late = directory->again = true;
+}
+
+static void add_name(const char *name, const struct named *named, void *data)
+{
+	(void)named;
+	g_ptr_array_add(data, g_strdup(name));
+}
+
+static void note_gone(struct directory *directory)
+{
+	g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
+
+	names_each_unseen(directory->names, directory->listing, add_name, gone);
+	for (guint i = 0; i < gone->len; i++) {
+		const struct named *named = names_get(directory->names, gone->pdata[i]);
+
+		if (named)
+			note(directory, gone->pdata[i], named->inode);
+	}
+}
+
+/* Where not all names are known nothing can be made good. */
+static void list_again(struct directory *directory)
+{
+	directory->listing++;
+	if (names_complete(directory->names) && list(directory))
+		note_gone(directory);
+	directory->again = false;
+	directory->listed = g_get_monotonic_time();
+}
+
+/* Settling */
+
+void directory_drained(struct directory *directory, gint64 when)
+{
+	if (directory->again)
+		list_again(directory);
+	else if (when > directory->listed)
+		directory->late = false;
+	if (g_hash_table_size(directory->unsettled) > 0 && when - directory->since > OVERDUE_US)
+		directory_settle(directory);
+}
+
+bool directory_unsettled(const struct directory *directory)
+{
+	return g_hash_table_size(directory->unsettled) > 0 || directory->late;
+}
+
+static void settle(struct directory *directory, const char *name, uint64_t inode)
+{
+	const struct named *before = names_get(directory->names, name);
+	struct named was = before ? *before : (struct named){ .inode = inode };
+	uint64_t size, now = directory_look(directory, name, &size);
+	struct named found;
+
+	if (now == inode)
+		return;
+	if (inode) {
+		names_unset(directory->names, name);
+		tell(directory, EVENT_REMOVED, name, &was);
+	}
+	if (now && find(directory, name, &found)) {
+		names_set(directory->names, name, &found);
+		tell(directory, EVENT_CREATED, name, &found);
+	}
+}
+
+void directory_settle(struct directory *directory)
+{
+	g_autoptr(GHashTable) unsettled = g_steal_pointer(&directory->unsettled);
+	GHashTableIter iter;
+	gpointer name, inode;
+
+	directory->unsettled = new_unsettled();
+	g_hash_table_iter_init(&iter, unsettled);
+	while (g_hash_table_iter_next(&iter, &name, &inode))
+		settle(directory, name, *(uint64_t *)inode);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Events of what happens in a real directory. */
+#include "unit.h"
+
+#include "events/events.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct {
+	struct events *events;
+	struct event_cursor cursor;
+	int directory;
+	char path[64];
+	GMutex lock;
+	GCond woken;
+	gint wakes; /* atomic */
+} live;
+
+static void woken(void *data)
+{
+	(void)data;
+	g_atomic_int_inc(&live.wakes);
+	g_mutex_lock(&live.lock);
+	g_cond_broadcast(&live.woken);
+	g_mutex_unlock(&live.lock);
+}
+
+static void set_up_live(void)
+{
+	const struct events_config config = { .kind = "posix",
+		.reserved = ".shmtree",
+		.hidden_prefix = ".hidden.",
+		.wake = woken };
+	struct events_config here = config;
+
+	strcpy(live.path, "/dev/shm/unit-events-XXXXXX");
+	CU_ASSERT_FATAL(mkdtemp(live.path) != NULL);
+	live.directory = open(live.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	here.directory = live.directory;
+	CU_ASSERT_FATAL(events_new(&here, &live.events) == 0);
+	CU_ASSERT_FATAL(events_use(live.events) == 0);
+	live.cursor = event_ring_end(events_ring(live.events));
+}
+
+static void tear_down_live(void)
+{
+	events_unuse(live.events);
+	events_free(live.events);
+	close(live.directory);
+	CU_ASSERT(rmdir(live.path) == 0);
+}
+
+/* The next event that is neither opened nor closed, in a moment. */
+static bool next(struct event_copy *out)
+{
+	gint64 until = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+
+	g_mutex_lock(&live.lock);
+	for (;;) {
+		bool any = event_ring_next(events_ring(live.events), &live.cursor, out);
+
+		if (any && out->event.type != EVENT_OPENED && out->event.type != EVENT_CLOSED)
+			break;
+		if (any)
+			continue;
+		if (!g_cond_wait_until(&live.woken, &live.lock,
+			    MIN(until, g_get_monotonic_time() + 10000)) &&
+			g_get_monotonic_time() > until) {
+			g_mutex_unlock(&live.lock);
+			return false;
+		}
+	}
+	g_mutex_unlock(&live.lock);
+	return true;
+}
+
+/* Another process does it: what this one does is the daemon's. */
+static pid_t elsewhere(const char *script)
+{
+	g_autofree char *command = g_strdup_printf("cd %s && %s", live.path, script);
+	const char *argv[] = { "/bin/sh", "-ec", command, NULL };
+	GPid pid;
+
+	CU_ASSERT_FATAL(g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
+		NULL, &pid, NULL));
+	return pid;
+}
+
+static void expect(enum event_type type, const char *name)
+{
+	struct event_copy copy;
+
+	CU_ASSERT_FATAL(next(&copy));
+	ASSERT_STRING(event_type_name(copy.event.type), event_type_name(type));
+	ASSERT_STRING(copy.event.name, name);
+}
+
+static void what_others_do_is_told_in_order(void)
+{
+	struct event_copy copy;
+	pid_t pid;
+
+	if (events_missing(live.events))
+		SKIP("%s", events_missing(live.events));
+	pid = elsewhere("echo x >a; exec sleep 1000");
+	CU_ASSERT_FATAL(next(&copy));
+	ASSERT_INT(copy.event.type, EVENT_CREATED);
+	ASSERT_STRING(copy.event.name, "a");
+	ASSERT_INT(copy.event.process.pid, pid);
+	CU_ASSERT(copy.event.process.born > 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	waitpid(elsewhere("mv a b; echo more >>b; rm b; mkdir d; echo x >d/x; rm -r d; echo "
+			  ">.shmtree;"
+			  " rm .shmtree; : >c; mv c .hidden.c; rm .hidden.c; : >end; rm end"),
+		NULL, 0);
+	while (next(&copy) && copy.event.type != EVENT_RENAMED)
+		ASSERT_INT(copy.event.type, EVENT_RESIZED);
+	ASSERT_STRING(copy.event.from, "a");
+	ASSERT_STRING(copy.event.name, "b");
+	while (next(&copy) && copy.event.type == EVENT_RESIZED)
+		;
+	ASSERT_INT(copy.event.type, EVENT_REMOVED);
+	expect(EVENT_CREATED, "c");
+	expect(EVENT_REMOVED, "c");
+	expect(EVENT_CREATED, "end");
+	expect(EVENT_REMOVED, "end");
+}
+
+/* Over and over, so that the kernel merges records, by two processes: in the end the events are right. */
+static void events_add_up_to_what_is_there(void)
+{
+	static const char script[] = "for i in 1 2 3 4 5 6 7 8 9; do : >a; mv a b; : >a; ln -f b "
+				     "c; rm a; mv c a; rm -f b;"
+				     " done";
+	g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct event_copy copy;
+	pid_t one, two;
+
+	if (events_missing(live.events))
+		SKIP("%s", events_missing(live.events));
+	one = elsewhere(script);
+	two = elsewhere(
+		"for i in 1 2 3 4 5 6 7 8 9; do : >a; rm -f b; ln a b || true; done 2>/dev/null");
+	waitpid(one, NULL, 0);
+	waitpid(two, NULL, 0);
+	/* What is left unsettled is told before this. */
+	g_usleep(100 * 1000);
+	waitpid(elsewhere(": >end"), NULL, 0);
+	while (next(&copy) && strcmp(copy.event.name, "end") != 0) {
+		if (copy.event.type == EVENT_RENAMED)
+			g_hash_table_remove(names, copy.event.from);
+		if (copy.event.type == EVENT_REMOVED)
+			g_hash_table_remove(names, copy.event.name);
+		else
+			g_hash_table_add(names, g_strdup(copy.event.name));
+	}
+	ASSERT_INT(g_hash_table_contains(names, "a"), faccessat(live.directory, "a", F_OK, 0) == 0);
+	ASSERT_INT(g_hash_table_contains(names, "b"), faccessat(live.directory, "b", F_OK, 0) == 0);
+	ASSERT_INT(g_hash_table_contains(names, "c"), faccessat(live.directory, "c", F_OK, 0) == 0);
+	waitpid(elsewhere("rm -f a b c end"), NULL, 0);
+}
+
+/* Of what this process does, the events name who it is done for. */
+static void what_is_done_for_others_is_told_as_theirs(void)
+{
+	struct caller caller = { .pid = getppid() };
+	struct event_copy copy;
+	struct event_act *act;
+	int fd;
+
+	if (events_missing(live.events))
+		SKIP("%s", events_missing(live.events));
+	act = events_begin(live.events, 1u << EVENT_CREATED, "x", 0, false, &caller);
+	CU_ASSERT_FATAL(act != NULL);
+	fd = openat(live.directory, "x", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	struct stat st;
+	CU_ASSERT_FATAL(fstat(fd, &st) == 0);
+	close(fd);
+	events_end(live.events, act, true, st.st_ino);
+	CU_ASSERT_FATAL(next(&copy));
+	ASSERT_INT(copy.event.type, EVENT_CREATED);
+	ASSERT_INT(copy.event.process.pid, getppid());
+	unlinkat(live.directory, "x", 0);
+	CU_ASSERT_FATAL(next(&copy));
+	ASSERT_INT(copy.event.type, EVENT_REMOVED);
+	ASSERT_INT(copy.event.process.pid, 0);
+}
+
+static void nothing_is_watched_while_nobody_reads(void)
+{
+	struct caller caller = { .pid = getpid() };
+
+	CU_ASSERT(events_on(live.events));
+	events_unuse(live.events);
+	CU_ASSERT(!events_on(live.events));
+	CU_ASSERT_PTR_NULL(events_begin(live.events, 1, "x", 0, false, &caller));
+	events_tell(live.events, &(struct event){ .type = EVENT_IDLE });
+	CU_ASSERT(!event_ring_has_next(events_ring(live.events), &live.cursor));
+	CU_ASSERT(events_use(live.events) == 0);
+}
+
+/* The thread is held up meanwhile. */
+static void what_is_told_later_is_bounded(void)
+{
+	const unsigned n = 10000;
+	struct event_copy copy;
+	unsigned told = 0, lost = 0;
+	gint before;
+
+	g_mutex_lock(&live.lock);
+	before = g_atomic_int_get(&live.wakes);
+	events_tell(live.events, &(struct event){ .type = EVENT_MAPPED });
+	while (g_atomic_int_get(&live.wakes) == before)
+		g_usleep(1000);
+	for (unsigned i = 0; i < n; i++)
+		events_tell_later(live.events, &(struct event){ .type = EVENT_IDLE });
+	g_mutex_unlock(&live.lock);
+	while (told + lost < n && next(&copy)) {
+		told += copy.event.type == EVENT_IDLE;
+		if (copy.event.type == EVENT_LOST)
+			lost += copy.event.lost;
+	}
+	CU_ASSERT(told > 0);
+	CU_ASSERT(lost > 0);
+	ASSERT_INT(told + lost, n);
+}
+
+static CU_TestInfo live_tests[] = {
+	{ "what others do is told in order", what_others_do_is_told_in_order },
+	{ "events add up to what is there", events_add_up_to_what_is_there },
+	{ "what is done for others is told as theirs", what_is_done_for_others_is_told_as_theirs },
+	{ "what is told later is bounded", what_is_told_later_is_bounded },
+	{ "nothing is watched while nobody reads", nothing_is_watched_while_nobody_reads },
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo events_live_suite = {
+	.pName = "events_live",
+	.pTests = live_tests,
+	.pSetUpFunc = set_up_live,
+	.pTearDownFunc = tear_down_live,
+};
