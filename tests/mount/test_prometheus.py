@@ -13,12 +13,15 @@ import threading
 import urllib.error
 import urllib.request
 
-from harness import MOUNTED, check, equal, eventually, read, run, skip, test, write
+from harness import (CLONE_NEWNS, MOUNTED, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, call, check, equal, eventually,
+                     read, run, skip, test, write)
+from ipc import Child
 from test_metrics import parse_metrics
 
 PACKAGING = pathlib.Path(__file__).resolve().parents[2] / 'packaging' / 'prometheus'
 EXPORTER = PACKAGING / 'shmtree-exporter'
 HERE = ('auto',)
+CLONE_NEWNET = 0x40000000
 # Told by no file yet that the tests have, or only where something is idle.
 NOT_ALWAYS = {'shmtree_faults_total', 'shmtree_segment_idle_since_timestamp_seconds'}  # without BPF, without idle ones
 
@@ -31,9 +34,9 @@ def need(program):
 
 
 @contextlib.contextmanager
-def exporter(directory):
+def exporter(directory, address='127.0.0.1', port=0):
     """What shmtree-exporter.socket does: a process for each connection, which is its input and output."""
-    with socket.create_server(('127.0.0.1', 0)) as listener:
+    with socket.create_server((address, port)) as listener:
         def answer(connection):
             with connection:
                 subprocess.run([EXPORTER, directory], stdin=connection, stdout=connection,
@@ -47,7 +50,7 @@ def exporter(directory):
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield f'127.0.0.1:{listener.getsockname()[1]}'
+            yield f'{address}:{listener.getsockname()[1]}'
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
@@ -133,6 +136,18 @@ def alerts_and_dashboard_ask_for_what_there_is(t):
     equal(len({panel['id'] for panel in panels}), len(panels), 'numbers of panels')
 
 
+def asked(server, query, by):
+    """What Prometheus answers: a value for each value of that label."""
+    answer = fetched(server, '/api/v1/query?query=' + urllib.request.quote(query))
+    results = json.loads(answer)['data']['result'] if answer else []
+    return {result['metric'].get(by): float(result['value'][1]) for result in results}
+
+
+def write_impatient_rules():
+    rules = read(PACKAGING / 'shmtree.rules.yml').decode()
+    write('rules.yml', re.sub(r'for: \d+m', 'for: 0s', rules).encode())
+
+
 CONFIG = """
 global: {{scrape_interval: 5s, scrape_timeout: 5s, evaluation_interval: 1s}}
 rule_files: [{rules}]
@@ -148,14 +163,11 @@ def prometheus_scrapes_and_alerts(t):
     prometheus, node_exporter = need('prometheus'), need('prometheus-node-exporter')
     os.mkdir('textfile')
     os.symlink(t.meta / 'metrics', 'textfile/shmtree.prom')
-    rules = read(PACKAGING / 'shmtree.rules.yml').decode()
-    write('rules.yml', re.sub(r'for: \d+m', 'for: 0s', rules).encode())
+    write_impatient_rules()
     node, server = f'127.0.0.1:{free_port()}', f'127.0.0.1:{free_port()}'
 
     def ask(query):
-        answer = fetched(server, '/api/v1/query?query=' + urllib.request.quote(query))
-        results = json.loads(answer)['data']['result'] if answer else []
-        return {result['metric'].get('job'): float(result['value'][1]) for result in results}
+        return asked(server, query, 'job')
 
     with exporter(t.meta) as address, \
             running(node_exporter, '--collector.disable-defaults', '--collector.textfile',
@@ -177,3 +189,93 @@ def prometheus_scrapes_and_alerts(t):
             eventually(lambda: ask(firing) == {}, 'the alert clears', 120)
             t.stop()
             eventually(lambda: set(ask('up{job="shmtree"} == 0')) == {'shmtree'}, 'the daemon is gone', 120)
+
+
+# --- a fleet: machines with networks of their own, and one Prometheus
+
+PORT = 9738
+
+
+def machine(t, number):
+    """Becomes a machine with its own network, /dev/shm, mount and exporter; until it is forgotten."""
+    call('unshare', CLONE_NEWNS | CLONE_NEWNET)
+    call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+    call('mount', 'shm', '/dev/shm', b'tmpfs', MS_NOSUID | MS_NODEV, b'size=16m')
+    link, address = f'machine{number}', f'192.0.2.{10 + number}'
+    outside = 'nsenter', '-t', str(os.getppid()), '-n', 'ip'
+    run(*outside, 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', str(os.getpid()))
+    run(*outside, 'address', 'add', '192.0.2.1', 'peer', address, 'dev', link)
+    run(*outside, 'link', 'set', link, 'up')
+    run('ip', 'address', 'add', address, 'peer', '192.0.2.1', 'dev', 'eth0')
+    run('ip', 'link', 'set', 'eth0', 'up')
+    t.root = t.private / link
+    t.root.mkdir()
+    t.start()
+    try:
+        with exporter(t.meta, address, PORT):
+            yield
+    finally:
+        t.stop()
+
+
+def begun(generator):
+    next(generator)
+    return generator
+
+
+FLEET = """
+global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}}
+rule_files: [rules.yml]
+scrape_configs:
+  - {{job_name: shmtree, static_configs: [{{targets: [{targets}]}}]}}
+"""
+
+
+def dashboard_queries():
+    """Each, for all machines; without those of what these machines have none of."""
+    for panel in json.loads(read(PACKAGING / 'shmtree-dashboard.json'))['panels']:
+        for target in panel.get('targets', []):
+            if not any(name in target['expr'] for name in NOT_ALWAYS):
+                yield target['expr'].replace('$instance', '.*')
+
+
+@test(HERE, start=False)
+def a_fleet_has_one_view(t):
+    """Two machines: every panel of the dashboard has both, and an alert says which of them is full."""
+    prometheus = need('prometheus')
+    need('ip'), need('nsenter')
+    try:
+        call('unshare', CLONE_NEWNET)
+    except OSError as error:
+        skip(f'no network namespaces here: {error}')
+    run('ip', 'link', 'set', 'lo', 'up')
+    write_impatient_rules()
+    machines = [f'192.0.2.{10 + number}:{PORT}' for number in (1, 2)]
+    write('prometheus.yml', FLEET.format(targets=', '.join(f"'{name}'" for name in machines)).encode())
+    server = f'127.0.0.1:{free_port()}'
+
+    def ask(query):
+        return asked(server, query, 'instance')
+
+    with Child(lambda: begun(machine(t, 1))) as one, Child(lambda: begun(machine(t, 2))) as two, \
+            running(prometheus, '--config.file=prometheus.yml', '--storage.tsdb.path=data',
+                    f'--web.listen-address={server}'):
+        eventually(lambda: set(ask('shmtree_build_info')) == set(machines), 'both are scraped', 120)
+        shm = pathlib.Path(f'/proc/{one.pid}/root/dev/shm')
+        write(f'/proc/{two.pid}/root/dev/shm/y', bytes(1 << 20))
+        write(shm / 'x', bytes(15 << 20))
+        firing = 'ALERTS{alertname="SharedMemoryNearlyFull",resource="TMPFS_BYTES",namespace="",alertstate="firing"}'
+        eventually(lambda: set(ask(firing)) == {machines[0]}, 'the alert fires for one machine', 120)
+        seen = [(query, ask(query)) for query in dashboard_queries()]
+        check(len(seen) > 10, seen)
+        equal([query for query, found in seen if not found and 'namespace_allocated' not in query], [], 'empty panels')
+        for query, found in seen:
+            if None not in found and query.count('namespace=""'):
+                equal(set(found), set(machines), query)
+        eventually(lambda: ask('shmtree_allocated_bytes{kind="posix"}') ==
+                   {machines[0]: 15 << 20, machines[1]: 1 << 20}, 'how much each has', 60)
+        os.unlink(shm / 'x')
+        eventually(lambda: ask(firing) == {}, 'the alert clears', 120)
+        two.end()
+        eventually(lambda: set(ask('up == 0')) == {machines[1]}, 'one of them is gone', 120)
+        two.end = lambda: None
