@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Memory of processes, and what is told of processes, is for those whom the kernel lets at it."""
+import ctypes
 import errno
 import json
 import mmap
 import os
 
 from harness import as_user, call, check, equal, fails, opened, read, table, write
-from ipc import Child, anonymous, ipc_test, map_alone, memfd
+from ipc import Child, Later, anonymous, ipc_test, map_alone, memfd
 from strangers import (ATTACKER, CLONE_NEWUSER, GROUP, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, VICTIM,
                        enter_landlock, in_child, in_pid_namespace, set_capabilities)
 
@@ -83,6 +84,67 @@ def joining_an_open_file_asks_again(t):
         data = segments_of(t, child)
         with Child(lambda: [os.open(path, os.O_RDWR) for path in data]):
             in_child(lambda: assert_closed(data), ATTACKER)
+
+
+def becomes_undumpable():
+    return Later(lambda: call('prctl', PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+@ipc_test
+def memory_closes_when_its_process_becomes_undumpable(t):
+    """What is open stays open, as a descriptor of /proc/PID/mem does, and its holder may open it again."""
+    later = becomes_undumpable()
+
+    def looks():
+        assert_open(data)
+        fds = [os.open(path, os.O_RDWR) for path in data]
+        mem = os.open(f'/proc/{child.pid}/mem', os.O_RDONLY)
+        later.now()
+        fails(errno.EACCES, os.open, f'/proc/{child.pid}/mem', os.O_RDONLY)
+        assert_open(data)
+        for fd in fds:
+            equal(os.pread(fd, 6, 0), b'secret')
+            os.close(fd)
+        assert_closed(data)
+        equal(os.pread(mem, 6, address), b'secret')
+        for path in data:
+            equal(table(read(path.parent / 'mappers'))[0] + table(read(path.parent / 'holders'))[0], [])
+    told, tell = os.pipe()
+
+    def prepare():
+        held = private_memory()
+        os.write(tell, b'%d' % ctypes.addressof(ctypes.c_char.from_buffer(held[1])))
+        later.prepare()
+        return held
+    with Child(prepare, user=ATTACKER) as child:
+        address = int(os.read(told, 64))
+        data = segments_of(t, child)
+        in_child(looks, ATTACKER)
+    later.close()
+
+
+@ipc_test
+def last_tells_who_was_dumpable_at_the_first_sight(t):
+    """What changes later is not followed: the manual says so, and what it tells of such a process."""
+    os.chmod(t.private, 0o755)
+    write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
+    later = becomes_undumpable()
+
+    def prepare():
+        later.prepare()
+        return map_alone('/dev/shm/x', PAGE)
+
+    def sees(pid):
+        equal(read(t.meta / 'posix' / 'x' / 'last').splitlines()[0], b'pid\t%d' % pid)
+    with Child(prepare, user=ATTACKER) as child:
+        equal(read(t.meta / 'posix' / 'x' / 'mappings'), b'1\n')
+        later.now()
+        in_child(lambda: sees(0), ATTACKER)
+    equal(read(t.meta / 'posix' / 'x' / 'mappings'), b'0\n')
+    in_child(lambda: sees(child.pid), ATTACKER)
+    in_child(lambda: sees(0), VICTIM)
+    later.close()
 
 
 def dumpable_with(gid, capabilities=0):

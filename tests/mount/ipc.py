@@ -7,6 +7,7 @@ import functools
 import mmap
 import os
 import signal
+import threading
 import traceback
 
 import harness
@@ -102,6 +103,30 @@ def map_alone(path, size):
     if address == ctypes.c_void_p(-1).value:
         _checked(-1)
     return address
+
+
+class Later:
+    """Has a Child do something else while it lives: prepare() starts the wait, now() has it done."""
+
+    def __init__(self, action):
+        self.action = action
+        self.wait, self.tell = os.pipe()
+        self.done, self.say = os.pipe()
+
+    def prepare(self):
+        def act():
+            os.read(self.wait, 1)
+            self.action()
+            os.write(self.say, b'!')
+        threading.Thread(target=act, daemon=True).start()
+
+    def now(self):
+        os.write(self.tell, b'!')
+        harness.equal(os.read(self.done, 1), b'!', 'done')
+
+    def close(self):
+        for fd in (self.wait, self.tell, self.done, self.say):
+            os.close(fd)
 
 
 class Child:
