@@ -7,8 +7,11 @@
 #include "kinds/past-process.h"
 #include "procfs/process-facts.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct last_users {
 	const struct realm *realm;
@@ -181,12 +184,36 @@ static void find_among_users(struct last_users *users, const struct item *item,
 }
 
 /*
- * Whether that use was of this item: the ID of a System V segment may be another one's by now, and
- * one that was changed later is taken for another.
+ * Whether the item's file was made later; false where the file system does not tell, or where finding the
+ * file may take long.
  */
-static bool is_of(const struct item *item, const struct timespec *until)
+static bool is_born_after(const struct realm *realm, const struct item *item,
+	const struct timespec *time)
 {
-	return item->key.class != SEGMENT_SYSV || item->ctime.tv_sec <= until->tv_sec;
+	struct item_file file = { .fd = -1 };
+	bool after = false;
+	struct statx x;
+
+	if (item->kind->needs || !item->kind->open || item->kind->open(realm, item, &file) < 0)
+		return false;
+	if (statx(file.fd, "", AT_EMPTY_PATH, STATX_BTIME, &x) == 0 && x.stx_mask & STATX_BTIME)
+		after = x.stx_btime.tv_sec > time->tv_sec ||
+			(x.stx_btime.tv_sec == time->tv_sec && x.stx_btime.tv_nsec > time->tv_nsec);
+	close(file.fd);
+	return after;
+}
+
+/*
+ * Whether that use was of this item. The ID of a System V segment may be another one's by now, and one that
+ * was changed later is taken for another. A file may have the device number of a tmpfs that is gone, or the
+ * number of a file that is: one that has not been changed since was there.
+ */
+static bool is_of(const struct realm *realm, const struct item *item, const struct timespec *until)
+{
+	if (item->key.class == SEGMENT_SYSV)
+		return item->ctime.tv_sec <= until->tv_sec;
+	return item->key.class != SEGMENT_FILE || item->ctime.tv_sec < until->tv_sec ||
+		!is_born_after(realm, item, until);
 }
 
 static void find_in_the_past(struct last_users *users, const struct item *item,
@@ -199,7 +226,7 @@ static void find_in_the_past(struct last_users *users, const struct item *item,
 		return;
 	alive = unit_of(users, user.pid, user.born) != NULL;
 	seen = alive ? sees_memory(users, user.pid) : sees_past(users, &user);
-	if (!is_of(item, &out->until)) {
+	if (!is_of(users->realm, item, &out->until)) {
 		out->until = (struct timespec){ 0 };
 	} else if (!seen) {
 		out->hidden = true;

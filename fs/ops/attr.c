@@ -3,10 +3,12 @@
 
 #include "base/fdpath.h"
 #include "base/util.h"
+#include "caller/effective.h"
 #include "daemon/identity.h"
 #include "daemon/tell.h"
 #include "node/handle.h"
 #include "ops/truncation.h"
+#include "procfs/writers.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
 #include "serve/reply.h"
@@ -229,10 +231,13 @@ static int change_all(const struct change *change)
  * write with the daemon's credentials for a caller whose write must clear the set-user-ID and
  * set-group-ID bits, whoever owns the file; chown(-1, -1) clears exactly those bits. A caller's own
  * chown(-1, -1), which only the owner may make, looks the same; the two differ in that before a
- * write some process has the file open for writing.
+ * write the caller has the file open for writing. Who could open it so could clear the bits by a write.
+ * (A write by io_uring to a file that only the ring has, of a user who could not open it, is EPERM.)
  */
-static bool is_before_write(struct fs *fs, const struct node *node, const struct change *change)
+static bool is_before_write(struct fs *fs, fuse_req_t req, const struct node *node,
+	const struct change *change)
 {
+	const struct caller caller = identity_caller(req);
 	bool writers;
 
 	if (change->to_set & SETTABLE || node->type != NODE_SEGMENT)
@@ -240,7 +245,10 @@ static bool is_before_write(struct fs *fs, const struct node *node, const struct
 	node_table_lock(fs->nodes);
 	writers = node->file && node->file->writers > 0;
 	node_table_unlock(fs->nodes);
-	return writers;
+	return writers &&
+		(caller_may_access(&caller, change->path_fd, W_OK) == 0 ||
+			process_can_write(fs->realm.proc, caller.pid, fs->realm.mount_dev,
+				node->ino));
 }
 
 static int clear_set_ids(fuse_req_t req, const struct change *change)
@@ -295,8 +303,8 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	change->path_fd = ref.fd;
 	if (change->to_set & FUSE_SET_ATTR_SIZE)
 		before = truncation_begin(ref.fd);
-	r = is_before_write(fs, node, change) ? clear_set_ids(req, change) :
-						change_as_caller(req, change);
+	r = is_before_write(fs, req, node, change) ? clear_set_ids(req, change) :
+						     change_as_caller(req, change);
 	tell_end(req, act, r, 0);
 	if (r == 0 && change->to_set & FUSE_SET_ATTR_SIZE)
 		truncation_end(fs, req, node, &before, change->attr->st_size);

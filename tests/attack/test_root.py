@@ -4,10 +4,11 @@ import ctypes
 import errno
 import os
 import pathlib
+import stat
 import struct
 import subprocess
 
-from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check, equal,
+from harness import (CLONE_NEWNS, MOUNTED, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check, equal,
                      fails, opened, read, skip, test, write)
 from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, new_segment, shm_remove
 from stalled_fuse import StalledFuse
@@ -370,3 +371,29 @@ def an_acl_on_the_directory_denies_listing_too(t):
     in_child(stranger, ATTACKER)
     check('secret' in os.listdir(t.meta / 'posix'), 'root may')
     os.removexattr(t.shm, 'system.posix_acl_access')
+
+
+@test(MOUNTED)
+def a_stranger_does_not_clear_set_ids(t):
+    """While somebody has the file open for writing, chown(-1, -1) looks to the daemon as a write does."""
+    for p in (t.private, t.shm):
+        os.chmod(p, 0o777)
+    os.close(os.open(t.shm / 'o', os.O_CREAT | os.O_RDWR))
+    os.chown(t.shm / 'o', VICTIM, VICTIM)
+
+    def set_ids():
+        os.chmod(t.shm / 'o', 0o6755)
+
+    def tries():
+        fails(errno.EPERM, os.chown, t.root / 'o', -1, -1)
+        with opened(t.root / 'o', os.O_RDONLY) as reader:
+            fails(errno.EPERM, os.fchown, reader, -1, -1)
+
+    def writes(fd):
+        equal(os.pwrite(fd, b'x', 0), 1)
+    set_ids()
+    with opened(t.root / 'o', os.O_RDWR) as fd:
+        in_child(lambda: (os.close(fd), tries()), ATTACKER)
+        equal(stat.S_IMODE(os.stat(t.root / 'o').st_mode), 0o6755)
+        in_child(lambda: writes(fd), ATTACKER)
+        equal(stat.S_IMODE(os.stat(t.root / 'o').st_mode), 0o755, 'who has a descriptor may write, which clears them')

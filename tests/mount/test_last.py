@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import MOUNTED, as_user, call, check, equal, eventually, read, test, write
+from harness import CLONE_NEWNS, MOUNTED, MS_PRIVATE, MS_REC, as_user, call, check, equal, eventually, read, skip, test, write
 from ipc import Attached, Child, OTHER, USER, attribute, ipc_test, map_alone, new_segment
 from test_whose import DIGITS, born, cgroup
 
@@ -201,3 +201,49 @@ def the_kernel_notes_more_of_system_v(t):
     facts, _ = last(t, name, 'sysv')
     equal((facts['pid'], facts['state'], facts['born'], facts['unit']),
           (str(unseen.pid), 'dead', '-', '-'))
+
+
+def fresh_tmpfs(uses):
+    """A process with a /dev/shm of its own, in which it made x, and uses it or not; and what stat(2) says."""
+    told, tell = os.pipe()
+
+    def prepare():
+        call('unshare', CLONE_NEWNS)
+        call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+        call('umount2', '/dev/shm', 2)
+        call('mount', 'tmpfs', '/dev/shm', b'tmpfs', 0, b'mode=1777')
+        write('/dev/shm/x', bytes(PAGE))
+        info = os.stat('/dev/shm/x')
+        os.write(tell, b'%d %d' % (info.st_dev, info.st_ino))
+        return maps() if uses else None
+    child = Child(prepare)
+    dev, ino = map(int, os.read(told, 64).split())
+    for fd in (told, tell):
+        os.close(fd)
+    return child, dev, ino
+
+
+@ipc_test
+def a_device_number_used_anew(t):
+    """A file of a tmpfs that is gone had the numbers of one that is there now."""
+    def here(dev):
+        return t.meta / 'namespaces' / f'shm-{os.major(dev)}:{os.minor(dev)}'
+
+    def last_there(dev):
+        of_lists = of_list(t, here(dev).relative_to(t.meta) / 'segments.json', 'x', 'posix')
+        return read(here(dev) / 'posix' / 'x' / 'last').split()[1], of_lists and of_lists['pid']
+    child, dev, ino = fresh_tmpfs(True)
+    equal(last_there(dev), (b'%d' % child.pid, child.pid))
+    child.end()
+    read(t.meta / 'segments')
+    others = []
+    for _ in range(100):
+        others.append(fresh_tmpfs(False))
+        if others[-1][1:] == (dev, ino):
+            break
+    if others[-1][1:] == (dev, ino):
+        equal(last_there(dev), (b'0', None))
+    for other, _, _ in others:
+        other.end()
+    if others[-1][1:] != (dev, ino):
+        skip('the kernel gave other numbers')
