@@ -175,11 +175,12 @@ static void note_named(const struct changes *changes, uint64_t inode, const stru
 static void note_unnamed(const struct changes *changes, uint64_t inode, uint32_t generation,
 	const struct deed *deed)
 {
-	int links = handle_links(changes->config->directory, inode, generation);
-	enum left left = links == -ESTALE ? LEFT_NOTHING :
-		links < 0                 ? LEFT_UNKNOWN :
-		links > 0                 ? LEFT_NAMES :
-					    LEFT_NAMELESS;
+	struct stat st;
+	int r = handle_stat(changes->config->directory, inode, generation, &st);
+	enum left left = r == -ESTALE ? LEFT_NOTHING :
+		r < 0                 ? LEFT_UNKNOWN :
+		st.st_nlink > 0       ? LEFT_NAMES :
+					LEFT_NAMELESS;
 
 	origins_unnamed(changes->config->origins, inode, deed, left);
 }
@@ -225,8 +226,21 @@ static void tell_nothing(const struct process_identity *process, void *data)
 	(void)process, (void)data;
 }
 
-static void resized(struct changes *changes, const struct subject *subject)
+/* The content was changed by a name that the object has not any more: it may have another one. */
+static void look_by_handle(const struct changes *changes, struct subject *subject)
 {
+	struct stat st;
+
+	if (handle_stat(changes->config->directory, subject->inode, subject->generation, &st) ==
+			0 &&
+		st.st_nlink > 0)
+		subject->size = st.st_size;
+}
+
+static void resized(struct changes *changes, struct subject *subject)
+{
+	if (subject->size == EVENT_UNKNOWN)
+		look_by_handle(changes, subject);
 	if (subject->size == EVENT_UNKNOWN)
 		sizes_blur(changes->sizes, subject->inode);
 	else
@@ -328,8 +342,10 @@ static void handle_elsewhere(const struct changes *changes, uint64_t mask,
 	const struct deed deed = { true, changes->now, subject->process };
 
 	/* By another name of the object, in another directory, or by none. */
-	if (mask & FAN_MODIFY)
+	if (mask & FAN_MODIFY) {
 		sizes_blur(changes->sizes, subject->inode);
+		directory_doubt(changes->directory, subject->inode);
+	}
 	if (mask & FAN_CREATE)
 		note_named(changes, subject->inode, &deed);
 	if (mask & FAN_DELETE)

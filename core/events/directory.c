@@ -12,6 +12,11 @@
 /* Names that may be noted. */
 #define UNSETTLED_MAX 4096
 
+/* Sizes that are doubted are looked at so often at most, in microseconds, and for a hundredth of the time. */
+#define DOUBT_US (100 * 1000)
+#define REST 100
+#define DOUBTED_MAX 1024
+
 /* How long records may come without one that explains a name, in microseconds. */
 #define OVERDUE_US G_USEC_PER_SEC
 
@@ -24,6 +29,9 @@ struct directory {
 	gint64 listed;                  /* when it ended; monotonic, in us */
 	bool late;  /* records may not be handled yet that were made before it ended */
 	bool again; /* records were lost */
+	GHashTable
+		*doubted; /* inode numbers: their size may be another one; if many, that of all */
+	gint64 next;      /* when they are looked at, at the earliest; monotonic, in us */
 };
 
 static GHashTable *new_unsettled(void)
@@ -38,12 +46,14 @@ struct directory *directory_new(const struct directory_config *config)
 	directory->config = *config;
 	directory->unsettled = new_unsettled();
 	directory->names = names_new();
+	directory->doubted = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	return directory;
 }
 
 void directory_free(struct directory *directory)
 {
 	names_free(directory->names);
+	g_hash_table_unref(directory->doubted);
 	g_hash_table_unref(directory->unsettled);
 	g_free(directory);
 }
@@ -189,17 +199,25 @@ void directory_lost(struct directory *directory)
 	directory->late = directory->again = true;
 }
 
-static void add_name(const char *name, const struct named *named, void *data)
+struct search {
+	unsigned listing;
+	GPtrArray *unseen; /* names, which it owns */
+};
+
+static void add_unseen(const char *name, struct named *named, void *data)
 {
-	(void)named;
-	g_ptr_array_add(data, g_strdup(name));
+	const struct search *search = data;
+
+	if (named->seen != search->listing)
+		g_ptr_array_add(search->unseen, g_strdup(name));
 }
 
 static void note_gone(struct directory *directory)
 {
 	g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
+	struct search search = { directory->listing, gone };
 
-	names_each_unseen(directory->names, directory->listing, add_name, gone);
+	names_each(directory->names, add_unseen, &search);
 	for (guint i = 0; i < gone->len; i++) {
 		const struct named *named = names_get(directory->names, gone->pdata[i]);
 
@@ -218,6 +236,38 @@ static void list_again(struct directory *directory)
 	directory->listed = g_get_monotonic_time();
 }
 
+/* Sizes that are doubted */
+
+void directory_doubt(struct directory *directory, uint64_t inode)
+{
+	if (g_hash_table_size(directory->doubted) < DOUBTED_MAX)
+		g_hash_table_add(directory->doubted, g_memdup2(&inode, sizeof inode));
+}
+
+static void look_at_size(const char *name, struct named *named, void *data)
+{
+	struct directory *directory = data;
+	uint64_t size;
+
+	if (g_hash_table_size(directory->doubted) < DOUBTED_MAX &&
+		!g_hash_table_contains(directory->doubted, &named->inode))
+		return;
+	if (directory_look(directory, name, &size) != named->inode || size == named->size)
+		return;
+	named->size = size;
+	tell(directory, EVENT_RESIZED, name, named);
+}
+
+static void look_at_doubted(struct directory *directory)
+{
+	gint64 began = g_get_monotonic_time(), ended;
+
+	names_each(directory->names, look_at_size, directory);
+	g_hash_table_remove_all(directory->doubted);
+	ended = g_get_monotonic_time();
+	directory->next = ended + MAX(DOUBT_US, REST * (ended - began));
+}
+
 /* Settling */
 
 void directory_drained(struct directory *directory, gint64 when)
@@ -226,13 +276,16 @@ void directory_drained(struct directory *directory, gint64 when)
 		list_again(directory);
 	else if (when > directory->listed)
 		directory->late = false;
+	if (g_hash_table_size(directory->doubted) > 0 && when > directory->next)
+		look_at_doubted(directory);
 	if (g_hash_table_size(directory->unsettled) > 0 && when - directory->since > OVERDUE_US)
 		directory_settle(directory);
 }
 
 bool directory_unsettled(const struct directory *directory)
 {
-	return g_hash_table_size(directory->unsettled) > 0 || directory->late;
+	return g_hash_table_size(directory->unsettled) > 0 || directory->late ||
+		g_hash_table_size(directory->doubted) > 0;
 }
 
 static void settle(struct directory *directory, const char *name, uint64_t inode)

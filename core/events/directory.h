@@ -46,6 +46,9 @@ void directory_list(struct directory *directory);
 /* Records were lost. When those that are left are handled, it is listed anew. */
 void directory_lost(struct directory *directory);
 
+/* The size of that object, if it has a name here, may not be as it was told: it is looked at soon. */
+void directory_doubt(struct directory *directory, uint64_t inode);
+
 /* It was told that this object has the name, or none (NULL); `now`: the inode number that has it, or 0. */
 void directory_told(struct directory *directory, const char *name, const struct named *named,
 	uint64_t now);

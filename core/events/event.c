@@ -41,7 +41,7 @@ static void add_process(struct json *json, const struct process_identity *proces
 	format_json_number(json, "born", known ? process->born : EVENT_UNKNOWN);
 	format_json_number(json, "uid", known ? process->uid : EVENT_UNKNOWN);
 	add_text(json, "command", known ? process->command : NULL);
-	add_text(json, "unit", known ? process->unit : NULL);
+	add_text(json, "unit", known && *process->unit ? process->unit : NULL);
 }
 
 void event_format(GString *out, const struct event *event, bool show_process)

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 union room {
 	struct file_handle handle;
@@ -40,15 +39,14 @@ uint32_t handle_generation(const uint8_t handle[TMPFS_HANDLE_BYTES])
 	return generation;
 }
 
-int handle_links(int directory, uint64_t inode, uint32_t generation)
+int handle_stat(int directory, uint64_t inode, uint32_t generation, struct stat *out)
 {
 	const uint32_t words[] = { generation, inode, inode >> 32 };
 	union room room = {
 		.handle = { .handle_bytes = sizeof words, .handle_type = TMPFS_HANDLE_TYPE },
 	};
-	struct stat st;
 
 	memcpy(room.handle.f_handle, words, sizeof words);
 	auto_fd fd = open_by_handle_at(directory, &room.handle, O_PATH | O_CLOEXEC);
-	return fd < 0 || fstat(fd, &st) < 0 ? -errno : (int)st.st_nlink;
+	return fd < 0 || fstat(fd, out) < 0 ? -errno : 0;
 }

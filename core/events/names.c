@@ -53,14 +53,13 @@ void names_clear(struct names *names)
 	names->left_out = false;
 }
 
-void names_each_unseen(const struct names *names, unsigned listing,
-	void (*visit)(const char *name, const struct named *named, void *data), void *data)
+void names_each(const struct names *names,
+	void (*visit)(const char *name, struct named *named, void *data), void *data)
 {
 	GHashTableIter iter;
 	gpointer name, named;
 
 	g_hash_table_iter_init(&iter, names->table);
 	while (g_hash_table_iter_next(&iter, &name, &named))
-		if (((const struct named *)named)->seen != listing)
-			visit(name, named, data);
+		visit(name, named, data);
 }

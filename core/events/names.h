@@ -41,9 +41,6 @@ bool names_complete(const struct names *names);
 /* Forgets all, and that some were left out. */
 void names_clear(struct names *names);
 
-/*
- * Calls `visit` with each name that is not marked with that listing, until it has been with all that there were.
- * It may change nothing.
- */
-void names_each_unseen(const struct names *names, unsigned listing,
-	void (*visit)(const char *name, const struct named *named, void *data), void *data);
+/* Calls `visit` with each name; it may change what is named, but neither set nor unset a name. */
+void names_each(const struct names *names,
+	void (*visit)(const char *name, struct named *named, void *data), void *data);

@@ -37,6 +37,14 @@ static void find(const struct view *view, struct origin *out)
 		events_origin(realm->events, stx.stx_ino, born_of(&stx), stx.stx_nlink == 0, out);
 }
 
+static void add_text(struct json *json, const char *key, const char *value)
+{
+	if (value)
+		format_json_bytes(json, key, value);
+	else
+		format_json_null(json, key);
+}
+
 static void add_who(struct json *json, const struct process_identity *process, bool seen)
 {
 	bool known = process->born && seen;
@@ -45,13 +53,8 @@ static void add_who(struct json *json, const struct process_identity *process, b
 		process->pid && seen ? (uint64_t)process->pid : EVENT_UNKNOWN);
 	format_json_number(json, "born", known ? process->born : EVENT_UNKNOWN);
 	format_json_number(json, "uid", known ? process->uid : EVENT_UNKNOWN);
-	if (known) {
-		format_json_bytes(json, "command", process->command);
-		format_json_bytes(json, "unit", process->unit);
-	} else {
-		format_json_null(json, "command");
-		format_json_null(json, "unit");
-	}
+	add_text(json, "command", known ? process->command : NULL);
+	add_text(json, "unit", known && *process->unit ? process->unit : NULL);
 	format_json_number(json, "not_shown", process->pid && !seen);
 }
 

@@ -131,5 +131,8 @@ int process_identity_read(const char *proc, pid_t pid, struct process_identity *
 		return r;
 	out->born = stat.start_time;
 	g_strlcpy(out->command, stat.command, sizeof out->command);
+	/* Of version 1 the kernel shows the root group for a process that ends. */
+	if (proc_has_no_mm(&stat) && strcmp(out->unit, "-") == 0)
+		*out->unit = '\0';
 	return 0;
 }

@@ -36,12 +36,12 @@ void process_origin_read(const char *proc, pid_t pid, struct process_origin *out
 
 /* Which process it is, and whose. */
 struct process_identity {
-	pid_t pid;        /* of the process, not of a thread of it */
-	uint64_t born;    /* as above */
-	uid_t uid;        /* effective */
-	bool readable;    /* as above */
-	char command[16]; /* /proc/PID/comm */
-	char unit[CGROUP_UNIT_MAX];
+	pid_t pid;                  /* of the process, not of a thread of it */
+	uint64_t born;              /* as above */
+	uid_t uid;                  /* effective */
+	bool readable;              /* as above */
+	char command[16];           /* /proc/PID/comm */
+	char unit[CGROUP_UNIT_MAX]; /* empty: not known, because the process had ended */
 };
 
 /*

@@ -193,7 +193,7 @@ static void json_truncation(struct json *json, const struct shown *row)
 	format_json_number(json, "uid", row->by_hidden || by->uid == NO_UID ? UINT64_MAX : by->uid);
 	format_json_bytes(json, "command", row->by_hidden ? "" : by->command);
 	format_json_number(json, "born", known ? by->born : UINT64_MAX);
-	format_json_bytes(json, "unit", known ? by->unit : "-");
+	format_json_bytes(json, "unit", known && *by->unit ? by->unit : "-");
 	format_json_end(json);
 }
 

@@ -5,7 +5,6 @@ import json
 import mmap
 import os
 import pathlib
-import random
 import select
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import threading
 import time
 
 from harness import (MOUNTED, check, equal, eventually, fails, json_bytes, opened, read, rename2, run,
-                     skip, table, test, write, RENAME_EXCHANGE)
+                     skip, test, write, RENAME_EXCHANGE)
 
 PAGE = mmap.PAGESIZE
 USER, OTHER = 12345, 12346
@@ -289,74 +288,6 @@ def a_sweep_over_all_files_does_not_meet_it(t):
     check('events' not in os.listdir(t.meta), os.listdir(t.meta))
     check(os.stat(t.meta / 'events').st_size > 0, 'it is there')
     fails(errno.EACCES, os.open, t.meta / 'events', os.O_RDWR)
-
-
-def script_of_churn(root, seed, names, rounds):
-    rng = random.Random(seed)
-    for _ in range(rounds):
-        a, b = (root / rng.choice(names) for _ in range(2))
-        try:
-            action = rng.randrange(6)
-            if action < 2:
-                with open(a, 'ab', buffering=0) as file:
-                    file.truncate(rng.randrange(1 << 20))
-            elif action == 2:
-                os.truncate(a, rng.randrange(1 << 20))
-            elif action == 3:
-                os.rename(a, b)
-            elif action == 4:
-                os.link(a, b)
-            else:
-                os.unlink(a)
-        except OSError:
-            pass
-
-
-def replay(events, names, sizes):
-    """What is there after the events: name to inode number, and that to size."""
-    for e in events:
-        check(e['event'] != 'lost', e)
-        if e['kind'] != 'posix' or e['event'] not in ('created', 'resized', 'renamed', 'removed'):
-            continue
-        name, inode = e['name'], e['inode']
-        if e['event'] == 'removed':
-            if names.get(name) == inode:
-                del names[name]
-        elif e['event'] == 'renamed':
-            if names.get(e['from']) == inode:
-                del names[e['from']]
-            names[name] = inode
-        elif e['event'] == 'created':
-            names[name] = inode
-        if e['size'] is not None:
-            sizes[inode] = e['size']
-    return {name: sizes[inode] for name, inode in names.items()}
-
-
-def objects_now(t):
-    rows, _ = table(read(t.meta / 'segments'))
-    return {r['ID'].decode(): int(r['SIZE']) for r in rows if r['KIND'] == b'posix' and r['NAME'] == r['ID']}
-
-
-@test(MOUNTED, ('-o', 'log=100000'))
-def the_log_adds_up_to_what_is_there(t):
-    """By several processes, outside and through the mount, on the same few names."""
-    needs_fanotify(t)
-    names = [f'n{i}' for i in range(8)]
-    children = []
-    for seed, root in enumerate((t.shm, t.root, t.shm, t.root)):
-        pid = os.fork()
-        if pid == 0:
-            script_of_churn(root, seed, names, 400)
-            os._exit(0)
-        children.append(pid)
-    for pid in children:
-        os.waitpid(pid, 0)
-
-    def same():
-        events = [json.loads(line) for line in read(t.meta / 'log').splitlines()]
-        return replay(events, {}, {}) == objects_now(t)
-    eventually(same, 'the log adds up')
 
 
 @test(MOUNTED, ('-o', 'log=3'))

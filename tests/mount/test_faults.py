@@ -9,13 +9,11 @@ import mmap
 import os
 import re
 import signal
-import subprocess
 import time
 
 from faulter import Faulter
-from harness import (MOUNTED, as_user, call, check, equal, eventually,
-                     read, run, skip, table, test, write)
-from ipc import Child, OTHER, USER, huge_pages, ipc_test, new_segment
+from harness import MOUNTED, call, check, equal, eventually, read, skip, table, test, write
+from ipc import OTHER, USER, huge_pages, ipc_test, new_segment
 from test_charged import memory_group
 from test_whose import DIGITS, born, cgroup, remove_group
 from test_metrics import parse_metrics
@@ -123,43 +121,6 @@ def by_whom(row):
     check(match, row['DETAIL'])
     check(float(match[3]) <= float(row['TIME']), row)
     return int(match[1]), int(match[2]), match[4]
-
-
-@test(MOUNTED)
-def who_truncated_through_the_mount(t):
-    """By its name, by open(2), and an unlinked object's data; what came after it is another's."""
-    need_faults(t)
-    make(t.shm / 'x', 4 * PAGE)
-    with Faulter((t.root if t.shared_mmap else t.shm) / 'x', 4 * PAGE) as faulter:
-        run('truncate', '-s', '100', t.root / 'x')
-        row = one(t, faulter, f'touch {2 * PAGE} 1', KIND='posix', ID='x', SIZE='100')
-        start, end, who = by_whom(row)
-        equal((start, end), (4 * PAGE, 100))
-        check(re.fullmatch(r'\d+ uid 0 truncate', who), who)
-        entry = [e for e in json.loads(read(t.meta / 'faults.json'))['faults']
-                 if e['pid'] == faulter.pid][-1]['truncated']
-        equal((entry['from'], entry['to'], entry['uid'], entry['command']),
-              (4 * PAGE, 100, 0, 'truncate'))
-        check(entry['born'], 'it was asked for while it lived')
-
-        os.truncate(t.shm / 'x', 4 * PAGE)
-        os.truncate(t.shm / 'x', 50)
-        one(t, faulter, f'touch {2 * PAGE} 1', SIZE='50', DETAIL='beyond the end')
-
-        os.truncate(t.shm / 'x', 4 * PAGE)
-        with open(t.root / 'x', 'wb') as file:
-            file.write(b'new')
-        row = one(t, faulter, f'touch {2 * PAGE} 1', SIZE='3')
-        equal(by_whom(row), (4 * PAGE, 0, f'{os.getpid()} uid 0 python3'))
-
-        os.truncate(t.shm / 'x', 4 * PAGE)
-        os.unlink(t.shm / 'x')
-        data, = (t.meta / 'unlinked' / n / 'data' for n in os.listdir(t.meta / 'unlinked')
-                 if n.startswith('posix-x-'))
-        os.truncate(data, PAGE)
-        row = one(t, faulter, f'touch {2 * PAGE} 1', KIND='unlinked', NAME='x', SIZE=str(PAGE))
-        equal(by_whom(row)[:2], (4 * PAGE, PAGE))
-        equal(row['ID'], data.parent.name)
 
 
 @test(MOUNTED)
@@ -347,133 +308,6 @@ def what_is_none_of_these(t):
             equal(faults(t, faulter.pid), [])
     finally:
         os.unlink(disk)
-
-
-@ipc_test
-def who_may_see_them(t):
-    need_faults(t)
-    os.chmod(t.private, 0o755)
-    make(t.shm / 'x', PAGE)
-
-    def seen(pid, wanted):
-        def look():
-            rows, remarks = table(read(t.meta / 'faults'))
-            found = [r for r in rows if int(r['PID']) == pid]
-            entries = json.loads(read(t.meta / 'faults.json'))
-            equal(len(found), wanted)
-            equal(len([e for e in entries['faults'] if e['pid'] == pid]), wanted)
-            if not wanted:
-                check(any(re.fullmatch(r'# \d+ not shown', r) for r in remarks), remarks)
-                check(entries['not_shown'] > 0, entries)
-        return look
-
-    def confined(pid):
-        text = subprocess.run(['unshare', '-Ur', 'cat', t.meta / 'faults'], check=True,
-                              capture_output=True).stdout
-        check(b'\t%d\t' % pid not in text, text)
-
-    with Faulter(t.shm / 'x', PAGE, user=USER) as own, \
-            Faulter(t.shm / 'x', PAGE, user=USER) as secret:
-        os.truncate(t.shm / 'x', 0)
-        equal(secret('forget'), 0)
-        for faulter in own, secret:
-            equal(faulter('touch 0 1'), 1)
-            seen(faulter.pid, 1)()
-        for _ in 'while they live', 'afterwards':
-            equal(as_user(USER, USER, seen(own.pid, 1)), 0)
-            equal(as_user(USER, USER, seen(secret.pid, 0)), 0)
-            equal(as_user(OTHER, OTHER, seen(own.pid, 0)), 0)
-            equal(as_user(OTHER, OTHER, lambda: confined(own.pid)), 0)
-            if own.process.poll() is None:
-                own.end()
-                secret.end()
-        own.process = secret.process = subprocess.Popen(
-            ['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-@test(MOUNTED, ('-o', 'log'))
-def who_truncated_outside_the_mount(t):
-    """The log knows: which process, if no other one changed the object at the time."""
-    need_faults(t)
-    if t.status().get('events_reason'):
-        skip(t.status()['events_reason'])
-    make(t.shm / 'x', 4 * PAGE)
-    with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
-        with Child(lambda: os.truncate(t.shm / 'x', 100)) as truncator:
-            equal(faulter(f'touch {2 * PAGE} 1'), 1)
-
-            def told():
-                row, = faults(t, faulter.pid)
-                return row['DETAIL'] != 'beyond the end'
-            eventually(told, 'who truncated it is known')
-            row, = faults(t, faulter.pid)
-            match = re.fullmatch(r'beyond the end; last truncated from (\d+) to (\d+) bytes at [\d.]+ by (.*)',
-                                 row['DETAIL'])
-            check(match, row['DETAIL'])
-            equal(match.groups(), (str(4 * PAGE), '100', f'{truncator.pid} uid 0 python3'))
-            entry, = (e for e in json.loads(read(t.meta / 'faults.json'))['faults']
-                      if e['pid'] == faulter.pid)
-            equal((entry['truncated']['pid'], entry['truncated']['born']),
-                  (truncator.pid, int(born(truncator.pid))))
-        event, = (e for e in map(json.loads, read(t.meta / 'log').splitlines())
-                  if e['event'] == 'faulted' and e['pid'] == faulter.pid)
-        equal((event['kind'], event['id'], event['name'], event['inode'], event['size'], event['pid'],
-               event['born'], event['uid'], event['command']),
-              ('posix', 'x', 'x', os.stat(t.shm / 'x').st_ino, 100, faulter.pid,
-               int(born(faulter.pid)), 0, 'faulter'))
-
-
-@test(MOUNTED, ('-o', 'log'))
-def who_did_not_truncate_is_not_named(t):
-    """By another name of the object somebody truncates it; who writes next by its name did not."""
-    need_faults(t)
-    if t.status().get('events_reason'):
-        skip(t.status()['events_reason'])
-    make(t.shm / 'x', 4 * PAGE)
-    (t.shm / 'directory').mkdir()
-    os.link(t.shm / 'x', t.shm / 'directory' / 'y')
-    with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
-        def resized(size):
-            return any(e['event'] == 'resized' and e['size'] == size
-                       for e in map(json.loads, read(t.meta / 'log').splitlines()))
-
-        os.truncate(t.shm / 'x', 4 * PAGE + 1)
-        eventually(lambda: resized(4 * PAGE + 1), 'its size is known')
-        os.truncate(t.shm / 'directory' / 'y', 100)
-        with open(t.shm / 'x', 'r+b') as file:
-            file.write(b'x')
-        one(t, faulter, f'touch {2 * PAGE} 1', DETAIL='beyond the end')
-        # Of this one it is known, after which the one before could have been told.
-        write(t.shm / 'z', b'xy')
-        eventually(lambda: resized(2) or any(
-            e['name'] == 'z' for e in map(json.loads, read(t.meta / 'log').splitlines())), 'z is seen')
-        with Faulter(t.shm / 'z', PAGE) as second:
-            os.truncate(t.shm / 'z', 0)
-            equal(second('touch 0 1'), 1)
-            eventually(lambda: 'last truncated' in faults(t, second.pid)[-1]['DETAIL'], 'it is known of z')
-        equal([r['DETAIL'] for r in faults(t, faulter.pid)], ['beyond the end'])
-
-
-@ipc_test
-def who_may_see_who_truncated(t):
-    """The reader's own process died; who truncated is another user's."""
-    need_faults(t)
-    os.chmod(t.private, 0o755)
-    make(t.shm / 'x', 2 * PAGE)
-    with Faulter(t.shm / 'x', 2 * PAGE, user=USER) as faulter:
-        equal(as_user(OTHER, OTHER, lambda: os.truncate(t.root / 'x', 0)), 0)
-        equal(faulter(f'touch {PAGE} 1'), 1)
-        row, = faults(t, faulter.pid)
-        check(re.fullmatch(rf'\d+ uid {OTHER} python3', by_whom(row)[2]), row)
-
-        def look():
-            row, = faults(t, faulter.pid)
-            equal(by_whom(row)[2], 'a process that is not shown')
-            entry, = (e for e in json.loads(read(t.meta / 'faults.json'))['faults']
-                      if e['pid'] == faulter.pid)
-            equal({k: entry['truncated'][k] for k in ('pid', 'uid', 'command', 'born')},
-                  {'pid': None, 'uid': None, 'command': '', 'born': None})
-        equal(as_user(USER, USER, look), 0)
 
 
 @test(MOUNTED)

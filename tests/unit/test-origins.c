@@ -240,6 +240,29 @@ static void what_was_lost_is_found_by_a_list(void)
 		CU_ASSERT(unlinkat(here.fd, *name, 0) == 0);
 }
 
+/* It was changed by another name, of which no record tells. */
+static void a_size_that_is_doubted_is_looked_at(void)
+{
+	struct stat st;
+
+	make("x", 1);
+	make("y", 1);
+	directory_list(here.directory);
+	directory_drained(here.directory, g_get_monotonic_time());
+	make("x", 2);
+	make("y", 2);
+	fstatat(here.fd, "x", &st, 0);
+	directory_doubt(here.directory, st.st_ino);
+	CU_ASSERT_TRUE(directory_unsettled(here.directory));
+	directory_drained(here.directory, g_get_monotonic_time());
+	ASSERT_STRING(here.told->str, "resized x; ");
+	directory_drained(here.directory, g_get_monotonic_time() + G_USEC_PER_SEC);
+	ASSERT_STRING(here.told->str, "resized x; ");
+	CU_ASSERT_FALSE(directory_unsettled(here.directory));
+	unlinkat(here.fd, "x", 0);
+	unlinkat(here.fd, "y", 0);
+}
+
 static void a_name_that_nothing_explains_is_told(void)
 {
 	const struct named named = { .inode = 5, .size = 1 };
@@ -253,28 +276,38 @@ static void a_name_that_nothing_explains_is_told(void)
 	CU_ASSERT_FALSE(directory_unsettled(here.directory));
 }
 
+static int links(const uint8_t handle[TMPFS_HANDLE_BYTES], uint32_t more)
+{
+	const struct file_id id = { handle, TMPFS_HANDLE_BYTES, TMPFS_HANDLE_TYPE };
+	struct stat st;
+	uint64_t inode;
+	int r;
+
+	CU_ASSERT_FATAL(file_id_inode(&id, &inode));
+	r = handle_stat(here.fd, inode, handle_generation(handle) + more, &st);
+	return r < 0 ? r : (int)st.st_nlink;
+}
+
 static void a_handle_tells_how_many_names_are_left(void)
 {
 	uint8_t handle[TMPFS_HANDLE_BYTES];
-	struct stat st;
 
 	make("x", 1);
 	int r = handle_of(here.fd, "x", handle);
-	fstatat(here.fd, "x", &st, 0);
-	if (r < 0 || handle_links(here.fd, st.st_ino, handle_generation(handle)) == -EPERM) {
+	if (r < 0 || links(handle, 0) == -EPERM) {
 		unlinkat(here.fd, "x", 0);
 		SKIP("handles: %s", g_strerror(r < 0 ? -r : EPERM));
 	}
-	ASSERT_INT(handle_links(here.fd, st.st_ino, handle_generation(handle)), 1);
-	ASSERT_INT(handle_links(here.fd, st.st_ino, handle_generation(handle) + 1), -ESTALE);
+	ASSERT_INT(links(handle, 0), 1);
+	ASSERT_INT(links(handle, 1), -ESTALE);
 	linkat(here.fd, "x", here.fd, "y", 0);
 	unlinkat(here.fd, "x", 0);
-	ASSERT_INT(handle_links(here.fd, st.st_ino, handle_generation(handle)), 1);
+	ASSERT_INT(links(handle, 0), 1);
 	int fd = openat(here.fd, "y", O_RDONLY | O_CLOEXEC);
 	unlinkat(here.fd, "y", 0);
-	ASSERT_INT(handle_links(here.fd, st.st_ino, handle_generation(handle)), 0);
+	ASSERT_INT(links(handle, 0), 0);
 	close(fd);
-	ASSERT_INT(handle_links(here.fd, st.st_ino, handle_generation(handle)), -ESTALE);
+	ASSERT_INT(links(handle, 0), -ESTALE);
 }
 
 static CU_TestInfo origins_tests[] = {
@@ -289,6 +322,7 @@ const CU_SuiteInfo origins_suite = { .pName = "origins", .pTests = origins_tests
 
 static CU_TestInfo directory_tests[] = {
 	{ "what was lost is found by a list", what_was_lost_is_found_by_a_list },
+	{ "a size that is doubted is looked at", a_size_that_is_doubted_is_looked_at },
 	{ "a name that nothing explains is told", a_name_that_nothing_explains_is_told },
 	{ "a handle tells how many names are left", a_handle_tells_how_many_names_are_left },
 	CU_TEST_INFO_NULL,

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`faults`: who truncated the segment, and who may see whose bus errors."""
+import json
+import mmap
+import os
+import re
+import signal
+import subprocess
+
+from faulter import Faulter
+from harness import (MOUNTED, as_user, check, equal, eventually, read, run, skip, table, test, write)
+from ipc import Child, OTHER, USER, ipc_test
+from test_faults import by_whom, faults, make, need_faults, one
+from test_whose import DIGITS, born, cgroup
+
+PAGE = mmap.PAGESIZE
+
+
+def enter(group):
+    with open(f'{group}/cgroup.procs', 'w', encoding='ascii') as file:
+        file.write(str(os.getpid()))
+
+
+def dies_of(path):
+    """A process that maps four pages of it, and writes to the third when it is told; its number, and how to tell."""
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGBUS, signal.SIG_DFL)
+        with open(path, 'r+b') as file:
+            memory = mmap.mmap(file.fileno(), 4 * PAGE)
+        os.write(ready[1], b'!')
+        os.read(go[0], 1)
+        memory[2 * PAGE + 7] = 1
+        os._exit(0)
+    os.read(ready[0], 1)
+
+    def die():
+        os.write(go[1], b'!')
+        equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGBUS)
+        for fd in ready + go:
+            os.close(fd)
+    return pid, die
+
+
+@test(MOUNTED, ('-o', 'log'))
+def one_look_names_both(t):
+    """Who died, at which offset, and who truncated the segment: through the mount, and beside it."""
+    need_faults(t)
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    for root in t.root, t.shm:
+        make(t.shm / 'ring', 4 * PAGE)
+        pid, die = dies_of(t.shm / 'ring')
+        with cgroup('one-look') as group:
+            truncator = subprocess.Popen(['sh', '-c', f'echo $$ >{group}/cgroup.procs; exec truncate -s {PAGE} {root}/ring'])
+            equal(truncator.wait(), 0)
+        die()
+
+        def both():
+            line, = (x for x in run('cat', t.meta / 'faults').decode().splitlines() if x.split('\t')[1] == str(pid))
+            return line if f' by {truncator.pid} uid 0 ' in line else None
+        line = eventually(both, f'{root}: who truncated it is known').split('\t')
+        equal((line[3], line[6], line[8], line[9], line[10], line[11]),
+              ('python3', 'posix', 'ring', str(2 * PAGE + 7), str(PAGE), 'truncated'))
+        os.unlink(t.shm / 'ring')
+
+
+@test(MOUNTED, ('-o', 'log'))
+def who_removed_it_from_which_container(t):
+    """rm by some user in a container: the log says who, when and from which unit; so does the segment's directory."""
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    os.chmod(t.shm, 0o1777)
+    for root in t.shm, t.root:
+        make(t.shm / 'x', PAGE)
+        os.chown(t.shm / 'x', USER, USER)
+        with open(t.shm / 'x', 'rb') as file, cgroup('who-removed') as group:
+            rm = subprocess.Popen(
+                ['setpriv', f'--reuid={USER}', f'--regid={USER}', '--clear-groups', 'rm', root / 'x'],
+                preexec_fn=lambda place=group: enter(place))
+            equal(rm.wait(), 0)
+
+            def told():
+                return [e for e in map(json.loads, read(t.meta / 'log').splitlines())
+                        if (e['event'], e['pid']) == ('removed', rm.pid)]
+            event, = eventually(told, f'{root}: it is in the log')
+            equal((event['name'], event['inode']), ('x', os.fstat(file.fileno()).st_ino))
+            equal(len([e for e in map(json.loads, read(t.meta / 'log').splitlines())
+                       if e['event'] == 'removed' and e['inode'] == event['inode']]), 1, 'once')
+            # It waits for the daemon; beside the mount it may have ended before the daemon looks.
+            if root == t.root or event['unit']:
+                equal((event['uid'], event['command'], event['unit']), (USER, 'rm', DIGITS[:12]))
+
+
+@test(MOUNTED)
+def who_truncated_through_the_mount(t):
+    """By its name, by open(2), and an unlinked object's data; what came after it is another's."""
+    need_faults(t)
+    make(t.shm / 'x', 4 * PAGE)
+    with Faulter((t.root if t.shared_mmap else t.shm) / 'x', 4 * PAGE) as faulter:
+        run('truncate', '-s', '100', t.root / 'x')
+        row = one(t, faulter, f'touch {2 * PAGE} 1', KIND='posix', ID='x', SIZE='100')
+        start, end, who = by_whom(row)
+        equal((start, end), (4 * PAGE, 100))
+        check(re.fullmatch(r'\d+ uid 0 truncate', who), who)
+        entry = [e for e in json.loads(read(t.meta / 'faults.json'))['faults']
+                 if e['pid'] == faulter.pid][-1]['truncated']
+        equal((entry['from'], entry['to'], entry['uid'], entry['command']),
+              (4 * PAGE, 100, 0, 'truncate'))
+        check(entry['born'], 'it was asked for while it lived')
+
+        os.truncate(t.shm / 'x', 4 * PAGE)
+        os.truncate(t.shm / 'x', 50)
+        one(t, faulter, f'touch {2 * PAGE} 1', SIZE='50', DETAIL='beyond the end')
+
+        os.truncate(t.shm / 'x', 4 * PAGE)
+        with open(t.root / 'x', 'wb') as file:
+            file.write(b'new')
+        row = one(t, faulter, f'touch {2 * PAGE} 1', SIZE='3')
+        equal(by_whom(row), (4 * PAGE, 0, f'{os.getpid()} uid 0 python3'))
+
+        os.truncate(t.shm / 'x', 4 * PAGE)
+        os.unlink(t.shm / 'x')
+        data, = (t.meta / 'unlinked' / n / 'data' for n in os.listdir(t.meta / 'unlinked')
+                 if n.startswith('posix-x-'))
+        os.truncate(data, PAGE)
+        row = one(t, faulter, f'touch {2 * PAGE} 1', KIND='unlinked', NAME='x', SIZE=str(PAGE))
+        equal(by_whom(row)[:2], (4 * PAGE, PAGE))
+        equal(row['ID'], data.parent.name)
+
+
+@ipc_test
+def who_may_see_them(t):
+    need_faults(t)
+    os.chmod(t.private, 0o755)
+    make(t.shm / 'x', PAGE)
+
+    def seen(pid, wanted):
+        def look():
+            rows, remarks = table(read(t.meta / 'faults'))
+            found = [r for r in rows if int(r['PID']) == pid]
+            entries = json.loads(read(t.meta / 'faults.json'))
+            equal(len(found), wanted)
+            equal(len([e for e in entries['faults'] if e['pid'] == pid]), wanted)
+            if not wanted:
+                check(any(re.fullmatch(r'# \d+ not shown', r) for r in remarks), remarks)
+                check(entries['not_shown'] > 0, entries)
+        return look
+
+    def confined(pid):
+        text = subprocess.run(['unshare', '-Ur', 'cat', t.meta / 'faults'], check=True,
+                              capture_output=True).stdout
+        check(b'\t%d\t' % pid not in text, text)
+
+    with Faulter(t.shm / 'x', PAGE, user=USER) as own, \
+            Faulter(t.shm / 'x', PAGE, user=USER) as secret:
+        os.truncate(t.shm / 'x', 0)
+        equal(secret('forget'), 0)
+        for faulter in own, secret:
+            equal(faulter('touch 0 1'), 1)
+            seen(faulter.pid, 1)()
+        for _ in 'while they live', 'afterwards':
+            equal(as_user(USER, USER, seen(own.pid, 1)), 0)
+            equal(as_user(USER, USER, seen(secret.pid, 0)), 0)
+            equal(as_user(OTHER, OTHER, seen(own.pid, 0)), 0)
+            equal(as_user(OTHER, OTHER, lambda: confined(own.pid)), 0)
+            if own.process.poll() is None:
+                own.end()
+                secret.end()
+        own.process = secret.process = subprocess.Popen(
+            ['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+@test(MOUNTED, ('-o', 'log'))
+def who_truncated_outside_the_mount(t):
+    """The log knows: which process, if no other one changed the object at the time."""
+    need_faults(t)
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    make(t.shm / 'x', 4 * PAGE)
+    with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
+        with Child(lambda: os.truncate(t.shm / 'x', 100)) as truncator:
+            equal(faulter(f'touch {2 * PAGE} 1'), 1)
+
+            def told():
+                row, = faults(t, faulter.pid)
+                return row['DETAIL'] != 'beyond the end'
+            eventually(told, 'who truncated it is known')
+            row, = faults(t, faulter.pid)
+            match = re.fullmatch(r'beyond the end; last truncated from (\d+) to (\d+) bytes at [\d.]+ by (.*)',
+                                 row['DETAIL'])
+            check(match, row['DETAIL'])
+            equal(match.groups(), (str(4 * PAGE), '100', f'{truncator.pid} uid 0 python3'))
+            entry, = (e for e in json.loads(read(t.meta / 'faults.json'))['faults']
+                      if e['pid'] == faulter.pid)
+            equal((entry['truncated']['pid'], entry['truncated']['born']),
+                  (truncator.pid, int(born(truncator.pid))))
+        event, = (e for e in map(json.loads, read(t.meta / 'log').splitlines())
+                  if e['event'] == 'faulted' and e['pid'] == faulter.pid)
+        equal((event['kind'], event['id'], event['name'], event['inode'], event['size'], event['pid'],
+               event['born'], event['uid'], event['command']),
+              ('posix', 'x', 'x', os.stat(t.shm / 'x').st_ino, 100, faulter.pid,
+               int(born(faulter.pid)), 0, 'faulter'))
+
+
+@test(MOUNTED, ('-o', 'log'))
+def who_did_not_truncate_is_not_named(t):
+    """By another name of the object somebody truncates it; who writes next by its name did not."""
+    need_faults(t)
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    make(t.shm / 'x', 4 * PAGE)
+    (t.shm / 'directory').mkdir()
+    os.link(t.shm / 'x', t.shm / 'directory' / 'y')
+    with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
+        def resized(size):
+            return any(e['event'] == 'resized' and e['size'] == size
+                       for e in map(json.loads, read(t.meta / 'log').splitlines()))
+
+        os.truncate(t.shm / 'x', 4 * PAGE + 1)
+        eventually(lambda: resized(4 * PAGE + 1), 'its size is known')
+        os.truncate(t.shm / 'directory' / 'y', 100)
+        with open(t.shm / 'x', 'r+b') as file:
+            file.write(b'x')
+        one(t, faulter, f'touch {2 * PAGE} 1', DETAIL='beyond the end')
+        # Of this one it is known, after which the one before could have been told.
+        write(t.shm / 'z', b'xy')
+        eventually(lambda: resized(2) or any(
+            e['name'] == 'z' for e in map(json.loads, read(t.meta / 'log').splitlines())), 'z is seen')
+        with Faulter(t.shm / 'z', PAGE) as second:
+            os.truncate(t.shm / 'z', 0)
+            equal(second('touch 0 1'), 1)
+            eventually(lambda: 'last truncated' in faults(t, second.pid)[-1]['DETAIL'], 'it is known of z')
+        equal([r['DETAIL'] for r in faults(t, faulter.pid)], ['beyond the end'])
+
+
+@ipc_test
+def who_may_see_who_truncated(t):
+    """The reader's own process died; who truncated is another user's."""
+    need_faults(t)
+    os.chmod(t.private, 0o755)
+    make(t.shm / 'x', 2 * PAGE)
+    with Faulter(t.shm / 'x', 2 * PAGE, user=USER) as faulter:
+        equal(as_user(OTHER, OTHER, lambda: os.truncate(t.root / 'x', 0)), 0)
+        equal(faulter(f'touch {PAGE} 1'), 1)
+        row, = faults(t, faulter.pid)
+        check(re.fullmatch(rf'\d+ uid {OTHER} python3', by_whom(row)[2]), row)
+
+        def look():
+            row, = faults(t, faulter.pid)
+            equal(by_whom(row)[2], 'a process that is not shown')
+            entry, = (e for e in json.loads(read(t.meta / 'faults.json'))['faults']
+                      if e['pid'] == faulter.pid)
+            equal({k: entry['truncated'][k] for k in ('pid', 'uid', 'command', 'born')},
+                  {'pid': None, 'uid': None, 'command': '', 'born': None})
+        equal(as_user(USER, USER, look), 0)
