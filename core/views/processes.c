@@ -75,14 +75,15 @@ static gint by_path(gconstpointer a, gconstpointer b)
 	return strcmp(((const struct group_row *)a)->path, ((const struct group_row *)b)->path);
 }
 
-/* Returns how many kinds could not be listed. */
+/* What is not listed alone. Returns how many kinds could not be listed. */
 static unsigned take_realm(struct usage_graph *graph, const struct realm *realm)
 {
 	struct usage_graph_taking taking = { graph, realm };
 	unsigned failures = 0;
 
 	for (const struct kind *const *kind = kinds; *kind; kind++)
-		if ((*kind)->data != DATA_NONE && (*kind)->present(realm) &&
+		if (!(*kind)->listed_alone && (*kind)->data != DATA_NONE &&
+			(*kind)->present(realm) &&
 			(*kind)->each(realm, usage_graph_add_used, &taking) < 0)
 			failures++;
 	return failures;
@@ -294,14 +295,20 @@ int processes_take(const struct realm *own, const struct caller *caller, enum pr
 {
 	/* Before the census, which counts what is in their file systems from its next pass on. */
 	g_autoptr(GArray) others = realms_open_all(own, NULL);
+	g_autoptr(GArray) listed = usage_graph_listed_new();
 	struct usage_graph *graph;
-	unsigned failures;
-	int r = census_hold(own->census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS);
+	unsigned failures = usage_graph_list(own, budget, listed);
+	int r;
 
+	for (guint i = 0; i < others->len; i++)
+		failures += usage_graph_list(&g_array_index(others, struct opened_realm, i).realm,
+			budget, listed);
+	r = census_hold(own->census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS);
 	if (r < 0)
 		return r;
 	graph = usage_graph_new(own->census, budget);
-	failures = take_realm(graph, own);
+	usage_graph_add_listed(graph, listed);
+	failures += take_realm(graph, own);
 	for (guint i = 0; i < others->len; i++)
 		failures += take_realm(graph, &g_array_index(others, struct opened_realm, i).realm);
 	census_release(own->census);

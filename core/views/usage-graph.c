@@ -147,12 +147,82 @@ void usage_graph_add_used(const struct item *item, void *data)
 
 	if (!item->segment)
 		return;
+	if (item->links == 0 && g_hash_table_contains(graph->linked, &item->key))
+		return;
 	usage = census_usage(graph->census, &item->key);
 	if (usage.mappings == 0 && usage.openers == 0)
 		return;
 	usage_graph_add(item, graph);
 	usage_graph_weigh(graph, graph->segments->len - 1, item->size,
 		memory_of(taking->realm, item));
+}
+
+/* A file as it was listed, in as few bytes as will do: there may be a million. */
+struct listed_file {
+	uint64_t dev, ino, size, memory;
+	unsigned links;
+};
+
+struct listing {
+	const struct realm *realm;
+	struct budget *budget;
+	GArray *files; /* of struct listed_file */
+};
+
+GArray *usage_graph_listed_new(void)
+{
+	return g_array_new(FALSE, FALSE, sizeof(struct listed_file));
+}
+
+static void list_file(const struct item *item, void *data)
+{
+	const struct listing *listing = data;
+	const struct listed_file file = {
+		.dev = item->key.dev,
+		.ino = item->key.ino,
+		.size = item->size,
+		.memory = item->allocated == BYTES_UNKNOWN ? memory_of(listing->realm, item) :
+							     item->allocated,
+		.links = item->links,
+	};
+
+	if (item->segment && budget_use(listing->budget, sizeof file))
+		g_array_append_val(listing->files, file);
+}
+
+unsigned usage_graph_list(const struct realm *realm, struct budget *budget, GArray *listed)
+{
+	struct listing listing = { realm, budget, listed };
+	unsigned failures = 0;
+
+	for (const struct kind *const *kind = kinds; *kind; kind++)
+		if ((*kind)->listed_alone && (*kind)->present(realm) &&
+			(*kind)->each(realm, list_file, &listing) < 0)
+			failures++;
+	return failures;
+}
+
+static void add_listed(struct usage_graph *graph, const struct listed_file *file)
+{
+	const struct item item = {
+		.segment = true,
+		.key = { .dev = file->dev, .ino = file->ino, .class = SEGMENT_FILE },
+		.links = file->links,
+	};
+	struct usage usage = census_usage(graph->census, &item.key);
+
+	if (usage.mappings == 0 && usage.openers == 0)
+		return;
+	usage_graph_add(&item, graph);
+	usage_graph_weigh(graph, graph->segments->len - 1, file->size, file->memory);
+	/* It may have lost its name since, and is then among those without. */
+	g_hash_table_add(graph->linked, g_memdup2(&item.key, sizeof item.key));
+}
+
+void usage_graph_add_listed(struct usage_graph *graph, const GArray *listed)
+{
+	for (guint i = 0; i < listed->len; i++)
+		add_listed(graph, &g_array_index(listed, struct listed_file, i));
 }
 
 void graph_sums_add(struct graph_sums *sums, const struct graph_edge *edge,

@@ -80,6 +80,15 @@ struct usage_graph_taking {
 };
 void usage_graph_add_used(const struct item *item, void *taking);
 
+/*
+ * The same in two steps, so that the census is not held while there may be many files to be listed: what a
+ * kind lists without the census, as far as the budget allows; and, once the census is held, those of it that a
+ * process uses. usage_graph_list() returns how many kinds could not be listed. Free with g_array_unref().
+ */
+GArray *usage_graph_listed_new(void);
+unsigned usage_graph_list(const struct realm *realm, struct budget *budget, GArray *listed);
+void usage_graph_add_listed(struct usage_graph *graph, const GArray *listed);
+
 /* Calls `visit` with each process, whoever may see it, and its share (bytes). Before usage_graph_look(). */
 void usage_graph_each_share(const struct usage_graph *graph,
 	void (*visit)(pid_t pid, uint64_t share, void *data), void *data);

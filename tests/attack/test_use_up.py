@@ -3,6 +3,8 @@
 import contextlib
 import os
 import resource
+import select
+import time
 import traceback
 
 from harness import MOUNTED, as_user, call, check, equal, read, test, write
@@ -58,7 +60,7 @@ def many_ids_of_one_user_leave_descriptors(t):
         for _ in range(limit // 4):
             os.open(t.root / 'victims', os.O_RDONLY)
         for i in range(limit // 4):
-            os.open(t.root / f'v{i}', os.O_CREAT | os.O_RDWR)
+            os.open(t.root / f'v{os.getuid()}-{i}', os.O_CREAT | os.O_RDWR)  # see protected_regular
         check(os.listdir(t.root), 'an empty root')
         for name in ('posix/victims/mappings', 'posix/victims/info.json', 'segments', 'status'):
             check(read(t.meta / name), f'nothing in {name}')
@@ -131,3 +133,41 @@ def listings_are_shared_by_all_who_wait(t):
         os.waitpid(pid, 0)
     limit = int(t.status()['user_listing_bytes_limit'])
     check(READERS * OBJECTS * 246 > limit, f'{limit} bytes are enough for each to have its own')
+
+
+@test(MOUNTED)
+def listings_of_processes_hold_up_no_counts(t):
+    """Objects are listed before the census is held, which others' counts would wait for."""
+    for i in range(20_000):
+        os.close(os.open(t.shm / f'{i:06}', os.O_CREAT | os.O_RDWR))
+    begin = time.monotonic()
+    read(t.meta / 'processes')
+    alone = time.monotonic() - begin
+    end = os.pipe()
+
+    def attack():
+        while not select.select([end[0]], [], [], 0)[0]:
+            os.close(os.open(t.meta / 'processes', os.O_RDONLY))
+
+    def victim():
+        times = []
+        for _ in range(40):
+            begin = time.monotonic()
+            read(t.meta / 'posix' / '000000' / 'mappings')
+            times.append(time.monotonic() - begin)
+        check(sorted(times)[len(times) // 2] < alone / 4, (alone, sorted(times)))
+    pids = []
+    for _ in range(6):
+        pid = os.fork()
+        if pid == 0:
+            os.close(end[1])
+            os.setresuid(ATTACKER, ATTACKER, ATTACKER)
+            attack()
+            os._exit(0)
+        pids.append(pid)
+    try:
+        in_child(victim, VICTIM)
+    finally:
+        os.close(end[1])
+        for pid in pids:
+            os.waitpid(pid, 0)
