@@ -32,6 +32,8 @@ struct subject {
 	uint64_t now;  /* the inode number that has the name by now, 0: none */
 	uint64_t size; /* if that is the object, else EVENT_UNKNOWN */
 	uint32_t generation;
+	bool looked; /* by its handle; then it is known what is left of it: */
+	enum left left;
 	bool own; /* the daemon did it */
 	struct process_identity process;
 };
@@ -64,17 +66,9 @@ void changes_free(struct changes *changes)
 	g_free(changes);
 }
 
-static int64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_REALTIME, &time);
-	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
-
 void changes_begin(struct changes *changes)
 {
-	origins_begin(changes->config->origins, now());
+	origins_begin(changes->config->origins, event_now());
 	directory_list(changes->directory);
 }
 
@@ -172,17 +166,38 @@ static void note_named(const struct changes *changes, uint64_t inode, const stru
 	origins_named(changes->config->origins, inode, deed);
 }
 
-static void note_unnamed(const struct changes *changes, uint64_t inode, uint32_t generation,
-	const struct deed *deed)
+static void look_by_handle(const struct changes *changes, struct subject *subject)
 {
 	struct stat st;
-	int r = handle_stat(changes->config->directory, inode, generation, &st);
-	enum left left = r == -ESTALE ? LEFT_NOTHING :
-		r < 0                 ? LEFT_UNKNOWN :
-		st.st_nlink > 0       ? LEFT_NAMES :
-					LEFT_NAMELESS;
+	int r;
 
-	origins_unnamed(changes->config->origins, inode, deed, left);
+	if (subject->looked)
+		return;
+	r = handle_stat(changes->config->directory, subject->inode, subject->generation, &st);
+	subject->looked = true;
+	subject->left = r == -ESTALE ? LEFT_NOTHING :
+		r < 0                ? LEFT_UNKNOWN :
+		st.st_nlink > 0      ? LEFT_NAMES :
+				       LEFT_NAMELESS;
+	if (subject->size == EVENT_UNKNOWN && subject->left == LEFT_NAMES)
+		subject->size = st.st_size;
+}
+
+static void note_unnamed(const struct changes *changes, const struct subject *subject,
+	const struct deed *deed)
+{
+	struct subject looked = *subject;
+
+	look_by_handle(changes, &looked);
+	origins_unnamed(changes->config->origins, subject->inode, deed, looked.left);
+}
+
+static void note_named_unnamed(const struct changes *changes, const struct named *named,
+	const struct deed *deed)
+{
+	const struct subject subject = { .inode = named->inode, .generation = named->generation };
+
+	note_unnamed(changes, &subject, deed);
 }
 
 /* Something is renamed to a name: the object that had it loses it, if it is known which one that is. */
@@ -194,7 +209,7 @@ static void note_replaced(const struct changes *changes, const char *name, uint6
 	if (!name || !directory_had(changes->directory, name, &before))
 		origins_blur(changes->config->origins);
 	else if (before && before->inode != inode)
-		note_unnamed(changes, before->inode, before->generation, deed);
+		note_named_unnamed(changes, before, deed);
 }
 
 /* One record */
@@ -217,7 +232,7 @@ static void removed(struct changes *changes, const struct subject *subject)
 
 	gone.size = EVENT_UNKNOWN;
 	deed = tell_as(changes, EVENT_REMOVED, &gone, NULL);
-	note_unnamed(changes, subject->inode, subject->generation, &deed);
+	note_unnamed(changes, subject, &deed);
 	directory_told(changes->directory, subject->name, NULL, subject->now);
 }
 
@@ -226,17 +241,7 @@ static void tell_nothing(const struct process_identity *process, void *data)
 	(void)process, (void)data;
 }
 
-/* The content was changed by a name that the object has not any more: it may have another one. */
-static void look_by_handle(const struct changes *changes, struct subject *subject)
-{
-	struct stat st;
-
-	if (handle_stat(changes->config->directory, subject->inode, subject->generation, &st) ==
-			0 &&
-		st.st_nlink > 0)
-		subject->size = st.st_size;
-}
-
+/* The content may have been changed by a name that the object has not any more: it may have another one. */
 static void resized(struct changes *changes, struct subject *subject)
 {
 	if (subject->size == EVENT_UNKNOWN)
@@ -349,7 +354,7 @@ static void handle_elsewhere(const struct changes *changes, uint64_t mask,
 	if (mask & FAN_CREATE)
 		note_named(changes, subject->inode, &deed);
 	if (mask & FAN_DELETE)
-		note_unnamed(changes, subject->inode, subject->generation, &deed);
+		note_unnamed(changes, subject, &deed);
 }
 
 static bool is_child(const struct changes *changes, pid_t pid)
@@ -431,7 +436,7 @@ static void handle(const struct fanotify_record *record, void *data)
 	struct changes *changes = data;
 	struct subject subject = { 0 };
 
-	changes->now = now();
+	changes->now = event_now();
 	if (record->mask & FAN_Q_OVERFLOW)
 		handle_loss(changes);
 	else if (file_id_inode(&record->file, &subject.inode))
@@ -461,11 +466,11 @@ static void differs(const struct difference *difference, void *data)
 	};
 	struct deed deed = { .known = true };
 
-	deed.time = changes->now = now();
+	deed.time = changes->now = event_now();
 	note_size(changes, &subject);
 	tell(changes, difference->type, &subject, NULL);
 	if (gone)
-		note_unnamed(changes, named->inode, named->generation, &deed);
+		note_named_unnamed(changes, named, &deed);
 	else if (difference->type == EVENT_CREATED)
 		note_named(changes, named->inode, &deed);
 }

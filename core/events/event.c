@@ -3,7 +3,17 @@
 
 #include "base/json.h"
 
-#define NANOSECONDS 1000000000
+#include <time.h>
+
+#define NANOSECONDS INT64_C(1000000000)
+
+int64_t event_now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	return time.tv_sec * NANOSECONDS + time.tv_nsec;
+}
 
 const char *event_type_name(enum event_type type)
 {

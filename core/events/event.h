@@ -41,6 +41,9 @@ struct event {
 	struct process_identity process;
 };
 
+/* The time of day, as in an event. */
+int64_t event_now(void);
+
 /* "created" ... "lost". */
 const char *event_type_name(enum event_type type);
 

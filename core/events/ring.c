@@ -2,7 +2,6 @@
 #include "events/ring.h"
 
 #include <string.h>
-#include <time.h>
 
 /* How a record begins; its strings follow, without their ends. */
 struct header {
@@ -167,14 +166,6 @@ static void unpack(const uint8_t *record, struct event_copy *out)
 	event->from = header.has_from ? out->from : NULL;
 }
 
-static int64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_REALTIME, &time);
-	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
-
 void event_ring_append(struct event_ring *ring, const struct event *event)
 {
 	uint8_t record[RECORD_MAX];
@@ -182,7 +173,7 @@ void event_ring_append(struct event_ring *ring, const struct event *event)
 	size_t n;
 
 	if (timed.time == 0)
-		timed.time = now();
+		timed.time = event_now();
 	n = pack(&timed, record);
 	g_mutex_lock(&ring->lock);
 	if (!ring->bytes)
@@ -237,7 +228,7 @@ static void tell_lost(const struct event_ring *ring, struct event_cursor *cursor
 {
 	out->event = (struct event){
 		.type = EVENT_LOST,
-		.time = now(),
+		.time = event_now(),
 		.lost = ring->first - cursor->number,
 	};
 	*cursor = (struct event_cursor){ ring->first, ring->begin };

@@ -2,6 +2,7 @@
 #include "events/sizes.h"
 
 #include "base/util.h"
+#include "events/event.h"
 
 #include <string.h>
 
@@ -59,20 +60,12 @@ void sizes_free(struct sizes *sizes)
 	g_free(sizes);
 }
 
-static int64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_REALTIME, &time);
-	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
-
 /* Notes the size. Returns what was known of the object before; of inode 0 if nothing was. */
 static struct size note(struct sizes *sizes, uint64_t inode, uint64_t size)
 {
 	struct size *known = &sizes->known[inode % SIZES], before = *known;
 
-	*known = (struct size){ inode, size, now() };
+	*known = (struct size){ inode, size, event_now() };
 	return before.inode == inode ? before : (struct size){ 0 };
 }
 

@@ -84,7 +84,8 @@ void walks_free(struct walks *walks)
 
 /* What is to be told */
 
-static void add_event(struct walks *walks, enum event_type type, const struct seen *seen, pid_t pid)
+static void add_event(struct walks *walks, enum event_type type, const struct seen *seen,
+	const struct process_identity *process)
 {
 	struct event_copy *copy;
 
@@ -100,21 +101,31 @@ static void add_event(struct walks *walks, enum event_type type, const struct se
 		.name = copy->name,
 		.inode = seen->key.ino,
 		.size = type == EVENT_REMOVED ? EVENT_UNKNOWN : seen->size,
-		.process = { .pid = pid },
 	};
+	if (process)
+		copy->event.process = *process;
 	g_ptr_array_add(walks->pending, copy);
 }
 
-/* Fills in the process, by its number, or of what was done through the mount by who had it done. */
+/* Fills in whether its user may read its memory, if it is there yet; what else is known of it, the pass saw. */
+static void complete_process(struct walks *walks, struct process_identity *process)
+{
+	struct process_identity now;
+
+	events_process(walks->events, process->pid, &now);
+	if (now.born == process->born)
+		*process = now;
+}
+
+/* Fills in the process, or of what was done through the mount who had it done. */
 static void tell_pending(struct walks *walks)
 {
 	for (guint i = 0; i < walks->pending->len; i++) {
 		struct event *event =
 			&((struct event_copy *)g_ptr_array_index(walks->pending, i))->event;
-		pid_t pid = event->process.pid;
 
-		if (pid)
-			events_process(walks->events, pid, &event->process);
+		if (event->process.pid)
+			complete_process(walks, &event->process);
 		else if (event->type == EVENT_CREATED || event->type == EVENT_REMOVED)
 			events_take(walks->events, event->type, event->id, event->inode,
 				&event->process);
@@ -125,20 +136,24 @@ static void tell_pending(struct walks *walks)
 
 /* One segment */
 
-static void note_pid(const struct mapping_row *row, void *data)
+static void note_process(const struct mapping_row *row, void *data)
 {
-	*(pid_t *)data = row->pid;
+	struct process_identity *process = data;
+
+	*process = (struct process_identity){ .pid = row->pid, .born = row->born, .uid = row->uid };
+	g_strlcpy(process->command, row->command, sizeof process->command);
+	g_strlcpy(process->unit, row->unit ? row->unit : "-", sizeof process->unit);
 }
 
 /* The process that maps the segment, if it is one alone: else it is not known which was the first. */
-static pid_t only_mapper(const struct walks *walks, const struct item *item,
+static struct process_identity only_mapper(const struct walks *walks, const struct item *item,
 	const struct usage *usage)
 {
-	pid_t pid = 0;
+	struct process_identity process = { 0 };
 
 	if (usage->processes == 1)
-		census_each_mapping(walks->realm->census, &item->key, note_pid, &pid);
-	return pid;
+		census_each_mapping(walks->realm->census, &item->key, note_process, &process);
+	return process;
 }
 
 /* fanotify tells what happens to the names and sizes of these. */
@@ -154,7 +169,7 @@ static struct seen *note_item(struct walks *walks, const struct item *item)
 	bool other = seen && seen->key.ino != item->key.ino;
 
 	if (other && !told_otherwise(walks, seen->kind))
-		add_event(walks, EVENT_REMOVED, seen, 0);
+		add_event(walks, EVENT_REMOVED, seen, NULL);
 	if (seen && !other)
 		return seen;
 	if (!seen && g_hash_table_size(walks->segments) >= SEGMENTS_MAX) {
@@ -171,7 +186,7 @@ static struct seen *note_item(struct walks *walks, const struct item *item)
 	seen->quiet = (walks->first || walks->was_full) && !other;
 	g_hash_table_insert(walks->segments, g_steal_pointer(&key), seen);
 	if (!told_otherwise(walks, seen->kind))
-		add_event(walks, EVENT_CREATED, seen, 0);
+		add_event(walks, EVENT_CREATED, seen, NULL);
 	return seen;
 }
 
@@ -187,11 +202,15 @@ static void look(struct walks *walks, struct seen *seen, const struct item *item
 	mapped = usage.mappings > 0 || (references.known && references.mapped);
 	idle = !mapped && usage.openers == 0 && !item->in_use && references.known &&
 		references.count == 0 && !references.served;
-	if (mapped != seen->mapped)
-		add_event(walks, mapped ? EVENT_MAPPED : EVENT_UNMAPPED, seen,
-			mapped ? only_mapper(walks, item, &usage) : 0);
+	if (mapped && !seen->mapped) {
+		const struct process_identity process = only_mapper(walks, item, &usage);
+
+		add_event(walks, EVENT_MAPPED, seen, &process);
+	} else if (seen->mapped && !mapped) {
+		add_event(walks, EVENT_UNMAPPED, seen, NULL);
+	}
 	if (idle && !seen->idle)
-		add_event(walks, EVENT_IDLE, seen, 0);
+		add_event(walks, EVENT_IDLE, seen, NULL);
 	seen->mapped = mapped;
 	seen->idle = idle;
 	seen->quiet = false;
@@ -208,7 +227,7 @@ static void visit(const struct item *item, void *data)
 	if (seen->size != item->size) {
 		seen->size = item->size;
 		if (!told_otherwise(walks, seen->kind))
-			add_event(walks, EVENT_RESIZED, seen, 0);
+			add_event(walks, EVENT_RESIZED, seen, NULL);
 	}
 	if (!item->kind->listed_alone)
 		look(walks, seen, item);
@@ -234,7 +253,7 @@ static gboolean is_gone(gpointer key, gpointer value, gpointer data)
 	if (seen->walk == walks->walk)
 		return FALSE;
 	if (!told_otherwise(walks, seen->kind))
-		add_event(walks, EVENT_REMOVED, seen, 0);
+		add_event(walks, EVENT_REMOVED, seen, NULL);
 	return TRUE;
 }
 
