@@ -28,6 +28,7 @@ struct kind {
 	size_t item_size;      /* of its own structure, which an item is the beginning of */
 	enum item_data data;
 	unsigned needs; /* what the census must be held with for each, stat and open */
+	bool slow; /* they may take long all the same: a worker calls them, without the census */
 
 	/* NULL-terminated list of tables, each ended by an entry without a name. */
 	const struct attribute *const *attributes;

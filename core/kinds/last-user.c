@@ -194,7 +194,8 @@ static bool is_born_after(const struct realm *realm, const struct item *item,
 	bool after = false;
 	struct statx x;
 
-	if (item->kind->needs || !item->kind->open || item->kind->open(realm, item, &file) < 0)
+	if (item->kind->slow || item->kind->needs || !item->kind->open ||
+		item->kind->open(realm, item, &file) < 0)
 		return false;
 	if (statx(file.fd, "", AT_EMPTY_PATH, STATX_BTIME, &x) == 0 && x.stx_mask & STATX_BTIME)
 		after = x.stx_btime.tv_sec > time->tv_sec ||

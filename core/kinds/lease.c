@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/lease.h"
 
+#include "base/below.h"
 #include "base/util.h"
 #include "caller/effective.h"
 
@@ -28,9 +29,9 @@ int lease_open(int dir, const char *name)
 	struct stat st;
 
 	/* O_NONBLOCK: what has become a fifo must not wait for a writer. */
-	auto_fd fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	auto_fd fd = open_below(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+		return fd == -EWOULDBLOCK ? -EBUSY : fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	return S_ISREG(st.st_mode) ? steal_fd(&fd) : -ENOENT;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kinds/nested.h"
 
+#include "base/below.h"
 #include "base/format.h"
 #include "base/util.h"
 #include "caller/fsuid.h"
@@ -14,28 +15,14 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #define DEPTH_MAX 32
-
-/* Opens what the path leads to on this file system, and never asks another one. */
-static int open_below(int dir, const char *path, uint64_t flags)
-{
-	struct open_how how = {
-		.flags = flags | O_CLOEXEC | O_NOFOLLOW,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
-	};
-	int fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
-
-	return fd < 0 ? -errno : fd;
-}
 
 /* A walk over all directories; where `ino` is set, for the file of that number alone. */
 struct walk {
@@ -483,7 +470,7 @@ const struct kind kind_nested = {
 	.directory = "nested",
 	.item_size = sizeof(struct item),
 	.data = DATA_FILE,
-	.needs = CENSUS_ALL, /* for info.json; and so that a worker runs it: the walk may be long */
+	.slow = true, /* the walk */
 	.attributes = tables,
 	.present = nested_present,
 	.listed_alone = true,

@@ -3,6 +3,7 @@
 
 #include "base/fdpath.h"
 #include "caller/effective.h"
+#include "base/below.h"
 #include "base/util.h"
 
 #include <fcntl.h>
@@ -51,8 +52,7 @@ static int open_object(const struct view *view)
 	int r;
 
 	/* O_NONBLOCK: by now the name may be that of a fifo, which must not block us. */
-	auto_fd place =
-		openat(view->realm->shm_fd, view->item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd place = open_below(view->realm->shm_fd, view->item->name, O_PATH);
 	if (place < 0 || fstat(place, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_dev != view->item->key.dev ||

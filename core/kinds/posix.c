@@ -8,6 +8,7 @@
 #include "kinds/posix-removal.h"
 #include "kinds/posix-semaphore.h"
 #include "kinds/residency.h"
+#include "base/below.h"
 #include "base/util.h"
 
 #include <dirent.h>
@@ -38,11 +39,13 @@ void posix_make_item(const char *name, const struct stat *st, struct item *out)
 static int fill_item(const struct realm *realm, const char *name, struct item *out)
 {
 	struct stat st;
+	int r;
 
 	if (!is_object_name(name) || strlen(name) > NAME_MAX)
 		return -ENOENT;
-	if (fstatat(realm->shm_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
+	r = stat_below(realm->shm_fd, name, realm->shm_dev, &st);
+	if (r < 0)
+		return r == -EXDEV ? -ENOENT : r;
 	if (!S_ISREG(st.st_mode))
 		return -ENOENT;
 	posix_make_item(name, &st, out);
@@ -88,8 +91,10 @@ static int posix_open(const struct realm *realm, const struct item *seen, struct
 	struct stat st;
 	int r;
 
-	auto_fd fd = openat(realm->shm_fd, seen->id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	auto_fd fd = open_below(realm->shm_fd, seen->id, O_PATH);
+	if (fd < 0)
+		return fd == -ELOOP || fd == -EXDEV ? -ESTALE : fd;
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	posix_make_item(seen->id, &st, &now);
 	if (!S_ISREG(st.st_mode) || !item_same(&now, seen) || !item_same_access(&now, seen))
@@ -104,8 +109,10 @@ static int posix_residency(const struct realm *realm, struct item *item)
 {
 	struct stat st;
 
-	auto_fd fd = openat(realm->shm_fd, item->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	auto_fd fd = open_below(realm->shm_fd, item->name, O_PATH);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_ino != item->key.ino || !S_ISREG(st.st_mode))
 		return -ESTALE;
@@ -117,9 +124,9 @@ static int posix_look(const struct realm *realm, const struct item *item, bool w
 {
 	int r;
 
-	auto_fd fd = openat(realm->shm_fd, item->id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd fd = open_below(realm->shm_fd, item->id, O_PATH);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = census_look(realm->census, fd, wait, out);
 	return r == 0 && out->ino != item->key.ino ? -ESTALE : r;
 }

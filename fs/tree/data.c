@@ -9,7 +9,8 @@
 
 bool tree_data_waits(const struct node *node)
 {
-	return is_data(node) && (node->data->kind->needs != 0 || *node->data->realm);
+	return is_data(node) &&
+		(node->data->kind->needs != 0 || node->data->kind->slow || *node->data->realm);
 }
 
 static void fill_stat(uint64_t ino, const struct item *item, struct stat *out)

@@ -24,8 +24,24 @@ const struct attribute *file_attribute(const struct node *node)
 	return NULL;
 }
 
+static int show_held(const struct view *view, unsigned needs, const struct attribute *attribute,
+	struct content *out)
+{
+	struct census *census = view->realm->census;
+	int r = needs ? visit_error(census_hold(census, needs)) : 0;
+
+	if (r < 0)
+		return r;
+	r = attribute->take ? attribute->take(view, attribute, &out->rows) :
+			      attribute->show(view, attribute, out->text);
+	if (needs)
+		census_release(census);
+	return r;
+}
+
+/* `needs`: what to hold the census with once the item is found, which may take long. */
 static int show_attribute(const struct node *node, struct view view,
-	const struct attribute *attribute, struct content *out)
+	const struct attribute *attribute, unsigned needs, struct content *out)
 {
 	g_autofree struct item *item = NULL;
 	int r = node->entry->kind->stat(view.realm, node->parent->name, &item);
@@ -35,9 +51,7 @@ static int show_attribute(const struct node *node, struct view view,
 	if (item_attribute(item, attribute->name) != attribute)
 		return -ENOENT;
 	view.item = item;
-	if (attribute->take)
-		return attribute->take(&view, attribute, &out->rows);
-	return attribute->show(&view, attribute, out->text);
+	return show_held(&view, needs, attribute, out);
 }
 
 /* Without the census, if the attribute can: -EAGAIN otherwise. */
@@ -67,6 +81,7 @@ static int make(struct fs *fs, struct deferred *d, struct budget *budget, struct
 {
 	const struct attribute *attribute = file_attribute(d->node);
 	unsigned needs = d->held ? 0 : needs_of(d->node, attribute);
+	bool later = attribute && !d->node->entry->kind->needs;
 	struct visit visit;
 	struct view view = {
 		.realm = &visit.realm,
@@ -77,12 +92,12 @@ static int make(struct fs *fs, struct deferred *d, struct budget *budget, struct
 
 	if (r != -EAGAIN || d->at_once)
 		return r;
-	r = visit_enter(fs, tree_realm(d->node), needs, &visit);
+	r = visit_enter(fs, tree_realm(d->node), later ? 0 : needs, &visit);
 	if (r < 0)
 		return r;
 	if (attribute)
 		visit.realm.viewer = &view.caller;
-	r = attribute ? show_attribute(d->node, view, attribute, out) :
+	r = attribute ? show_attribute(d->node, view, attribute, later ? needs : 0, out) :
 			visit_error(d->node->entry->show(fs, &view, out));
 	visit_leave(fs, &visit);
 	if (r == 0 && out->rows.complete)

@@ -60,7 +60,7 @@ bool tree_waits(const struct node *node)
 		return true;
 	/* A foreign realm is found by a look at all processes. */
 	return node->entry->type == TREE_NAMESPACES || *tree_realm(node) ||
-		(node->entry->kind && node->entry->kind->needs);
+		(node->entry->kind && (node->entry->kind->needs || node->entry->kind->slow));
 }
 
 bool tree_stat_waits(const struct node *node)

@@ -319,8 +319,8 @@ static bool lookup_waits(struct fs *fs, const struct node *directory)
 	struct foreign_realm realm;
 
 	return tree_waits(directory) &&
-		(kind->needs || !realms_parse_name(name, &realm) || realm.type != REALM_SHM ||
-			!realms_at_hand(&fs->realm, name, NULL));
+		(kind->needs || kind->slow || !realms_parse_name(name, &realm) ||
+			realm.type != REALM_SHM || !realms_at_hand(&fs->realm, name, NULL));
 }
 
 void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)

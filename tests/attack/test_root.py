@@ -9,8 +9,9 @@ import struct
 import subprocess
 
 from harness import (CLONE_NEWNS, MOUNTED, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, as_user, call, check, equal,
-                     fails, opened, read, skip, test, write)
-from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, new_segment, shm_remove
+                     fails, opened, read, skip, table, test,
+                     write)
+from ipc import Attached, CLONE_NEWIPC, Child, ShmidDs, ipc_test, map_alone, new_segment, shm_remove
 from stalled_fuse import StalledFuse
 from strangers import ATTACKER, GROUP, VICTIM, drop_capabilities, in_child, in_pid_namespace
 
@@ -324,6 +325,39 @@ def a_container_whose_root_never_answers_holds_up_nobody(t):
         check(name in os.listdir(t.meta / 'namespaces'), 'it is listed')
         fails(errno.ENOENT, os.listdir, t.meta / 'namespaces' / name)
         check(read(t.meta / 'status'), 'others are answered')
+
+
+@ipc_test
+def what_a_container_mounts_in_its_directory_is_no_object(t):
+    """Another file system is not asked, which may never answer, nor shown."""
+    def container():
+        call('unshare', CLONE_NEWNS)
+        call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+        call('umount2', '/dev/shm', 2)
+        call('mount', 'shm', '/dev/shm', b'tmpfs', MS_NOSUID | MS_NODEV, b'mode=1777')
+        shm = pathlib.Path('/dev/shm')
+        for name in ('mine', 'bound'):
+            write(shm / name, b'1')
+        write(t.private / 'other', b'secret')
+        call('mount', t.private / 'other', shm / 'bound', 0, MS_BIND, 0)
+        (shm / 'stalled').mkdir()
+        dev = os.stat(shm).st_dev
+        server = StalledFuse(shm / 'stalled')
+        server.stop_answering()
+        held = map_alone(shm / 'mine', 1)
+        os.write(tell, f'{os.major(dev)}:{os.minor(dev)}'.encode())
+        return server, held
+
+    told, tell = os.pipe()
+    with Child(container) as child:
+        here = t.meta / 'namespaces' / ('shm-' + os.read(told, 100).decode())
+        equal(os.listdir(here / 'posix'), ['mine'])
+        for name in ('bound', 'stalled'):
+            fails(errno.ENOENT, os.stat, here / 'posix' / name)
+        rows = table(read(here / 'segments'))[0]
+        equal([r['NAME'] for r in rows], [b'mine'])
+        rows, remarks = table(read(t.meta / 'processes'))
+        check(b'%d' % child.pid in [r['PID'] for r in rows], (rows, remarks))
 
 
 @test(paths=('auto', 'off'), start=False)
