@@ -23,7 +23,7 @@ static __u64 read_word(__u64 address)
 }
 
 /* Returns the file of a descriptor of the calling process, or NULL. */
-static struct file *own_file(__u32 fd)
+static __attribute__((unused)) struct file *own_file(__u32 fd)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
