@@ -23,7 +23,7 @@ static bool sees(struct reader *reader, const struct process_identity *process)
 	return reader->seen;
 }
 
-bool event_rows_append(struct event_ring *ring, struct event_cursor *cursor,
+bool event_rows_append(struct event_ring *ring, struct event_cursor *cursor, uint64_t until,
 	const struct caller *caller, size_t enough, GString *out)
 {
 	g_autofree struct event_copy *copy = g_new(struct event_copy, 1);
@@ -31,7 +31,7 @@ bool event_rows_append(struct event_ring *ring, struct event_cursor *cursor,
 	gsize before = out->len;
 
 	caller_sight_begin(&reader.sight, "/proc", caller);
-	while (out->len < enough && event_ring_next(ring, cursor, copy))
+	while (out->len < enough && cursor->number < until && event_ring_next(ring, cursor, copy))
 		event_format(out, &copy->event, sees(&reader, &copy->event.process));
 	caller_sight_end(&reader.sight);
 	return out->len > before;

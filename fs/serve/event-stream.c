@@ -258,7 +258,8 @@ static bool make_piece(struct fs *fs, fuse_req_t req, struct event_stream *strea
 	if (!has_next(fs, &stream->cursor))
 		return false;
 	next = g_string_new(NULL);
-	if (!event_rows_append(events_ring(fs->events), &stream->cursor, &caller, PIECE, next))
+	if (!event_rows_append(events_ring(fs->events), &stream->cursor, UINT64_MAX, &caller, PIECE,
+		    next))
 		return false;
 	stream->at += stream->text->len;
 	g_string_assign(stream->text, next->str);

@@ -390,9 +390,10 @@ static int show_log(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct event_ring *ring = events_ring(fs->events);
 	struct event_cursor cursor = event_ring_back(ring, fs->options.log);
+	const uint64_t until = cursor.number + fs->options.log; /* more may come meanwhile */
 
 	while (budget_use(view->budget, LOG_PIECE) &&
-		event_rows_append(ring, &cursor, &view->caller, out->text->len + LOG_PIECE,
+		event_rows_append(ring, &cursor, until, &view->caller, out->text->len + LOG_PIECE,
 			out->text))
 		;
 	return view->budget->error;

@@ -7,9 +7,11 @@
 #include "events/fanotify-records.h"
 #include "events/ring.h"
 #include "events/sizes.h"
+#include "views/event-rows.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The ring */
 
@@ -96,6 +98,26 @@ static void the_last_events_are_found_again(void)
 	cursor = event_ring_back(ring, 1000000);
 	CU_ASSERT_FATAL(event_ring_next(ring, &cursor, &copy));
 	CU_ASSERT(copy.event.type == EVENT_CREATED && copy.event.inode > 1);
+	event_ring_free(ring);
+}
+
+/* What `log` shows is so many events, also if others come while it is made. */
+static void rows_end_before_what_came_later(void)
+{
+	const struct caller self = { .uid = geteuid(), .gid = getegid(), .pid = getpid() };
+	struct event_ring *ring = event_ring_new(0);
+	g_autoptr(GString) text = g_string_new(NULL);
+	struct event_cursor cursor;
+
+	for (int i = 0; i < 5; i++)
+		append(ring, i, "x");
+	cursor = event_ring_back(ring, 3);
+	append(ring, 5, "later");
+	CU_ASSERT(event_rows_append(ring, &cursor, cursor.number + 3, &self, 1 << 20, text));
+	CU_ASSERT_PTR_NULL(strstr(text->str, "later"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text->str, "\"inode\":4"));
+	CU_ASSERT(event_rows_append(ring, &cursor, UINT64_MAX, &self, 1 << 20, text));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text->str, "later"));
 	event_ring_free(ring);
 }
 
@@ -350,6 +372,7 @@ static CU_TestInfo ring_tests[] = {
 	{ "a reader gets each event once and whole", a_reader_gets_each_event_once_and_whole },
 	{ "a slow reader is told how many it has missed",
 		a_slow_reader_is_told_how_many_it_has_missed },
+	{ "rows end before what came later", rows_end_before_what_came_later },
 	{ "the last events are found again", the_last_events_are_found_again },
 	{ "an event is a line of JSON", an_event_is_a_line_of_json },
 	{ "an act is found once for each type", an_act_is_found_once_for_each_type },
