@@ -233,7 +233,7 @@ def a_device_number_used_anew(t):
         of_lists = of_list(t, here(dev).relative_to(t.meta) / 'segments.json', 'x', 'posix')
         return read(here(dev) / 'posix' / 'x' / 'last').split()[1], of_lists and of_lists['pid']
     child, dev, ino = fresh_tmpfs(True)
-    equal(last_there(dev), (b'%d' % child.pid, child.pid))
+    eventually(lambda: last_there(dev) == (b'%d' % child.pid, child.pid), 'who uses it is known')
     child.end()
     read(t.meta / 'segments')
     others = []
