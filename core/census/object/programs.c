@@ -20,7 +20,6 @@
 /* Initial sizes of the maps; grow() makes them larger. */
 #define OBJECTS_MIN 4096
 #define QUIET_MIN 4096
-#define FACTS_MIN 1024
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
 
@@ -290,7 +289,7 @@ int object_programs_load(struct object_programs **out, const char **why)
 	g_rw_lock_init(&programs->lock);
 	programs->objects_max = OBJECTS_MIN;
 	programs->quiet_max = QUIET_MIN;
-	programs->facts_max = FACTS_MIN;
+	programs->facts_max = 1;
 	programs->details_max = DETAILS_MIN;
 	programs->own_max = OWN_MIN;
 	r = program_load(load, unload, programs);
