@@ -33,9 +33,6 @@ struct metrics {
 	GString *out;
 };
 
-/* A look at all inodes may fail where many come and go; to list all objects takes ten times as long as another. */
-#define SUMS_TRIES 2
-
 /* How many other namespaces are read at most. */
 #define NAMESPACES_READ 32
 
@@ -435,13 +432,8 @@ int openmetrics_show(const struct realm *own, struct faults *faults, unsigned la
 	int r = -ENOTSUP;
 
 	metrics_init(&metrics);
-	for (unsigned tries = 0; tries < SUMS_TRIES && r == -ENOTSUP; tries++) {
-		if (census_report(own->census).why_no_objects)
-			break;
-		metrics_clear(&metrics);
-		metrics_init(&metrics);
+	if (!census_report(own->census).why_no_objects)
 		r = take_sums(&metrics);
-	}
 	if (r == -ENOTSUP) {
 		metrics_clear(&metrics);
 		metrics_init(&metrics);
