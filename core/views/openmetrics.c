@@ -4,21 +4,29 @@
 #include "base/format.h"
 #include "kinds/realms.h"
 #include "procfs/process-facts.h"
+#include "views/limits.h"
 #include "views/openmetrics-faults.h"
 #include "views/openmetrics-format.h"
-#include "views/openmetrics-limits.h"
 #include "views/usage-graph.h"
 #include "views/ranking.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
-/* So many users, and units, and namespaces have sums of their own. */
+/* So many users, and units, and namespaces have sums of their own, and so many namespaces limits. */
 #define RANKED 20
 
 /* The samples of the largest segments take no more than that for each: a name may have 255 bytes. */
 #define SEGMENT_BYTES 640
+
+/* A realm's limits, and how near it is to one of them. */
+struct realm_limits {
+	const char *namespace; /* "": the daemon's own */
+	struct limit limits[LIMITS_MAX];
+	size_t n;
+	double fullest; /* used, of the limit: 0 to 1, and beyond */
+};
 
 struct metrics {
 	const struct realm *own;
@@ -59,88 +67,37 @@ static void add_total(const struct segments_total *total, void *data)
 	sum->allocated += total->allocated;
 }
 
-/* What was taken of a realm: its own, or the `index`th of the others. */
-static void add_taken(struct metrics *metrics, guint index, struct segments *segments)
+static int take_realm(struct metrics *metrics, const struct realm *realm, struct segments **out)
 {
-	struct segments_sum sum = { 0 };
+	struct usage_graph_taking taking = { metrics->graph, realm };
+	const struct segments_also also = { usage_graph_add_used, NULL, &taking };
+	int r;
 
-	segments_each_user(segments, rank_user, metrics);
-	metrics->failures += segments_failures(segments);
-	if (index == 0) {
-		metrics->segments = segments;
-		return;
-	}
-	segments_each_total(segments, add_total, &sum);
-	ranking_add(metrics->namespaces,
-		g_array_index(metrics->others, struct opened_realm, index - 1).name,
-		SUM_VALUES(&sum));
-	segments_free(segments);
+	r = segments_take(realm, metrics->budget, &also, out);
+	if (r < 0)
+		return r;
+	segments_each_user(*out, rank_user, metrics);
+	metrics->failures += segments_failures(*out);
+	return 0;
 }
 
-/* The daemon's own realm, and after it the others that are read. */
-static const struct realm *realm_at(const struct metrics *metrics, guint index)
-{
-	return index == 0 ? metrics->own :
-			    &g_array_index(metrics->others, struct opened_realm, index - 1).realm;
-}
-
-static guint count_realms(const struct metrics *metrics)
-{
-	return 1 + MIN(metrics->others->len, NAMESPACES_READ);
-}
-
-/* One after the other, each with a pass of its own, and all of its segments. */
-static int take_each(struct metrics *metrics)
+/* Anybody can make namespaces, and each takes a pass of the census. */
+static int take_others(struct metrics *metrics)
 {
 	int r = 0;
 
-	for (guint i = 0; i < count_realms(metrics) && r == 0; i++) {
-		struct usage_graph_taking taking = { metrics->graph, realm_at(metrics, i) };
-		const struct segments_also also = { usage_graph_add_used, NULL, &taking };
+	for (guint i = 0; i < MIN(metrics->others->len, NAMESPACES_READ) && r == 0; i++) {
+		const struct opened_realm *other =
+			&g_array_index(metrics->others, struct opened_realm, i);
+		struct segments_sum sum = { 0 };
 		struct segments *segments;
 
-		r = segments_take(realm_at(metrics, i), metrics->budget, &also, &segments);
-		if (r == 0)
-			add_taken(metrics, i, segments);
-	}
-	return r;
-}
-
-static int count_sums(const struct metrics *metrics, struct segments_sums *const *sums)
-{
-	struct census *census = metrics->own->census;
-	int r = census_hold(census, CENSUS_ALL | CENSUS_FACTS);
-
-	if (r < 0)
-		return r;
-	for (guint i = 0; i < count_realms(metrics) && r == 0; i++)
-		r = segments_sums_count(sums[i]);
-	census_release(census);
-	return r;
-}
-
-/* All in one pass, from what the kernel has of all POSIX objects; -ENOTSUP where it does not tell. */
-static int take_sums(struct metrics *metrics)
-{
-	struct usage_graph_taking takings[1 + NAMESPACES_READ];
-	struct segments_sums *sums[1 + NAMESPACES_READ];
-	int r;
-
-	for (guint i = 0; i < count_realms(metrics); i++) {
-		const struct segments_also also = { usage_graph_add_used, NULL, &takings[i] };
-
-		takings[i] = (struct usage_graph_taking){ metrics->graph, realm_at(metrics, i) };
-		sums[i] = segments_sums_begin(realm_at(metrics, i), i == 0 ? metrics->largest : 0,
-			metrics->budget, &also);
-	}
-	r = count_sums(metrics, sums);
-	for (guint i = 0; i < count_realms(metrics); i++) {
-		struct segments *segments = segments_sums_end(sums[i]);
-
-		if (r == 0)
-			add_taken(metrics, i, segments);
-		else
-			segments_free(segments);
+		r = take_realm(metrics, &other->realm, &segments);
+		if (r < 0)
+			break;
+		segments_each_total(segments, add_total, &sum);
+		ranking_add(metrics->namespaces, other->name, SUM_VALUES(&sum));
+		segments_free(segments);
 	}
 	return r;
 }
@@ -271,6 +228,113 @@ static void add_namespaces(const struct metrics *metrics)
 		"Other namespaces that were not read, because there are many.");
 }
 
+/* Limits */
+
+static double fullness(const struct limit *limit)
+{
+	if (limit->limit == LIMIT_NONE || limit->limit == 0 || limit->used == LIMIT_NONE)
+		return 0;
+	return (double)limit->used / limit->limit;
+}
+
+static struct realm_limits limits_of(const struct realm *realm, const char *namespace)
+{
+	struct realm_limits of = { .namespace = namespace };
+
+	of.n = limits_read(realm, of.limits);
+	for (size_t i = 0; i < of.n; i++)
+		of.fullest = MAX(of.fullest, fullness(&of.limits[i]));
+	return of;
+}
+
+static gint by_fullest(gconstpointer a, gconstpointer b)
+{
+	const struct realm_limits *one = a, *other = b;
+
+	if (one->fullest != other->fullest)
+		return one->fullest < other->fullest ? 1 : -1;
+	return strcmp(one->namespace, other->namespace);
+}
+
+static gint by_namespace(gconstpointer a, gconstpointer b)
+{
+	return strcmp(((const struct realm_limits *)a)->namespace,
+		((const struct realm_limits *)b)->namespace);
+}
+
+/* The fullest of the others, in a fixed order, and before them the daemon's own. */
+static GArray *read_limits(const struct metrics *metrics)
+{
+	GArray *all = g_array_new(FALSE, FALSE, sizeof(struct realm_limits));
+	struct realm_limits limits;
+
+	for (guint i = 0; i < metrics->others->len; i++) {
+		const struct opened_realm *other =
+			&g_array_index(metrics->others, struct opened_realm, i);
+
+		limits = limits_of(&other->realm, other->name);
+		g_array_append_val(all, limits);
+	}
+	g_array_sort(all, by_fullest);
+	g_array_set_size(all, MIN(all->len, RANKED));
+	limits = limits_of(metrics->own, "");
+	g_array_append_val(all, limits);
+	g_array_sort(all, by_namespace);
+	return all;
+}
+
+/* In bytes, or as it is. */
+static void append_limit_value(GString *out, const struct limit *limit, uint64_t value)
+{
+	uint64_t page = limit->of == LIMIT_PAGES ? (uint64_t)sysconf(_SC_PAGESIZE) : 1;
+
+	if (value == LIMIT_NONE || value > UINT64_MAX / page)
+		g_string_append(out, "+Inf\n");
+	else
+		g_string_append_printf(out, "%" PRIu64 "\n", value * page);
+}
+
+/* Of others, what nothing is used of says nothing. */
+static bool is_told(const struct realm_limits *of, const struct limit *limit, bool used)
+{
+	if (*of->namespace && (limit->used == LIMIT_NONE || limit->used == 0))
+		return false;
+	return !used || limit->used != LIMIT_NONE;
+}
+
+static void add_limit_family(GString *out, const GArray *all, bool bytes, bool used,
+	const char *name, const char *help)
+{
+	openmetrics_family(out, name, bytes ? "bytes" : NULL, help);
+	for (guint i = 0; i < all->len; i++) {
+		const struct realm_limits *of = &g_array_index(all, struct realm_limits, i);
+
+		for (const struct limit *l = of->limits; l < of->limits + of->n; l++) {
+			if ((l->of != LIMIT_COUNT) != bytes || !is_told(of, l, used))
+				continue;
+			g_string_append_printf(out, "%s{resource=\"%s\"", name, l->resource);
+			if (*of->namespace)
+				g_string_append_printf(out, ",namespace=\"%s\"", of->namespace);
+			g_string_append(out, "} ");
+			append_limit_value(out, l, used ? l->used : l->limit);
+		}
+	}
+}
+
+static void add_limits(const struct metrics *metrics)
+{
+	g_autoptr(GArray) all = read_limits(metrics);
+
+	add_limit_family(metrics->out, all, true, false, "shmtree_limit_bytes",
+		"Limits that are bytes, by the names that lsipc has for them; +Inf: unlimited.");
+	add_limit_family(metrics->out, all, true, true, "shmtree_limit_used_bytes",
+		"How much of each is used, where that can be said.");
+	add_limit_family(metrics->out, all, false, false, "shmtree_limit_objects",
+		"Limits that are numbers of something; +Inf: unlimited.");
+	add_limit_family(metrics->out, all, false, true, "shmtree_limit_used_objects",
+		"How much of each is used, where that can be said.");
+}
+
 static void add_census(GString *out, const struct census_report *report)
 {
 	openmetrics_family(out, "shmtree_census_backend_info", NULL,
@@ -368,7 +432,7 @@ static GArray *find_largest(const struct metrics *metrics, size_t *left_out)
 	g_array_set_size(largest, MIN(largest->len, metrics->largest));
 	fit(largest, (size_t)metrics->largest * SEGMENT_BYTES);
 	g_array_sort(largest, by_kind_and_id);
-	*left_out = distinct->len - largest->len + segments_without_row(metrics->segments);
+	*left_out = distinct->len - largest->len;
 	return largest;
 }
 
@@ -397,7 +461,7 @@ static void add_all(const struct metrics *metrics)
 	add_users(metrics);
 	add_units(metrics);
 	add_namespaces(metrics);
-	openmetrics_limits(metrics->out, metrics->own, metrics->others);
+	add_limits(metrics);
 	add_census(metrics->out, segments_report(metrics->segments));
 	if (metrics->faults)
 		openmetrics_faults(metrics->out, metrics->faults);
@@ -414,31 +478,21 @@ static void metrics_clear(struct metrics *metrics)
 	ranking_free(metrics->namespaces);
 }
 
-static void metrics_init(struct metrics *metrics)
-{
-	metrics->graph = usage_graph_new(metrics->own->census, metrics->budget);
-	metrics->users = ranking_new();
-	metrics->units = ranking_new();
-	metrics->namespaces = ranking_new();
-	metrics->failures = 0;
-}
-
 int openmetrics_show(const struct realm *own, struct faults *faults, unsigned largest,
 	struct budget *budget, GString *out)
 {
 	/* Before the census, which counts what is in their file systems from its next pass on. */
 	g_autoptr(GArray) others = realms_open_all(own, NULL);
 	struct metrics metrics = { own, faults, largest, budget, others, .out = out };
-	int r = -ENOTSUP;
+	int r;
 
-	metrics_init(&metrics);
-	if (!census_report(own->census).why_no_objects)
-		r = take_sums(&metrics);
-	if (r == -ENOTSUP) {
-		metrics_clear(&metrics);
-		metrics_init(&metrics);
-		r = take_each(&metrics);
-	}
+	metrics.graph = usage_graph_new(own->census, budget);
+	metrics.users = ranking_new();
+	metrics.units = ranking_new();
+	metrics.namespaces = ranking_new();
+	r = take_realm(&metrics, own, &metrics.segments);
+	if (r == 0)
+		r = take_others(&metrics);
 	if (r == 0) {
 		usage_graph_each_share(metrics.graph, rank_unit, &metrics);
 		add_all(&metrics);

@@ -127,7 +127,7 @@ static bool open_objects(void)
 static void look(void)
 {
 	ASSERT_INT(objects_begin(objects, &devices), 0);
-	ASSERT_INT(objects_end(objects, &devices, false), 0);
+	ASSERT_INT(objects_end(objects, &devices), 0);
 }
 
 static const struct object *find(int fd, enum segment_class class)
@@ -211,7 +211,7 @@ static bool find_after(const char *name, const struct segment_key *key, bool ope
 		close(steal_fd(&fd));
 	else
 		fd = open(name, O_RDONLY | O_CLOEXEC);
-	ASSERT_INT(objects_end(objects, &devices, false), 0);
+	ASSERT_INT(objects_end(objects, &devices), 0);
 	return objects_find(objects, key, out);
 }
 

@@ -63,14 +63,6 @@ struct {
 	__type(value, struct quiet_object);
 } quiet SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct quiet_fact);
-} facts SEC(".maps");
-
 /* What the directory entries of an inode say. */
 struct names {
 	__u32 references;
@@ -158,7 +150,7 @@ static void write_object(struct seen_object *seen, struct inode *inode, const st
 	seen->detail = 0;
 }
 
-static __always_inline void write_facts(struct seen_detail *detail, struct inode *inode)
+static void write_detail(struct seen_detail *detail, struct inode *inode, struct dentry *name)
 {
 	detail->size = inode->i_size;
 	detail->mode = inode->i_mode;
@@ -173,11 +165,6 @@ static __always_inline void write_facts(struct seen_detail *detail, struct inode
 		/* Linux 6.13 notes in the top bit that somebody has asked for this time. */
 		detail->ctime_nsec = inode->i_ctime_nsec & ~(1u << 31);
 	}
-}
-
-static void write_detail(struct seen_detail *detail, struct inode *inode, struct dentry *name)
-{
-	write_facts(detail, inode);
 	if (bpf_probe_read_kernel_str(detail->name, OBJECT_NAME, name->d_name.name) < 0)
 		detail->name[0] = 0;
 }
@@ -223,20 +210,6 @@ static bool is_quiet(struct inode *inode, const struct names *names)
 		inode->i_writecount.counter == 0 && readers_of(inode) == 0;
 }
 
-static void write_fact(__u32 at, struct inode *inode)
-{
-	struct quiet_fact *fact = bpf_map_lookup_elem(&facts, &at);
-
-	if (!fact)
-		return;
-	fact->inode = (__u64)inode;
-	fact->ino = inode->i_ino;
-	fact->size = inode->i_size;
-	fact->blocks = inode->i_blocks;
-	fact->generation = inode->i_generation;
-	fact->uid = inode->i_uid.val;
-}
-
 static void write_quiet(struct object_walk *walk, struct inode *inode)
 {
 	__u32 at = walk->quiet;
@@ -245,8 +218,6 @@ static void write_quiet(struct object_walk *walk, struct inode *inode)
 	walk->quiet = at + 1;
 	walk->quiet_blocks += inode->i_blocks;
 	walk->quiet_swapped += swapped_of(inode);
-	if (walk->facts)
-		write_fact(at, inode);
 	if (!seen)
 		return;
 	seen->ino = inode->i_ino;
@@ -279,7 +250,7 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 	seen = bpf_map_lookup_elem(&objects, &at);
 	if (seen)
 		write_object(seen, inode, &names);
-	if ((names.in_root && !walk->facts) || (inode->i_mode & S_IFMT) != S_IFREG)
+	if (names.in_root || (inode->i_mode & S_IFMT) != S_IFREG)
 		return 0;
 	walk->details = detail_at + 1;
 	detail = bpf_map_lookup_elem(&details, &detail_at);
@@ -443,35 +414,6 @@ int look_at_inode(struct object_look *look)
 		look->found = 1;
 	}
 	bpf_rcu_read_unlock();
-	return 0;
-}
-
-/*
- * Tells more of an inode that a walk has found. It may have been freed since, and its memory may be another's:
- * it counts only if all that is known of it agrees.
- */
-SEC("syscall")
-int describe_inode(struct object_describe *describe)
-{
-	struct inode *inode = plain((void *)describe->inode, struct inode);
-	char name[OBJECT_NAME] = "";
-	struct hlist_node *first;
-
-	describe->found = 0;
-	bpf_rcu_read_lock();
-	first = inode->i_dentry.first;
-	if (first && plain(inode->i_sb, struct super_block)->s_dev == describe->dev &&
-		inode->i_ino == describe->ino && inode->i_generation == describe->generation) {
-		struct dentry *entry = CONTAINER(first, struct dentry, d_u.d_alias);
-
-		write_facts(&describe->detail, inode);
-		bpf_probe_read_kernel_str(name, OBJECT_NAME, entry->d_name.name);
-		describe->nlink = inode->i_nlink;
-		describe->found = entry->d_inode == inode;
-	}
-	bpf_rcu_read_unlock();
-	/* By the stack: a helper function takes no part of the context. */
-	__builtin_memcpy(describe->detail.name, name, OBJECT_NAME);
 	return 0;
 }
 

@@ -35,10 +35,9 @@ struct object_programs {
 	 * Protected by `lock`, as `skeleton`. Without it they are read only while no other thread
 	 * can call grow().
 	 */
-	size_t objects_max, quiet_max, facts_max, details_max, own_max;
+	size_t objects_max, quiet_max, details_max, own_max;
 	const struct seen_object *objects; /* NULL: not mapped, but for a walk */
 	const struct quiet_object *quiet;  /* likewise */
-	const struct quiet_fact *facts;    /* likewise */
 	const struct seen_detail *details;
 	const struct own_file *own;
 };
@@ -57,13 +56,11 @@ static void unload(void *data)
 		return;
 	unmap(programs->objects, programs->objects_max * sizeof *programs->objects);
 	unmap(programs->quiet, programs->quiet_max * sizeof *programs->quiet);
-	unmap(programs->facts, programs->facts_max * sizeof *programs->facts);
 	unmap(programs->details, programs->details_max * sizeof *programs->details);
 	unmap(programs->own, programs->own_max * sizeof *programs->own);
 	object_bpf__destroy(programs->skeleton);
 	programs->objects = NULL;
 	programs->quiet = NULL;
-	programs->facts = NULL;
 	programs->details = NULL;
 	programs->own = NULL;
 	programs->skeleton = NULL;
@@ -80,7 +77,6 @@ static int load(void *data)
 	programs->skeleton = skeleton;
 	skeleton->maps.objects.max_entries = programs->objects_max;
 	skeleton->maps.quiet.max_entries = programs->quiet_max;
-	skeleton->maps.facts.max_entries = programs->facts_max;
 	skeleton->maps.details.max_entries = programs->details_max;
 	skeleton->maps.own.max_entries = programs->own_max;
 	r = object_bpf__load(skeleton);
@@ -130,14 +126,13 @@ static int look(struct object_programs *programs, struct object_look *look)
 	return r;
 }
 
-static int walk_once(struct object_programs *programs, int fd, dev_t dev, unsigned also,
+static int walk_once(struct object_programs *programs, int fd, dev_t dev, bool whole,
 	struct object_walk *walk)
 {
 	*walk = (struct object_walk){
 		.fd = fd,
 		.dev = dev ? major(dev) << 20 | minor(dev) : 0,
-		.whole = (also & WALK_WHOLE) != 0,
-		.facts = (also & WALK_FACTS) != 0,
+		.whole = whole,
 	};
 	return RUN(programs, walk_inodes, walk);
 }
@@ -150,8 +145,6 @@ static int make_room(struct object_programs *programs, const struct object_walk 
 			sizeof *programs->objects);
 	if (walk->quiet > programs->quiet_max)
 		return grow(programs, &programs->quiet_max, walk->quiet, sizeof *programs->quiet);
-	if (walk->facts && walk->quiet > programs->facts_max)
-		return grow(programs, &programs->facts_max, walk->quiet, sizeof *programs->facts);
 	if (walk->details > programs->details_max)
 		return grow(programs, &programs->details_max, walk->details,
 			sizeof *programs->details);
@@ -159,7 +152,7 @@ static int make_room(struct object_programs *programs, const struct object_walk 
 }
 
 /* Both may be too large to be mapped all the time: object_programs_walked(). */
-static int map_lists(struct object_programs *programs, bool facts)
+static int map_lists(struct object_programs *programs)
 {
 	const struct object_bpf *skeleton = programs->skeleton;
 
@@ -169,20 +162,17 @@ static int map_lists(struct object_programs *programs, bool facts)
 	if (!programs->quiet)
 		programs->quiet = program_map(skeleton->maps.quiet.map_fd,
 			programs->quiet_max * sizeof *programs->quiet);
-	if (facts && !programs->facts)
-		programs->facts = program_map(skeleton->maps.facts.map_fd,
-			programs->facts_max * sizeof *programs->facts);
-	return programs->objects && programs->quiet && (programs->facts || !facts) ? 0 : -errno;
+	return programs->objects && programs->quiet ? 0 : -errno;
 }
 
-int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, unsigned also,
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bool whole,
 	struct object_list *out)
 {
 	struct object_walk walk;
 	int r;
 
 	for (unsigned torn = 0; torn < TORN_TRIES;) {
-		r = walk_once(programs, fd, dev, also, &walk);
+		r = walk_once(programs, fd, dev, whole, &walk);
 		if (r == 0 && walk.status == WALK_NONE)
 			r = -ENODEV;
 		else if (r == 0 && walk.status == WALK_TORN)
@@ -194,7 +184,7 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, un
 	}
 	if (walk.status != WALK_DONE)
 		return -EAGAIN;
-	r = map_lists(programs, walk.facts);
+	r = map_lists(programs);
 	*out = (struct object_list){
 		.at = programs->objects,
 		.count = walk.count,
@@ -204,7 +194,6 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, un
 		.n_quiet = walk.quiet,
 		.quiet_blocks = walk.quiet_blocks,
 		.quiet_swapped = walk.quiet_swapped,
-		.facts = walk.facts ? programs->facts : NULL,
 	};
 	return r;
 }
@@ -224,18 +213,6 @@ void object_programs_walked(struct object_programs *programs)
 		unmap_large(programs->objects, programs->objects_max * sizeof *programs->objects);
 	programs->quiet =
 		unmap_large(programs->quiet, programs->quiet_max * sizeof *programs->quiet);
-	programs->facts =
-		unmap_large(programs->facts, programs->facts_max * sizeof *programs->facts);
-}
-
-int object_programs_describe(struct object_programs *programs, struct object_describe *describe)
-{
-	int r;
-
-	g_rw_lock_reader_lock(&programs->lock);
-	r = RUN(programs, describe_inode, describe);
-	g_rw_lock_reader_unlock(&programs->lock);
-	return r == 0 && !describe->found ? -ENOENT : r;
 }
 
 int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out)
@@ -289,7 +266,6 @@ int object_programs_load(struct object_programs **out, const char **why)
 	g_rw_lock_init(&programs->lock);
 	programs->objects_max = OBJECTS_MIN;
 	programs->quiet_max = QUIET_MIN;
-	programs->facts_max = 1;
 	programs->details_max = DETAILS_MIN;
 	programs->own_max = OWN_MIN;
 	r = program_load(load, unload, programs);

@@ -33,25 +33,15 @@ struct object_list {
 	const struct quiet_object *quiet;
 	size_t n_quiet;
 	uint64_t quiet_blocks, quiet_swapped; /* of 512 bytes; pages */
-	const struct quiet_fact *facts;       /* of each of these, in the same order; or NULL */
-};
-
-/* What a walk is to list, besides. */
-enum walk_also {
-	WALK_WHOLE = 1 << 0, /* what nothing uses as the others */
-	WALK_FACTS = 1 << 1, /* facts of what nothing uses, and details of all others */
 };
 
 /*
  * Lists all inodes of the file system with that st_dev, or of the one that `fd` is on if `dev` is
- * 0. `fd` is on a file system of the same type. `also`: enum walk_also. -ENODEV if there is none; -EAGAIN if inodes were
+ * 0. `fd` is on a file system of the same type. `whole`: what nothing uses is listed as the others. -ENODEV if there is none; -EAGAIN if inodes were
  * taken off the list during every try; another negative errno if the kernel refused.
  */
-int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, unsigned also,
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bool whole,
 	struct object_list *out);
-
-/* Fills in what describe_inode() tells; -ENOENT if the inode is not there any more. From any thread. */
-int object_programs_describe(struct object_programs *programs, struct object_describe *describe);
 
 /*
  * The list of the last walk is not needed any more. A large one, which is in the memory of this

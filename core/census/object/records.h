@@ -44,16 +44,6 @@ struct quiet_object {
 	__u32 flags; /* QUIET_* (quiet.h); the program leaves it 0 */
 };
 
-/* What else is known of such an inode, if it is asked for. */
-struct quiet_fact {
-	__u64 inode; /* its address in the kernel: never to be shown */
-	__u64 ino;
-	__u64 size;
-	__u64 blocks; /* of 512 bytes */
-	__u32 generation;
-	__u32 uid; /* as in the initial user namespace */
-};
-
 /*
  * What else is known of an inode without a name in the root directory. Times are 0 where they are
  * not known.
@@ -79,10 +69,10 @@ struct object_walk {
 	__u32 dev;   /* in: which file system; 0: that one */
 	__u32 whole; /* in: what nothing uses is among the objects, too */
 	__u32 status;
-	__u32 count;        /* out: objects; if there was no room for all, the rest is missing */
-	__u32 details;      /* out: likewise */
-	__u32 quiet;        /* out: likewise, of those that are not among the objects */
-	__u32 facts;        /* in: facts of these, and details of all others */
+	__u32 count;   /* out: objects; if there was no room for all, the rest is missing */
+	__u32 details; /* out: likewise */
+	__u32 quiet;   /* out: likewise, of those that are not among the objects */
+	__u32 unused;
 	__u64 quiet_blocks; /* out: of all of these, of 512 bytes */
 	__u64 quiet_swapped;
 };
@@ -108,16 +98,6 @@ struct object_look {
 	__u32 sysv;  /* in */
 	__u32 found; /* out */
 	struct seen_object object;
-};
-
-/* Input and output of describe_inode(). */
-struct object_describe {
-	__u64 inode, ino; /* in */
-	__u32 generation; /* in */
-	__u32 dev;        /* in: as in a struct seen_object */
-	__u32 found;      /* out: that inode is there still; else the rest means nothing */
-	__u32 nlink;      /* out */
-	struct seen_detail detail;
 };
 
 /* A file of a tmpfs or hugetlbfs that the calling process has open: addresses in the kernel. */
