@@ -306,17 +306,27 @@ static bool ends_exchange(struct changes *changes, const struct fanotify_record 
 	return ends;
 }
 
+static bool is_shown(const struct changes *changes, const char *name)
+{
+	return strcmp(name, changes->config->reserved) != 0 &&
+		!directory_is_hidden(changes->directory, name);
+}
+
 static void handle_rename(struct changes *changes, const struct fanotify_record *record,
 	struct subject *subject)
 {
 	bool from = fanotify_is_source(changes->group, &record->directory) && record->name;
 	bool to = fanotify_is_source(changes->group, &record->new_directory) && record->new_name;
+	bool hides = (from && directory_is_hidden(changes->directory, record->name)) ||
+		(to && directory_is_hidden(changes->directory, record->new_name));
 	struct deed deed = { true, changes->now, subject->process };
 	uint64_t size;
 
-	if ((from && directory_is_hidden(changes->directory, record->name)) ||
-		(to && directory_is_hidden(changes->directory, record->new_name)))
+	/* Another process may use such a name, too: to it that is a name which is not shown. */
+	if (hides && subject->own)
 		return;
+	from = from && is_shown(changes, record->name);
+	to = to && is_shown(changes, record->new_name);
 	subject->name = to ? record->new_name : record->name;
 	if (from || to)
 		look_at(changes, subject);
@@ -382,12 +392,10 @@ static void handle_source(struct changes *changes, const struct fanotify_record 
 {
 	subject->name = record->name;
 	changes->renamed.inode = 0;
-	if (strcmp(record->name, changes->config->reserved) == 0)
-		return;
-	if (directory_is_hidden(changes->directory, record->name)) {
-		if (record->mask & FAN_MODIFY)
-			sizes_blur(changes->sizes, subject->inode);
-		handle_hidden(changes, record->mask, subject);
+	if (!is_shown(changes, record->name)) {
+		handle_elsewhere(changes, record->mask & ~(subject->own ? FAN_DELETE : 0), subject);
+		if (subject->own && strcmp(record->name, changes->config->reserved) != 0)
+			handle_hidden(changes, record->mask, subject);
 		return;
 	}
 	look_at(changes, subject);
@@ -427,6 +435,8 @@ static void handle_loss(struct changes *changes)
 
 	sizes_forget(changes->sizes);
 	origins_begin(changes->config->origins, changes->now);
+	/* More may have been dropped since that record, which the kernel has only one of. */
+	origins_blur(changes->config->origins);
 	directory_lost(changes->directory);
 	changes->config->tell(&lost, changes->config->data);
 }

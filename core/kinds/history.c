@@ -29,6 +29,7 @@ static void find(const struct view *view, struct origin *out)
 	*out = (struct origin){ 0 };
 	if (!events_on(realm->events) || item->key.class != SEGMENT_FILE ||
 		item->key.dev != realm->shm_dev || !item->kind->open ||
+		item->kind->slow || /* the census may be held */
 		item->kind->open(realm, item, &file) < 0)
 		return;
 	auto_fd fd = file.fd;

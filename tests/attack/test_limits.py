@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a caller uses up is the caller's, and ends where the caller's own limits are."""
-import concurrent.futures
 import errno
 import os
 import pathlib
@@ -115,9 +114,8 @@ def a_listing_ends_before_the_daemon_does(t):
     try:
         group.take_in(t.daemon.pid)
         fails(errno.ENOMEM, read_all, t.meta / 'segments')
-        with concurrent.futures.ThreadPoolExecutor(5) as pool:
-            names = ('segments', 'segments.json', 'metrics', 'graph.dot', 'report.html')
-            list(pool.map(enough_or_not, (t.meta / name for name in names)))
+        for name in 'segments', 'segments.json', 'metrics', 'graph.dot', 'report.html':
+            enough_or_not(t.meta / name)
         equal(t.attribute(f'{0:0240}', 'state'), 'idle')
         group.let_out(t.daemon.pid)
         read_all(t.meta / 'segments')

@@ -304,6 +304,29 @@ def the_log_has_the_last_events(t):
     check('log' in os.listdir(t.meta), 'it is listed')
 
 
+@test(MOUNTED, ('-o', 'log'))
+def names_that_are_not_shown_are_names_outside(t):
+    """Also one that begins as the daemon's own, while it removes an object, and the reserved one."""
+    needs_fanotify(t)
+    hidden = t.shm / '.shmtree-removing.victim'
+    os.mknod(hidden)
+    os.unlink(hidden)
+    os.mknod(t.shm / 'a')
+    os.rename(t.shm / 'a', hidden)
+    os.rename(hidden, t.shm / 'b')
+    os.rename(t.shm / 'b', t.shm / '.shmtree')
+    os.unlink(t.shm / '.shmtree')
+    os.mknod(t.shm / 'end')
+
+    def told():
+        events = [json.loads(line) for line in read(t.meta / 'log').splitlines()]
+        named = [(e['event'], e['name']) for e in events if e['event'] in ('created', 'renamed', 'removed')
+                 and e['name'] != 'the-beginning']
+        return named if ('created', 'end') in named else None
+    equal(eventually(told, 'the end'), [('created', 'a'), ('removed', 'a'), ('created', 'b'),
+                                        ('removed', 'b'), ('created', 'end')])
+
+
 @test(MOUNTED)
 def without_the_option_there_is_no_log(t):
     check('log' not in os.listdir(t.meta), os.listdir(t.meta))
