@@ -21,6 +21,7 @@
 #include "serve/event-stream.h"
 #include "views/walks.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 
@@ -214,10 +215,21 @@ int session_serve(struct fs *fs)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The kernel has ended the connection: nothing is mounted any more. */
+static bool is_unmounted(struct fs *fs)
+{
+	struct pollfd device = { .fd = fs->session ? fuse_session_fd(fs->session) : -1 };
+
+	return poll(&device, 1, 0) == 1 && device.revents & POLLERR;
+}
+
+/* Another daemon's mount may have followed on the same path, and with the same device number. */
 static void unmount_own(struct fs *fs, int flags)
 {
 	struct mount mount;
 
+	if (is_unmounted(fs))
+		return;
 	if (mountinfo_find(fs->options.mountpoint, &mount) != 1 || mount.dev != fs->realm.mount_dev)
 		return;
 	if (!fsuid_privileged())
