@@ -36,6 +36,12 @@ static inline int steal_fd(int *fd)
 	return taken;
 }
 
+/* Less than, equal to or greater than 0, as for qsort(3). */
+static inline int compare_numbers(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
 /*
  * Has the C library map what is large, always: by itself it learns from what was freed to keep more and
  * more, and copies what grows. To be called before there are threads.

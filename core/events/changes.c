@@ -161,11 +161,6 @@ static struct deed tell_as(const struct changes *changes, enum event_type type,
 
 /* How an object came to a name, and lost one */
 
-static void note_named(const struct changes *changes, uint64_t inode, const struct deed *deed)
-{
-	origins_named(changes->config->origins, inode, deed);
-}
-
 static void look_by_handle(const struct changes *changes, struct subject *subject)
 {
 	struct stat st;
@@ -221,7 +216,7 @@ static void created(struct changes *changes, const struct subject *subject)
 
 	note_size(changes, subject);
 	deed = tell_as(changes, EVENT_CREATED, subject, NULL);
-	note_named(changes, subject->inode, &deed);
+	origins_named(changes->config->origins, subject->inode, &deed);
 	directory_told(changes->directory, subject->name, &named, subject->now);
 }
 
@@ -362,7 +357,7 @@ static void handle_elsewhere(const struct changes *changes, uint64_t mask,
 		directory_doubt(changes->directory, subject->inode);
 	}
 	if (mask & FAN_CREATE)
-		note_named(changes, subject->inode, &deed);
+		origins_named(changes->config->origins, subject->inode, &deed);
 	if (mask & FAN_DELETE)
 		note_unnamed(changes, subject, &deed);
 }
@@ -482,7 +477,7 @@ static void differs(const struct difference *difference, void *data)
 	if (gone)
 		note_named_unnamed(changes, named, &deed);
 	else if (difference->type == EVENT_CREATED)
-		note_named(changes, named->inode, &deed);
+		origins_named(changes->config->origins, named->inode, &deed);
 }
 
 bool changes_unsettled(const struct changes *changes)

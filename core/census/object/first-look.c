@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/object/first-look.h"
 
+#include "base/util.h"
+
 #include <sys/sysmacros.h>
 
 struct first_object {
@@ -12,11 +14,6 @@ struct first_object {
 	uint32_t served : 31;
 	uint32_t moved : 1;
 };
-
-static int compare(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
 
 void first_look_init(struct first_look *look)
 {
@@ -72,9 +69,10 @@ static void merge(struct object *object, const struct first_object *before)
 /* Orders as the table is ordered, as far as device and number tell. */
 static int compare_first(const struct first_object *first, uint64_t dev, uint64_t ino)
 {
-	int r = compare(makedev(first->major_minor >> 20, first->major_minor & 0xfffff), dev);
+	int r = compare_numbers(makedev(first->major_minor >> 20, first->major_minor & 0xfffff),
+		dev);
 
-	return r == 0 ? compare(first->ino, ino) : r;
+	return r == 0 ? compare_numbers(first->ino, ino) : r;
 }
 
 /*

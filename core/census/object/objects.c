@@ -35,11 +35,6 @@ struct objects {
 	struct own_files_seen own; /* empty where the daemon's own files count */
 };
 
-static int compare(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 /*
  * Orders by device, number and class, then by the inode's address: two System V segments may have
  * the same number.
@@ -47,20 +42,20 @@ static int compare(uint64_t a, uint64_t b)
 static int by_number(gconstpointer a, gconstpointer b)
 {
 	const struct object *x = a, *y = b;
-	int r = compare(x->key.dev, y->key.dev);
+	int r = compare_numbers(x->key.dev, y->key.dev);
 
 	if (r == 0)
-		r = compare(x->key.ino, y->key.ino);
+		r = compare_numbers(x->key.ino, y->key.ino);
 	if (r == 0)
-		r = compare(x->key.class, y->key.class);
-	return r == 0 ? compare(x->inode, y->inode) : r;
+		r = compare_numbers(x->key.class, y->key.class);
+	return r == 0 ? compare_numbers(x->inode, y->inode) : r;
 }
 
 static int by_address(gconstpointer a, gconstpointer b)
 {
 	const struct object *const *x = a, *const *y = b;
 
-	return compare((*x)->inode, (*y)->inode);
+	return compare_numbers((*x)->inode, (*y)->inode);
 }
 
 /*
@@ -186,7 +181,7 @@ static int by_device(gconstpointer a, gconstpointer b)
 {
 	const struct device *x = a, *y = b;
 
-	return compare(x->dev, y->dev);
+	return compare_numbers(x->dev, y->dev);
 }
 
 /* Returns the devices in the order in which by_number() has them. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/object/own-files.h"
 
+#include "base/util.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -16,17 +18,12 @@ void own_files_clear(struct own_files_seen *own)
 	g_array_unref(own->after);
 }
 
-static int compare(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 static int by_own_inode(gconstpointer a, gconstpointer b)
 {
 	const struct own_file *x = a, *y = b;
-	int r = compare(x->inode, y->inode);
+	int r = compare_numbers(x->inode, y->inode);
 
-	return r == 0 ? compare(x->file, y->file) : r;
+	return r == 0 ? compare_numbers(x->file, y->file) : r;
 }
 
 /*
