@@ -170,10 +170,35 @@ void census_free(struct census *census)
 	g_free(census);
 }
 
+static void add_other_mount(uint64_t mount_dev, uint64_t source_dev, pid_t server, void *data)
+{
+	struct device mount = {
+		.dev = mount_dev,
+		.role = DEVICE_OTHER_MOUNT,
+		.server = server,
+		.source = source_dev,
+	};
+
+	g_array_append_val((GArray *)data, mount);
+}
+
+/* Called with the lock. Mounts come and go; a register that does not answer changes nothing. */
+static void update_other_mounts(struct census *census)
+{
+	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(struct device));
+
+	if (census->mounts && mount_register_each(census->mounts, add_other_mount, mounts) == 0)
+		devices_set_other_mounts(&census->next_devices, mounts);
+}
+
+/* The mounts of other daemons are looked at before: what is seen now came after them. */
 static void add_device(struct census *census, uint64_t dev, enum device_role role)
 {
 	g_mutex_lock(&census->lock);
-	devices_add(&census->next_devices, dev, role);
+	if (devices_role(&census->next_devices, dev) != role) {
+		update_other_mounts(census);
+		devices_add(&census->next_devices, dev, role);
+	}
 	g_mutex_unlock(&census->lock);
 }
 
@@ -309,27 +334,6 @@ static int read_with_objects(struct census *census, const struct devices *device
 	} while (!error && object_side_end(census->object_side, devices, census->spaces));
 	result->tally.reread = reread;
 	return error;
-}
-
-static void add_other_mount(uint64_t mount_dev, uint64_t source_dev, pid_t server, void *data)
-{
-	struct device mount = {
-		.dev = mount_dev,
-		.role = DEVICE_OTHER_MOUNT,
-		.server = server,
-		.source = source_dev,
-	};
-
-	g_array_append_val((GArray *)data, mount);
-}
-
-/* Called with the lock. Mounts come and go; a register that does not answer changes nothing. */
-static void update_other_mounts(struct census *census)
-{
-	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(struct device));
-
-	if (census->mounts && mount_register_each(census->mounts, add_other_mount, mounts) == 0)
-		devices_set_other_mounts(&census->next_devices, mounts);
 }
 
 /* Called with the lock, which it gives up while the pass runs: nobody else is at the table then. */

@@ -5,9 +5,10 @@ import json
 import mmap
 import os
 import resource
+import signal
 
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, Mapper, Tree, call, check, equal,
-                     eventually, need_passthrough, read, test, write)
+                     eventually, need_passthrough, read, skip, test, write)
 from ipc import Child, ipc_test, map_alone
 from strangers import in_pid_namespace
 
@@ -75,6 +76,46 @@ def another_mount_is_counted_with_text(t):
 @test(paths=('auto',), start=False)
 def another_mount_is_counted_with_bpf(t):
     counts_through_another_mount(t, 'bpf')
+
+
+def container_on(dev):
+    """Its /dev/shm has that device number, which the kernel gives to the next that fits."""
+    call('unshare', CLONE_NEWNS)
+    call('mount', 'none', '/', 0, MS_REC | MS_PRIVATE, 0)
+    call('mount', 'shm', '/dev/shm', b'tmpfs', MS_NOSUID | MS_NODEV, b'size=1m')
+    while os.stat('/dev/shm').st_dev < dev:
+        call('mount', 'shm', '/dev/shm', b'tmpfs', MS_NOSUID | MS_NODEV, b'size=1m')
+    write('/dev/shm/used', bytes(PAGE))
+    return map_alone('/dev/shm/used', PAGE)
+
+
+@test(paths=('auto',), start=False)
+def a_device_number_of_another_mount_is_used_again(t):
+    """A daemon that has been unmounted, but has not ended, does not hide what has its number now."""
+    other = Tree('auto')
+    other.root = t.private / 'other'
+    other.root.mkdir()
+    t.start()
+    need_passthrough(t)
+    other.start()
+    write(t.shm / 'o', bytes(PAGE))
+    dev = os.stat(other.root).st_dev
+    with Mapper(other.root / 'o') as mapper:
+        mapper('map 1')
+        eventually(lambda: t.number('o', 'mappings') == 1, 'the other mount is known')
+    os.kill(other.daemon.pid, signal.SIGSTOP)
+    call('umount2', other.root, 2)
+    try:
+        with Child(lambda: container_on(dev)) as child:
+            if os.stat(f'/proc/{child.pid}/root/dev/shm').st_dev != dev:
+                skip('something else has the number')
+            used = t.meta / 'namespaces' / f'shm-{os.major(dev)}:{os.minor(dev)}' / 'posix/used'
+            equal(read(used / 'mappings'), b'1\n', 'mappings while the other daemon stands still')
+            other.kill()
+            equal(read(used / 'mappings'), b'1\n', 'mappings after its end')
+    finally:
+        if other.daemon:
+            other.kill()
 
 
 def daemon_without_descriptors(t, backend):

@@ -186,6 +186,38 @@ static void other_mounts_come_and_go(void)
 	ASSERT_INT(devices_role(&devices, ELSEWHERE), DEVICE_SHM);
 }
 
+/* The kernel gives a number away again as soon as its file system is unmounted. */
+static void a_number_of_another_mount_is_used_again(void)
+{
+	const uint64_t dev = makedev(0, 96);
+	unsigned generation;
+
+	set_other_mounts(dev, 5);
+	devices_add(&devices, dev, DEVICE_SHM);
+	ASSERT_INT(identified(dev, 7, "/dev/shm/x").dev, dev);
+	/* The daemon is unmounted, but has not ended. */
+	generation = devices.generation;
+	set_other_mounts(dev, 5);
+	ASSERT_INT(devices_role(&devices, dev), DEVICE_SHM);
+	ASSERT_INT(devices.generation, generation);
+	set_other_mounts(0, 0);
+	ASSERT_INT(devices_role(&devices, dev), DEVICE_SHM);
+	/* Another daemon mounts where the tmpfs was. */
+	set_other_mounts(dev, 6);
+	ASSERT_INT(identified(dev, 7, "/mnt/x").dev, makedev(0, 55));
+	devices_add(&devices, dev, DEVICE_SHM);
+	ASSERT_INT(identified(dev, 7, "/dev/shm/x").dev, dev);
+	set_other_mounts(0, 0);
+	/* A daemon that has ended before the object's own tmpfs was mounted, or our mount. */
+	generation = devices.generation;
+	set_other_mounts(SHM_DEV, 7);
+	ASSERT_INT(devices_role(&devices, SHM_DEV), DEVICE_SHM);
+	set_other_mounts(MOUNT_DEV, 7);
+	ASSERT_INT(devices_role(&devices, MOUNT_DEV), DEVICE_MOUNT);
+	ASSERT_INT(devices.generation, generation);
+	set_other_mounts(0, 0);
+}
+
 static void keys_differ_in_every_part(void)
 {
 	const struct segment_key key = { .dev = 1, .ino = 2, .ns = 3, .class = SEGMENT_SYSV };
@@ -228,6 +260,7 @@ static CU_TestInfo tests[] = {
 	{ "other inode numbers of the mount are nobody's",
 		other_inode_numbers_of_the_mount_are_nobodys },
 	{ "other mounts come and go", other_mounts_come_and_go },
+	{ "a number of another mount is used again", a_number_of_another_mount_is_used_again },
 	{ "adds a device once", adds_a_device_once },
 	{ "knows any number of devices", knows_any_number_of_devices },
 	{ "keys differ in every part", keys_differ_in_every_part },

@@ -101,14 +101,6 @@ static guint find(const struct devices *devices, uint64_t dev)
 	return low;
 }
 
-enum device_role devices_role(const struct devices *devices, uint64_t dev)
-{
-	guint at = find(devices, dev);
-	const struct device *device = &g_array_index(devices->set, struct device, at);
-
-	return at < devices->set->len && device->dev == dev ? device->role : DEVICE_NONE;
-}
-
 static void replace(struct devices *devices, GArray *set)
 {
 	g_array_unref(devices->set);
@@ -116,50 +108,98 @@ static void replace(struct devices *devices, GArray *set)
 	devices->generation++;
 }
 
-void devices_add(struct devices *devices, uint64_t dev, enum device_role role)
-{
-	struct device device = { .dev = dev, .role = role };
-	GArray *set;
-
-	if (devices_role(devices, dev) != DEVICE_NONE)
-		return;
-	set = g_array_copy(devices->set);
-	g_array_insert_val(set, find(devices, dev), device);
-	replace(devices, set);
-}
-
 static const struct device *device_at(const GArray *set, guint i)
 {
 	return &g_array_index(set, struct device, i);
 }
 
-static bool has_other_mount(const GArray *set, const struct device *mount)
+/* The device of that number; NULL: none. */
+static const struct device *device_of(const struct devices *devices, uint64_t dev)
+{
+	guint at = find(devices, dev);
+
+	return at < devices->set->len && device_at(devices->set, at)->dev == dev ?
+		device_at(devices->set, at) :
+		NULL;
+}
+
+enum device_role devices_role(const struct devices *devices, uint64_t dev)
+{
+	const struct device *device = device_of(devices, dev);
+
+	return device ? device->role : DEVICE_NONE;
+}
+
+/* A number that a mount of another daemon had is free once it is unmounted, and given away again. */
+void devices_add(struct devices *devices, uint64_t dev, enum device_role role)
+{
+	const struct device *known = device_of(devices, dev);
+	struct device device = known ? *known : (struct device){ .dev = dev };
+	guint at = find(devices, dev);
+	GArray *set;
+
+	if (known && known->role != DEVICE_OTHER_MOUNT)
+		return;
+	device.role = role;
+	set = g_array_copy(devices->set);
+	if (known)
+		g_array_remove_index(set, at);
+	g_array_insert_val(set, at, device);
+	replace(devices, set);
+}
+
+static bool is_same_mount(const struct device *a, const struct device *b)
+{
+	return a->dev == b->dev && a->server == b->server && a->source == b->source;
+}
+
+/*
+ * Whether that number is the mount's now. Not if a tmpfs was found under the number of this very
+ * mount: its daemon, which has not ended yet, is unmounted.
+ */
+static bool is_valid(const struct devices *devices, const struct device *mount)
+{
+	const struct device *known = device_of(devices, mount->dev);
+
+	if (!known || known->role == DEVICE_OTHER_MOUNT)
+		return true;
+	return known->role == DEVICE_SHM && known->dev != devices->shm &&
+		!is_same_mount(known, mount);
+}
+
+static GArray *valid_mounts(const struct devices *devices, const GArray *mounts)
+{
+	GArray *valid = g_array_new(FALSE, FALSE, sizeof(struct device));
+
+	for (guint i = 0; i < mounts->len; i++)
+		if (is_valid(devices, device_at(mounts, i)))
+			g_array_append_vals(valid, device_at(mounts, i), 1);
+	return valid;
+}
+
+static bool has_number(const GArray *set, uint64_t dev)
 {
 	for (guint i = 0; i < set->len; i++)
-		if (device_at(set, i)->role == DEVICE_OTHER_MOUNT &&
-			device_at(set, i)->dev == mount->dev &&
-			device_at(set, i)->server == mount->server &&
-			device_at(set, i)->source == mount->source)
+		if (device_at(set, i)->dev == dev)
 			return true;
 	return false;
 }
 
-static guint count_other_mounts(const GArray *set)
+static bool has_other_mounts(const struct devices *devices, const GArray *mounts)
 {
 	guint count = 0;
 
-	for (guint i = 0; i < set->len; i++)
-		count += device_at(set, i)->role == DEVICE_OTHER_MOUNT;
-	return count;
-}
-
-static bool has_other_mounts(const struct devices *devices, const GArray *mounts)
-{
-	if (count_other_mounts(devices->set) != mounts->len)
+	for (guint i = 0; i < devices->set->len; i++)
+		count += device_at(devices->set, i)->role == DEVICE_OTHER_MOUNT;
+	if (count != mounts->len)
 		return false;
-	for (guint i = 0; i < mounts->len; i++)
-		if (!has_other_mount(devices->set, device_at(mounts, i)))
+	for (guint i = 0; i < mounts->len; i++) {
+		const struct device *mount = device_at(mounts, i);
+		const struct device *known = device_of(devices, mount->dev);
+
+		if (!known || known->role != DEVICE_OTHER_MOUNT || !is_same_mount(known, mount))
 			return false;
+	}
 	return true;
 }
 
@@ -172,17 +212,18 @@ static int by_number(gconstpointer a, gconstpointer b)
 
 void devices_set_other_mounts(struct devices *devices, const GArray *mounts)
 {
+	g_autoptr(GArray) valid = valid_mounts(devices, mounts);
 	GArray *set;
 
-	if (has_other_mounts(devices, mounts))
+	if (has_other_mounts(devices, valid))
 		return;
-	set = g_array_new(FALSE, FALSE, sizeof(struct device));
-	for (guint i = 0; i < devices->set->len; i++)
-		if (device_at(devices->set, i)->role != DEVICE_OTHER_MOUNT)
-			g_array_append_vals(set, device_at(devices->set, i), 1);
-	for (guint i = 0; i < mounts->len; i++)
-		if (devices_role(devices, device_at(mounts, i)->dev) != DEVICE_MOUNT)
-			g_array_append_vals(set, device_at(mounts, i), 1);
+	set = g_array_copy(valid);
+	for (guint i = 0; i < devices->set->len; i++) {
+		const struct device *device = device_at(devices->set, i);
+
+		if (device->role != DEVICE_OTHER_MOUNT && !has_number(valid, device->dev))
+			g_array_append_vals(set, device, 1);
+	}
 	g_array_sort(set, by_number);
 	replace(devices, set);
 }
@@ -212,7 +253,7 @@ static bool identify_elsewhere(const struct devices *devices, const struct file_
 	if (!devices_of_mount_ino(devices, file->ino, key))
 		return false;
 	if (file->ino >> CLASS_SHIFT == SEGMENT_FILE)
-		key->dev = device_at(devices->set, find(devices, file->dev))->source;
+		key->dev = device_of(devices, file->dev)->source;
 	return true;
 }
 

@@ -27,7 +27,7 @@ enum device_role {
 struct device {
 	uint64_t dev;
 	enum device_role role;
-	/* Of DEVICE_OTHER_MOUNT: */
+	/* Of DEVICE_OTHER_MOUNT; and of what got the number of one, which that mount had before: */
 	pid_t server;    /* the daemon; 0: not seen from here */
 	uint64_t source; /* the tmpfs of the mount's root */
 };
@@ -57,12 +57,16 @@ int devices_init(struct devices *devices, uint64_t shm_dev);
 struct devices devices_copy(const struct devices *devices);
 void devices_clear(struct devices *devices);
 
-/* Adding one that is known changes nothing. */
+/*
+ * Says that the caller sees a file system with this number now. Adding one that is known changes
+ * nothing, unless it is a mount of another daemon, whose number has been given away again.
+ */
 void devices_add(struct devices *devices, uint64_t dev, enum device_role role);
 
 /*
  * Makes these (of struct device, each a DEVICE_OTHER_MOUNT) the only mounts of other daemons. The
- * set stays as it is where they are the same as before.
+ * set stays as it is where they are the same as before. A mount that is new takes its number from a
+ * tmpfs that had it; one that devices_add() has found to be gone stays out.
  */
 void devices_set_other_mounts(struct devices *devices, const GArray *mounts);
 
