@@ -21,6 +21,14 @@ def enter(group):
         file.write(str(os.getpid()))
 
 
+def make_known(t, name, size):
+    """An object whose size the daemon has seen: only then can it tell who makes it smaller."""
+    make(t.shm / name, size)
+    wanted = (os.stat(t.shm / name).st_ino, size)
+    eventually(lambda: any((e['inode'], e['size']) == wanted
+                           for e in map(json.loads, read(t.meta / 'log').splitlines())), f'the size of {name} is known')
+
+
 def dies_of(path):
     """A process that maps four pages of it, and writes to the third when it is told; its number, and how to tell."""
     ready, go = os.pipe(), os.pipe()
@@ -50,16 +58,18 @@ def one_look_names_both(t):
     if t.status().get('events_reason'):
         skip(t.status()['events_reason'])
     for root in t.root, t.shm:
-        make(t.shm / 'ring', 4 * PAGE)
+        make_known(t, 'ring', 4 * PAGE)
         pid, die = dies_of(t.shm / 'ring')
         with cgroup('one-look') as group:
             truncator = subprocess.Popen(['sh', '-c', f'echo $$ >{group}/cgroup.procs; exec truncate -s {PAGE} {root}/ring'])
             equal(truncator.wait(), 0)
         die()
+        # It waits for the daemon; beside the mount it may have ended before the daemon looks who it is.
+        by = rf' by {truncator.pid} uid 0 ' if root == t.root else rf' by {truncator.pid}\b'
 
         def both():
             line, = (x for x in run('cat', t.meta / 'faults').decode().splitlines() if x.split('\t')[1] == str(pid))
-            return line if f' by {truncator.pid} uid 0 ' in line else None
+            return line if re.search(by, line) else None
         line = eventually(both, f'{root}: who truncated it is known').split('\t')
         equal((line[3], line[6], line[8], line[9], line[10], line[11]),
               ('python3', 'posix', 'ring', str(2 * PAGE + 7), str(PAGE), 'truncated'))
@@ -178,7 +188,7 @@ def who_truncated_outside_the_mount(t):
     need_faults(t)
     if t.status().get('events_reason'):
         skip(t.status()['events_reason'])
-    make(t.shm / 'x', 4 * PAGE)
+    make_known(t, 'x', 4 * PAGE)
     with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
         with Child(lambda: os.truncate(t.shm / 'x', 100)) as truncator:
             equal(faulter(f'touch {2 * PAGE} 1'), 1)

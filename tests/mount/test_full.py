@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-from harness import (ANYWHERE, call, equal, check, eventually, fails, fallocate, opened, read, run, test, write)
+from harness import (ANYWHERE, PATIENCE, call, equal, check, eventually, fails, fallocate, opened, read, run, test,
+                     write)
 
 MS_REMOUNT = 32
 SECONDS = 3.0
@@ -84,13 +85,20 @@ def full_of_inodes(t):
     write(t.root / 'one-more', b'now')
 
 
-def hammer(seconds, *jobs):
-    """Runs the functions in threads, over and over, for a while; the first surprise is raised."""
-    surprises, deadline = [], time.monotonic() + seconds
+def hammer(seconds, *jobs, until=lambda: True):
+    """
+    Runs the functions in threads, over and over, for a while and until that is true; the first surprise is
+    raised.
+    """
+    surprises, begun = [], time.monotonic()
+
+    def goes_on():
+        passed = time.monotonic() - begun
+        return passed < seconds or (not until() and passed < PATIENCE)
 
     def loop(job):
         try:
-            while time.monotonic() < deadline and not surprises:
+            while goes_on() and not surprises:
                 job()
         except BaseException as surprise:  # it is for the main thread to raise
             surprises.append(surprise)
@@ -159,7 +167,7 @@ def filled_under_reads_and_writes(t):
 
     def punch():
         fallocate(writer, 3, 0, 8 << 20)
-    hammer(SECONDS, take_all_and_give_it_back, read_all, write_some, punch)
+    hammer(SECONDS, take_all_and_give_it_back, read_all, write_some, punch, until=full.is_set)
     check(full.is_set(), 'it was full at least once')
     os.close(reader)
     os.close(writer)
