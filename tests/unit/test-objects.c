@@ -220,6 +220,36 @@ static size_t quiet_ones(void)
 	return objects_quiet(objects)->objects->len;
 }
 
+static void an_object_has_any_number_of_names(void)
+{
+	enum { NAMES = 3000 };
+	char directory[] = "/dev/shm/shmtree-unit-XXXXXX", first[64], name[64];
+
+	if (!open_objects())
+		return;
+	CU_ASSERT_FATAL(mkdtemp(directory) != NULL);
+	/* Of its names only the first, which the kernel lists last, is in the root. */
+	snprintf(first, sizeof first, "%s-first", directory);
+	auto_fd fd = open(first, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	CU_ASSERT_FATAL(fd >= 0);
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof name, "%s/%d", directory, i);
+		CU_ASSERT_FATAL(link(first, name) == 0);
+	}
+	ASSERT_REFERENCES(fd, SEGMENT_FILE, 1);
+	ASSERT_INT(find(fd, SEGMENT_FILE)->nlink, NAMES + 1);
+	CU_ASSERT(find(fd, SEGMENT_FILE)->in_root);
+	CU_ASSERT_FALSE(find(fd, SEGMENT_FILE)->moved);
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof name, "%s/%d", directory, i);
+		unlink(name);
+	}
+	unlink(first);
+	rmdir(directory);
+	objects_free(objects);
+	devices_clear(&devices);
+}
+
 static void what_nothing_uses_is_found(void)
 {
 	struct segment_key key = { .class = SEGMENT_FILE };
@@ -380,6 +410,7 @@ static CU_TestInfo tests[] = {
 	{ "nobody sees the segment of the self-test", nobody_sees_the_segment_of_the_self_test },
 	{ "a memfd has its open files", a_memfd_has_its_open_files },
 	{ "a named object has its open files", a_named_object_has_its_open_files },
+	{ "an object has any number of names", an_object_has_any_number_of_names },
 	{ "what nothing uses is found", what_nothing_uses_is_found },
 	{ "a System V segment has its attachments", a_system_v_segment_has_its_attachments },
 	{ "many objects are all found", many_objects_are_all_found },

@@ -19,9 +19,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define ALIASES_MAX 1024   /* names of one file that are looked at */
 #define SUPERS_MAX 65536   /* file systems of one type */
 #define INODES_MAX 8388608 /* the most that BPF lets one loop do */
+#define NAMES_MAX 8388608  /* of one file; the limit of inodes of a tmpfs counts names */
 #define OWN_FDS_MAX 1048576
 #define IPC_SHM_IDS 2
 #define IPC_INDEX_MASK 0x7fff /* the index in an ID */
@@ -99,7 +99,7 @@ static void read_names(struct names *names, struct inode *inode)
 	struct hlist_node *link = inode->i_dentry.first;
 	struct bpf_iter_num it;
 
-	bpf_iter_num_new(&it, 0, ALIASES_MAX);
+	bpf_iter_num_new(&it, 0, NAMES_MAX);
 	while (bpf_iter_num_next(&it)) {
 		struct dentry *entry;
 
@@ -110,10 +110,10 @@ static void read_names(struct names *names, struct inode *inode)
 		link = (struct hlist_node *)read_word((__u64)link);
 	}
 	bpf_iter_num_destroy(&it);
+	/* Each name has a reference of its own. */
 	if (link || names->count != inode->i_nlink || names->count > names->references)
 		names->uncertain = true;
-	else
-		names->references -= names->count;
+	names->references -= names->count < names->references ? names->count : names->references;
 }
 
 static __s32 readers_of(struct inode *inode)
