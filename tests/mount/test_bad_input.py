@@ -5,8 +5,8 @@ import os
 import socket
 import stat
 
-from harness import (MOUNTED, RENAME_EXCHANGE, as_user, equal, check, fails, opened, read, rename2,
-                     run, test, write)
+from harness import (MOUNTED, MS_BIND, RENAME_EXCHANGE, RENAME_WHITEOUT, as_user, call, equal, check,
+                     fails, opened, read, rename2, run, test, write)
 
 
 @test(MOUNTED)
@@ -89,6 +89,42 @@ def what_is_hidden_is_never_overwritten(t):
             raise AssertionError(f'{function.__name__}{arguments} succeeded')
     check(os.path.isdir(t.shm / 'dir') and os.path.islink(t.shm / 'link'), 'both are still there')
     equal(read(t.shm / 'x'), b'x')
+
+
+@test(MOUNTED, options=('-o', 'entry_timeout=1000'))
+def what_took_an_objects_place_is_left_alone(t):
+    """The kernel still believes in the object, so that the daemon alone can notice."""
+    for name in 'x', 'y':
+        write(t.shm / name, b'object')
+        os.stat(t.root / name)
+    os.unlink(t.shm / 'x')
+    os.mkfifo(t.shm / 'x')
+    fails(errno.ENOENT, os.unlink, t.root / 'x')
+    fails(errno.EEXIST, os.rename, t.root / 'y', t.root / 'x')
+    check(stat.S_ISFIFO(os.lstat(t.shm / 'x').st_mode), 'it is still there')
+    equal(read(t.shm / 'y'), b'object')
+
+
+@test(MOUNTED)
+def a_file_mounted_over_a_name_is_no_object(t):
+    write(t.private / 'foreign', b'secret')
+    write(t.shm / 'x', b'object')
+    call('mount', t.private / 'foreign', t.shm / 'x', 0, MS_BIND, 0)
+    fails(errno.ENOENT, os.stat, t.root / 'x')
+    for flags in (os.O_CREAT | os.O_RDONLY, os.O_CREAT | os.O_RDWR):
+        fails(errno.EPERM, os.open, t.root / 'x', flags)
+    fails(errno.EEXIST, os.open, t.root / 'x', os.O_CREAT | os.O_EXCL | os.O_RDWR)
+    equal(read(t.private / 'foreign'), b'secret')
+    call('umount2', t.shm / 'x', 0)
+    equal(read(t.root / 'x'), b'object')
+
+
+@test(MOUNTED)
+def a_rename_leaves_no_device(t):
+    """A whiteout is a device node in the old name's place."""
+    write(t.root / 'a', b'A')
+    fails(errno.EPERM, rename2, t.root / 'a', t.root / 'b', RENAME_WHITEOUT)
+    equal((os.listdir(t.shm), read(t.shm / 'a')), (['a'], b'A'))
 
 
 @test()

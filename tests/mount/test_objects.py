@@ -265,6 +265,21 @@ def chmod_chown_utimens(t):
 
 
 @test()
+def attributes_of_the_privileged_are_listed_to_them(t):
+    """Names under trusted. are left out for a user, who may not read them either."""
+    write(t.root / 'a', b'')
+    os.chmod(t.root / 'a', 0o666)
+    os.setxattr(t.root / 'a', 'trusted.secret', b'1')
+    equal(os.listxattr(t.root / 'a'), ['trusted.secret'])
+    equal(as_user(1234, 1234, lambda: equal(os.listxattr(t.root / 'a'), [])), 0)
+    equal(as_user(1234, 1234, lambda: os.getxattr(t.root / 'a', 'trusted.secret')), errno.ENODATA)
+    os.chown(t.root / 'a', 1234, 1234)
+    equal(as_user(1234, 1234, lambda: equal(os.listxattr(t.root / 'a'), [])), 0)
+    os.removexattr(t.root / 'a', 'trusted.secret')
+    equal(os.listxattr(t.root / 'a'), [])
+
+
+@test()
 def times_and_modes_changed_outside_show_at_once(t):
     write(t.root / 'a', b'')
     os.stat(t.root / 'a')

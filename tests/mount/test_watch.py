@@ -105,6 +105,7 @@ def names_are_kept_with_it_alone(t):
     eventually(lambda: looked_up(t, 'x'), 'the name is kept')
     os.link(t.shm / 'x', t.shm / 'y')
     eventually(lambda: not looked_up(t, 'x'), 'a name of several is not')
+    check(not any(looked_up(t, 'x') for _ in range(3)), 'nor is it from then on')
     os.unlink(t.shm / 'y')
     eventually(lambda: looked_up(t, 'x'), 'it is the only one again')
     eventually(lambda: not walks_unaided(t, 'x'), 'not longer than its time')

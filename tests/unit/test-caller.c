@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "caller/fsuid.h"
 #include "caller/memory-cgroup.h"
+#include "caller/rights.h"
 #include "caller/sight.h"
 #include "procfs/mountinfo.h"
 
@@ -8,6 +10,7 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -169,6 +172,112 @@ static void files_are_read_by_whom_their_mode_lets(void)
 	end_somebody(member.pid, keep);
 }
 
+/* A pid may be another process's by now. */
+static void rights_are_those_of_the_callers_user(void)
+{
+	struct caller caller = { .uid = SOMEBODY, .gid = SOMEBODY };
+	struct caller_rights rights;
+	int keep;
+
+	NEED_SOMEBODY();
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT(!rights.known);
+	caller_rights_clear(&rights);
+	caller.pid = start_somebody(12, true, &keep);
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT(rights.known && rights.effective == 0);
+	CU_ASSERT(caller_rights_in_group(&rights, 12) && !caller_rights_in_group(&rights, 13));
+	caller_rights_clear(&rights);
+	caller.uid++;
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT(!rights.known && !caller_rights_in_group(&rights, 12));
+	caller_rights_clear(&rights);
+	end_somebody(caller.pid, keep);
+	caller = (struct caller){ .uid = SOMEBODY, .pid = getpid() };
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT(!rights.known && rights.effective == 0 && rights.groups->len == 0);
+	caller_rights_clear(&rights);
+	caller.uid = 0;
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT(rights.known && rights.effective == thread_capabilities());
+	caller_rights_clear(&rights);
+}
+
+/* Root of a user namespace of its own has all capabilities, about that namespace. */
+static void capabilities_about_another_namespace_do_not_count(void)
+{
+	int ready[2], wait[2], status;
+	struct caller caller = { .uid = geteuid(), .gid = getegid() };
+	struct caller_rights rights;
+	char byte = 0;
+
+	CU_ASSERT_FATAL(pipe2(ready, O_CLOEXEC) == 0 && pipe2(wait, O_CLOEXEC) == 0);
+	caller.pid = fork();
+	if (caller.pid == 0) {
+		close(wait[1]);
+		byte = unshare(CLONE_NEWUSER) == 0 && thread_capabilities() != 0;
+		_exit(write(ready[1], &byte, 1) != 1 || read(wait[0], &byte, 1) != 0);
+	}
+	close(ready[1]);
+	close(wait[0]);
+	CU_ASSERT_FATAL(caller.pid > 0 && read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	caller_rights_read(&caller, &rights);
+	if (!byte)
+		unit_skip("no user namespace can be made");
+	CU_ASSERT(rights.known && (!byte || rights.effective == 0));
+	caller_rights_clear(&rights);
+	close(wait[1]);
+	ASSERT_INT(waitpid(caller.pid, &status, 0), caller.pid);
+	ASSERT_INT(status, 0);
+}
+
+/* In a process of its own: fsuid_init() gives up the groups. */
+static bool permits_in_child(const struct caller *caller, mode_t mode, uid_t uid, gid_t gid,
+	int want)
+{
+	const struct ownership file = { .mode = mode, .uid = uid, .gid = gid };
+	pid_t child = fork();
+	int status = 0;
+
+	if (child == 0) {
+		fsuid_init();
+		_exit(!fsuid_privileged() ? 2 : fsuid_permits(caller, &file, want));
+	}
+	CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child);
+	CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 1;
+}
+
+/* As the kernel: of owner, group and others the first that fits decides, whatever the rest would let. */
+static void the_first_class_that_fits_decides(void)
+{
+	struct caller caller = { .uid = SOMEBODY, .gid = SOMEBODY };
+	const struct caller root = { .uid = 0, .pid = getpid() };
+	const struct caller bare_root = { 0 };
+	int keep;
+
+	NEED_SOMEBODY();
+	caller.pid = start_somebody(12, true, &keep);
+	CU_ASSERT(permits_in_child(&caller, 0400, SOMEBODY, 1, R_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0400, SOMEBODY, 1, R_OK | W_OK));
+	CU_ASSERT(permits_in_child(&caller, 0600, SOMEBODY, 1, R_OK | W_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0077, SOMEBODY, SOMEBODY, R_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0077, SOMEBODY, 12, R_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0077, SOMEBODY, 1, R_OK));
+	CU_ASSERT(permits_in_child(&caller, 0040, 1, SOMEBODY, R_OK));
+	CU_ASSERT(permits_in_child(&caller, 0040, 1, 12, R_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0040, 1, 12, W_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0707, 1, SOMEBODY, R_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0707, 1, 12, R_OK));
+	CU_ASSERT(permits_in_child(&caller, 0004, 1, 1, R_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0774, 1, 1, R_OK | W_OK));
+	CU_ASSERT(!permits_in_child(&caller, 0770, 1, 1, R_OK));
+	CU_ASSERT(permits_in_child(&root, 0, 1, 1, R_OK | W_OK));
+	CU_ASSERT(!permits_in_child(&bare_root, 0, 1, 1, R_OK));
+	end_somebody(caller.pid, keep);
+}
+
 static bool sees(const struct caller *caller, pid_t pid)
 {
 	struct caller_sight sight;
@@ -262,6 +371,10 @@ static CU_TestInfo tests[] = {
 		root_of_whom_nothing_is_known_lends_no_capability },
 	{ "a caller with our rights keeps them", a_caller_with_our_rights_keeps_them },
 	{ "files are read by whom their mode lets", files_are_read_by_whom_their_mode_lets },
+	{ "rights are those of the caller's user", rights_are_those_of_the_callers_user },
+	{ "capabilities about another namespace do not count",
+		capabilities_about_another_namespace_do_not_count },
+	{ "the first class that fits decides", the_first_class_that_fits_decides },
 	{ "memory is seen as procfs shows it", memory_is_seen_as_procfs_shows_it },
 	{ "memory is allocated by a child in the group",
 		memory_is_allocated_by_a_child_in_the_group },

@@ -11,12 +11,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #define BOTH (CENSUS_MAPPINGS | CENSUS_DESCRIPTORS)
 #define SHM makedev(0, 0x19)
 #define MOUNT makedev(0, 0x44)
+#define SOMEBODY 54321
 
 static struct recorded tree;
 static struct census *census;
@@ -382,6 +384,39 @@ static void what_cannot_be_read_is_counted(void)
 	census_release(census);
 }
 
+static void append_unreadable(pid_t pid, const char *why, void *data)
+{
+	g_string_append_printf(data, "%d %s\n", pid, why);
+}
+
+/* Whoever may not look does not know that there is nothing. */
+static void who_is_denied_has_not_seen_it_gone(void)
+{
+	static const char *const open[] = { "2", "10", NULL };
+	g_autoptr(GString) why = g_string_new(NULL);
+	uid_t own = setfsuid(-1);
+
+	if (own != 0)
+		SKIP("only root may become another user");
+	process(10, recorded_map(0x10000, "rw-s", SHM, 5, "/dev/shm/x"), NULL, NULL);
+	process(11, recorded_map(0x10000, "rw-s", SHM, 5, "/dev/shm/x"), NULL, NULL);
+	CU_ASSERT_FATAL(chmod(tree.path, 0755) == 0);
+	for (const char *const *name = open; *name; name++) {
+		g_autofree char *path = g_build_filename(tree.path, *name, NULL);
+
+		CU_ASSERT_FATAL(chmod(path, 0755) == 0);
+	}
+	start(SHM, 0);
+	setfsuid(SOMEBODY); /* the thread that makes the pass inherits it */
+	hold(CENSUS_MAPPINGS);
+	setfsuid(own);
+	assert_usage(file_key(5), 1, 1, 0);
+	ASSERT_INT(census_report(census).unreadable, 1);
+	census_each_unreadable(census, append_unreadable, why);
+	ASSERT_STRING(why->str, "11 Permission denied\n");
+	census_release(census);
+}
+
 static void count_segment(const struct segment_key *key, const struct usage *usage, void *data)
 {
 	int *counts = data;
@@ -447,6 +482,7 @@ static CU_TestInfo tests[] = {
 	{ "counts and shows descriptors", counts_and_shows_descriptors },
 	{ "idle is said only with a proof", idle_is_said_only_with_a_proof },
 	{ "what cannot be read is counted", what_cannot_be_read_is_counted },
+	{ "who is denied has not seen it gone", who_is_denied_has_not_seen_it_gone },
 	{ "what the kernel counts is never idle", what_the_kernel_counts_is_never_idle },
 	{ "lists segments in use", lists_segments_in_use },
 	{ "a chosen back end works or fails", a_chosen_back_end_works_or_fails },
