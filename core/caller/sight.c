@@ -2,6 +2,7 @@
 #include "caller/sight.h"
 
 #include "base/util.h"
+#include "procfs/id-map.h"
 #include "procfs/proc.h"
 #include "procfs/status.h"
 
@@ -156,19 +157,14 @@ static bool all_equal(const uid_t ids[IDS], uid_t id)
  */
 static bool is_dumpable(int dir, const struct proc_status *status)
 {
-	g_autofree char *map = g_malloc(4096);
-	unsigned inside, outside;
+	g_autoptr(GArray) map = NULL;
 	struct stat st;
 
 	if (fstatat(dir, "exe", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid == 0 ||
-		st.st_uid != status->uids[ID_EFFECTIVE] ||
-		proc_read_file(dir, "uid_map", map, 4096) < 0)
+		st.st_uid != status->uids[ID_EFFECTIVE])
 		return false;
-	for (const char *line = map; line && sscanf(line, "%u %u", &inside, &outside) == 2;
-		line = strchr(line, '\n'))
-		if (inside == 0 && outside == st.st_uid)
-			return false;
-	return true;
+	map = id_map_read(dir, "uid_map");
+	return map->len > 0 && !id_map_is_root(map, st.st_uid);
 }
 
 /* ptrace_may_access() of the kernel, for a caller of another user namespace than the daemon's. */

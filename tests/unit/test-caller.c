@@ -3,6 +3,7 @@
 #include "caller/memory-cgroup.h"
 #include "caller/rights.h"
 #include "caller/sight.h"
+#include "procfs/id-map.h"
 #include "procfs/mountinfo.h"
 
 #include "unit.h"
@@ -365,7 +366,23 @@ static void memory_is_allocated_by_a_child_in_the_group(void)
 	CU_ASSERT_FALSE(g_file_test(group, G_FILE_TEST_EXISTS));
 }
 
+static void the_ids_of_a_namespace_are_read_to_the_last_line(void)
+{
+	g_autoptr(GArray) map = g_array_new(FALSE, FALSE, sizeof(struct id_range));
+
+	id_map_parse("         0       1000          1\n         1     100000      65536\n", map);
+	ASSERT_INT(map->len, 2);
+	CU_ASSERT_TRUE(id_map_is_root(map, 1000));
+	CU_ASSERT_FALSE(id_map_is_root(map, 100000));
+	CU_ASSERT_PTR_NOT_NULL(id_map_find(map, 165535));
+	CU_ASSERT_PTR_NULL(id_map_find(map, 165536));
+	CU_ASSERT_PTR_NULL(id_map_find(map, 1001));
+	CU_ASSERT_PTR_NULL(id_map_find(map, 0));
+}
+
 static CU_TestInfo tests[] = {
+	{ "the ids of a namespace are read to the last line",
+		the_ids_of_a_namespace_are_read_to_the_last_line },
 	{ "a thread comes back as it was", a_thread_comes_back_as_it_was },
 	{ "root of whom nothing is known lends no capability",
 		root_of_whom_nothing_is_known_lends_no_capability },
