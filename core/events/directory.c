@@ -5,6 +5,7 @@
 #include "events/handles.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -176,20 +177,30 @@ static bool list(struct directory *directory)
 	int fd = openat(directory->config.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
+	bool whole;
 
 	if (!dir) {
 		closep(&fd);
 		return false;
 	}
-	while ((entry = readdir(dir)))
+	while (errno = 0, (entry = readdir(dir)))
 		list_name(directory, entry->d_name);
+	whole = errno == 0;
 	closedir(dir);
-	return true;
+	return whole;
+}
+
+/* Forgets what was told, which is not what is there any more, and lists what is. */
+static void list_anew(struct directory *directory)
+{
+	names_clear(directory->names, true);
+	if (!list(directory))
+		names_clear(directory->names, false);
 }
 
 void directory_list(struct directory *directory)
 {
-	list(directory);
+	list_anew(directory);
 	directory->listed = g_get_monotonic_time();
 	directory->late = true;
 }
@@ -226,13 +237,18 @@ static void note_gone(struct directory *directory)
 	}
 }
 
-/* Where not all names are known nothing can be made good. */
+/* Where not all names are known, or the directory cannot be listed, nothing can be made good. */
 static void list_again(struct directory *directory)
 {
+	bool made_good;
+
 	directory->listing++;
-	if (names_complete(directory->names) && list(directory))
+	made_good = names_complete(directory->names) && list(directory);
+	if (made_good)
 		note_gone(directory);
 	directory->again = false;
+	if (!made_good)
+		list_anew(directory);
 	directory->listed = g_get_monotonic_time();
 }
 

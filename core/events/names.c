@@ -47,10 +47,10 @@ bool names_complete(const struct names *names)
 	return !names->left_out;
 }
 
-void names_clear(struct names *names)
+void names_clear(struct names *names, bool complete)
 {
 	g_hash_table_remove_all(names->table);
-	names->left_out = false;
+	names->left_out = !complete;
 }
 
 void names_each(const struct names *names,

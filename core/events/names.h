@@ -38,8 +38,8 @@ struct named *names_get(const struct names *names, const char *name);
 /* Whether all names are known. */
 bool names_complete(const struct names *names);
 
-/* Forgets all, and that some were left out. */
-void names_clear(struct names *names);
+/* Forgets all. From now on there are none, or it is not known which there are. */
+void names_clear(struct names *names, bool complete);
 
 /* Calls `visit` with each name; it may change what is named, but neither set nor unset a name. */
 void names_each(const struct names *names,

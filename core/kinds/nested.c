@@ -307,7 +307,7 @@ static int nested_each(const struct realm *realm, item_visitor visit, void *data
 
 /* The one that was looked for. */
 struct found {
-	int fd; /* O_PATH; -1: there is none */
+	int fd; /* O_PATH; negative: there is none, or the errno of dup(2) */
 	char *path;
 	struct item item;
 };
@@ -326,6 +326,8 @@ static bool visit_found(const struct walk *walk, int fd, const struct stat *st, 
 	make_item(walk, st, &found->item);
 	found->path = g_strdup(walk->path->str);
 	found->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (found->fd < 0)
+		found->fd = -errno;
 	return true;
 }
 
@@ -336,14 +338,14 @@ static int find(const struct realm *realm, const char *id, struct found *out)
 	char *end;
 	int r;
 
-	*out = (struct found){ .fd = -1 };
+	*out = (struct found){ .fd = -ENOENT };
 	if (!g_ascii_isdigit(*id) || *id == '0' || strlen(id) > 20)
 		return -ENOENT;
 	walk.ino = strtoull(id, &end, 10);
 	if (*end)
 		return -ENOENT;
 	r = walk_all(realm, &walk);
-	return r < 0 ? r : out->fd < 0 ? -ENOENT : 0;
+	return r < 0 ? r : MIN(out->fd, 0);
 }
 
 static int nested_stat(const struct realm *realm, const char *id, struct item **out)
@@ -391,19 +393,19 @@ static int reach(const struct realm *realm, const struct found *found, const str
 static int nested_permit(const struct realm *realm, const struct item *item,
 	const struct caller *caller, int want)
 {
-	auto_found found = { .fd = -1 };
+	auto_found found = { .fd = -ENOENT };
 	int r;
 
 	(void)want;
 	if (!item)
 		return 0;
 	r = find(realm, item->id, &found);
-	return r < 0 ? -EACCES : reach(realm, &found, caller);
+	return r == -ENOENT ? -EACCES : r < 0 ? r : reach(realm, &found, caller);
 }
 
 static int nested_residency(const struct realm *realm, struct item *item)
 {
-	auto_found found = { .fd = -1 };
+	auto_found found = { .fd = -ENOENT };
 	int r;
 
 	if (item->resident != BYTES_UNKNOWN)

@@ -329,18 +329,38 @@ static bool may_open(unsigned number)
 	return false;
 }
 
-/* More than there is room for at first, made and removed between two looks. */
+static void limit_descriptors(rlim_t number)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = number;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* More than there is room for at first; for a while there are no descriptors to make more. */
 static void many_objects_are_all_found(void)
 {
 	enum { MANY = 6000, OTHERS = 100 };
 	g_autofree int *fds = g_new(int, MANY);
+	/* Descriptors for the memfds of a look, but none to load the programs again. */
+	int first = dup(STDERR_FILENO), last = dup(STDERR_FILENO);
+	bool opened = may_open(MANY + OTHERS) && open_objects();
 	guint found = 0;
 
-	if (!may_open(MANY + OTHERS) || !open_objects())
+	close(first);
+	close(last);
+	if (!opened)
 		return;
 	for (int i = 0; i < MANY; i++)
 		fds[i] = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	CU_ASSERT(fds[MANY - 1] >= 0);
+	for (int limit = last; limit <= last + 1; limit++) {
+		limit_descriptors(limit);
+		ASSERT_INT(objects_begin(objects, &devices), -EMFILE);
+		ASSERT_INT(objects_end(objects, &devices), -EMFILE);
+		limit_descriptors(MANY + OTHERS);
+	}
 	look();
 	for (int i = 0; i < MANY; i++) {
 		struct segment_key key = { .class = SEGMENT_FILE, .dev = devices.shm };

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -240,6 +241,35 @@ static void what_was_lost_is_found_by_a_list(void)
 		CU_ASSERT(unlinkat(here.fd, *name, 0) == 0);
 }
 
+/* What was told before the loss is then not taken for what is there. */
+static void what_cannot_be_listed_after_a_loss_is_not_known(void)
+{
+	struct rlimit limit, none;
+	const struct named *named;
+
+	make("gone", 1);
+	make("stays", 1);
+	directory_list(here.directory);
+	directory_drained(here.directory, g_get_monotonic_time() + 1000);
+	unlinkat(here.fd, "gone", 0);
+	directory_lost(here.directory);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	directory_drained(here.directory, g_get_monotonic_time());
+	setrlimit(RLIMIT_NOFILE, &limit);
+	directory_drained(here.directory, g_get_monotonic_time() + 1000);
+	CU_ASSERT_FALSE(directory_had(here.directory, "gone", &named));
+	/* The next loss is an occasion to list again. */
+	directory_lost(here.directory);
+	directory_drained(here.directory, g_get_monotonic_time());
+	directory_drained(here.directory, g_get_monotonic_time() + 1000);
+	CU_ASSERT(directory_had(here.directory, "gone", &named) && !named);
+	CU_ASSERT(directory_had(here.directory, "stays", &named) && named);
+	ASSERT_STRING(here.told->str, "");
+	unlinkat(here.fd, "stays", 0);
+}
+
 /* It was changed by another name, of which no record tells. */
 static void a_size_that_is_doubted_is_looked_at(void)
 {
@@ -322,6 +352,8 @@ const CU_SuiteInfo origins_suite = { .pName = "origins", .pTests = origins_tests
 
 static CU_TestInfo directory_tests[] = {
 	{ "what was lost is found by a list", what_was_lost_is_found_by_a_list },
+	{ "what cannot be listed after a loss is not known",
+		what_cannot_be_listed_after_a_loss_is_not_known },
 	{ "a size that is doubted is looked at", a_size_that_is_doubted_is_looked_at },
 	{ "a name that nothing explains is told", a_name_that_nothing_explains_is_told },
 	{ "a handle tells how many names are left", a_handle_tells_how_many_names_are_left },

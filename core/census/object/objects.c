@@ -202,8 +202,11 @@ static int look_at_devices(struct objects *objects, const struct devices *device
 	auto_fd small = memfd_new(0), huge = memfd_new(MFD_HUGETLB);
 	const int anchors[ANCHORS] = { [ANCHOR_TMPFS] = small, [ANCHOR_HUGETLBFS] = huge };
 	g_autoptr(GArray) sorted = sorted_devices(devices);
-	int r = objects->leave_out_self ? own_files_begin(&objects->own, objects->programs) : 0;
+	/* A kernel may be without hugetlbfs. */
+	int r = small < 0 ? small : is_shortage(huge) ? huge : 0;
 
+	if (r == 0 && objects->leave_out_self)
+		r = own_files_begin(&objects->own, objects->programs);
 	for (guint i = 0; i < sorted->len && r == 0; i++) {
 		const struct device *device = &g_array_index(sorted, struct device, i);
 

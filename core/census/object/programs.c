@@ -89,23 +89,32 @@ static int load(void *data)
 	return programs->details && programs->own ? 0 : -errno;
 }
 
-/* Loads the programs again, with room for `wanted` elements of `size` bytes in a map, whose size is fixed. */
-static int grow(struct object_programs *programs, size_t *max, size_t wanted, size_t size)
+/* Loads the programs again, with room for `wanted` elements in a map, whose size is fixed; NULL: as before. */
+static int load_again(struct object_programs *programs, size_t *max, size_t wanted)
 {
+	size_t before = max ? *max : 0;
 	int r;
 
-	if (!memory_has_room(wanted * size))
-		return -ENOMEM;
 	g_rw_lock_writer_lock(&programs->lock);
 	unload(programs);
-	/* Only a little more than is wanted: all of a map is in the memory of this process. */
-	*max = MAX(*max, wanted + wanted / 8);
+	if (max)
+		*max = MAX(before, wanted);
 	r = program_load(load, unload, programs);
+	if (r < 0 && max)
+		*max = before;
 	g_rw_lock_writer_unlock(&programs->lock);
 	return r;
 }
 
-/* Runs a program. After grow() has failed there are none, until it succeeds. */
+static int grow(struct object_programs *programs, size_t *max, size_t wanted, size_t size)
+{
+	if (!memory_has_room(wanted * size))
+		return -ENOMEM;
+	/* Only a little more than is wanted: all of a map is in the memory of this process. */
+	return load_again(programs, max, wanted + wanted / 8);
+}
+
+/* Runs a program. After grow() has failed there are none, until prepare() succeeds. */
 #define RUN(programs, name, context)                                                               \
 	((programs)->skeleton ? program_run((programs)->skeleton->progs.name.prog_fd, context,     \
 					sizeof *(context)) :                                       \
@@ -126,9 +135,19 @@ static int look(struct object_programs *programs, struct object_look *look)
 	return r;
 }
 
+/* There may have been too little memory to load the programs, or too few descriptors; there may be enough now. */
+static int prepare(struct object_programs *programs)
+{
+	return programs->skeleton ? 0 : load_again(programs, NULL, 0);
+}
+
 static int walk_once(struct object_programs *programs, int fd, dev_t dev, bool whole,
 	struct object_walk *walk)
 {
+	int r = prepare(programs);
+
+	if (r < 0)
+		return r;
 	*walk = (struct object_walk){
 		.fd = fd,
 		.dev = dev ? major(dev) << 20 | minor(dev) : 0,
@@ -243,7 +262,9 @@ int object_programs_own_files(struct object_programs *programs, const struct own
 
 	do {
 		list = (struct own_files){ 0 };
-		r = RUN(programs, list_own_files, &list);
+		r = prepare(programs);
+		if (r == 0)
+			r = RUN(programs, list_own_files, &list);
 		if (r == 0 && list.count > programs->own_max)
 			r = grow(programs, &programs->own_max, list.count, sizeof *programs->own);
 		else
