@@ -348,12 +348,12 @@ static void many_objects_are_all_found(void)
 	bool opened = may_open(MANY + OTHERS) && open_objects();
 	guint found = 0;
 
+	for (int i = 0; opened && i < MANY; i++)
+		fds[i] = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	close(first);
 	close(last);
 	if (!opened)
 		return;
-	for (int i = 0; i < MANY; i++)
-		fds[i] = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	CU_ASSERT(fds[MANY - 1] >= 0);
 	for (int limit = last; limit <= last + 1; limit++) {
 		limit_descriptors(limit);
