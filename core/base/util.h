@@ -4,7 +4,7 @@
  *
  * The error rule: a function that can fail because a system call does returns 0 (or a count, or a
  * descriptor) on success and a negative errno on failure. A constructor takes `T **out` and
- * leaves it alone on failure. Running out of memory ends the program, as everywhere in GLib.
+ * leaves it alone on failure. Running out of memory for long ends the program (base/patience).
  */
 #pragma once
 
@@ -70,6 +70,12 @@ static inline bool is_shortage(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN ||
 		error == -EINTR;
+}
+
+/* Whether a call failed (negative errno) in a way that leaves open whether there is what it was about. */
+static inline bool is_failure(int error)
+{
+	return is_shortage(error) || error == -EIO;
 }
 
 /*

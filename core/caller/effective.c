@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "caller/effective.h"
 
+#include "base/patience/patience.h"
 #include "base/util.h"
 #include "caller/rights.h"
 
@@ -22,6 +23,17 @@ static void remember(struct effective *out)
 	out->n_groups = MAX(getgroups(out->n_groups, out->groups), 0);
 }
 
+/* One of setresuid(2) and setresgid(2), for the effective id of this thread alone. */
+static int set_effective(long call, unsigned id)
+{
+	struct patience p = { 0 };
+	int r;
+
+	while ((r = syscall(call, -1, id, -1) < 0 ? -errno : 0) < 0 && patience_waits(&p, -r))
+		;
+	return r;
+}
+
 static bool take_on(const struct caller *caller, const struct caller_rights *rights)
 {
 	bool other = caller->uid != 0 || caller->gid != getegid();
@@ -30,8 +42,8 @@ static bool take_on(const struct caller *caller, const struct caller_rights *rig
 	if (thread_set_groups((const gid_t *)rights->groups->data, rights->groups->len) < 0 &&
 		other)
 		return false;
-	if (syscall(SYS_setresgid, -1, caller->gid, -1) < 0 ||
-		syscall(SYS_setresuid, -1, caller->uid, -1) < 0)
+	if (set_effective(SYS_setresgid, caller->gid) < 0 ||
+		set_effective(SYS_setresuid, caller->uid) < 0)
 		return false;
 	thread_set_capabilities(rights->effective);
 	return true;
@@ -63,14 +75,13 @@ void effective_end(struct effective *ids)
 		return;
 	thread_set_capabilities(UINT64_MAX);
 	/* A thread that stayed another user's would do harm: better none at all. */
-	if (syscall(SYS_setresuid, -1, 0, -1) < 0 ||
-		(getegid() != ids->egid && syscall(SYS_setresgid, -1, ids->egid, -1) < 0))
+	if (set_effective(SYS_setresuid, 0) < 0 ||
+		(getegid() != ids->egid && set_effective(SYS_setresgid, ids->egid) < 0))
 		g_error("cannot become root again");
 	/* Fails where they could not be changed in the first place. */
 	thread_set_groups(ids->groups, ids->n_groups);
 	/* The effective ids took those of the file system along, and these some capabilities. */
-	setfsgid(ids->fsgid);
-	setfsuid(ids->fsuid);
+	thread_set_file_ids(ids->fsuid, ids->fsgid);
 	thread_set_capabilities(ids->capabilities);
 	g_free(ids->groups);
 	*ids = (struct effective){ 0 };

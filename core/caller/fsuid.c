@@ -6,7 +6,6 @@
 
 #include <linux/capability.h>
 #include <sched.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 
 /* The capabilities that setfsuid(2) takes and gives back: those that decide on files. */
@@ -53,15 +52,6 @@ static void set_file_capabilities(uint64_t wanted)
 		(thread_capabilities() & ~FILE_CAPABILITIES) | (wanted & FILE_CAPABILITIES));
 }
 
-/* setfsuid() reports failure only by not having happened. */
-static void set_ids(uid_t uid, gid_t gid)
-{
-	setfsgid(gid);
-	setfsuid(uid);
-	if ((uid_t)setfsuid(-1) != uid || (gid_t)setfsgid(-1) != gid)
-		g_error("cannot take on user %u, group %u", uid, gid);
-}
-
 void fsuid_init(void)
 {
 	privileged = geteuid() == 0 && thread_set_groups(NULL, 0) == 0;
@@ -103,7 +93,7 @@ void fsuid_begin(struct fsuid *id, const struct caller *caller)
 		set_file_capabilities(0);
 		id->capabilities = true;
 	}
-	set_ids(caller->uid, caller->gid);
+	thread_set_file_ids(caller->uid, caller->gid);
 	id->ids = true;
 }
 
@@ -126,7 +116,7 @@ void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bo
 	*id = (struct fsuid){ .caller = *caller };
 	if (!privileged || !clears)
 		return;
-	set_ids(0, caller->gid);
+	thread_set_file_ids(0, caller->gid);
 	id->ids = true;
 	take_groups(id, &rights);
 	caller_rights_clear(&rights);
@@ -157,7 +147,7 @@ void fsuid_end(struct fsuid *id)
 		set_groups(NULL, 0);
 	/* Going from another fsuid to 0 gives the file capabilities back, whatever was on. */
 	if (id->ids)
-		set_ids(0, 0);
+		thread_set_file_ids(0, 0);
 	if (id->capabilities)
 		set_file_capabilities(FILE_CAPABILITIES);
 	id->ids = id->groups = id->capabilities = false;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "caller/rights.h"
 
+#include "base/patience/patience.h"
 #include "base/util.h"
 #include "procfs/status.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -75,8 +77,9 @@ void thread_set_capabilities(uint64_t wanted)
 	get_capabilities(sets);
 	sets[0].effective = sets[0].permitted & (uint32_t)wanted;
 	sets[1].effective = sets[1].permitted & (uint32_t)(wanted >> 32);
-	if (syscall(SYS_capset, &header, sets) < 0)
-		g_error("capset: %s", g_strerror(errno));
+	for (struct patience p = { 0 }; syscall(SYS_capset, &header, sets) < 0;)
+		if (!patience_waits(&p, errno))
+			g_error("capset: %s", g_strerror(errno));
 }
 
 void process_keep_capabilities(uint64_t wanted)
@@ -100,7 +103,28 @@ void process_keep_capabilities(uint64_t wanted)
 		g_error("capset: %s", g_strerror(errno));
 }
 
+/* These report failure only by not having happened. */
+static bool file_ids_changed(uid_t uid, gid_t gid)
+{
+	setfsgid(gid);
+	setfsuid(uid);
+	return (uid_t)setfsuid(-1) == uid && (gid_t)setfsgid(-1) == gid;
+}
+
+void thread_set_file_ids(uid_t uid, gid_t gid)
+{
+	for (struct patience p = { 0 }; !file_ids_changed(uid, gid);)
+		if (!patience_waits(&p, ENOMEM))
+			g_error("cannot take on user %u, group %u", uid, gid);
+}
+
 int thread_set_groups(const gid_t *groups, size_t n)
 {
-	return syscall(SYS_setgroups, n, groups) < 0 ? -errno : 0;
+	struct patience p = { 0 };
+	int r;
+
+	while ((r = syscall(SYS_setgroups, n, groups) < 0 ? -errno : 0) < 0 &&
+		patience_waits(&p, -r))
+		;
+	return r;
 }

@@ -48,5 +48,8 @@ void thread_set_capabilities(uint64_t wanted);
  */
 void process_keep_capabilities(uint64_t wanted);
 
+/* Sets the thread's user and group for files, which must be permitted. Cannot fail: waits for memory. */
+void thread_set_file_ids(uid_t uid, gid_t gid);
+
 /* Sets the thread's supplementary groups. 0 or a negative errno: a user namespace may forbid it. */
 int thread_set_groups(const gid_t *groups, size_t n);

@@ -106,10 +106,10 @@ static struct timespec wall_time(uint64_t boot_ns)
 
 static void find_unit(struct fault *fault)
 {
-	g_autofree char *path = fault->seen.group ? cgroup_path_of(fault->seen.group) : NULL;
+	g_autofree char *path = NULL;
 
 	g_strlcpy(fault->unit, "-", sizeof fault->unit);
-	if (path)
+	if (fault->seen.group && cgroup_path_of(fault->seen.group, &path) == 0 && path)
 		cgroup_parse_unit(path, fault->unit);
 }
 

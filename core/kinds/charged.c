@@ -115,7 +115,7 @@ static void append_end(const struct charge_sums *sums, uint64_t hidden, GString 
 		g_string_append_printf(out, "# %" PRIu64 " bytes not shown\n", hidden);
 }
 
-static void append_rows(const struct view *view, const struct charge_sums *sums, GString *out)
+static int append_rows(const struct view *view, const struct charge_sums *sums, GString *out)
 {
 	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(struct row));
 	struct sight sight;
@@ -124,8 +124,11 @@ static void append_rows(const struct view *view, const struct charge_sums *sums,
 	g_array_set_clear_func(rows, clear_row);
 	for (unsigned i = 0; i < sums->n; i++) {
 		const struct charge_of_group *sum = &sums->groups[i];
-		struct row row = { sum->group ? cgroup_path_of(sum->group) : NULL, sum };
+		struct row row = { NULL, sum };
+		int r = sum->group ? cgroup_path_of(sum->group, &row.path) : 0;
 
+		if (r < 0)
+			return r;
 		g_array_append_val(rows, row);
 	}
 	g_array_sort(rows, by_path);
@@ -139,6 +142,7 @@ static void append_rows(const struct view *view, const struct charge_sums *sums,
 			hidden += row->sum->bytes;
 	}
 	append_end(sums, hidden, out);
+	return 0;
 }
 
 static int show_charged(const struct view *view, const struct attribute *self, GString *out)
@@ -150,9 +154,9 @@ static int show_charged(const struct view *view, const struct attribute *self, G
 	if (r < 0)
 		return r;
 	g_string_append(out, "CGROUP\tUNIT\tBYTES\n");
-	append_rows(view, &sums, out);
+	r = append_rows(view, &sums, out);
 	g_free(sums.groups);
-	return 0;
+	return r;
 }
 
 const struct attribute charged_attributes[] = {

@@ -2,6 +2,7 @@
 #include "kinds/held-namespaces.h"
 
 #include "base/fdpath.h"
+#include "base/file-text.h"
 #include "base/util.h"
 #include "procfs/cached-path.h"
 #include "procfs/mountinfo.h"
@@ -84,14 +85,15 @@ static int open_namespace(int place, uint32_t id)
 	struct statx stx, ours;
 	int fd;
 
-	if (place < 0 ||
-		statx(place, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx) < 0 ||
+	if (place < 0)
+		return place;
+	if (statx(place, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx) < 0 ||
 		statx(AT_FDCWD, "/proc/self/ns/ipc", AT_STATX_DONT_SYNC, STATX_INO, &ours) < 0 ||
 		stx.stx_ino != id || stx.stx_dev_major != ours.stx_dev_major ||
 		stx.stx_dev_minor != ours.stx_dev_minor)
 		return -ENOENT;
 	fd = open(fd_path(place).text, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -ENOENT : fd;
+	return fd < 0 ? -errno : fd;
 }
 
 struct search {
@@ -116,8 +118,11 @@ int held_open_mounted(int dir, uint32_t id)
 	auto_fd root = openat(dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct search search = { id, root, -ENOENT };
 
-	if (root >= 0 && g_file_get_contents(path, &text, NULL, NULL))
-		mountinfo_each(text, open_mount, &search);
+	int r = root < 0 ? -errno : file_text(path, &text);
+
+	if (r < 0)
+		return r;
+	mountinfo_each(text, open_mount, &search);
 	return search.found;
 }
 
@@ -127,5 +132,5 @@ int held_open_descriptor(int dir, int fd, uint32_t id)
 
 	snprintf(name, sizeof name, "fd/%d", fd);
 	auto_fd place = openat(dir, name, O_PATH | O_CLOEXEC);
-	return open_namespace(place, id);
+	return place < 0 ? -errno : open_namespace(place, id);
 }

@@ -262,7 +262,7 @@ static void prefer_the_kernels(const struct last_users *users, const struct item
 	} else if (!out->now) {
 		out->until = (struct timespec){ .tv_sec = when };
 	}
-	out->state = process.alive ? "alive" : "dead";
+	out->state = past_process_state(&process);
 }
 
 void last_users_find(struct last_users *users, const struct item *item, struct last_user *out)

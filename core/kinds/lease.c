@@ -4,6 +4,7 @@
 #include "base/below.h"
 #include "base/util.h"
 #include "caller/effective.h"
+#include "caller/rights.h"
 
 #include <fcntl.h>
 #include <glib.h>
@@ -64,7 +65,7 @@ int lease_take(int fd)
 	/* Without CAP_LEASE, which containers lack, it is granted to the file's owner alone. */
 	own = setfsuid(st.st_uid);
 	r = set_lease(fd);
-	setfsuid(own);
+	thread_set_file_ids(own, setfsgid(-1));
 	return r;
 }
 

@@ -46,7 +46,7 @@ struct walk {
  */
 static bool lacks(struct walk *walk, int error)
 {
-	if (is_shortage(error))
+	if (is_failure(error))
 		walk->error = error;
 	return walk->error < 0;
 }
@@ -156,8 +156,9 @@ static bool visit_file(struct walk *walk, int dir, const struct dirent *entry)
 	fd = open_below(dir, entry->d_name, O_PATH);
 	if (fd < 0)
 		return lacks(walk, fd);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || has_root_name(walk, &st) ||
-		!viewer_sees(walk, &st))
+	if (fstat(fd, &st) < 0)
+		return lacks(walk, -errno);
+	if (!S_ISREG(st.st_mode) || has_root_name(walk, &st) || !viewer_sees(walk, &st))
 		return walk->error < 0;
 	return walk->error < 0 || walk->visit(walk, fd, &st, walk->data);
 }
@@ -183,8 +184,10 @@ static bool visit_directory(struct walk *walk, int dir, const char *name, unsign
 	if (fd < 0)
 		return lacks(walk, fd);
 	if (fstat(fd, &st) < 0) {
+		int error = -errno;
+
 		close(fd);
-		return false;
+		return lacks(walk, error);
 	}
 	if (!walk->closed)
 		walk->open = walk->path->len;

@@ -3,8 +3,10 @@
 
 #include "caller/sight.h"
 #include "procfs/proc.h"
+#include "base/file-text.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "base/util.h"
 
 #include <signal.h>
 #include <string.h>
@@ -29,9 +31,10 @@ struct past_process past_process_find(const struct realm *realm, pid_t pid, int6
 	g_autofree char *text = NULL;
 	struct past_process process = { .pid = pid };
 	struct proc_stat stat;
+	int r = pid == 0 ? -ESRCH : file_text(path, &text);
 
-	if (pid == 0 || !g_file_get_contents(path, &text, NULL, NULL) ||
-		!proc_parse_stat(text, &stat) || strchr("ZXx", stat.state) ||
+	process.unknown = is_failure(r);
+	if (r < 0 || !proc_parse_stat(text, &stat) || strchr("ZXx", stat.state) ||
 		wall_time(stat.start_time) > then + SLACK_SECONDS)
 		return process;
 	process.alive = true;
@@ -41,11 +44,16 @@ struct past_process past_process_find(const struct realm *realm, pid_t pid, int6
 
 bool past_process_may_live(const struct realm *realm, pid_t pid, int64_t then)
 {
+	struct past_process process;
+
 	if (pid == 0 || (kill(pid, 0) < 0 && errno == ESRCH))
 		return false;
 	/* A process that procfs hides (the mount option hidepid) may be alive. */
 	g_autofree char *path = g_strdup_printf("%s/%d/stat", realm->proc, pid);
-	return access(path, R_OK) < 0 || past_process_find(realm, pid, then).alive;
+	if (access(path, R_OK) < 0)
+		return true;
+	process = past_process_find(realm, pid, then);
+	return process.alive || process.unknown;
 }
 
 static bool ask_whether_seen(const struct view *view, pid_t pid)
@@ -86,7 +94,10 @@ struct past_process past_process_seen(const struct view *view, pid_t pid, int64_
 
 const char *past_process_state(const struct past_process *process)
 {
-	return process->pid == 0 ? "none" : process->alive ? "alive" : "dead";
+	return process->pid == 0 ? "none" :
+		process->alive   ? "alive" :
+		process->unknown ? "unknown" :
+				   "dead";
 }
 
 void past_process_show(const struct past_process *process, GString *out)

@@ -7,6 +7,7 @@
 struct past_process {
 	pid_t pid; /* 0: none */
 	bool alive;
+	bool unknown; /* whether it is: procfs could not be read, for a lack of descriptors or memory */
 	char command[16]; /* empty if the process is dead, or the caller may not see it */
 };
 

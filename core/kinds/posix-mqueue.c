@@ -2,6 +2,7 @@
 #include "kinds/posix-mqueue.h"
 
 #include "kinds/attribute.h"
+#include "base/file-text.h"
 #include "base/fdpath.h"
 #include "caller/effective.h"
 #include "kinds/lease.h"
@@ -100,10 +101,10 @@ static int open_mounted(const char *proc)
 {
 	g_autofree char *path = g_strdup_printf("%s/self/mountinfo", proc);
 	g_autofree char *text = NULL, *place = NULL;
-	int dir;
+	int dir = file_text(path, &text);
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return -ENOENT;
+	if (dir < 0)
+		return dir;
 	place = mqueue_find_mount(text);
 	if (!place)
 		return -ENOENT;
@@ -129,7 +130,7 @@ static int with_root(void *data)
 	bool own = realm_is_own(work->realm);
 	auto_fd dir = own ? open_own() : open_detached();
 
-	if (dir < 0 && own)
+	if (dir < 0 && own && !is_failure(dir))
 		dir = open_mounted(work->realm->proc);
 	return dir < 0 ? dir : work->act(work, dir);
 }
@@ -207,14 +208,24 @@ static int list_queues(const struct work *work, int dir)
 	DIR *entries = copy < 0 ? NULL : fdopendir(copy);
 	const struct dirent *entry;
 	struct queue queue;
+	int r = 0;
 
-	if (!entries)
-		return -errno;
-	while ((entry = readdir(entries)))
-		if (is_queue_name(entry->d_name) && fill_queue(dir, entry->d_name, &queue) == 0)
+	if (!entries) {
+		r = -errno;
+		closep(&copy);
+		return r;
+	}
+	for (errno = 0; r == 0 && (entry = readdir(entries)); errno = 0) {
+		r = is_queue_name(entry->d_name) ? fill_queue(dir, entry->d_name, &queue) : -ENOENT;
+		if (r == 0)
 			work->visit(&queue.item, work->data);
+		else if (!is_failure(r))
+			r = 0; /* it is no queue, or not any more */
+	}
+	if (r == 0)
+		r = -errno;
 	closedir(entries);
-	return 0;
+	return r;
 }
 
 static int stat_queue(const struct work *work, int dir)
@@ -419,7 +430,9 @@ static bool mqueue_present(const struct realm *realm)
 {
 	struct work work = { .realm = realm, .act = do_nothing };
 
-	return realm->ipc_ns != 0 && sysvipc_enter(realm, with_root, &work) == 0;
+	int r = realm->ipc_ns != 0 ? sysvipc_enter(realm, with_root, &work) : -ENOENT;
+
+	return r == 0 || is_failure(r);
 }
 
 const struct kind kind_mqueue = {

@@ -66,10 +66,15 @@ static int posix_each(const struct realm *realm, item_visitor visit, void *data)
 		closep(&fd);
 		return r;
 	}
-	for (errno = 0; (entry = readdir(dir)); errno = 0)
-		if (fill_item(realm, entry->d_name, &item) == 0)
+	for (errno = 0; r == 0 && (entry = readdir(dir)); errno = 0) {
+		r = fill_item(realm, entry->d_name, &item);
+		if (r == 0)
 			visit(&item, data);
-	r = -errno;
+		else if (!is_failure(r))
+			r = 0; /* it is no object, or not any more */
+	}
+	if (r == 0)
+		r = -errno;
 	closedir(dir);
 	return r;
 }

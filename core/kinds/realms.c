@@ -7,6 +7,7 @@
 #include "procfs/cached-path.h"
 #include "procfs/mountinfo.h"
 #include "procfs/proc.h"
+#include "base/file-text.h"
 #include "base/fdpath.h"
 #include "base/util.h"
 
@@ -71,7 +72,14 @@ struct finding {
 	unsigned *unreadable;
 	struct proc *proc;
 	pid_t pid; /* the process that is looked at */
+	int error; /* what says nothing of a process: then namespaces may be missing */
 };
+
+static void note_failure(struct finding *finding, int error)
+{
+	if (is_failure(error))
+		finding->error = error;
+}
 
 static void add(GArray *out, const struct foreign_realm *ns)
 {
@@ -125,8 +133,12 @@ static void look_at_mounts(struct finding *finding, int dir)
 	g_autofree char *text = NULL;
 	struct foreign_realm shm = { .type = REALM_SHM, .pid = finding->pid };
 
-	if (!g_file_get_contents(path, &text, NULL, NULL))
+	int r = file_text(path, &text);
+
+	if (r < 0) {
+		note_failure(finding, r);
 		return;
+	}
 	if (realms_parse_mountinfo(text, &shm.id) && shm.id != finding->own->shm_dev)
 		add(finding->out, &shm);
 	held_each_mounted(text, add_mounted, finding);
@@ -152,6 +164,7 @@ static void look_at(struct finding *finding, int dir)
 	if (ipc.id == 0 || mount == 0) {
 		/* A dead process is in no namespace. */
 		*finding->unreadable += errno == EACCES || errno == EPERM;
+		note_failure(finding, -errno);
 		return;
 	}
 	if (ipc.id != finding->own->ipc_ns)
@@ -166,6 +179,7 @@ static void add_candidate(pid_t task, int fd, void *data)
 	auto_fd dir = proc_open_pid(finding->proc, task);
 	uint32_t id = dir < 0 ? 0 : held_number(dir, fd);
 
+	note_failure(finding, dir);
 	finding->pid = task;
 	if (id)
 		add_opened(id, fd, finding);
@@ -196,7 +210,7 @@ int realms_find(const struct realm *own, GArray *out, unsigned *unreadable)
 	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	g_autoptr(GArray) mounts = g_array_new(FALSE, FALSE, sizeof(guint32));
 	g_autoptr(GArray) held = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
-	struct finding finding = { own, out, held, mounts, unreadable, NULL, 0 };
+	struct finding finding = { own, out, held, mounts, unreadable, NULL, 0, 0 };
 	int r = proc_open(own->proc, &finding.proc);
 
 	if (r < 0)
@@ -207,11 +221,15 @@ int realms_find(const struct realm *own, GArray *out, unsigned *unreadable)
 		finding.pid = g_array_index(pids, pid_t, i);
 		auto_fd dir = proc_open_pid(finding.proc, finding.pid);
 
+		note_failure(&finding, dir);
 		if (dir >= 0)
 			look_at(&finding, dir);
+		r = finding.error;
 	}
-	if (r == 0)
+	if (r == 0) {
 		look_at_descriptors(&finding, pids);
+		r = finding.error;
+	}
 	proc_close(finding.proc);
 	for (guint i = 0; r == 0 && i < held->len; i++)
 		add(out, &g_array_index(held, struct foreign_realm, i));
@@ -223,21 +241,23 @@ static int open_member(int dir, uint64_t id)
 	struct stat st;
 
 	auto_fd fd = openat(dir, "ns/ipc", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
 	/* The process may have moved on. */
-	return fd < 0 || fstat(fd, &st) < 0 || st.st_ino != id ? -ENOENT : steal_fd(&fd);
+	return st.st_ino != id ? -ENOENT : steal_fd(&fd);
 }
 
 static int open_ipc(const struct realm *own, const struct foreign_realm *ns, struct realm *out)
 {
 	g_autofree char *path = g_strdup_printf("%s/%d", own->proc, ns->pid);
 	auto_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_fd fd = dir < 0              ? -ENOENT :
+	auto_fd fd = dir < 0              ? -errno :
 		ns->reach == REACH_MEMBER ? open_member(dir, ns->id) :
 		ns->reach == REACH_MOUNT  ? held_open_mounted(dir, ns->id) :
 					    held_open_descriptor(dir, ns->fd, ns->id);
 
 	if (fd < 0)
-		return -ENOENT;
+		return is_failure(fd) ? fd : -ENOENT;
 	out->ipc_ns = ns->id;
 	out->ipc_ns_fd = steal_fd(&fd);
 	return 0;
@@ -250,8 +270,10 @@ static int open_shm(const struct realm *own, const struct foreign_realm *ns, str
 
 	auto_fd root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return -ENOENT;
+		return is_failure(-errno) ? -errno : -ENOENT;
 	auto_fd fd = cached_path_open(root, "dev/shm", O_RDONLY | O_DIRECTORY);
+	if (is_failure(fd))
+		return fd;
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != ns->id)
 		return -ENOENT;
 	out->shm_dev = ns->id;
@@ -416,27 +438,33 @@ static void close_opened(gpointer opened)
 	realms_close(&((struct opened_realm *)opened)->realm);
 }
 
-GArray *realms_open_all(const struct realm *own, const struct caller *caller)
+int realms_open_all(const struct realm *own, const struct caller *caller, GArray **out)
 {
 	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
-	GArray *opened = g_array_new(FALSE, FALSE, sizeof(struct opened_realm));
+	g_autoptr(GArray) opened = g_array_new(FALSE, FALSE, sizeof(struct opened_realm));
 	struct opened_realm one;
 	unsigned unreadable;
+	int r;
 
 	g_array_set_clear_func(opened, close_opened);
-	if (realms_find(own, found, &unreadable) < 0)
-		return opened;
+	r = realms_find(own, found, &unreadable);
+	if (r < 0)
+		return r;
 	for (guint i = 0; i < found->len; i++) {
 		const struct foreign_realm *ns = &g_array_index(found, struct foreign_realm, i);
 
 		if (caller && !may_enter(own, ns, caller))
 			continue;
-		if (realms_open_found(own, ns, &one.realm) < 0)
+		r = realms_open_found(own, ns, &one.realm);
+		if (is_failure(r))
+			return r;
+		if (r < 0)
 			continue;
 		g_strlcpy(one.name, ns->name, sizeof one.name);
 		g_array_append_val(opened, one);
 	}
-	return opened;
+	*out = g_steal_pointer(&opened);
+	return 0;
 }
 
 void realms_close(struct realm *realm)

@@ -56,14 +56,14 @@ void realms_close(struct realm *realm);
 
 /*
  * Opens all that realms_find() finds, of those that `caller` may get at (realms_permit()) if that is not NULL. One
- * whose last process ends meanwhile is left out. The result is an array of struct opened_realm; to free it
- * closes them.
+ * whose last process ends meanwhile is left out. `*out` is an array of struct opened_realm; to free it
+ * closes them. 0, or an errno that leaves open whether there are more (is_failure()).
  */
 struct opened_realm {
 	struct realm realm;
 	char name[32]; /* as above */
 };
-GArray *realms_open_all(const struct realm *own, const struct caller *caller);
+int realms_open_all(const struct realm *own, const struct caller *caller, GArray **out);
 
 /*
  * Whether the caller could get at the files or segments of the realm of that name without the

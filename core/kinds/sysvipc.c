@@ -4,6 +4,7 @@
 #include "kinds/attribute.h"
 #include "caller/effective.h"
 #include "caller/rights.h"
+#include "base/file-text.h"
 #include "base/util.h"
 
 #include <linux/capability.h>
@@ -116,12 +117,9 @@ struct table_reading {
 static int read_table(void *data)
 {
 	struct table_reading *reading = data;
-	g_autoptr(GError) error = NULL;
 
-	if (g_file_get_contents(reading->path, &reading->text, NULL, &error))
-		return 0;
-	/* A kernel without System V IPC has none of it. */
-	return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? -ENOENT : -EIO;
+	/* A kernel without System V IPC has none of it: -ENOENT. */
+	return file_text(reading->path, &reading->text);
 }
 
 int sysvipc_each(const struct realm *realm, const char *table, const struct sysvipc_column *columns,

@@ -24,22 +24,29 @@ static const struct {
 	{ "/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC },
 };
 
-/* The directory where the hierarchy that accounts for memory is mounted; -1: there is none. */
+/* The directory where the hierarchy that accounts for memory is mounted; -ENOENT: there is none. */
 static int open_hierarchy(const char **place)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
 		auto_fd fd = open(places[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct statfs st;
 
-		if (fd < 0 || fstatfs(fd, &st) < 0 || st.f_type != places[i].type)
+		if ((fd < 0 || fstatfs(fd, &st) < 0) && is_failure(-errno))
+			return -errno;
+		if (fd < 0 || st.f_type != places[i].type)
 			continue;
 		*place = places[i].path;
 		return steal_fd(&fd);
 	}
-	return -1;
+	return -ENOENT;
 }
 
-char *cgroup_path_of(uint64_t ino)
+static int failed(int error)
+{
+	return is_failure(error) ? error : 0;
+}
+
+int cgroup_path_of(uint64_t ino, char **out)
 {
 	union {
 		struct file_handle handle;
@@ -51,17 +58,21 @@ char *cgroup_path_of(uint64_t ino)
 	ssize_t n;
 
 	auto_fd mount = open_hierarchy(&place);
+	*out = NULL;
 	if (mount < 0)
-		return NULL;
+		return failed(mount);
 	memcpy(node.handle.f_handle, &ino, sizeof ino);
 	auto_fd fd = open_by_handle_at(mount, &node.handle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != ino || st.st_nlink == 0)
-		return NULL;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return failed(-errno);
+	if (st.st_ino != ino || st.st_nlink == 0)
+		return 0;
 	n = readlink(fd_path(fd).text, path, sizeof path - 1);
-	if (n < (ssize_t)strlen(place))
-		return NULL;
+	if (n < 0)
+		return failed(-errno);
 	path[n] = '\0';
-	if (strncmp(path, place, strlen(place)) != 0 || g_str_has_suffix(path, " (deleted)"))
-		return NULL;
-	return g_strdup(path[strlen(place)] ? path + strlen(place) : "/");
+	if (n >= (ssize_t)strlen(place) && strncmp(path, place, strlen(place)) == 0 &&
+		!g_str_has_suffix(path, " (deleted)"))
+		*out = g_strdup(path[strlen(place)] ? path + strlen(place) : "/");
+	return 0;
 }

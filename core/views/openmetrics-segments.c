@@ -15,6 +15,16 @@ static void free_snapshot(void *snapshot)
 	g_free(all);
 }
 
+static void format_end(const struct all *all, GString *out)
+{
+	unsigned failures = segments_failures(all->segments);
+
+	if (failures > 0)
+		openmetrics_number(out, "shmtree_segments_unlisted_kinds", NULL, failures,
+			"Kinds whose segments could not be listed and are missing here.");
+	g_string_append(out, "# EOF\n");
+}
+
 /* Each family has a row for its metadata. */
 static void format_row(const void *snapshot, size_t row, GString *out)
 {
@@ -24,7 +34,7 @@ static void format_row(const void *snapshot, size_t row, GString *out)
 	struct segments_row segment;
 
 	if (!family->name) {
-		g_string_append(out, "# EOF\n");
+		format_end(all, out);
 	} else if (row % each == 0) {
 		openmetrics_family(out, family->name, family->unit, family->help);
 	} else {

@@ -366,10 +366,13 @@ int openmetrics_show(const struct realm *own, struct faults *faults, unsigned la
 	struct budget *budget, GString *out)
 {
 	/* Before the census, which counts what is in their file systems from its next pass on. */
-	g_autoptr(GArray) others = realms_open_all(own, NULL);
-	struct metrics metrics = { own, faults, largest, budget, others, .out = out };
-	int r;
+	g_autoptr(GArray) others = NULL;
+	struct metrics metrics = { own, faults, largest, budget, .out = out };
+	int r = realms_open_all(own, NULL, &others);
 
+	if (r < 0)
+		return r;
+	metrics.others = others;
 	metrics.graph = usage_graph_new(own->census, budget);
 	metrics.users = ranking_new();
 	metrics.units = ranking_new();

@@ -294,12 +294,16 @@ int processes_take(const struct realm *own, const struct caller *caller, enum pr
 	struct budget *budget, struct view_rows *out)
 {
 	/* Before the census, which counts what is in their file systems from its next pass on. */
-	g_autoptr(GArray) others = realms_open_all(own, NULL);
-	g_autoptr(GArray) listed = usage_graph_listed_new();
+	g_autoptr(GArray) others = NULL;
+	g_autoptr(GArray) listed = NULL;
 	struct usage_graph *graph;
-	unsigned failures = usage_graph_list(own, budget, listed);
-	int r;
+	unsigned failures;
+	int r = realms_open_all(own, NULL, &others);
 
+	if (r < 0)
+		return r;
+	listed = usage_graph_listed_new();
+	failures = usage_graph_list(own, budget, listed);
 	for (guint i = 0; i < others->len; i++)
 		failures += usage_graph_list(&g_array_index(others, struct opened_realm, i).realm,
 			budget, listed);

@@ -277,10 +277,14 @@ int report_take(const struct realm *own, const char *source, const struct caller
 	struct budget *budget, struct view_rows *out)
 {
 	/* Before the census, which counts what is in their file systems from its next pass on. */
-	g_autoptr(GArray) others = realms_open_all(own, caller);
-	struct report *report = report_new(own, budget);
-	int r = add_lists(report, own, others, budget);
+	g_autoptr(GArray) others = NULL;
+	struct report *report;
+	int r = realms_open_all(own, caller, &others);
 
+	if (r < 0)
+		return r;
+	report = report_new(own, budget);
+	r = add_lists(report, own, others, budget);
 	if (r < 0) {
 		free_snapshot(report);
 		return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "node/passthrough.h"
 
+#include "base/patience/patience.h"
 #include "daemon/fs.h"
 #include "daemon/log.h"
 
@@ -28,8 +29,14 @@ int passthrough_register(struct fs *fs, int fd)
 
 void passthrough_unregister(struct fs *fs, int backing_id)
 {
+	struct patience patience = { 0 };
 	uint32_t id = backing_id;
+	int r;
 
-	if (ioctl(fuse_session_fd(fs->session), BACKING_CLOSE, &id) < 0)
+	/* What is not released keeps the object's memory until the mount ends. */
+	do
+		r = ioctl(fuse_session_fd(fs->session), BACKING_CLOSE, &id);
+	while (r < 0 && patience_waits(&patience, errno));
+	if (r < 0)
 		log_line("a backing file could not be released: %s", g_strerror(errno));
 }

@@ -28,8 +28,8 @@ static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 }
 
 /*
- * Returns the thread's own buffer. It is kept, because allocating a megabyte costs more than
- * reading it.
+ * Returns the thread's own buffer; NULL: there is no memory. It is kept, because allocating a
+ * megabyte costs more than reading it.
  */
 static char *read_buffer(size_t size)
 {
@@ -39,8 +39,8 @@ static char *read_buffer(size_t size)
 
 	if (allocated < size) {
 		g_free(mem);
-		mem = g_malloc(size);
-		allocated = size;
+		mem = g_try_malloc(size);
+		allocated = mem ? size : 0;
 		g_private_set(&buffer, mem);
 	}
 	return mem;
@@ -82,6 +82,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		return;
 	}
 	mem = read_buffer(size);
+	if (!mem) {
+		reply_result(req, -ENOMEM);
+		return;
+	}
 	n = pread(handle_of(fi)->fd, mem, size, off);
 	/* Until the reply the handle keeps the node alive, from then on the worker's reference. */
 	if (cached && n > 0)

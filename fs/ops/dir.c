@@ -214,11 +214,15 @@ static void fill_from_tree(const struct listing *listing, struct page *page, off
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
-	g_autofree char *buf = g_malloc(size);
+	g_autofree char *buf = g_try_malloc(size);
 	struct page page = { .req = req, .buf = buf, .size = size };
 	int r = 0;
 
 	(void)ino;
+	if (!buf) {
+		reply_result(req, -ENOMEM);
+		return;
+	}
 	g_mutex_lock(&listing->lock);
 	if (listing->stream)
 		r = fill_from_root(fs_of(req), listing, &page, off);

@@ -67,6 +67,15 @@ static void attempt_free(void *data)
 }
 
 /*
+ * The kernel answers EINTR by starting the system call again, once its signal has been delivered; a
+ * caller without one would get the number ERESTARTSYS, which no program knows.
+ */
+static int without_eintr(fuse_req_t req, int r)
+{
+	return r == -EINTR && !fuse_req_interrupted(req) ? -ENOLCK : r;
+}
+
+/*
  * Takes the lock for the owner `id`, and replies. If it is not free and `wait` is true, a thread of
  * its own waits for it and replies.
  */
@@ -78,7 +87,7 @@ static void take(fuse_req_t req, const struct handle *handle, uint64_t id, bool 
 	int r = get_owner(req, handle, id, flock, pid, &owner);
 
 	if (r < 0) {
-		reply_result(req, r);
+		reply_result(req, without_eintr(req, r));
 		return;
 	}
 	attempt = g_memdup2(wanted, sizeof *wanted);
@@ -89,7 +98,7 @@ static void take(fuse_req_t req, const struct handle *handle, uint64_t id, bool 
 		return;
 	}
 	attempt_free(attempt);
-	reply_result(req, r);
+	reply_result(req, without_eintr(req, r));
 }
 
 /*

@@ -116,10 +116,10 @@ static ssize_t get_value(const struct file_ref *ref, const char *name, char *val
 
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-	g_autofree char *value = g_malloc(MAX(size, 1));
+	g_autofree char *value = g_try_malloc(MAX(size, 1));
 	struct node *node;
 	struct file_ref ref;
-	ssize_t length = pin_for_xattr(req, ino, &node, &ref);
+	ssize_t length = value ? pin_for_xattr(req, ino, &node, &ref) : -ENOMEM;
 
 	/*
 	 * The kernel reads ACLs to decide access, and would return any other error to the caller.
@@ -159,10 +159,10 @@ static ssize_t list_as_caller(fuse_req_t req, int fd, char *names, size_t size)
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	g_autofree char *names = g_malloc(XATTR_LIST_MAX);
+	g_autofree char *names = g_try_malloc(XATTR_LIST_MAX);
 	struct node *node;
 	struct file_ref ref;
-	ssize_t length = pin_for_xattr(req, ino, &node, &ref);
+	ssize_t length = names ? pin_for_xattr(req, ino, &node, &ref) : -ENOMEM;
 
 	if (length == 0) {
 		length = listxattr(fd_path(ref.fd).text, names, XATTR_LIST_MAX);

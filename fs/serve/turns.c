@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve/turns.h"
 
+#include "base/patience/patience.h"
 #include "daemon/fs.h"
 #include "daemon/log.h"
 #include "serve/shutdown.h"
@@ -227,8 +228,12 @@ static void answer(void *data)
 static void refuse(struct turns *turns, uint64_t unique, int error)
 {
 	struct fuse_out_header out = { .len = sizeof out, .error = error, .unique = unique };
-	ssize_t n = write(fuse_session_fd(turns->fs->session), &out, sizeof out);
+	struct patience patience = { 0 };
+	ssize_t n;
 
+	do
+		n = write(fuse_session_fd(turns->fs->session), &out, sizeof out);
+	while (n < 0 && patience_waits(&patience, errno));
 	if (n < 0 && errno != ENOENT)
 		log_line("a request could not be refused: %s", g_strerror(errno));
 }
@@ -321,20 +326,23 @@ bool turns_hand_over(struct turns *turns, const struct fuse_buf *request)
 	const struct fuse_in_header *header = header_of(request);
 	struct handed_over *handed;
 	uint64_t turn = turns_of(request);
+	void *copy;
 
 	if (header->opcode == FUSE_INTERRUPT)
 		return g_atomic_int_get(&turns->any) &&
 			interrupt(turns, turns_interrupted(request));
 	if (turn == TURN_OWN || !is_slow(turns, turn))
 		return false;
-	if (!hold(turns, turn, request->size)) {
+	copy = g_try_malloc(request->size);
+	if (!copy || !hold(turns, turn, request->size)) {
+		g_free(copy);
 		refuse(turns, header->unique, -ENOMEM);
 		return true;
 	}
 	handed = g_new(struct handed_over, 1);
 	*handed = (struct handed_over){ .turns = turns, .turn = turn, .request = *request };
 	handed->link.data = handed;
-	handed->request.mem = g_memdup2(request->mem, request->size);
+	handed->request.mem = memcpy(copy, request->mem, request->size);
 	workers_push(turns->fs->workers, turn, answer, handed);
 	return true;
 }

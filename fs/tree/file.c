@@ -199,9 +199,12 @@ void content_reply(struct deferred *d, struct content *content, struct payment *
 
 void file_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
 {
-	g_autofree char *buf = g_malloc(size);
+	g_autofree char *buf = g_try_malloc(size);
 
-	reply_buf(req, buf, content_read(metadata_of(fi)->content, buf, size, off));
+	if (buf)
+		reply_buf(req, buf, content_read(metadata_of(fi)->content, buf, size, off));
+	else
+		reply_result(req, -ENOMEM);
 }
 
 void file_release(const struct fuse_file_info *fi)

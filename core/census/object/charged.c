@@ -72,14 +72,15 @@ static bool is_loaded(struct charged *charged)
 
 /*
  * Moves the elements of the request from the map to `out`. The others belong to requests of other
- * threads.
+ * threads. 0 or a negative errno: then some are missing.
  */
-static void take_groups(int map, uint64_t request, uint64_t page, GArray *out)
+static int take_groups(int map, uint64_t request, uint64_t page, GArray *out)
 {
 	g_autoptr(GArray) keys = g_array_new(FALSE, FALSE, sizeof(struct charge_key));
 	struct charge_key key, *previous = NULL;
+	int error, r = 0;
 
-	while (bpf_map_get_next_key(map, previous, &key) == 0) {
+	while ((error = bpf_map_get_next_key(map, previous, &key)) == 0) {
 		if (key.request == request)
 			g_array_append_val(keys, key);
 		previous = &key;
@@ -89,12 +90,14 @@ static void take_groups(int map, uint64_t request, uint64_t page, GArray *out)
 		struct charge_of_group group = { .group = own->group };
 		uint64_t pages;
 
-		if (bpf_map_lookup_elem(map, own, &pages) == 0) {
+		r = MIN(r, bpf_map_lookup_elem(map, own, &pages));
+		if (r == 0) {
 			group.bytes = pages * page;
 			g_array_append_val(out, group);
 		}
 		bpf_map_delete_elem(map, own);
 	}
+	return error != -ENOENT ? error : r;
 }
 
 static int walk_all(const struct charged *charged, struct charge_walk *walk, int64_t limit_us)
@@ -116,15 +119,15 @@ int charged_read(struct charged *charged, uint64_t inode, uint64_t ino, uint32_t
 	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct charge_of_group));
 	struct charge_walk walk = { .inode = inode, .ino = ino, .generation = generation };
 	uint64_t page = sysconf(_SC_PAGESIZE);
-	int r;
+	int r, taken;
 
 	if (!is_loaded(charged))
 		return -ENOTSUP;
 	walk.request = __atomic_add_fetch(&charged->requests, 1, __ATOMIC_RELAXED);
 	r = walk_all(charged, &walk, limit_us);
-	take_groups(charged->skeleton->maps.charges.map_fd, walk.request, page, groups);
-	if (r < 0)
-		return r;
+	taken = take_groups(charged->skeleton->maps.charges.map_fd, walk.request, page, groups);
+	if (r < 0 || taken < 0)
+		return MIN(r, taken);
 	*out = (struct charge_sums){
 		.n = groups->len,
 		.bytes = walk.pages * page,
