@@ -74,7 +74,10 @@ bool memory_group_has_room(const char *directory, uint64_t bytes)
 	return bytes <= limit && used - MIN(used, droppable(directory, prefix)) <= limit - bytes;
 }
 
-bool memory_has_room(uint64_t bytes)
+/* What was promised, and may not be in use yet; atomic. */
+static uint64_t promised;
+
+static bool groups_have_room(uint64_t bytes)
 {
 	g_autofree char *text = NULL, *directory = NULL;
 	bool room = true;
@@ -90,4 +93,23 @@ bool memory_has_room(uint64_t bytes)
 		*last = '\0';
 	}
 	return room;
+}
+
+bool memory_has_room(uint64_t bytes)
+{
+	return groups_have_room(bytes + __atomic_load_n(&promised, __ATOMIC_SEQ_CST));
+}
+
+bool memory_promise(uint64_t bytes)
+{
+	bool room = groups_have_room(__atomic_add_fetch(&promised, bytes, __ATOMIC_SEQ_CST));
+
+	if (!room)
+		memory_promise_kept(bytes);
+	return room;
+}
+
+void memory_promise_kept(uint64_t bytes)
+{
+	__atomic_sub_fetch(&promised, bytes, __ATOMIC_SEQ_CST);
 }

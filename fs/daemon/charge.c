@@ -296,9 +296,11 @@ void charge_release(struct charge *charge)
 
 /*
  * A listing asks for little at a time, so the daemon's control group is asked for this much beforehand: in
- * a group with a small limit the listing fails, and not the daemon.
+ * a group with a small limit the listing fails, and not the daemon. Most listings take less than the first
+ * part, for which it is not asked.
  */
 #define STEP MIB
+#define FIRST (MIB / 16)
 
 static bool group_allows(struct charged_budget *self, size_t amount)
 {
@@ -306,8 +308,10 @@ static bool group_allows(struct charged_budget *self, size_t amount)
 
 	if (wanted <= self->allowed)
 		return true;
-	if (!memory_has_room(wanted - self->charge.amount + STEP))
+	charged_budget_made(self);
+	if (!memory_promise(amount + STEP))
 		return false;
+	self->promised = amount + STEP;
 	self->allowed = wanted + STEP;
 	return true;
 }
@@ -330,6 +334,18 @@ void charged_budget_init(struct charged_budget *out, struct charges *charges,
 		.budget = { .more = more_bytes, .data = out },
 		.charges = charges,
 		.caller = *caller,
-		.allowed = STEP,
+		.allowed = FIRST,
 	};
+}
+
+void charged_budget_made(struct charged_budget *self)
+{
+	memory_promise_kept(self->promised);
+	self->promised = 0;
+}
+
+void charged_budget_release(struct charged_budget *self)
+{
+	charged_budget_made(self);
+	charge_release(&self->charge);
 }

@@ -88,10 +88,17 @@ struct charged_budget {
 	struct budget budget;
 	struct charges *charges;
 	struct caller caller;
-	struct charge charge; /* to be released */
-	uint64_t allowed;     /* bytes for which the daemon's control group has room */
+	struct charge charge;
+	uint64_t allowed;  /* bytes for which the daemon's control group has room */
+	uint64_t promised; /* of these: what may not be in use yet */
 };
 
 /* Not to be moved from then on. */
 void charged_budget_init(struct charged_budget *out, struct charges *charges,
 	const struct caller *caller);
+
+/* Says that no more is added for the time being, so that others can have what it would have taken. */
+void charged_budget_made(struct charged_budget *self);
+
+/* Gives all back. Of one that is all zeros there is nothing. */
+void charged_budget_release(struct charged_budget *self);

@@ -60,7 +60,7 @@ static void listing_free(struct listing *listing)
 		closedir(listing->stream);
 	packed_rows_clear(&listing->names);
 	charge_release(&listing->for_stream);
-	charge_release(&listing->bytes.charge);
+	charged_budget_release(&listing->bytes);
 	charge_release(&listing->for_listing);
 	g_mutex_clear(&listing->lock);
 	g_free(listing);
@@ -114,6 +114,7 @@ static int open_listing(struct fs *fs, struct deferred *d, struct listing *listi
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
 	packed_rows_end(&listing->names);
+	charged_budget_made(&listing->bytes);
 	return listing->bytes.budget.error;
 }
 

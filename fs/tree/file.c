@@ -139,7 +139,7 @@ void payment_unref(struct payment *payment)
 {
 	if (!g_atomic_int_dec_and_test(&payment->refs))
 		return;
-	charge_release(&payment->bytes.charge);
+	charged_budget_release(&payment->bytes);
 	g_free(payment);
 }
 
@@ -156,6 +156,7 @@ int payment_cover(struct payment *payment, const struct content *content)
 	struct budget *budget = &payment->bytes.budget;
 	size_t bytes = content_bytes(content);
 
+	charged_budget_made(&payment->bytes);
 	payment->bytes.allowed = UINT64_MAX; /* the memory is taken already */
 	budget_use(budget, bytes - MIN(bytes, budget->used));
 	return budget->error;

@@ -3,8 +3,9 @@
 import errno
 import os
 import pathlib
+import threading
 
-from harness import MOUNTED, check, equal, eventually, fails, read, skip, test, write
+from harness import MOUNTED, as_user, check, equal, eventually, fails, read, skip, test, write
 from ipc import Child
 from test_whose import remove_group
 
@@ -116,12 +117,30 @@ def a_listing_ends_before_the_daemon_does(t):
         fails(errno.ENOMEM, read_all, t.meta / 'segments')
         for name in 'segments', 'segments.json', 'metrics', 'graph.dot', 'report.html':
             enough_or_not(t.meta / name)
+        many_at_once(t)
         equal(t.attribute(f'{0:0240}', 'state'), 'idle')
         group.let_out(t.daemon.pid)
         read_all(t.meta / 'segments')
     finally:
         group.let_out(t.daemon.pid)
         group.end()
+
+
+def many_at_once(t):
+    """Listings of several users, none of which knows what the others are about to take."""
+    names = 'segments', 'segments.json', 'metrics', 'graph.dot', 'report.html', 'processes'
+    results = []
+
+    def ask(user, name):
+        results.append(as_user(user, user, lambda: [enough_or_not(t.meta / name) for _ in range(2)]))
+    os.chmod(t.private, 0o755)
+    threads = [threading.Thread(target=ask, args=(7000 + i, names[i % len(names)]))
+               for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(results, [0] * len(threads))
 
 
 def enough_or_not(path):

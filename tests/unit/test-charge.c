@@ -137,7 +137,7 @@ static void a_listing_is_charged_while_it_is_made(void)
 	CU_ASSERT(used > limit / 4 * 3 && used <= limit);
 	ASSERT_INT(bytes.budget.error, -ENOMEM);
 	CU_ASSERT(!budget_use(&bytes.budget, 1));
-	charge_release(&bytes.charge);
+	charged_budget_release(&bytes);
 }
 
 static void one_resource_takes_nothing_from_another(void)
