@@ -24,11 +24,14 @@ def run(case, scratch, timeout):
     """Called by the runner, in any thread: starts the keeper as a process and waits for it."""
     began = time.monotonic()
     log = pathlib.Path(scratch, case.name.replace('/', '_') + '.log')
+    environment = dict(os.environ)
+    if 'SHMTREE_REACH' in environment:  # scripts/mutate: where programs record what they reach
+        environment['SHMTREE_REACH'] = os.path.join(environment['SHMTREE_REACH'], case.name)
     with open(log, 'ab') as out:
         status = subprocess.run(
             [sys.executable, __file__, case.test.module, case.test.function.__name__, case.path,
              str(timeout)],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False).returncode
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, check=False).returncode
     text = log.read_text(errors='backslashreplace')
     log.unlink()
     word = {0: 'ok', SKIPPED: 'skip'}.get(status, 'FAIL')
@@ -36,16 +39,26 @@ def run(case, scratch, timeout):
     return Outcome(word, '' if word == 'ok' else last, time.monotonic() - began, text)
 
 
-def children():
-    """The keeper's children; a thread's are listed under that thread, and here there is one."""
-    pid = os.getpid()
-    return [int(p) for p in pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+def children(pid):
+    """The children of a process: /proc lists a thread's under that thread."""
+    found = []
+    try:
+        for task in pathlib.Path(f'/proc/{pid}/task').iterdir():
+            found += [int(child) for child in (task / 'children').read_text().split()]
+    except OSError:
+        pass  # it is gone, and so its children are somebody else's
+    return found
+
+
+def descendants(pid):
+    return [d for child in children(pid) for d in (child, *descendants(child))]
 
 
 def end_descendants():
-    """An orphan of a child that dies becomes the keeper's child, so this ends with none left."""
-    while alive := children():
-        for pid in alive:
+    """All at once: a test that waits for its daemon's answer cannot die before the daemon, which is its
+    child. An orphan of a child that dies becomes the keeper's child, so this ends with none left."""
+    while alive := children(os.getpid()):
+        for pid in descendants(os.getpid()):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
