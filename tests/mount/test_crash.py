@@ -5,6 +5,7 @@ import errno
 import mmap
 import os
 import platform
+import signal
 import struct
 import subprocess
 
@@ -12,6 +13,7 @@ from harness import (MOUNTED, call, check, close_dead, equal, eventually, fails,
                      run, skip, test, wait_for_mount, write)
 
 MS_SHARED = 1 << 20
+MNT_DETACH = 2
 
 
 @test(MOUNTED)
@@ -87,6 +89,32 @@ def umount_ends_the_daemon(t):
     equal(t.daemon.wait(30), 0)
     t.daemon = None
     equal(mounts_at(t.root), 0)
+
+
+@test(MOUNTED)
+def a_daemon_that_ends_late_leaves_its_successors_mount(t):
+    """The kernel gives the device number away again, here to the next daemon's mount on the same path."""
+    t.kill()
+    t.start()  # it has replaced a dead mount, and unmounts by itself
+    t.settle()
+    first, number = t.daemon, os.stat(t.root).st_dev
+    first.send_signal(signal.SIGSTOP)
+    try:
+        call('umount2', t.root, MNT_DETACH)
+        (t.private / 'lower').mkdir()
+        t.start()
+        while os.stat(t.root).st_dev < number:
+            t.stop()
+            call('mount', 'lower', t.private / 'lower', b'tmpfs', 0, b'')  # takes the number
+            t.start()
+        if os.stat(t.root).st_dev != number:
+            skip('something else has the number')
+        first.send_signal(signal.SIGTERM)
+    finally:
+        first.send_signal(signal.SIGCONT)
+        first.wait(30)
+    equal(mounts_at(t.root), 1)
+    equal(t.status()['pid'], str(t.daemon.pid))
 
 
 @test(MOUNTED)
