@@ -2,6 +2,7 @@
 #include "views/limits.h"
 #include "kinds/posix-semaphore.h"
 #include "kinds/held-namespaces.h"
+#include "kinds/idle.h"
 #include "kinds/realms.h"
 #include "kinds/posix-mqueue.h"
 #include "kinds/past-process.h"
@@ -9,6 +10,7 @@
 
 #include "unit.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -270,6 +272,26 @@ static void every_attribute_of_a_kind_has_a_name_of_its_own(void)
 	}
 }
 
+static int each_fails(const struct realm *realm, item_visitor visit, void *data)
+{
+	(void)realm, (void)visit, (void)data;
+	return -EIO;
+}
+
+/* A kind that cannot be listed has not told that nothing is idle. */
+static void what_cannot_be_listed_says_so(void)
+{
+	static const struct realm realm = { .proc = "/proc" };
+	const struct kind broken[] = {
+		{ .data = DATA_NONE, .each = each_fails },
+		{ .data = DATA_NONE, .each_free = each_fails },
+		{ .data = DATA_NONE + 1, .each = each_fails },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(broken); i++)
+		ASSERT_INT(idle_each(&realm, &broken[i], NULL, NULL), -EIO);
+}
+
 static CU_TestInfo tests[] = {
 	{ "IDs say what a segment is", ids_say_what_a_segment_is },
 	{ "the longest name leaves room for the inode",
@@ -289,6 +311,7 @@ static CU_TestInfo tests[] = {
 		a_pid_used_anew_is_not_the_process_that_was_meant },
 	{ "every attribute of a kind has a name of its own",
 		every_attribute_of_a_kind_has_a_name_of_its_own },
+	{ "what cannot be listed says so", what_cannot_be_listed_says_so },
 	CU_TEST_INFO_NULL,
 };
 
