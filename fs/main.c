@@ -6,6 +6,7 @@
 #include "daemon/fs.h"
 #include "daemon/identity.h"
 #include "daemon/log.h"
+#include "daemon/permit.h"
 #include "events/events.h"
 #include "faults/faults.h"
 #include "kinds/posix.h"
@@ -153,6 +154,7 @@ static int run(struct fs *fs)
 	clock_gettime(CLOCK_REALTIME, &fs->started);
 	if (fs_open_source(fs) < 0)
 		return EXIT_FAILURE;
+	permit_choose(fs);
 	/* From here on in the process that stays: threads do not survive a fork. */
 	if (!fs->options.cmdline.foreground)
 		background_start();

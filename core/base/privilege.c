@@ -7,8 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The inode number of the first user namespace, the same on every machine. */
+/* The inode numbers of the first namespaces, the same on every machine. */
 #define MACHINE_USER_NS 0xEFFFFFFDu
+#define MACHINE_PID_NS 0xEFFFFFFCu
 
 bool privilege_capable(int capability)
 {
@@ -31,4 +32,11 @@ bool privilege_of_machine(void)
 
 	/* A kernel without user namespaces has only one. */
 	return stat("/proc/self/ns/user", &st) < 0 || st.st_ino == MACHINE_USER_NS;
+}
+
+bool privilege_sees_all_processes(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == MACHINE_PID_NS;
 }

@@ -16,3 +16,6 @@ bool privilege_attainable(int capability);
  * Whether this is the initial user namespace: in any other, root has no privileges over the kernel.
  */
 bool privilege_of_machine(void);
+
+/* Whether this is the initial pid namespace: any other has no number for a process outside of it. */
+bool privilege_sees_all_processes(void);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/tmpfs.h"
 
+#include "base/fdpath.h"
 #include "base/util.h"
 
 #include <linux/mount.h>
+#include <linux/xattr.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 int tmpfs_new(const char *size)
 {
@@ -17,4 +20,9 @@ int tmpfs_new(const char *size)
 		return -errno;
 	mount = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
 	return mount < 0 ? -errno : mount;
+}
+
+bool tmpfs_has_acl(int fd)
+{
+	return getxattr(fd_path(fd).text, XATTR_NAME_POSIX_ACL_ACCESS, NULL, 0) > 0;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "caller/fsuid.h"
 
+#include "base/tmpfs.h"
 #include "base/util.h"
 #include "caller/rights.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -109,6 +111,88 @@ void fsuid_take_groups(struct fsuid *id)
 	caller_rights_clear(&rights);
 }
 
+static int begin_with(struct fsuid *id, const struct caller *caller,
+	const struct caller_rights *rights, int fd)
+{
+	uint64_t capabilities = rights->effective;
+	struct stat st;
+
+	if (!rights->known)
+		return -EACCES;
+	if (fd >= 0) {
+		if (fstat(fd, &st) < 0)
+			return -errno;
+		capabilities = caller_rights_over(rights, st.st_uid, st.st_gid);
+	}
+	fsuid_begin(id, caller);
+	set_groups((const gid_t *)rights->groups->data, rights->groups->len);
+	set_file_capabilities(capabilities);
+	id->groups = id->capabilities = true;
+	return 0;
+}
+
+int fsuid_begin_whole(struct fsuid *id, const struct caller *caller, int fd)
+{
+	struct caller_rights rights;
+	int r;
+
+	*id = (struct fsuid){ .caller = *caller };
+	if (!privileged)
+		return 0;
+	caller_rights_read(caller, &rights);
+	r = begin_with(id, caller, &rights, fd);
+	caller_rights_clear(&rights);
+	return r;
+}
+
+static int ask(int fd, int want)
+{
+	return faccessat(fd, "", want, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* Whether everybody may; false if that changes meanwhile. */
+static bool all_may(int fd, int want)
+{
+	mode_t bits = want << 6 | want << 3 | want;
+	struct stat before, after;
+
+	return fstat(fd, &before) == 0 && (before.st_mode & bits) == bits && !tmpfs_has_acl(fd) &&
+		fstat(fd, &after) == 0 && after.st_mode == before.st_mode &&
+		after.st_ctim.tv_sec == before.st_ctim.tv_sec &&
+		after.st_ctim.tv_nsec == before.st_ctim.tv_nsec;
+}
+
+int fsuid_may(const struct caller *caller, int fd, int want)
+{
+	struct fsuid id;
+	int r;
+
+	if (all_may(fd, want))
+		return 0;
+	r = fsuid_begin_whole(&id, caller, fd);
+	if (r == 0)
+		r = ask(fd, want);
+	fsuid_end(&id);
+	return r;
+}
+
+int fsuid_access(const struct caller *caller, int fd, int want)
+{
+	struct fsuid id = { .caller = *caller };
+	struct caller_rights rights;
+	int r = 0;
+
+	if (privileged) {
+		caller_rights_read_for_access(caller, want, &rights);
+		r = begin_with(&id, caller, &rights, fd);
+		caller_rights_clear(&rights);
+	}
+	if (r == 0)
+		r = ask(fd, want);
+	fsuid_end(&id);
+	return r;
+}
+
 void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bool clears)
 {
 	struct caller_rights rights;
@@ -154,23 +238,78 @@ void fsuid_end(struct fsuid *id)
 	errno = saved;
 }
 
+static bool capabilities_permit(uint64_t effective, mode_t mode, int want)
+{
+	bool reads = S_ISDIR(mode) ? !(want & W_OK) : want == R_OK;
+
+	if (reads && effective & CAPABILITY(CAP_DAC_READ_SEARCH))
+		return true;
+	/* Nobody may execute what is no program to anybody. */
+	return effective & CAPABILITY(CAP_DAC_OVERRIDE) &&
+		(S_ISDIR(mode) || !(want & X_OK) || mode & (S_IXUSR | S_IXGRP | S_IXOTH));
+}
+
+/* Of whom nothing is known, may be in the group or not: both must be permitted. */
+static bool mode_permits(const struct caller *caller, const struct caller_rights *rights,
+	const struct ownership *file, int want)
+{
+	bool member = caller->gid == file->gid || caller_rights_in_group(rights, file->gid);
+	mode_t granted = file->mode >> (member ? 3 : 0);
+
+	if (caller->uid == file->uid)
+		return false; /* the owner's own bits did not */
+	if (!rights->known && !member)
+		granted &= file->mode >> 3;
+	return (granted & want) == (mode_t)want;
+}
+
+static bool permits(const struct caller *caller, const struct caller_rights *rights,
+	const struct ownership *file, int want)
+{
+	uint64_t capabilities = caller_rights_over(rights, file->uid, file->gid);
+
+	return (caller->uid == file->uid && (file->mode >> 6 & want) == (mode_t)want) ||
+		mode_permits(caller, rights, file, want) ||
+		capabilities_permit(capabilities, file->mode, want);
+}
+
 bool fsuid_permits(const struct caller *caller, const struct ownership *file, int want)
 {
 	struct caller_rights rights;
-	bool member, permitted;
+	bool permitted;
+
+	if (!privileged || (caller->uid == file->uid && (file->mode >> 6 & want) == (mode_t)want))
+		return true;
+	caller_rights_read(caller, &rights);
+	permitted = permits(caller, &rights, file, want);
+	caller_rights_clear(&rights);
+	return permitted;
+}
+
+bool fsuid_access_permits(const struct caller *caller, const struct ownership *file, int want)
+{
+	struct caller_rights rights;
+	bool permitted;
 
 	if (!privileged)
 		return true;
-	if (caller->uid == file->uid && (file->mode >> 6 & want) == (mode_t)want)
-		return true;
-	caller_rights_read(caller, &rights);
-	member = caller->gid == file->gid || caller_rights_in_group(&rights, file->gid);
-	permitted =
-		caller->uid != file->uid && (file->mode >> (member ? 3 : 0) & want) == (mode_t)want;
-	permitted |= rights.effective & CAPABILITY(CAP_DAC_OVERRIDE) ||
-		(want == R_OK && rights.effective & CAPABILITY(CAP_DAC_READ_SEARCH));
+	caller_rights_read_for_access(caller, want, &rights);
+	permitted = permits(caller, &rights, file, want);
 	caller_rights_clear(&rights);
 	return permitted;
+}
+
+bool fsuid_owns(const struct caller *caller, const struct ownership *file)
+{
+	struct caller_rights rights;
+	bool owns;
+
+	if (!privileged || caller->uid == file->uid)
+		return true;
+	caller_rights_read(caller, &rights);
+	owns = caller_rights_over(&rights, file->uid, file->gid) & CAPABILITY(CAP_FOWNER);
+	caller_rights_clear(&rights);
+	return owns;
 }
 
 void fsuid_umask(mode_t mask)

@@ -2,9 +2,9 @@
 /*
  * Acting with the caller's file system ids.
  *
- * The kernel has checked a request against the attributes that it last saw; by the time the daemon
- * acts, the name may mean another user's object. So whatever changes a name or an attribute is done
- * with the caller's own file system ids, and tmpfs itself has the last word.
+ * Where the kernel checks permissions, it has checked a request against the attributes that it last
+ * saw; by the time the daemon acts, the name may mean another user's object. So whatever changes a name
+ * or an attribute is done with the caller's own file system ids, and tmpfs itself has the last word.
  *
  *	struct fsuid id;
  *
@@ -18,6 +18,9 @@
  * request needs them: they are taken on only when the first try was refused (fsuid_retry()), or at
  * once where their lack would not be refused but change the result (fsuid_take_groups()). So it is
  * for user 0 as well, which may be a root without capabilities, or of a user namespace.
+ *
+ * Where nobody has checked the request (daemon/permit.h), a try without the groups could be granted what a group is
+ * denied: there all rights are taken on at once (fsuid_begin_whole()), or nothing is done.
  *
  * Between begin and end the thread must not reply, nor register a backing file: the kernel would
  * keep the caller's credentials for every later opener.
@@ -50,6 +53,23 @@ bool fsuid_privileged(void);
 /* Takes on the caller's fsuid and fsgid, and with them the loss of capabilities that goes along. */
 void fsuid_begin(struct fsuid *id, const struct caller *caller);
 
+/*
+ * The same with groups and capabilities, these as they count over the file behind `fd` (O_PATH will do), for calls that
+ * this file alone decides. -1: a call about names, which directory and files decide; then those of a caller in another
+ * user namespace do not count. 0, or -EACCES and nothing is taken on: what the caller may is not known. fsuid_end() in
+ * both cases.
+ */
+int fsuid_begin_whole(struct fsuid *id, const struct caller *caller, int fd);
+
+/*
+ * Whether the caller may `want` (R_OK, W_OK, X_OK) the file behind `fd` (O_PATH will do): 0 or a negative
+ * errno. The kernel decides, by mode, ACL and capabilities. A daemon without privilege asks for itself.
+ */
+int fsuid_may(const struct caller *caller, int fd, int want);
+
+/* The same as access(2) asks it, which is by other ids and capabilities (rights.h). */
+int fsuid_access(const struct caller *caller, int fd, int want);
+
 /* Takes on the caller's groups and capabilities now, be they fewer or more. */
 void fsuid_take_groups(struct fsuid *id);
 
@@ -70,7 +90,7 @@ void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bo
 void fsuid_without_fsetid(struct fsuid *id);
 
 /*
- * Whether the caller may open a file of that owner and mode for `want` (R_OK, W_OK), as the kernel
+ * Whether the caller may open a file of that owner and mode for `want` (R_OK, W_OK, X_OK), as the kernel
  * decides it where there is no ACL. For files that the kernel cannot be asked about: a daemon
  * without privilege leaves it to the kernel, which lets it open its own user's alone.
  */
@@ -80,6 +100,12 @@ struct ownership {
 	gid_t gid;
 };
 bool fsuid_permits(const struct caller *caller, const struct ownership *file, int want);
+
+/* The same as access(2) asks it: fsuid_access(). */
+bool fsuid_access_permits(const struct caller *caller, const struct ownership *file, int want);
+
+/* Whether the caller may do to such a file what its owner may. */
+bool fsuid_owns(const struct caller *caller, const struct ownership *file);
 
 /* Sets the umask of this thread alone, for the creation that follows. */
 void fsuid_umask(mode_t umask);

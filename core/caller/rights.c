@@ -3,6 +3,7 @@
 
 #include "base/patience/patience.h"
 #include "base/util.h"
+#include "procfs/id-map.h"
 #include "procfs/status.h"
 
 #include <fcntl.h>
@@ -21,27 +22,82 @@ static bool same_user_namespace(int dir)
 		ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-void caller_rights_read(const struct caller *caller, struct caller_rights *out)
+/*
+ * What the root of a user namespace may use on files whose ids are mapped there: see the kernel's
+ * capable_wrt_inode_uidgid(), and inode_owner_or_capable(), which asks for the user alone.
+ */
+#define COUNT_BY_MAPPING                                                                           \
+	(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) |  \
+		CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_FSETID))
+
+/* By which of its users the caller asks. */
+enum asks { BY_FS, BY_EITHER, BY_REAL_FIRST };
+
+static bool is_caller(const struct caller *caller, const struct proc_status *status, enum asks asks)
+{
+	return status->uids[ID_FS] == caller->uid ||
+		(asks != BY_FS && status->uids[ID_REAL] == caller->uid);
+}
+
+static uint64_t capabilities(const struct caller *caller, const struct proc_status *status,
+	enum asks asks, const struct caller_rights *rights)
+{
+	if (status->uids[ID_FS] == caller->uid &&
+		!(asks == BY_REAL_FIRST && status->uids[ID_REAL] == caller->uid))
+		return status->effective;
+	return (rights->uids ? id_map_is_root(rights->uids, caller->uid) : caller->uid == 0) ?
+		status->permitted :
+		0;
+}
+
+static void read_rights(const struct caller *caller, enum asks asks, struct caller_rights *out)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d", caller->pid);
 	auto_fd dir = caller->pid == 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct proc_status status;
+	uint64_t found;
 
 	*out = (struct caller_rights){ .groups = g_array_new(FALSE, FALSE, sizeof(gid_t)) };
 	if (dir < 0)
 		return;
-	if (proc_read_status(dir, &status, out->groups) < 0 || status.uids[ID_FS] != caller->uid) {
+	if (proc_read_status(dir, &status, out->groups) < 0 || !is_caller(caller, &status, asks)) {
 		g_array_set_size(out->groups, 0);
 		return;
 	}
 	out->known = true;
-	if (same_user_namespace(dir))
-		out->effective = status.effective;
+	if (!same_user_namespace(dir)) {
+		out->uids = id_map_read(dir, "uid_map");
+		out->gids = id_map_read(dir, "gid_map");
+	}
+	found = capabilities(caller, &status, asks, out);
+	*(out->uids ? &out->inside : &out->effective) = found;
+}
+
+void caller_rights_read(const struct caller *caller, struct caller_rights *out)
+{
+	read_rights(caller, BY_FS, out);
+}
+
+void caller_rights_read_for_access(const struct caller *caller, int want, struct caller_rights *out)
+{
+	read_rights(caller, want == X_OK ? BY_EITHER : BY_REAL_FIRST, out);
+}
+
+uint64_t caller_rights_over(const struct caller_rights *rights, uid_t uid, gid_t gid)
+{
+	if (!rights->uids)
+		return rights->effective;
+	if (!id_map_find(rights->uids, uid))
+		return 0;
+	return rights->inside &
+		(id_map_find(rights->gids, gid) ? COUNT_BY_MAPPING : CAPABILITY(CAP_FOWNER));
 }
 
 void caller_rights_clear(struct caller_rights *rights)
 {
 	g_array_unref(rights->groups);
+	g_clear_pointer(&rights->uids, g_array_unref);
+	g_clear_pointer(&rights->gids, g_array_unref);
 }
 
 bool caller_rights_in_group(const struct caller_rights *rights, gid_t gid)

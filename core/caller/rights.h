@@ -21,6 +21,10 @@ struct caller_rights {
 	GArray *groups;     /* supplementary, of gid_t; owned */
 	uint64_t effective; /* capabilities */
 	bool known;         /* false: there are none because nothing could be read */
+
+	/* Of a caller in another user namespace: its capabilities there, and the ids that it has there. */
+	uint64_t inside;
+	GArray *uids, *gids; /* of struct id_range, owned; NULL: the caller is in the daemon's */
 };
 
 /*
@@ -32,6 +36,21 @@ struct caller_rights {
  */
 void caller_rights_read(const struct caller *caller, struct caller_rights *out);
 void caller_rights_clear(struct caller_rights *rights);
+
+/*
+ * The same for the question of access(2), which asks with the real user in place of the file system's, and counts all
+ * that a real root is permitted and nothing that another user has; but with AT_EACCESS, and as chdir(2), by the
+ * effective ones. A request of a caller whose users are one does not tell which it was: then it is answered as
+ * access(2) is, and `want` X_OK alone as chdir(2).
+ */
+void caller_rights_read_for_access(const struct caller *caller, int want,
+	struct caller_rights *out);
+
+/*
+ * The capabilities as they count over a file of that owner: those of a caller in another user namespace do if both ids
+ * are mapped there, and then those alone that decide on files; CAP_FOWNER, as long as no name is concerned, if the user is.
+ */
+uint64_t caller_rights_over(const struct caller_rights *rights, uid_t uid, gid_t gid);
 
 /* Whether the group is one of the supplementary groups. */
 bool caller_rights_in_group(const struct caller_rights *rights, gid_t gid);

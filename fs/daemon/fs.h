@@ -49,6 +49,8 @@ struct fs {
 
 	struct timespec started; /* when the daemon was */
 
+	bool kernel_permits;             /* it checks permissions before we are asked (permit.h) */
+	const char *daemon_permits_not;  /* why not, a static string; NULL: not asked for */
 	bool passthrough;                /* negotiated with the kernel */
 	const char *passthrough_missing; /* why not, a static string */
 	gint passthrough_failures;       /* inodes that fell back, atomic */

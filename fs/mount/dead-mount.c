@@ -44,20 +44,20 @@ int dead_mount_lock(void)
 	return fd < 0 || flock(fd, LOCK_EX) < 0 ? -errno : steal_fd(&fd);
 }
 
-static int configure(int context, int device, const char *label)
+static int configure(int context, int device, const struct fs *fs)
 {
 	char number[16];
 	const struct {
 		const char *key, *value; /* a flag has none */
 	} parameters[] = {
-		{ "source", label },
+		{ "source", fs->options.label },
 		{ "subtype", "shmtree" },
 		{ "fd", number },
 		{ "rootmode", "40000" },
 		{ "user_id", "0" },
 		{ "group_id", "0" },
-		{ "default_permissions", NULL },
 		{ "allow_other", NULL },
+		{ fs->kernel_permits ? "default_permissions" : "allow_other", NULL },
 	};
 
 	snprintf(number, sizeof number, "%d", device);
@@ -69,14 +69,14 @@ static int configure(int context, int device, const char *label)
 }
 
 /* A mount that is nowhere yet. */
-static int make_mount(int device, const char *label, unsigned attributes)
+static int make_mount(int device, const struct fs *fs, unsigned attributes)
 {
 	auto_fd context = fsopen("fuse", FSOPEN_CLOEXEC);
 	int r;
 
 	if (context < 0)
 		return -errno;
-	r = configure(context, device, label);
+	r = configure(context, device, fs);
 	if (r < 0)
 		return r;
 	r = fsmount(context, FSMOUNT_CLOEXEC, attributes);
@@ -94,7 +94,7 @@ int dead_mount_replace(const struct fs *fs)
 	device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	if (device < 0)
 		return -errno;
-	mount = make_mount(device, fs->options.label, attributes | attributes_of_source(fs));
+	mount = make_mount(device, fs, attributes | attributes_of_source(fs));
 	if (mount < 0)
 		return mount;
 	if (move_mount(mount, "", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_BENEATH) <

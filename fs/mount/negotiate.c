@@ -65,8 +65,10 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	choose_passthrough(fs, conn);
 	/* Without it the kernel asks for security.capability before every write. */
 	want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
-	/* ACLs decide as on tmpfs; and so default ACLs override the umask, which is ours to apply. */
-	want(conn, FUSE_CAP_POSIX_ACL);
+	/* With this the kernel checks permissions, and ACLs among them. */
+	if (fs->kernel_permits)
+		want(conn, FUSE_CAP_POSIX_ACL);
+	/* Default ACLs override the umask, which is ours to apply. */
 	want(conn, FUSE_CAP_DONT_MASK);
 	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
 	/* A listing with attributes is worth it only if these may be kept for a while. */

@@ -60,7 +60,8 @@ static void add_mount_options(struct fs *fs)
 {
 	struct fuse_args *args = &fs->options.fuse;
 
-	fuse_opt_insert_arg(args, 1, "-odefault_permissions");
+	if (fs->kernel_permits)
+		fuse_opt_insert_arg(args, 1, "-odefault_permissions");
 	if (fsuid_privileged())
 		fuse_opt_insert_arg(args, 1, "-oallow_other");
 	if (fs->options.io_uring)

@@ -4,7 +4,7 @@
 #include "base/fdpath.h"
 #include "base/util.h"
 #include "caller/effective.h"
-#include "daemon/identity.h"
+#include "daemon/permit.h"
 #include "daemon/tell.h"
 #include "node/handle.h"
 #include "ops/truncation.h"
@@ -262,26 +262,35 @@ static int clear_set_ids(fuse_req_t req, const struct change *change)
 	return r;
 }
 
-static int change_as_caller(fuse_req_t req, const struct change *change)
+/* Makes the change with what permit_begin() has taken on. */
+static int change_with(struct fsuid *id, const struct change *change)
 {
-	struct fsuid id;
 	int r;
 
-	identity_begin(&id, req);
 	/*
 	 * With a change of owner the kernel always sends this flag; chown(2) itself knows what to
 	 * clear.
 	 */
 	if (change->to_set & FUSE_SET_ATTR_KILL_SUID &&
 		!(change->to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
-		fsuid_without_fsetid(&id);
+		fsuid_without_fsetid(id);
 	/* chmod(2) clears set-group-ID without an error if the caller is not in the group. */
 	if ((change->to_set & FUSE_SET_ATTR_MODE && change->attr->st_mode & S_ISGID) ||
 		has_set_ids(change->path_fd))
-		fsuid_take_groups(&id);
+		fsuid_take_groups(id);
 	do
 		r = change_all(change);
-	while (fsuid_retry(&id, r));
+	while (fsuid_retry(id, r));
+	return r;
+}
+
+static int change_as_caller(fuse_req_t req, const struct change *change)
+{
+	struct fsuid id;
+	int r = permit_begin(fs_of(req), &id, req, change->path_fd);
+
+	if (r == 0)
+		r = change_with(&id, change);
 	fsuid_end(&id);
 	return r;
 }
@@ -312,6 +321,26 @@ static int set_segment(struct fs *fs, fuse_req_t req, struct node *node, struct 
 	return r;
 }
 
+/*
+ * The file behind some `data` files belongs to who has made the segment, not to whom the kind says: times that
+ * are not now are the owner's to set.
+ */
+static int permit_times(struct fs *fs, const struct deferred *d)
+{
+	const int now = FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+	const struct caller caller = identity_caller(d->req);
+	struct ownership owner;
+	struct stat st;
+	int r;
+
+	if (fs->kernel_permits || !is_data(d->node) || d->node->data->has_xattrs ||
+		!(d->to_set & SET_TIMES) || (d->to_set & now) == now)
+		return 0;
+	r = tree_data_stat(fs, d->node, &caller, &st);
+	owner = (struct ownership){ st.st_mode, st.st_uid, st.st_gid };
+	return r < 0 || fsuid_owns(&caller, &owner) ? r : -EPERM;
+}
+
 /* Runs on a worker for a `data` file, which may have to wait; else on the request thread. */
 static void setattr_now(struct fs *fs, struct deferred *d)
 {
@@ -330,6 +359,8 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 	if (r == 0 && !done && is_data(node) && change.size_fd < 0)
 		r = tree_data_permit(fs, d->req, node, W_OK);
 	if (r == 0 && !done)
+		r = permit_times(fs, d);
+	if (r == 0 && !done)
 		r = set_segment(fs, d->req, node, &change);
 	if (r == 0)
 		r = stat_node(fs, d->req, node, &st);
@@ -337,6 +368,19 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, r);
 	else
 		reply_changed(fs, d->req, &st);
+}
+
+/*
+ * Nothing of the tree can be changed. Times may be set to now by who may write, others are told that they
+ * may not even that.
+ */
+static int refuse_change(struct fs *fs, fuse_req_t req, const struct node *node, int to_set)
+{
+	bool now = to_set & FUSE_SET_ATTR_MTIME_NOW && to_set & FUSE_SET_ATTR_ATIME_NOW;
+
+	if (to_set & FUSE_SET_ATTR_SIZE)
+		return -EACCES;
+	return now && tree_permit(fs, req, node, W_OK) < 0 ? -EACCES : -EPERM;
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -349,7 +393,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		.to_set = to_set };
 
 	if (d.node->type == NODE_TREE) {
-		reply_result(req, to_set & FUSE_SET_ATTR_SIZE ? -EACCES : -EPERM);
+		reply_result(req, refuse_change(fs, req, d.node, to_set));
 		return;
 	}
 	if (is_foreign_data(d.node)) {

@@ -7,7 +7,7 @@
 #include "ops/ops.h"
 
 #include "base/util.h"
-#include "daemon/identity.h"
+#include "daemon/permit.h"
 #include "kinds/posix-removal.h"
 #include "serve/defer.h"
 #include "serve/reply.h"
@@ -140,7 +140,12 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
+	int r = op_permit(req, d.node, R_OK);
 
+	if (r < 0) {
+		reply_result(req, r);
+		return;
+	}
 	d.lists = tree_waits(d.node);
 	defer_if(fs, d.lists, &d, opendir_now);
 }

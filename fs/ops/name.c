@@ -4,7 +4,7 @@
 #include "base/fdpath.h"
 #include "base/libc.h"
 #include "base/util.h"
-#include "daemon/identity.h"
+#include "daemon/permit.h"
 #include "daemon/tell.h"
 #include "node/handle.h"
 #include "serve/defer.h"
@@ -26,10 +26,18 @@ static bool in_root(fuse_req_t req, fuse_ino_t parent)
 	return node_of(req, parent)->type == NODE_ROOT;
 }
 
-/* Returns 0 if an object may have this name in this directory, else -EPERM. */
-static int may_name(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* Whether the caller may change what is in the directory. */
+static int may_change(fuse_req_t req, fuse_ino_t parent)
 {
-	return in_root(req, parent) && strcmp(name, TREE_NAME) != 0 ? 0 : -EPERM;
+	return op_permit(req, node_of(req, parent), W_OK | X_OK);
+}
+
+/* For what can be in no directory of the mount. */
+static int refuse_to_make(fuse_req_t req, fuse_ino_t parent)
+{
+	int r = may_change(req, parent);
+
+	return r < 0 ? r : -EPERM;
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
@@ -43,7 +51,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 		tree_lookup(fs, req, parent->type == NODE_ROOT ? NULL : parent, name);
 		return;
 	}
-	r = stat_name(fs, name, &st);
+	r = permit_search(fs, req) < 0 ? LOOKUP_REFUSED : stat_name(fs, name, &st);
 	if (r < 0)
 		reply_result(req, r);
 	else
@@ -69,20 +77,21 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct event_act *act;
 	struct fsuid id;
 	struct stat st = { 0 };
-	int r = S_ISREG(mode) ? may_name(req, parent, name) : -EPERM;
+	int r = S_ISREG(mode) ? op_may_name(req, parent, name) : refuse_to_make(req, parent);
 
 	if (r < 0) {
 		reply_result(req, r);
 		return;
 	}
 	act = tell_begin(req, TELLS(EVENT_CREATED), name, 0);
-	identity_begin(&id, req);
+	r = permit_begin(fs, &id, req, PERMIT_NAMES);
 	fsuid_umask(fuse_req_ctx(req)->umask);
-	if (mode & S_ISGID)
+	if (r == 0 && mode & S_ISGID)
 		fsuid_take_groups(&id);
-	do
-		r = mknodat(fs->shm_fd, name, mode, rdev) < 0 ? -errno : 0;
-	while (fsuid_retry(&id, r));
+	if (r == 0)
+		do
+			r = mknodat(fs->shm_fd, name, mode, rdev) < 0 ? -errno : 0;
+		while (fsuid_retry(&id, r));
 	fsuid_end(&id);
 	if (r == 0)
 		r = stat_name(fs, name, &st);
@@ -95,16 +104,24 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	if (in_root(req, parent))
-		reply_result(req, -EPERM);
+	int r = in_root(req, parent) ? refuse_to_make(req, parent) : may_change(req, parent);
+
+	if (r < 0)
+		reply_result(req, r);
 	else
 		tree_mkdir(fs_of(req), req, node_of(req, parent), name, mode);
 }
 
 void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
 {
-	(void)link, (void)parent, (void)name;
-	reply_result(req, -EPERM);
+	(void)link, (void)name;
+	reply_result(req, refuse_to_make(req, parent));
+}
+
+static int link_by_descriptor(int fd, int directory, const char *name)
+{
+	return linkat(AT_FDCWD, fd_path(fd).text, directory, name, AT_SYMLINK_FOLLOW) < 0 ? -errno :
+											    0;
 }
 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
@@ -115,7 +132,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	struct fsuid id;
 	struct stat st;
 	struct file_ref ref;
-	int r = may_name(req, parent, name);
+	int r = op_may_name(req, parent, name);
 
 	if (r == 0 && (node->type != NODE_SEGMENT || node->data))
 		r = -EPERM;
@@ -126,13 +143,11 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		return;
 	}
 	act = tell_begin(req, TELLS(EVENT_CREATED), name, node->ino);
-	identity_begin(&id, req);
-	do
-		r = linkat(AT_FDCWD, fd_path(ref.fd).text, fs->shm_fd, name, AT_SYMLINK_FOLLOW) <
-				0 ?
-			-errno :
-			0;
-	while (fsuid_retry(&id, r));
+	r = permit_begin(fs, &id, req, PERMIT_NAMES);
+	if (r == 0)
+		do
+			r = link_by_descriptor(ref.fd, fs->shm_fd, name);
+		while (fsuid_retry(&id, r));
 	fsuid_end(&id);
 	tell_end(req, act, r, 0);
 	if (r == 0 && fstat(ref.fd, &st) < 0)
@@ -184,10 +199,11 @@ static void unlink_now(struct fs *fs, struct deferred *d)
 		return;
 	}
 	act = tell_begin(d->req, TELLS(EVENT_REMOVED), d->name, 0);
-	identity_begin(&id, d->req);
-	do
-		r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
-	while (fsuid_retry(&id, r));
+	r = permit_begin(fs, &id, d->req, PERMIT_NAMES);
+	if (r == 0)
+		do
+			r = unlinkat(fs->shm_fd, d->name, 0) < 0 ? -errno : 0;
+		while (fsuid_retry(&id, r));
 	fsuid_end(&id);
 	tell_end(d->req, act, r, tell_inode(act, fd));
 	keep_object(fs, d->req, fd);
@@ -198,7 +214,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	struct deferred d = { .req = req, .locks_directory = true };
-	int r = may_name(req, parent, name);
+	int r = op_may_name(req, parent, name);
 
 	if (r == 0 && g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name)
 		r = -ENAMETOOLONG;
@@ -210,8 +226,12 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	if (in_root(req, parent))
-		reply_result(req, strcmp(name, TREE_NAME) == 0 ? -EPERM : -ENOTDIR);
+	int r = may_change(req, parent);
+
+	if (r == 0 && in_root(req, parent))
+		r = strcmp(name, TREE_NAME) == 0 ? -EPERM : -ENOTDIR;
+	if (r < 0)
+		reply_result(req, r);
 	else
 		tree_rmdir(fs_of(req), req, node_of(req, parent), name);
 }
@@ -242,11 +262,13 @@ static void rename_now(struct fs *fs, struct deferred *d)
 	struct fsuid id;
 	int r, replaced = hold_object(fs, d->new_name);
 
-	identity_begin(&id, d->req);
-	do
-		r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ? -errno :
-											    0;
-	while (fsuid_retry(&id, r));
+	r = permit_begin(fs, &id, d->req, PERMIT_NAMES);
+	if (r == 0)
+		do
+			r = renameat2(fs->shm_fd, d->name, fs->shm_fd, d->new_name, d->flags) < 0 ?
+				-errno :
+				0;
+		while (fsuid_retry(&id, r));
 	fsuid_end(&id);
 	tell_end(d->req, act, r, inode_of_name(fs, act, d->new_name));
 	tell_end(d->req, back, r, inode_of_name(fs, back, d->name));
@@ -266,10 +288,10 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	struct fs *fs = fs_of(req);
 	struct deferred d = { .req = req, .flags = flags, .locks_directory = true };
 	struct stat st = { .st_mode = S_IFREG }; /* what is to be replaced */
-	int r = may_name(req, parent, name);
+	int r = op_may_name(req, parent, name);
 
 	if (r == 0)
-		r = may_name(req, newparent, newname);
+		r = op_may_name(req, newparent, newname);
 	if (r == 0 && flags & RENAME_WHITEOUT)
 		r = -EPERM; /* it would leave a device node, and the root has only objects */
 	if (r == 0 &&
@@ -278,8 +300,10 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 		r = -ENAMETOOLONG;
 	/* A file that is not an object is not shown, and must not be replaced. */
 	if (r == 0 && fstatat(fs->shm_fd, newname, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		!S_ISREG(st.st_mode))
-		r = -EEXIST;
+		!S_ISREG(st.st_mode)) {
+		r = may_change(req, newparent);
+		r = r < 0 ? r : -EEXIST;
+	}
 	if (r < 0)
 		reply_result(req, r);
 	else

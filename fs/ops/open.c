@@ -2,7 +2,8 @@
 #include "ops/ops.h"
 
 #include "base/util.h"
-#include "daemon/identity.h"
+#include "caller/opening.h"
+#include "daemon/permit.h"
 #include "daemon/tell.h"
 #include "kinds/posix-removal.h"
 #include "node/handle.h"
@@ -62,6 +63,14 @@ static unsigned opening_tells(const struct fs *fs, int flags)
 		(flags & O_TRUNC ? TELLS(EVENT_RESIZED) : 0);
 }
 
+static int open_name(struct fs *fs, const char *name, int flags, mode_t mode)
+{
+	int fd = openat(fs->shm_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		mode);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /*
  * Opens or creates the object with the caller's credentials: another process may have created it
  * since the kernel looked it up, and then no one has checked yet whether this caller may open it.
@@ -80,16 +89,14 @@ static int create_as_caller(struct fs *fs, fuse_req_t req, const char *name, mod
 	if (fd < 0)
 		return fd;
 	act = tell_begin(req, opening_tells(fs, flags) | TELLS(EVENT_CREATED), name, 0);
-	identity_begin(&id, req);
+	fd = permit_begin(fs, &id, req, PERMIT_NAMES);
 	fsuid_umask(ctx->umask);
-	if (mode & S_ISGID)
+	if (fd == 0 && mode & S_ISGID)
 		fsuid_take_groups(&id);
-	do {
-		fd = openat(fs->shm_fd, name,
-			flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
-		if (fd < 0)
-			fd = -errno;
-	} while (fsuid_retry(&id, fd) || retry_after_removal(fd, &retried));
+	if (fd == 0)
+		do
+			fd = open_name(fs, name, flags, mode);
+		while (fsuid_retry(&id, fd) || retry_after_removal(fd, &retried));
 	fsuid_end(&id);
 	tell_end(req, act, fd, tell_inode(act, fd));
 	return fd;
@@ -100,9 +107,9 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct fs *fs = fs_of(req);
 	auto_charge charge = { 0 };
-	int fd = -EPERM;
+	int fd = op_may_name(req, parent, name);
 
-	if (node_from_id(fs->nodes, parent)->type == NODE_ROOT && strcmp(name, TREE_NAME) != 0)
+	if (fd == 0)
 		fd = create_as_caller(fs, req, name, mode,
 			O_CREAT | (fi->flags & (OPEN_FLAGS | O_EXCL)), &charge);
 	if (fd < 0)
@@ -127,11 +134,36 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 }
 
 /*
- * Opens the file behind `path_fd` with the daemon's credentials: the kernel has checked the
- * caller's permission on the attributes of this same inode.
+ * Takes on what the file is to be opened with: the daemon's own rights if the caller's have been checked, by the kernel
+ * on the attributes of this same inode, or for a `data` file by tree_data_check(); else all of the caller's.
+ *
+ * A program must be readable as well: of one that is not, the kernel hides the memory from its user, and would have to
+ * ask us whether it is.
  */
-static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct fuse_file_info *fi,
-	struct charge *charge)
+static int begin_opening(struct fs *fs, fuse_req_t req, const struct node *node, int path_fd,
+	const struct fuse_file_info *fi, struct fsuid *id)
+{
+	int r;
+
+	if (fs->kernel_permits || is_data(node)) {
+		identity_begin_by_descriptor(id, req, fi->kill_suidgid && has_set_ids(path_fd));
+		return 0;
+	}
+	r = fi->flags & OPEN_TO_EXECUTE ? permit_file(fs, req, path_fd, R_OK | X_OK) : 0;
+	if (r < 0) {
+		*id = (struct fsuid){ 0 };
+		return r;
+	}
+	r = permit_begin(fs, id, req, path_fd);
+	/* Truncation asks for CAP_FSETID over the machine, also where the file is a namespace's. */
+	if (r == 0 && fi->kill_suidgid)
+		fsuid_without_fsetid(id);
+	return r;
+}
+
+/* Opens the file behind `path_fd`, if the caller may. */
+static int open_by_ref(struct fs *fs, fuse_req_t req, const struct node *node, int path_fd,
+	const struct fuse_file_info *fi, struct charge *charge)
 {
 	const struct caller caller = identity_caller(req);
 	struct event_act *act = NULL;
@@ -143,10 +175,11 @@ static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 		return fd;
 	if (opening_tells(fs, fi->flags) && events_on(fs->events))
 		act = tell_begin(req, opening_tells(fs, fi->flags), NULL, tell_inode_of(path_fd));
-	identity_begin_by_descriptor(&id, req, fi->kill_suidgid && has_set_ids(path_fd));
-	do
-		fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
-	while (retry_after_removal(fd, &retried));
+	fd = begin_opening(fs, req, node, path_fd, fi, &id);
+	if (fd == 0)
+		do
+			fd = fs_reopen(fs, path_fd, fi->flags & OPEN_FLAGS);
+		while (retry_after_removal(fd, &retried));
 	/*
 	 * Only an append-only object needs O_APPEND; else each write request says whether it
 	 * appends.
@@ -158,8 +191,18 @@ static int open_by_ref(struct fs *fs, fuse_req_t req, int path_fd, const struct 
 	return fd;
 }
 
+/* Whether fs.protected_regular, which the kernel leaves to us, may forbid this opening. */
+static bool may_be_protected(const struct fs *fs, const struct deferred *d, int fd)
+{
+	const struct caller caller = identity_caller(d->req);
+
+	return !fs->kernel_permits && !is_data(d->node) && !(d->fi.flags & OPEN_TO_EXECUTE) &&
+		opening_is_protected(&caller, fs->shm_fd, fd);
+}
+
 static void open_now(struct fs *fs, struct deferred *d)
 {
+	const struct caller caller = identity_caller(d->req);
 	auto_charge charge = { 0 };
 	struct handle *handle;
 	struct file_ref ref;
@@ -174,11 +217,21 @@ static void open_now(struct fs *fs, struct deferred *d)
 		reply_result(d->req, r);
 		return;
 	}
-	if (is_data(d->node))
+	if (may_be_protected(fs, d, ref.fd)) {
+		/* What the caller has asked for is to be seen once it sleeps. */
+		if (!d->waited) {
+			file_ref_put(fs, d->node, &ref);
+			d->waited = true;
+			defer_if(fs, true, d, open_now);
+			return;
+		}
+		r = opening_refused(&caller);
+	}
+	if (r == 0 && is_data(d->node))
 		r = tree_data_check(fs, d->req, d->node, &ref, d->fi.flags);
 	if (d->fi.flags & O_TRUNC)
 		before = truncation_begin(ref.fd);
-	fd = r < 0 ? r : open_by_ref(fs, d->req, ref.fd, &d->fi, &charge);
+	fd = r < 0 ? r : open_by_ref(fs, d->req, d->node, ref.fd, &d->fi, &charge);
 	if (fd < 0) {
 		file_ref_put(fs, d->node, &ref);
 		reply_result(d->req, fd);

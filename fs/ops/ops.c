@@ -12,6 +12,7 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.getattr = op_getattr,
 	.statx = op_statx,
 	.setattr = op_setattr,
+	.access = op_access,
 	.readlink = op_readlink,
 	.mknod = op_mknod,
 	.mkdir = op_mkdir,

@@ -33,6 +33,18 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
+/* access.c: questions about permissions */
+void op_access(fuse_req_t req, fuse_ino_t ino, int mask);
+
+/* Whether the caller may `want` (R_OK, W_OK, X_OK) a directory of the mount: 0 or a negative errno. */
+int op_permit(fuse_req_t req, struct node *node, int want);
+
+/*
+ * Returns 0 if an object may have this name in this directory, which is the root; else -EPERM, or -EACCES
+ * where the caller may not even write to the directory.
+ */
+int op_may_name(fuse_req_t req, fuse_ino_t parent, const char *name);
+
 /* attr.c: attributes */
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi);

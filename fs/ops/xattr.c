@@ -7,13 +7,14 @@
 
 #include "base/fdpath.h"
 #include "caller/effective.h"
-#include "daemon/identity.h"
+#include "daemon/permit.h"
 #include "node/handle.h"
 #include "serve/reply.h"
 #include "tree/data.h"
 #include "tree/tree.h"
 
 #include <linux/limits.h>
+#include <linux/xattr.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -66,10 +67,12 @@ static void change_and_reply(fuse_req_t req, fuse_ino_t ino, const struct change
 		reply_result(req, r);
 		return;
 	}
-	identity_begin(&id, req);
-	/* Changing or removing an ACL clears set-group-ID if the caller is not in the group. */
-	fsuid_take_groups(&id);
-	r = change_xattr(fd_path(ref.fd).text, change);
+	r = permit_begin(fs_of(req), &id, req, ref.fd);
+	if (r == 0) {
+		/* Changing or removing an ACL clears set-group-ID if the caller is not in the group. */
+		fsuid_take_groups(&id);
+		r = change_xattr(fd_path(ref.fd).text, change);
+	}
 	fsuid_end(&id);
 	file_ref_put(fs_of(req), node, &ref);
 	reply_result(req, r);
@@ -114,6 +117,14 @@ static ssize_t get_value(const struct file_ref *ref, const char *name, char *val
 	return length < 0 ? -errno : length;
 }
 
+/* The kernel lets only who may read the file ask for attributes, but those of these name spaces. */
+static bool needs_reading(const char *name)
+{
+	return !g_str_has_prefix(name, XATTR_SECURITY_PREFIX) &&
+		!g_str_has_prefix(name, XATTR_SYSTEM_PREFIX) &&
+		!g_str_has_prefix(name, XATTR_TRUSTED_PREFIX);
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	g_autofree char *value = g_try_malloc(MAX(size, 1));
@@ -127,7 +138,10 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	if (length == -EOPNOTSUPP)
 		length = -ENODATA;
 	if (length == 0) {
-		length = get_value(&ref, name, value, size);
+		if (needs_reading(name))
+			length = permit_file(fs_of(req), req, ref.fd, R_OK);
+		if (length == 0)
+			length = get_value(&ref, name, value, size);
 		file_ref_put(fs_of(req), node, &ref);
 	}
 	reply_value(req, value, length, size);

@@ -25,6 +25,7 @@ struct deferred {
 	bool held;            /* the census is, for this request: tree/file.c */
 	bool at_once;         /* only if that needs no waiting: likewise */
 	bool locks_directory; /* the kernel does, for all, until this is answered */
+	bool waited;          /* open: a worker answers */
 	bool lists;           /* much, maybe: TURN_LISTINGS */
 	bool other_user;      /* in the turn of `uid`, who did not make the request */
 	uid_t uid;

@@ -2,7 +2,7 @@
 #include "tree/data.h"
 
 #include "caller/effective.h"
-#include "daemon/identity.h"
+#include "daemon/permit.h"
 #include "daemon/visit.h"
 
 #include <fcntl.h>
@@ -76,8 +76,10 @@ static int check_joined(struct fs *fs, struct node *node, const struct file_ref 
 int tree_data_wanted(int flags)
 {
 	static const int wants[] = { [O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK };
+	int mode = flags & O_ACCMODE;
 
-	return (flags & O_ACCMODE) == O_ACCMODE ? R_OK | W_OK : wants[flags & O_ACCMODE];
+	return (mode == O_ACCMODE ? R_OK | W_OK : wants[mode]) |
+		(flags & OPEN_TO_EXECUTE ? X_OK : 0) | (flags & O_TRUNC ? W_OK : 0);
 }
 
 /*

@@ -79,8 +79,11 @@ static bool hold_at_once(struct fs *fs, const struct node *node)
 void tree_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
 	struct deferred d = { .req = req, .node = node, .fi = *fi };
+	int r = tree_permit(fs, req, node, R_OK);
 
-	if (node->entry->type != TREE_FILE && node->entry->type != TREE_ATTRIBUTE) {
+	if (r < 0) {
+		reply_result(req, r);
+	} else if (node->entry->type != TREE_FILE && node->entry->type != TREE_ATTRIBUTE) {
 		reply_result(req, -EISDIR);
 	} else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
 		reply_result(req, -EACCES);

@@ -116,6 +116,13 @@ static void show_data_path(struct fs *fs, GString *out)
 		g_string_append_printf(out, "transport_reason\t%s\n", fs->io_uring_missing);
 }
 
+static void show_permissions(struct fs *fs, GString *out)
+{
+	g_string_append_printf(out, "permissions\t%s\n", fs->kernel_permits ? "kernel" : "daemon");
+	if (fs->daemon_permits_not)
+		g_string_append_printf(out, "permissions_reason\t%s\n", fs->daemon_permits_not);
+}
+
 static void show_watch(struct fs *fs, GString *out)
 {
 	bool works = watch_works(fs);
@@ -260,6 +267,7 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 	g_string_append_printf(text, "pid\t%d\nsource\t%s\nuser\t%s\n", getpid(),
 		fs->options.source, geteuid() == 0 ? "root" : UNPRIVILEGED);
 	show_data_path(fs, text);
+	show_permissions(fs, text);
 	show_watch(fs, text);
 	show_events(fs, text);
 	show_census(segments_report(segments), text);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tree/tree.h"
 
+#include "base/tmpfs.h"
 #include "base/util.h"
-#include "daemon/identity.h"
+#include "daemon/permit.h"
 #include "kinds/idle.h"
 #include "kinds/nested.h"
 #include "kinds/posix.h"
@@ -18,7 +19,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <time.h>
 
 /* Attributes */
@@ -30,11 +30,6 @@ static bool shows_names(const struct tree_entry *entry)
 		return entry->kind == &kind_posix || entry->kind == &kind_nested ||
 			entry->kind == &kind_unlinked;
 	return entry->type == TREE_FILE && entry->names;
-}
-
-static bool has_acl(int fd)
-{
-	return fgetxattr(fd, "system.posix_acl_access", NULL, 0) > 0;
 }
 
 /*
@@ -49,7 +44,7 @@ static void restrict_to_listers(const struct fs *fs, struct stat *out)
 	if (fstat(fs->shm_fd, &source) < 0)
 		source = (struct stat){ 0 };
 	/* Whom an ACL denies what others may, no mode tells. */
-	if (has_acl(fs->shm_fd))
+	if (tmpfs_has_acl(fs->shm_fd))
 		source.st_mode &= S_IRUSR;
 	if ((source.st_mode & listers) == listers)
 		return;
@@ -155,6 +150,25 @@ int tree_stat(struct fs *fs, struct node *node, const struct caller *viewer, str
 	if (r == 0)
 		fill_stat(fs, node, item, out);
 	return r == -ENOENT ? -ESTALE : r;
+}
+
+struct ownership tree_ownership(struct fs *fs, const struct node *node)
+{
+	struct stat st;
+
+	fill_stat(fs, node, NULL, &st);
+	return (struct ownership){ st.st_mode, st.st_uid, st.st_gid };
+}
+
+int tree_permit(struct fs *fs, fuse_req_t req, const struct node *node, int want)
+{
+	const mode_t all = want << 6 | want << 3 | want;
+	struct ownership owner;
+
+	if (fs->kernel_permits)
+		return 0;
+	owner = tree_ownership(fs, node);
+	return (owner.mode & all) == all || identity_permits(req, &owner, want) ? 0 : -EACCES;
 }
 
 /* Names */
@@ -327,12 +341,16 @@ void tree_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char 
 {
 	struct deferred d = { .req = req, .node = parent, .locks_directory = true };
 
-	if (!parent) {
-		tree_reply(fs, req, node_lookup_tree(fs->nodes, NULL, &tree_top, name), NULL);
+	if ((parent ? tree_permit(fs, req, parent, X_OK) : permit_search(fs, req)) < 0) {
+		reply_result(req, LOOKUP_REFUSED);
 		return;
 	}
-	if (g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name) {
+	if (parent && g_strlcpy(d.name, name, sizeof d.name) >= sizeof d.name) {
 		reply_result(req, -ENAMETOOLONG);
+		return;
+	}
+	if (!parent) {
+		tree_reply(fs, req, node_lookup_tree(fs->nodes, NULL, &tree_top, name), NULL);
 		return;
 	}
 	switch (parent->entry->type) {

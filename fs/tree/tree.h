@@ -38,6 +38,12 @@ void tree_release(struct fs *fs, const struct node *node, const struct fuse_file
 /* Fills in what stat(1) shows of a node to a caller; -ESTALE if it stands for something that is gone. */
 int tree_stat(struct fs *fs, struct node *node, const struct caller *viewer, struct stat *out);
 
+/* What decides who may do what to the node, with the owner of the directory for an item. */
+struct ownership tree_ownership(struct fs *fs, const struct node *node);
+
+/* Whether the caller may `want` (R_OK, W_OK, X_OK) the node: 0 or -EACCES. */
+int tree_permit(struct fs *fs, fuse_req_t req, const struct node *node, int want);
+
 /*
  * Calls `visit` for each name that the caller may see in a directory of the tree, with the inode number and type that
  * stat(2) would tell.

@@ -44,6 +44,7 @@ _shmtree_value()
 	--fail-over) _shmtree_offer '' 80% 90% 95% ;;
 	census) _shmtree_list auto bpf query text ;;
 	object_census | passthrough) _shmtree_list auto off ;;
+	permissions) _shmtree_list kernel daemon ;;
 	proc) _shmtree_directories ;;
 	esac
 }
@@ -52,7 +53,7 @@ _shmtree()
 {
 	local options=(--list --json --human --columns= --sort= --where= --fail-over= --help -h --version -V -d -f -s -o)
 	local mount_options=(census= object_census= passthrough= proc= census_interval= attr_timeout= entry_timeout=
-		log metrics_segments= watch io_uring no_io_uring debug clone_fd max_idle_threads= max_threads=
+		permissions= log metrics_segments= watch io_uring no_io_uring debug clone_fd max_idle_threads= max_threads=
 		allow_other allow_root auto_unmount io_uring_q_depth=)
 	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 

@@ -28,6 +28,25 @@ static const struct {
 		"as above, and a file of a mounted tmpfs refuses every seal" },
 };
 
+/* Where the daemon checks permissions: mostly two reasons to refuse, of which the kernel's comes first. */
+static const struct {
+	const char *op; /* NULL: any */
+	int native, mount;
+	const char *reason;
+} orders[] = {
+	{ "open", EACCES, EPERM, "for O_NOATIME the kernel asks first whose the file is" },
+	{ "reopen", EACCES, EPERM, "as above" },
+	{ "rmdir", EPERM, ENOTDIR,
+		"the kernel does not know that the directory is sticky, and asks what the name "
+		"is" },
+	{ "linkat_empty_path", EPERM, ENOENT, "the kernel asks first for a link count of 0" },
+	{ "linkat_proc_fd", EPERM, ENOENT, "as above" },
+	{ "truncate", EACCES, EFBIG, "the kernel asks first for RLIMIT_FSIZE, and sends SIGXFSZ" },
+	{ NULL, EACCES, ENOMEM, "a LOOKUP that is refused otherwise unmounts what is below" },
+};
+
+bool permissions_by_daemon;
+
 static const struct {
 	const char *name, *field;
 	const char *reason;
@@ -45,6 +64,11 @@ bool errno_excepted(const char *op, int native_errno, int mount_errno, bool prot
 		if ((!errnos[i].op || strcmp(errnos[i].op, op) == 0) &&
 			errnos[i].native == native_errno && errnos[i].mount == mount_errno &&
 			(protected_files || !errnos[i].protected_files))
+			return true;
+	}
+	for (size_t i = 0; permissions_by_daemon && i < sizeof(orders) / sizeof(*orders); i++) {
+		if ((!orders[i].op || strcmp(orders[i].op, op) == 0) &&
+			orders[i].native == native_errno && orders[i].mount == mount_errno)
 			return true;
 	}
 	return false;

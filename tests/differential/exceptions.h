@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* The mount is one with -o permissions=daemon, which has differences of its own. */
+extern bool permissions_by_daemon;
+
 /*
  * Whether it is documented that the call op answers mount_errno on the mount while tmpfs answers
  * native_errno (0: success). protected_files: some file has been made immutable or append-only.

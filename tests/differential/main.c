@@ -39,6 +39,7 @@ static const struct option long_options[] = {
 	{ "seconds", required_argument, NULL, 't' },
 	{ "length", required_argument, NULL, 'l' },
 	{ "no-mmap", no_argument, NULL, 'M' },
+	{ "permissions-by-daemon", no_argument, NULL, 'P' },
 	{ "keep-going", no_argument, NULL, 'k' },
 	{ "print", no_argument, NULL, 'p' },
 	{ "no-shrink", no_argument, NULL, 'S' },
@@ -59,6 +60,9 @@ static _Noreturn void usage(FILE *to, int status)
 	      "  --seconds N    run that long instead; 0: until a difference shows\n"
 	      "  --length N     steps of a sequence (default 200)\n"
 	      "  --no-mmap      the mount is without passthrough: every mapping is ENODEV\n"
+	      "  --permissions-by-daemon\n"
+	      "                 the mount has permissions=daemon: some errors come in another "
+	      "order\n"
 	      "  --keep-going   print each kind of difference once and go on\n"
 	      "  --ignore KIND  take this kind of difference for known\n"
 	      "  --no-shrink    print the sequence as it is\n"
@@ -99,6 +103,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'M':
 			options.no_mmap = true;
+			break;
+		case 'P':
+			permissions_by_daemon = true;
 			break;
 		case 'k':
 			options.keep_going = true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What stat shows and what changes it; the file system's own numbers; flags, handles, seals. */
+#include "exceptions.h"
 #include "executor.h"
 
 #include <errno.h>
@@ -178,11 +179,26 @@ static void do_fstatfs(struct context *ctx, const int64_t *arg, struct outcome *
 		note_statfs(out, &fs);
 }
 
+/*
+ * For an ioctl about the inode's flags the kernel opens the file of a mount once more, to read, and who may
+ * not read it is refused. Natively the descriptor is enough; what would be changed there must not be.
+ */
+static bool foretell_unreadable(int fd, struct outcome *out)
+{
+	if (!permissions_by_daemon)
+		return false;
+	if (faccessat(fd, "", R_OK, AT_EACCESS | AT_EMPTY_PATH) == 0 || errno != EACCES)
+		return false;
+	note_error(out, EACCES);
+	return true;
+}
+
 static void do_getflags(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	int flags = 0;
 
-	if (note(out, ioctl(ctx->fds[arg[0]], FS_IOC_GETFLAGS, &flags)))
+	if (!foretell_unreadable(ctx->fds[arg[0]], out) &&
+		note(out, ioctl(ctx->fds[arg[0]], FS_IOC_GETFLAGS, &flags)))
 		out->ret = flags;
 }
 
@@ -191,14 +207,16 @@ static void do_setflags(struct context *ctx, const int64_t *arg, struct outcome 
 	int flags = (int)arg[1];
 
 	look(ctx, arg[0]);
-	note(out, ioctl(ctx->fds[arg[0]], FS_IOC_SETFLAGS, &flags));
+	if (!foretell_unreadable(ctx->fds[arg[0]], out))
+		note(out, ioctl(ctx->fds[arg[0]], FS_IOC_SETFLAGS, &flags));
 }
 
 static void do_getxflags(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
 	struct fsxattr fsx = { 0 };
 
-	if (note(out, ioctl(ctx->fds[arg[0]], FS_IOC_FSGETXATTR, &fsx)))
+	if (!foretell_unreadable(ctx->fds[arg[0]], out) &&
+		note(out, ioctl(ctx->fds[arg[0]], FS_IOC_FSGETXATTR, &fsx)))
 		note_data(out, &fsx, sizeof(fsx));
 }
 

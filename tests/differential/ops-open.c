@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Opening, closing, duplicating; and what a process has of its own: umask, limits, its life. */
+#include "exceptions.h"
 #include "executor.h"
 
 #include <errno.h>
@@ -136,13 +137,17 @@ static void do_open_path(struct context *ctx, const int64_t *arg, struct outcome
 	close(fd);
 }
 
-/* Through the magic link, which leads to the file even when it has no name. */
+/*
+ * Through the magic link, which leads to the file even when it has no name. O_CREAT means nothing there, but
+ * fs.protected_regular may have the daemon refuse it: it does not learn by which path it was.
+ */
 static void do_reopen(struct context *ctx, const int64_t *arg, struct outcome *out)
 {
+	int flags = (int)(arg[2] | arg[3]) & ~(permissions_by_daemon ? O_CREAT : 0);
 	char path[40];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", ctx->fds[arg[1]]);
-	note_fd(ctx, out, arg[0], open(path, (int)(arg[2] | arg[3]) | O_CLOEXEC));
+	note_fd(ctx, out, arg[0], open(path, flags | O_CLOEXEC));
 }
 
 static void do_close(struct context *ctx, const int64_t *arg, struct outcome *out)

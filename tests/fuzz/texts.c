@@ -8,6 +8,7 @@
  */
 #include "texts.h"
 
+#include "caller/opening.h"
 #include "procfs/cgroup.h"
 #include "procfs/mountinfo.h"
 #include "kinds/posix-semaphore.h"
@@ -126,6 +127,14 @@ static void parse_cgroup(const char *text)
 	g_assert(*unit && strlen(unit) < sizeof unit && !strchr(unit, '/'));
 }
 
+/* The thread's name, up to the first newline, and what is in its `syscall`. */
+static void parse_opening(const char *text)
+{
+	const char *end = strchrnul(text, '\n');
+	g_autofree char *command = g_strndup(text, end - text);
+	opening_parse(*end ? end + 1 : end, command);
+}
+
 static void parse_list(const char *text)
 {
 	g_autofree char *why = NULL;
@@ -154,6 +163,7 @@ int fuzz_texts(const uint8_t *data, size_t size)
 		parse_cgroup,
 		parse_status,
 		parse_list,
+		parse_opening,
 	};
 	g_autofree char *text = NULL;
 	struct semaphore semaphore;

@@ -25,5 +25,10 @@ def same_calls_same_answers(t):
 
 
 @test(paths=MOUNTED, start=False)
+def same_answers_where_the_daemon_checks_permissions(t):
+    drive(t.path, '--daemon-option', 'permissions=daemon', '--steps', str(STEPS), '--seed', str(SEED))
+
+
+@test(paths=MOUNTED, start=False)
 def locks_that_wait(t):
     drive(t.path, '--locks')

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "caller/fsuid.h"
 #include "caller/memory-cgroup.h"
+#include "caller/opening.h"
 #include "caller/rights.h"
 #include "caller/sight.h"
 #include "procfs/id-map.h"
@@ -366,6 +367,33 @@ static void memory_is_allocated_by_a_child_in_the_group(void)
 	CU_ASSERT_FALSE(g_file_test(group, G_FILE_TEST_EXISTS));
 }
 
+/* What a thread in system call `number` is about to do, if its first arguments are these. */
+static enum opening opening_in(long number, unsigned long second, unsigned long third)
+{
+	g_autofree char *text = g_strdup_printf("%ld 0xffffff9c 0x%lx 0x%lx 0x0 0x0 0x0 0x1 0x2\n",
+		number, second, third);
+
+	return opening_parse(text, "cat");
+}
+
+static void what_a_thread_opens_is_in_its_system_call(void)
+{
+	ASSERT_INT(opening_in(SYS_openat, 0x1000, O_CREAT | O_RDWR), OPENING_WITH_CREAT);
+	ASSERT_INT(opening_in(SYS_openat, O_CREAT, O_RDWR), OPENING_WITHOUT_CREAT);
+	ASSERT_INT(opening_in(SYS_openat2, 0x1000, 0x2000), OPENING_UNKNOWN);
+	ASSERT_INT(opening_in(SYS_ioctl, O_CREAT, O_CREAT), OPENING_WITHOUT_CREAT);
+	ASSERT_INT(opening_in(SYS_io_uring_enter, 0, 0), OPENING_UNKNOWN);
+#ifdef SYS_open
+	ASSERT_INT(opening_in(SYS_open, O_CREAT, 0), OPENING_WITH_CREAT);
+	ASSERT_INT(opening_in(SYS_open, O_RDWR, O_CREAT), OPENING_WITHOUT_CREAT);
+	ASSERT_INT(opening_in(SYS_creat, 0600, 0), OPENING_WITH_CREAT);
+#endif
+	ASSERT_INT(opening_parse("running\n", "cat"), OPENING_UNKNOWN);
+	ASSERT_INT(opening_parse("", "cat"), OPENING_UNKNOWN);
+	ASSERT_INT(opening_parse("-1 0x7ffc 0x7f5\n", "kworker/0:1"), OPENING_WITHOUT_CREAT);
+	ASSERT_INT(opening_parse("-1 0x7ffc 0x7f5\n", "iou-wrk-77"), OPENING_UNKNOWN);
+}
+
 static void the_ids_of_a_namespace_are_read_to_the_last_line(void)
 {
 	g_autoptr(GArray) map = g_array_new(FALSE, FALSE, sizeof(struct id_range));
@@ -383,6 +411,7 @@ static void the_ids_of_a_namespace_are_read_to_the_last_line(void)
 static CU_TestInfo tests[] = {
 	{ "the ids of a namespace are read to the last line",
 		the_ids_of_a_namespace_are_read_to_the_last_line },
+	{ "what a thread opens is in its system call", what_a_thread_opens_is_in_its_system_call },
 	{ "a thread comes back as it was", a_thread_comes_back_as_it_was },
 	{ "root of whom nothing is known lends no capability",
 		root_of_whom_nothing_is_known_lends_no_capability },
