@@ -15,6 +15,9 @@ int op_permit(fuse_req_t req, struct node *node, int want)
 {
 	struct fs *fs = fs_of(req);
 
+	/* The kernel asks this of directories alone; with one that does not, the daemon must not end. */
+	if (node->type == NODE_SEGMENT)
+		return -ENOTDIR;
 	return node->type == NODE_TREE ? tree_permit(fs, req, node, want) :
 					 permit_file(fs, req, fs->shm_fd, want);
 }

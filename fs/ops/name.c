@@ -47,6 +47,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 	struct stat st;
 	int r;
 
+	if (parent->type == NODE_SEGMENT) {
+		reply_result(req, -ENOTDIR);
+		return;
+	}
 	if (parent->type != NODE_ROOT || strcmp(name, TREE_NAME) == 0) {
 		tree_lookup(fs, req, parent->type == NODE_ROOT ? NULL : parent, name);
 		return;
