@@ -230,6 +230,13 @@ static void what_is_told_later_is_bounded(void)
 	CU_ASSERT(told > 0);
 	CU_ASSERT(lost > 0);
 	ASSERT_INT(told + lost, n);
+	/* They are told as lost once. */
+	events_tell_later(live.events, &(struct event){ .type = EVENT_MAPPED });
+	CU_ASSERT_FATAL(next(&copy));
+	ASSERT_INT(copy.event.type, EVENT_MAPPED);
+	events_tell_later(live.events, &(struct event){ .type = EVENT_IDLE });
+	CU_ASSERT_FATAL(next(&copy));
+	ASSERT_INT(copy.event.type, EVENT_IDLE);
 }
 
 static CU_TestInfo live_tests[] = {
