@@ -467,6 +467,28 @@ static void set_owner(int id, uid_t uid, gid_t gid, mode_t mode)
 	CU_ASSERT_FATAL(shmctl(id, IPC_SET, &ds) == 0);
 }
 
+/* Whatever the segment lets its users do; without one it is the namespace that is asked about. */
+static void segments_of_another_namespace_are_closed(void)
+{
+	const struct state elsewhere = { 0, CLONE_NEWIPC, 0 };
+	const struct realm realm = own_realm();
+	int id = shmget(IPC_PRIVATE, 1, IPC_CREAT | 0666);
+	struct caller caller = caller_of(getpid(), geteuid());
+	struct pair pair;
+
+	if (id < 0 || geteuid() != 0)
+		SKIP("only root makes IPC namespaces");
+	ASSERT_INT(sysv_permit(&realm, NULL, &caller, W_OK), 0);
+	if (start(&elsewhere, &same, &pair)) {
+		caller.pid = pair.first;
+		ASSERT_INT(sysv_permit(&realm, NULL, &caller, W_OK), -EACCES);
+		ASSERT_INT(permits_segment(id, pair.first, 0, R_OK), -EACCES);
+		ASSERT_INT(permits_segment(id, getpid(), 0, R_OK), 0);
+		end(&pair);
+	}
+	ASSERT_INT(shmctl(id, IPC_RMID, NULL), 0);
+}
+
 static void segments_are_for_whom_shmat_lets(void)
 {
 	const struct state plain = { SOMEBODY };
@@ -520,6 +542,7 @@ static CU_TestInfo tests[] = {
 	{ "a zombie is past", a_zombie_is_past },
 	{ "ids of a user's namespace are one account", ids_of_a_users_namespace_are_one_account },
 	{ "objects are for their namespace", objects_are_for_their_namespace },
+	{ "segments of another namespace are closed", segments_of_another_namespace_are_closed },
 	{ "segments are for whom shmat(2) lets", segments_are_for_whom_shmat_lets },
 	CU_TEST_INFO_NULL,
 };
