@@ -68,7 +68,7 @@ ABOUT_THE_MACHINE = ('census\t', 'source\t', 'data_path\t', 'posix_', 'nested_',
 # By these an answer says how much it does not know. The machine's other processes may add to them at any time.
 REMARKS = [re.compile(pattern, re.S) for pattern in (
     r'# not read: (\d+) processes, (\d+) kinds\n', r'"incomplete" ?: ?(?:null|\{[^}]*?(\d+)[^}]*?(\d+)[^}]*\})',
-    r'could not be read: (\d+)', r'changed all the while: (\d+)', r'could not be listed: (\d+)', r'"not_shown" ?: ?(\d+)',
+    r'could not be read: (\d+)', r'changed all the while: (\d+)', r'could not be listed: (\d+)', r'not_shown" ?: ?(\d+)',
     r'unreadable_processes\t(\d+)', r'unlisted_kinds[\t ](\d+)',
     r'"unreadable":(\d+),"inconsistent":(\d+),"unlisted_kinds":(\d+)',
     r'census_unreadable_processes (\d+)', r'_not_read" ?: ?(\d+)', r'# (\d+) (?:bytes )?not shown', r'census_inconsistent\w* (\d+)')]
@@ -92,10 +92,12 @@ def steady(text, path=''):
     if path == 'report.html':
         rows = (line.split(',[')[0] for line in text.splitlines())
         text = '\n'.join(row.rstrip(',') for row in rows if row.startswith('[') and MARK in row)
+    elif path == 'graph.dot':
+        # What is alike is drawn once, and the machine's other segments may be like those of this world.
+        text = text.rstrip()[-1:]
     elif '/' not in path:
-        text = '\n'.join(line for line in text.splitlines() if MARK in line or line.startswith(ABOUT_THE_MACHINE) or
+        text = '\n'.join(line.rstrip(',') for line in text.splitlines() if MARK in line or line.startswith(ABOUT_THE_MACHINE) or
                          SUMS.search(line) and not line.startswith('#'))
-        text = re.sub(r'^\ts\d+ ', '', text, flags=re.M)  # of the picture: the places of others come before
     return Shown(text, (*remarks, text.count('unknown'), text.count('null')))
 
 
