@@ -14,10 +14,19 @@
  */
 #define FOR_EVER 1e6
 
+/*
+ * Where the daemon checks permissions, the kernel has to ask each time for what is in a directory that not everybody
+ * may search: the root, some day, and those of other realms.
+ */
+static bool all_may_search_above(const struct node *node)
+{
+	return node->parent && node->parent->entry->type != TREE_REALM;
+}
+
 /* With a watch, what it takes back: an object's only name, and the attributes of the root. */
 static double entry_timeout(const struct fs *fs, const struct node *node, const struct stat *st)
 {
-	if (tree_is_fixed(node))
+	if (tree_is_fixed(node) && (fs->kernel_permits || all_may_search_above(node)))
 		return FOR_EVER;
 	if (node->type == NODE_SEGMENT && !is_data(node) && st->st_nlink == 1 && watch_works(fs))
 		return WATCH_SECONDS;

@@ -508,10 +508,13 @@ def a_refusal_unmounts_nothing(t):
     """The kernel drops a name that it may not look up, and what is mounted there: only ENOMEM lets it be."""
     (t.shm / 'x').write_bytes(b'x')
     mode = os.stat(t.shm).st_mode & 0o7777
+    os.stat(t.meta / 'posix' / 'x' / 'state')
     with mounted('/proc/self/status', t.root / 'x'):
         try:
             os.chmod(t.shm, 0o700)
             refused(t.root / 'x')
+            for known in t.meta, t.meta / 'status', t.meta / 'posix' / 'x' / 'state':
+                refused(known)
         finally:
             os.chmod(t.shm, mode)
 
