@@ -2,6 +2,7 @@
 #include "caller/fsuid.h"
 
 #include "base/tmpfs.h"
+#include "base/patience/patience.h"
 #include "base/util.h"
 #include "caller/rights.h"
 
@@ -317,8 +318,9 @@ void fsuid_umask(mode_t mask)
 	static _Thread_local bool own;
 
 	/* Threads of a process share one umask (and working directory) until told otherwise. */
-	if (!own && unshare(CLONE_FS) < 0)
-		g_error("unshare: %s", g_strerror(errno));
+	for (struct patience p = { 0 }; !own && unshare(CLONE_FS) < 0;)
+		if (!patience_waits(&p, errno))
+			g_error("unshare: %s", g_strerror(errno));
 	own = true;
 	umask(mask);
 }

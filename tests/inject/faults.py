@@ -45,7 +45,7 @@ ERRORS = {
     'pthread_create': (errno.EAGAIN,),
     'sendmsg': (errno.EAGAIN, errno.ENOMEM),
     'recvmsg': (errno.EAGAIN, errno.ENOMEM),
-    **dict.fromkeys(('setfsuid', 'setfsgid'), (errno.ENOMEM,)),
+    **dict.fromkeys(('setfsuid', 'setfsgid', 'unshare'), (errno.ENOMEM,)),
 }
 # Of syscall(2) by number, on x86-64.
 NUMBERS = {'setgroups': 116, 'setresuid': 117, 'setresgid': 119, 'capget': 125, 'capset': 126, 'bpf': 321,
