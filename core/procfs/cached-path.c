@@ -25,5 +25,6 @@ int cached_path_open(int root, const char *path, int flags)
 		if (fd < 0)
 			fd = -errno;
 	}
-	return fd;
+	/* Not EAGAIN, which would say that another try may help. */
+	return fd == -EAGAIN ? -EOPNOTSUPP : fd;
 }

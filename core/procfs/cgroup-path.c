@@ -31,9 +31,12 @@ static int open_hierarchy(const char **place)
 		auto_fd fd = open(places[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct statfs st;
 
-		if ((fd < 0 || fstatfs(fd, &st) < 0) && is_failure(-errno))
-			return -errno;
-		if (fd < 0 || st.f_type != places[i].type)
+		if (fd < 0 || fstatfs(fd, &st) < 0) {
+			if (is_failure(-errno))
+				return -errno;
+			continue;
+		}
+		if (st.f_type != places[i].type)
 			continue;
 		*place = places[i].path;
 		return steal_fd(&fd);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "procfs/memory-room.h"
 
+#include "base/file-text.h"
+#include "base/util.h"
 #include "procfs/cgroup.h"
 
 #include <glib.h>
@@ -80,10 +82,11 @@ static uint64_t promised;
 static bool groups_have_room(uint64_t bytes)
 {
 	g_autofree char *text = NULL, *directory = NULL;
+	int r = file_text("/proc/self/cgroup", &text);
 	bool room = true;
 
-	if (!g_file_get_contents("/proc/self/cgroup", &text, NULL, NULL))
-		return true;
+	if (r < 0)
+		return !is_failure(r);
 	directory = cgroup_memory_directory(text);
 	while (room && directory && strlen(directory) > strlen(TOP)) {
 		char *last = strrchr(directory, '/');

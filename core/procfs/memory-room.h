@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 /*
- * Whether so many bytes more, besides what is promised, leave a quarter of each limit free, of the group that this process is in now
- * and of those above it. What the kernel can drop at once, pages of files on disks, counts as free. True
- * where there is no limit, or none that this process can read. Takes some tenths of a millisecond.
+ * Whether so many bytes more, besides what is promised, leave a quarter of each limit free, of the group
+ * that this process is in now and of those above it. What the kernel can drop at once, pages of files on
+ * disks, counts as free. True where there is no limit, or none that this process can read. Takes some
+ * tenths of a millisecond.
  */
 bool memory_has_room(uint64_t bytes);
 

@@ -324,7 +324,8 @@ def a_container_whose_root_never_answers_holds_up_nobody(t):
         name = 'shm-' + os.read(told, 100).decode()
         check(name in os.listdir(t.meta / 'namespaces'), 'it is listed')
         fails(errno.ENOENT, os.listdir, t.meta / 'namespaces' / name)
-        check(read(t.meta / 'status'), 'others are answered')
+        for name in 'status', 'processes', 'cgroups', 'metrics', 'report.html':
+            check(read(t.meta / name), 'others are answered')
 
 
 @ipc_test

@@ -72,7 +72,8 @@ static bool is_loaded(struct charged *charged)
 
 /*
  * Moves the elements of the request from the map to `out`. The others belong to requests of other
- * threads. 0 or a negative errno: then some are missing.
+ * threads; where these are deleted meanwhile, the kernel shows some keys again, which have been moved
+ * by then. 0 or a negative errno: then some are missing.
  */
 static int take_groups(int map, uint64_t request, uint64_t page, GArray *out)
 {
@@ -89,13 +90,15 @@ static int take_groups(int map, uint64_t request, uint64_t page, GArray *out)
 		const struct charge_key *own = &g_array_index(keys, struct charge_key, i);
 		struct charge_of_group group = { .group = own->group };
 		uint64_t pages;
+		int found = bpf_map_lookup_elem(map, own, &pages);
 
-		r = MIN(r, bpf_map_lookup_elem(map, own, &pages));
-		if (r == 0) {
+		if (found == 0) {
 			group.bytes = pages * page;
 			g_array_append_val(out, group);
+			bpf_map_delete_elem(map, own);
+		} else if (found != -ENOENT) {
+			r = found;
 		}
-		bpf_map_delete_elem(map, own);
 	}
 	return error != -ENOENT ? error : r;
 }
