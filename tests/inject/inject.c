@@ -201,7 +201,7 @@ static void find(struct function *function)
 		return error ? fail(&function, error) : result;                                    \
 	}
 
-/* Name, how it fails, done all the same. The order is that of FUNCTIONS in faults.py. */
+/* Name, how it fails, done all the same. faults.py reads this list. */
 #define FUNCTIONS(X)                                                                               \
 	X(open64, MINUS_ONE, false)                                                                \
 	X(openat64, MINUS_ONE, false)                                                              \

@@ -115,6 +115,7 @@ def a_file_mounted_over_a_name_is_no_object(t):
         fails(errno.EPERM, os.open, t.root / 'x', flags)
     fails(errno.EEXIST, os.open, t.root / 'x', os.O_CREAT | os.O_EXCL | os.O_RDWR)
     equal(read(t.private / 'foreign'), b'secret')
+    t.settle()  # the daemon has closed what it refused
     call('umount2', t.shm / 'x', 0)
     equal(read(t.root / 'x'), b'object')
 

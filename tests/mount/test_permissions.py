@@ -263,7 +263,30 @@ def by_daemon(t):
     return t.status()['permissions'] == 'daemon'
 
 
-def compare(t, what, callers=CALLERS, operations=OPERATIONS, mode=0o600, value=None):
+@contextlib.contextmanager
+def protection(value):
+    """fs.protected_regular is the whole machine's: while one test has a value, others wait. None: as it is."""
+    try:
+        with PROTECTED.open('r' if value is None else 'r+') as file:
+            fcntl.flock(file, fcntl.LOCK_SH if value is None else fcntl.LOCK_EX)
+            before = file.read()
+            if value is not None:
+                PROTECTED.write_text(value)
+            try:
+                yield
+            finally:
+                if value is not None:
+                    PROTECTED.write_text(before)
+    except OSError as error:
+        skip(f'{PROTECTED}: {error}')
+
+
+def compare(t, what, callers=CALLERS, operations=OPERATIONS, mode=0o600, value=None, protected=None):
+    with protection(protected):
+        compare_now(t, what, callers, operations, mode, value)
+
+
+def compare_now(t, what, callers, operations, mode, value):
     names = [f'{side}{i}' for side in (FIRST, SECOND) for i in range(len(operations))]
     wrong = []
     for who, caller in callers.items():
@@ -591,22 +614,6 @@ def requests_of_each_call_where_the_daemon_checks(t):
           {'stat': 2, 'open and close': 4, 'cat': 5, 'create': 4, 'rename': 3, 'unlink': 2})
 
 
-@contextlib.contextmanager
-def protected():
-    try:
-        lock = PROTECTED.open('r+')
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of all processes of this test: it is the whole machine's
-        before = lock.read()
-        PROTECTED.write_text('2')
-    except OSError as error:
-        skip(f'{PROTECTED}: {error}')
-    try:
-        yield
-    finally:
-        PROTECTED.write_text(before)
-        lock.close()
-
-
 def by_openat2(path, flags=os.O_CREAT | os.O_RDWR):
     how = struct.pack('QQQ', flags, 0o600 if flags & os.O_CREAT else 0, 0)
     os.close(call('syscall', SYS_OPENAT2, AT_FDCWD, str(path).encode(), how, ctypes.c_size_t(len(how))))
@@ -614,10 +621,9 @@ def by_openat2(path, flags=os.O_CREAT | os.O_RDWR):
 
 def compare_protected(t):
     """fs.protected_regular: O_CREAT does not open another user's object in a sticky directory."""
-    with protected():
-        compare(t, 'protected', operations={
-            **{name: OPERATIONS[name] for name in OPERATIONS if name.startswith('open')},
-            'openat2': by_openat2}, mode=0o666)
+    compare(t, 'protected', operations={
+        **{name: OPERATIONS[name] for name in OPERATIONS if name.startswith('open')},
+        'openat2': by_openat2}, mode=0o666, protected='2')
 
 
 @test(paths=MOUNTED)
@@ -635,8 +641,9 @@ def what_openat2_wants_of_it_is_not_known(t):
     """Documented: its flags are in memory, which the daemon does not read; without O_CREAT the tmpfs would open it."""
     make(t, 0o666, None, ['x'])
     questions = [(lambda path: by_openat2(path, os.O_RDWR), t.shm / 'x', t.root / 'x')]
-    equal(ask(CALLERS['another'], questions), [['done', 'done']])
-    with protected():
+    with protection('0'):
+        equal(ask(CALLERS['another'], questions), [['done', 'done']])
+    with protection('2'):
         equal(ask(CALLERS['another'], questions), [['done', 'EACCES']])
         equal(ask(CALLERS['the owner'], questions), [['done', 'done']])
 

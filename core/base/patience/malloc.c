@@ -5,8 +5,9 @@
  * GLib ends a program whose allocation fails, and with the daemon would go the mount, and what its
  * users have open there. The kernel refuses memory where it must not promise more than it has
  * (vm.overcommit_memory=2), or by a limit, and others may give some back a moment later. So what fails
- * is tried again, as reading from and writing to /dev/fuse are. Only what is large fails soon: who asks
- * for that by g_try_malloc() has an answer for it.
+ * is tried again, as reading from and writing to /dev/fuse are. What is large fails sooner: it is mostly
+ * asked for by g_try_malloc(), whose callers have an answer for that; a text or an array that grows ends the
+ * program then.
  *
  * The functions that do the work have these names in glibc alone; nowhere else is this file built.
  */
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 
 #define LARGE (64 * 1024)
-#define PATIENCE_FOR_LARGE 100 /* milliseconds */
+#define PATIENCE_FOR_LARGE 1000 /* milliseconds */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
