@@ -83,11 +83,16 @@ uint64_t directory_look(const struct directory *directory, const char *name, uin
 
 /* What was told */
 
-static void note(struct directory *directory, const char *name, uint64_t inode)
+static void add_unsettled(struct directory *directory, const char *name, uint64_t inode)
 {
 	if (g_hash_table_size(directory->unsettled) == 0)
 		directory->since = g_get_monotonic_time();
 	g_hash_table_insert(directory->unsettled, g_strdup(name), g_memdup2(&inode, sizeof inode));
+}
+
+static void note(struct directory *directory, const char *name, uint64_t inode)
+{
+	add_unsettled(directory, name, inode);
 	if (g_hash_table_size(directory->unsettled) > UNSETTLED_MAX)
 		directory_settle(directory);
 }
@@ -147,29 +152,35 @@ static void compare(struct directory *directory, const char *name, const struct 
 	}
 }
 
-/* Fills in what has the name now. */
-static bool find(const struct directory *directory, const char *name, struct named *out)
+/* Fills in what has the name now. -ENOENT, or an errno that leaves open what has it. */
+static int find(const struct directory *directory, const char *name, struct named *out)
 {
 	uint8_t handle[TMPFS_HANDLE_BYTES];
+	int r;
 
 	*out = (struct named){ .size = EVENT_UNKNOWN, .seen = directory->listing };
+	errno = 0;
 	out->inode = directory_look(directory, name, &out->size);
-	if (!out->inode || handle_of(directory->config.fd, name, handle) < 0)
-		return false;
+	r = out->inode ? handle_of(directory->config.fd, name, handle) : -errno;
+	if (r < 0 || !out->inode)
+		return is_failure(r) ? r : -ENOENT;
 	out->generation = handle_generation(handle);
-	return true;
+	return 0;
 }
 
-static void list_name(struct directory *directory, const char *name)
+/* False: it could not be looked at. */
+static bool list_name(struct directory *directory, const char *name)
 {
 	struct named found;
+	int r = directory_is_object(directory, name) ? find(directory, name, &found) : -ENOENT;
 
-	if (!directory_is_object(directory, name) || !find(directory, name, &found))
-		return;
+	if (r < 0)
+		return r == -ENOENT;
 	if (directory->again)
 		compare(directory, name, &found);
 	else
 		names_set(directory->names, name, &found);
+	return true;
 }
 
 static bool list(struct directory *directory)
@@ -177,15 +188,15 @@ static bool list(struct directory *directory)
 	int fd = openat(directory->config.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
-	bool whole;
+	bool whole = true;
 
 	if (!dir) {
 		closep(&fd);
 		return false;
 	}
 	while (errno = 0, (entry = readdir(dir)))
-		list_name(directory, entry->d_name);
-	whole = errno == 0;
+		whole &= list_name(directory, entry->d_name);
+	whole &= errno == 0;
 	closedir(dir);
 	return whole;
 }
@@ -308,16 +319,18 @@ static void settle(struct directory *directory, const char *name, uint64_t inode
 {
 	const struct named *before = names_get(directory->names, name);
 	struct named was = before ? *before : (struct named){ .inode = inode };
-	uint64_t size, now = directory_look(directory, name, &size);
 	struct named found;
+	int r = find(directory, name, &found);
 
-	if (now == inode)
+	if (is_failure(r))
+		add_unsettled(directory, name, inode);
+	if (is_failure(r) || found.inode == inode)
 		return;
 	if (inode) {
 		names_unset(directory->names, name);
 		tell(directory, EVENT_REMOVED, name, &was);
 	}
-	if (now && find(directory, name, &found)) {
+	if (r == 0) {
 		names_set(directory->names, name, &found);
 		tell(directory, EVENT_CREATED, name, &found);
 	}
