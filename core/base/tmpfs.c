@@ -4,6 +4,7 @@
 #include "base/fdpath.h"
 #include "base/util.h"
 
+#include <errno.h>
 #include <linux/mount.h>
 #include <linux/xattr.h>
 #include <sys/syscall.h>
@@ -24,5 +25,9 @@ int tmpfs_new(const char *size)
 
 bool tmpfs_has_acl(int fd)
 {
-	return getxattr(fd_path(fd).text, XATTR_NAME_POSIX_ACL_ACCESS, NULL, 0) > 0;
+	ssize_t size = fgetxattr(fd, XATTR_NAME_POSIX_ACL_ACCESS, NULL, 0);
+
+	if (size < 0 && errno == EBADF) /* O_PATH */
+		size = getxattr(fd_path(fd).text, XATTR_NAME_POSIX_ACL_ACCESS, NULL, 0);
+	return size < 0 ? errno != ENODATA && errno != EOPNOTSUPP : size > 0;
 }

@@ -9,5 +9,5 @@
  */
 int tmpfs_new(const char *size);
 
-/* Whether the file behind `fd` (O_PATH will do) has an ACL, beyond what its mode says. */
+/* Whether the file behind `fd` (O_PATH will do) has an ACL, beyond what its mode says; true if that cannot be told. */
 bool tmpfs_has_acl(int fd);
