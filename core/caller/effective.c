@@ -49,22 +49,28 @@ static bool take_on(const struct caller *caller, const struct caller_rights *rig
 	return true;
 }
 
-int effective_begin(struct effective *ids, const struct caller *caller)
+static int begin(struct effective *ids, const struct caller *caller, bool must_be_known)
 {
 	struct caller_rights rights;
-	bool taken;
+	bool known, taken;
 
 	*ids = (struct effective){ 0 };
 	if (geteuid() != 0)
 		return caller->uid == geteuid() && caller->gid == getegid() ? 0 : -EPERM;
 	remember(ids);
-	caller_rights_read(caller, &rights);
-	taken = take_on(caller, &rights);
+	caller_rights_read_here(caller, &rights);
+	known = rights.known || !must_be_known;
+	taken = known && take_on(caller, &rights);
 	caller_rights_clear(&rights);
 	if (taken)
 		return 0;
 	effective_end(ids);
-	return -EPERM;
+	return known ? -EPERM : -EACCES;
+}
+
+int effective_begin(struct effective *ids, const struct caller *caller)
+{
+	return begin(ids, caller, false);
 }
 
 void effective_end(struct effective *ids)
@@ -91,7 +97,8 @@ void effective_end(struct effective *ids)
 int caller_may_access(const struct caller *caller, int fd, int want)
 {
 	struct effective ids;
-	int r = effective_begin(&ids, caller);
+	/* Without its groups a caller would be let in where the group may less than others. */
+	int r = begin(&ids, caller, caller_rights_must_be_known());
 
 	if (r < 0)
 		return r;

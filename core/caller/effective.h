@@ -48,6 +48,7 @@ void effective_end(struct effective *ids);
 
 /*
  * Whether the caller may open the file behind `fd` (O_PATH will do) for `want` (R_OK, W_OK): 0, -EACCES
- * or -EPERM. The kernel decides, by mode, ACL and capabilities.
+ * or -EPERM. The kernel decides, by mode, ACL and capabilities. Where rights must be known (rights.h), a caller of whom
+ * they are not may nothing.
  */
 int caller_may_access(const struct caller *caller, int fd, int want);

@@ -81,7 +81,7 @@ bool fsuid_privileged(void)
 
 static void take_groups(struct fsuid *id, struct caller_rights *out)
 {
-	caller_rights_read(&id->caller, out);
+	caller_rights_read_here(&id->caller, out);
 	set_groups((const gid_t *)out->groups->data, out->groups->len);
 	id->groups = true;
 }
@@ -140,7 +140,10 @@ int fsuid_begin_whole(struct fsuid *id, const struct caller *caller, int fd)
 	*id = (struct fsuid){ .caller = *caller };
 	if (!privileged)
 		return 0;
-	caller_rights_read(caller, &rights);
+	if (fd >= 0)
+		caller_rights_read(caller, &rights);
+	else
+		caller_rights_read_here(caller, &rights);
 	r = begin_with(id, caller, &rights, fd);
 	caller_rights_clear(&rights);
 	return r;
@@ -300,17 +303,28 @@ bool fsuid_access_permits(const struct caller *caller, const struct ownership *f
 	return permitted;
 }
 
-bool fsuid_owns(const struct caller *caller, const struct ownership *file)
+static bool owns(const struct caller *caller, const struct ownership *file, uint64_t or_has)
 {
 	struct caller_rights rights;
-	bool owns;
+	bool may;
 
 	if (!privileged || caller->uid == file->uid)
 		return true;
 	caller_rights_read(caller, &rights);
-	owns = caller_rights_over(&rights, file->uid, file->gid) & CAPABILITY(CAP_FOWNER);
+	may = caller_rights_over(&rights, file->uid, file->gid) & or_has;
 	caller_rights_clear(&rights);
-	return owns;
+	return may;
+}
+
+bool fsuid_owns(const struct caller *caller, const struct ownership *file)
+{
+	return owns(caller, file, CAPABILITY(CAP_FOWNER));
+}
+
+bool fsuid_may_strip(const struct caller *caller, const struct ownership *file)
+{
+	return owns(caller, file,
+		CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_SETFCAP));
 }
 
 void fsuid_umask(mode_t mask)

@@ -107,5 +107,8 @@ bool fsuid_access_permits(const struct caller *caller, const struct ownership *f
 /* Whether the caller may do to such a file what its owner may. */
 bool fsuid_owns(const struct caller *caller, const struct ownership *file);
 
+/* Whether the caller may take such a file's capabilities away without a write: by removexattr(2) or chown(2). */
+bool fsuid_may_strip(const struct caller *caller, const struct ownership *file);
+
 /* Sets the umask of this thread alone, for the creation that follows. */
 void fsuid_umask(mode_t umask);

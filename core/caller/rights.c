@@ -4,6 +4,7 @@
 #include "base/patience/patience.h"
 #include "base/util.h"
 #include "procfs/id-map.h"
+#include "procfs/proc.h"
 #include "procfs/status.h"
 
 #include <fcntl.h>
@@ -28,7 +29,7 @@ static bool same_user_namespace(int dir)
  */
 #define COUNT_BY_MAPPING                                                                           \
 	(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) |  \
-		CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_FSETID))
+		CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_FSETID) | CAPABILITY(CAP_SETFCAP))
 
 /* By which of its users the caller asks. */
 enum asks { BY_FS, BY_EITHER, BY_REAL_FIRST };
@@ -37,6 +38,27 @@ static bool is_caller(const struct caller *caller, const struct proc_status *sta
 {
 	return status->uids[ID_FS] == caller->uid ||
 		(asks != BY_FS && status->uids[ID_REAL] == caller->uid);
+}
+
+static bool alone;
+
+void caller_rights_decide_alone(bool decide)
+{
+	alone = decide;
+}
+
+bool caller_rights_must_be_known(void)
+{
+	return alone;
+}
+
+bool caller_rights_are_old(int dir, const struct caller *caller)
+{
+	auto_fd thread = proc_open_thread(dir, caller->pid);
+	struct proc_stat stat;
+
+	/* Of the thread: for that of a process the kernel would add up all its threads. */
+	return thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_is_io_worker(&stat);
 }
 
 static uint64_t capabilities(const struct caller *caller, const struct proc_status *status,
@@ -50,7 +72,9 @@ static uint64_t capabilities(const struct caller *caller, const struct proc_stat
 		0;
 }
 
-static void read_rights(const struct caller *caller, enum asks asks, struct caller_rights *out)
+/* `over_files`: also what a caller in another user namespace may do to files. */
+static void read_rights(const struct caller *caller, enum asks asks, bool over_files,
+	struct caller_rights *out)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d", caller->pid);
 	auto_fd dir = caller->pid == 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -60,12 +84,15 @@ static void read_rights(const struct caller *caller, enum asks asks, struct call
 	*out = (struct caller_rights){ .groups = g_array_new(FALSE, FALSE, sizeof(gid_t)) };
 	if (dir < 0)
 		return;
-	if (proc_read_status(dir, &status, out->groups) < 0 || !is_caller(caller, &status, asks)) {
+	if (proc_read_status(dir, &status, out->groups) < 0 || !is_caller(caller, &status, asks) ||
+		(alone && caller_rights_are_old(dir, caller))) {
 		g_array_set_size(out->groups, 0);
 		return;
 	}
 	out->known = true;
 	if (!same_user_namespace(dir)) {
+		if (!over_files)
+			return;
 		out->uids = id_map_read(dir, "uid_map");
 		out->gids = id_map_read(dir, "gid_map");
 	}
@@ -75,12 +102,17 @@ static void read_rights(const struct caller *caller, enum asks asks, struct call
 
 void caller_rights_read(const struct caller *caller, struct caller_rights *out)
 {
-	read_rights(caller, BY_FS, out);
+	read_rights(caller, BY_FS, true, out);
+}
+
+void caller_rights_read_here(const struct caller *caller, struct caller_rights *out)
+{
+	read_rights(caller, BY_FS, false, out);
 }
 
 void caller_rights_read_for_access(const struct caller *caller, int want, struct caller_rights *out)
 {
-	read_rights(caller, want == X_OK ? BY_EITHER : BY_REAL_FIRST, out);
+	read_rights(caller, want == X_OK ? BY_EITHER : BY_REAL_FIRST, true, out);
 }
 
 uint64_t caller_rights_over(const struct caller_rights *rights, uid_t uid, gid_t gid)

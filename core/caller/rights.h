@@ -37,6 +37,25 @@ struct caller_rights {
 void caller_rights_read(const struct caller *caller, struct caller_rights *out);
 void caller_rights_clear(struct caller_rights *rights);
 
+/* The same without `inside` and the ids: where capabilities of other user namespaces do not count. */
+void caller_rights_read_here(const struct caller *caller, struct caller_rights *out);
+
+/*
+ * Once, before any thread starts: whether nobody else checks what callers may do. From then on a caller counts as one of
+ * whom nothing could be read also where caller_rights_are_old().
+ */
+void caller_rights_decide_alone(bool decide);
+
+/* Whether that is so: then no answer may rest on rights that are not known. */
+bool caller_rights_must_be_known(void);
+
+/*
+ * Whether the caller, whose directory in /proc that is, may have other rights than procfs shows: of a thread that the
+ * kernel has made for an io_uring procfs shows, as long as it lives, those that its process had then; it acts with those
+ * of who made the request. True if that cannot be read.
+ */
+bool caller_rights_are_old(int dir, const struct caller *caller);
+
 /*
  * The same for the question of access(2), which asks with the real user in place of the file system's, and counts all
  * that a real root is permitted and nothing that another user has; but with AT_EACCESS, and as chdir(2), by the

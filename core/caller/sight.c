@@ -2,6 +2,7 @@
 #include "caller/sight.h"
 
 #include "base/util.h"
+#include "caller/rights.h"
 #include "procfs/id-map.h"
 #include "procfs/proc.h"
 #include "procfs/status.h"
@@ -69,7 +70,9 @@ static bool read_caller(struct caller_sight *sight)
 
 	/* A caller that was killed may have an heir to its number. */
 	if (sight->caller.pid == 0 || dir < 0 || self < 0 ||
-		proc_read_status(dir, &status, NULL) < 0 || status.uids[ID_FS] != sight->caller.uid)
+		proc_read_status(dir, &status, NULL) < 0 ||
+		status.uids[ID_FS] != sight->caller.uid ||
+		caller_rights_are_old(dir, &sight->caller))
 		return false;
 	sight->pid_ns = namespace_of(dir, "ns/pid");
 	sight->user_ns = namespace_of(dir, "ns/user");

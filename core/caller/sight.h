@@ -16,7 +16,7 @@
  *
  * Where the kernel's rule depends on something that cannot be known, the answer is no. A process
  * always sees itself. Of a caller whose process cannot be read (outside the daemon's pid namespace,
- * or gone) nothing is known: it sees nothing.
+ * or gone), and of a thread of an io_uring (caller_rights_are_old()), nothing is known: it sees nothing.
  *
  * Not taken into account: the labels of AppArmor, SELinux and Smack; and a Landlock domain that a
  * process with CAP_SYS_ADMIN entered without no_new_privs.

@@ -28,7 +28,7 @@ static bool may_enter(const struct realm *realm, const struct caller *caller)
 	struct caller_sight sight;
 	bool may;
 
-	caller_rights_read(caller, &rights);
+	caller_rights_read_here(caller, &rights);
 	may = rights.effective & CAPABILITY(CAP_SYS_ADMIN);
 	caller_rights_clear(&rights);
 	if (!may)
@@ -62,7 +62,7 @@ static bool permits(const struct sysv_segment *s, const struct caller *caller, i
 	mode_t granted = item->mode;
 	bool permitted;
 
-	caller_rights_read(caller, &rights);
+	caller_rights_read_here(caller, &rights);
 	if (caller->uid == item->uid || caller->uid == s->ipc.cuid)
 		granted >>= 6;
 	else if (is_member(caller, &rights, item->gid) || is_member(caller, &rights, s->ipc.cgid))

@@ -386,7 +386,7 @@ static bool may_enter(const struct realm *own, const struct foreign_realm *ns,
 	struct caller_sight sight;
 	bool may;
 
-	caller_rights_read(caller, &rights);
+	caller_rights_read_here(caller, &rights);
 	may = ns->type == REALM_SHM || rights.effective & CAPABILITY(CAP_SYS_ADMIN);
 	caller_rights_clear(&rights);
 	if (!may)

@@ -185,7 +185,7 @@ int sysvipc_check_owner(const struct caller *caller, const struct item *item)
 	bool may = caller->uid == item->uid || caller->uid == ipc->cuid;
 
 	if (!may) {
-		caller_rights_read(caller, &rights);
+		caller_rights_read_here(caller, &rights);
 		may = rights.effective & CAPABILITY(CAP_SYS_ADMIN);
 		caller_rights_clear(&rights);
 	}

@@ -14,6 +14,7 @@
 
 /* From the kernel's include/linux/sched.h; /proc/PID/stat has always shown them. */
 #define PF_EXITING 0x00000004
+#define PF_IO_WORKER 0x00000010
 #define PF_KTHREAD 0x00200000
 
 #define KTHREADD 2
@@ -238,6 +239,11 @@ int proc_read_stat(int dir, struct proc_stat *stat)
 bool proc_is_kernel_thread(const struct proc_stat *stat)
 {
 	return stat->flags & PF_KTHREAD;
+}
+
+bool proc_is_io_worker(const struct proc_stat *stat)
+{
+	return stat->flags & PF_IO_WORKER;
 }
 
 bool proc_has_no_mm(const struct proc_stat *stat)

@@ -81,6 +81,9 @@ bool proc_parse_stat(const char *text, struct proc_stat *stat);
 
 bool proc_is_kernel_thread(const struct proc_stat *stat);
 
+/* A thread of a process that the kernel has made for an io_uring: a worker, or who polls its queue. */
+bool proc_is_io_worker(const struct proc_stat *stat);
+
 /* A kernel thread, or a thread that has given up its address space (or is about to). */
 bool proc_has_no_mm(const struct proc_stat *stat);
 

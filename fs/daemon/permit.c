@@ -4,6 +4,7 @@
 #include "base/privilege.h"
 #include "base/tmpfs.h"
 #include "caller/opening.h"
+#include "caller/rights.h"
 #include "daemon/log.h"
 
 /*
@@ -44,6 +45,7 @@ void permit_choose(struct fs *fs)
 		return;
 	fs->daemon_permits_not = why_not(fs);
 	fs->kernel_permits = fs->daemon_permits_not != NULL;
+	caller_rights_decide_alone(!fs->kernel_permits);
 	if (fs->kernel_permits && fs->options.cmdline.debug)
 		log_line("the kernel checks permissions: %s", fs->daemon_permits_not);
 }

@@ -3,7 +3,9 @@
 #include "ops/ops.h"
 
 #include "base/util.h"
+#include "caller/effective.h"
 #include "daemon/permit.h"
+#include "procfs/writers.h"
 #include "serve/defer.h"
 #include "serve/reply.h"
 #include "tree/data.h"
@@ -85,4 +87,13 @@ void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .mode = mask };
 
 	defer_if(fs, tree_data_waits(d.node), &d, access_now);
+}
+
+bool op_can_write(fuse_req_t req, const struct node *node, int fd)
+{
+	const struct caller caller = identity_caller(req);
+	const struct realm *realm = &fs_of(req)->realm;
+
+	return caller_may_access(&caller, fd, W_OK) == 0 ||
+		process_can_write(realm->proc, caller.pid, realm->mount_dev, node->ino);
 }

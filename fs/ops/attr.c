@@ -3,12 +3,10 @@
 
 #include "base/fdpath.h"
 #include "base/util.h"
-#include "caller/effective.h"
 #include "daemon/permit.h"
 #include "daemon/tell.h"
 #include "node/handle.h"
 #include "ops/truncation.h"
-#include "procfs/writers.h"
 #include "serve/defer.h"
 #include "serve/reply-node.h"
 #include "serve/reply.h"
@@ -237,7 +235,6 @@ static int change_all(const struct change *change)
 static bool is_before_write(struct fs *fs, fuse_req_t req, const struct node *node,
 	const struct change *change)
 {
-	const struct caller caller = identity_caller(req);
 	bool writers;
 
 	if (change->to_set & SETTABLE || node->type != NODE_SEGMENT)
@@ -245,10 +242,7 @@ static bool is_before_write(struct fs *fs, fuse_req_t req, const struct node *no
 	node_table_lock(fs->nodes);
 	writers = node->file && node->file->writers > 0;
 	node_table_unlock(fs->nodes);
-	return writers &&
-		(caller_may_access(&caller, change->path_fd, W_OK) == 0 ||
-			process_can_write(fs->realm.proc, caller.pid, fs->realm.mount_dev,
-				node->ino));
+	return writers && op_can_write(req, node, change->path_fd);
 }
 
 static int clear_set_ids(fuse_req_t req, const struct change *change)

@@ -40,6 +40,12 @@ void op_access(fuse_req_t req, fuse_ino_t ino, int mask);
 int op_permit(fuse_req_t req, struct node *node, int want);
 
 /*
+ * Whether the caller may write to the segment, of which `fd` is the file (O_PATH will do), or has it open for writing on
+ * the mount. Looks at all that the caller has open: for workers.
+ */
+bool op_can_write(fuse_req_t req, const struct node *node, int fd);
+
+/*
  * Returns 0 if an object may have this name in this directory, which is the root; else -EPERM, or -EACCES
  * where the caller may not even write to the directory.
  */

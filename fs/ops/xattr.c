@@ -9,6 +9,7 @@
 #include "caller/effective.h"
 #include "daemon/permit.h"
 #include "node/handle.h"
+#include "serve/defer.h"
 #include "serve/reply.h"
 #include "tree/data.h"
 #include "tree/tree.h"
@@ -56,9 +57,31 @@ static int change_xattr(const char *path, const struct change *change)
 	return r < 0 ? -errno : 0;
 }
 
+/* Whether it removes the file's capabilities in a way that the kernel has not checked. */
+static bool strips(const struct fs *fs, const struct change *change)
+{
+	return !fs->kernel_permits && !change->value && strcmp(change->name, XATTR_NAME_CAPS) == 0;
+}
+
+/*
+ * Before a write, a truncation or a change of owner the kernel removes a program's capabilities, and for that asks
+ * nobody: it takes the call for permitted by then, which without its own check it is not.
+ */
+static int permit_to_strip(fuse_req_t req, const struct node *node, int fd)
+{
+	const struct caller caller = identity_caller(req);
+	struct ownership owner;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	owner = (struct ownership){ st.st_mode, st.st_uid, st.st_gid };
+	return fsuid_may_strip(&caller, &owner) || op_can_write(req, node, fd) ? 0 : -EPERM;
+}
+
 static void change_and_reply(fuse_req_t req, fuse_ino_t ino, const struct change *change)
 {
-	struct fsuid id;
+	struct fsuid id = { 0 };
 	struct node *node;
 	struct file_ref ref;
 	int r = ref_to_change_xattr(req, ino, &node, &ref);
@@ -67,7 +90,9 @@ static void change_and_reply(fuse_req_t req, fuse_ino_t ino, const struct change
 		reply_result(req, r);
 		return;
 	}
-	r = permit_begin(fs_of(req), &id, req, ref.fd);
+	r = strips(fs_of(req), change) ? permit_to_strip(req, node, ref.fd) : 0;
+	if (r == 0)
+		r = permit_begin(fs_of(req), &id, req, ref.fd);
 	if (r == 0) {
 		/* Changing or removing an ACL clears set-group-ID if the caller is not in the group. */
 		fsuid_take_groups(&id);
@@ -87,11 +112,23 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	change_and_reply(req, ino, &change);
 }
 
+static void strip_now(struct fs *fs, struct deferred *d)
+{
+	const struct change change = { .name = XATTR_NAME_CAPS };
+
+	change_and_reply(d->req, node_id(fs->nodes, d->node), &change);
+}
+
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	const struct change change = { .name = name };
+	struct fs *fs = fs_of(req);
+	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino) };
 
-	change_and_reply(req, ino, &change);
+	if (strips(fs, &change))
+		defer_if(fs, true, &d, strip_now);
+	else
+		change_and_reply(req, ino, &change);
 }
 
 /* Replies with the value, or, if the caller gave a size of 0, with its length. */

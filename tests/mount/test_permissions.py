@@ -19,6 +19,7 @@ import subprocess
 
 from harness import MOUNTED, MS_BIND, as_user, call, equal, eventually, mounts_at, skip, test, write
 from ipc import CLONE_NEWIPC, Child, new_segment, shm_remove, shmget
+from uring import Uring
 
 OWNER, MEMBER, NAMED, OTHER, CREATOR = 4401, 4402, 4403, 4404, 4405
 SHM_KEY = 0x1234
@@ -64,6 +65,7 @@ NAMESPACES = {
 MODES = (0o600, 0o640, 0o604, 0o606, 0o060, 0o066, 0o707, 0o111, 0o755, 0o4755, 0o2775, 0o000)
 SOME_MODES = (0o600, 0o640, 0o604, 0o4755, 0o2775)
 DIRECTORIES = (0o1777, 0o777, 0o1775, 0o775, 0o1755, 0o711, 0o700, 0o705, 0o750, 0o1757, 0o722)
+NET_RAW = struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0)
 SHEBANG = b'#!/bin/true\n'
 
 
@@ -373,6 +375,88 @@ def daemon_decides_only_where_all_may_list_and_search(t):
         t.start()
         equal(by_daemon(t), mode & 0o555 == 0o555, f'{mode:o}')
     by_directory(t, again)
+
+
+def writes(path):
+    with open(path, 'r+b', buffering=0) as f:
+        f.write(b'x')
+
+
+STRIPPING = {
+    **{name: OPERATIONS[name] for name in (
+        'truncate', 'open to truncate', 'chmod', 'touch', 'give to a group', 'give away')},
+    'take': lambda path: os.chown(path, os.geteuid(), os.getegid()),
+    'write': writes,
+    'remove the capabilities': lambda path: os.removexattr(path, 'security.capability'),
+}
+
+
+def strip(t, mode, who, caller):
+    """What is different on the mount."""
+    names = [f'{side}{i}' for side in (FIRST, SECOND) for i in range(len(STRIPPING))]
+    make(t, mode, None, names)
+    for name in names:
+        os.setxattr(t.shm / name, 'security.capability', NET_RAW)
+    answers = ask(caller, [(operation, t.shm / f'{FIRST}{i}', t.root / f'{SECOND}{i}')
+                           for i, operation in enumerate(STRIPPING.values())])
+    left = [[state(t.shm / f'{side}{i}') for side in (FIRST, SECOND)] for i in range(len(STRIPPING))]
+    clear(t)
+    told = dict(zip(STRIPPING, answers))
+    # Documented: from who could take them by another call, a call that is refused may take them.
+    could = 'done' in [told[name][0] for name in ('truncate', 'chmod', 'give away')]
+    wrong = []
+    for (operation, (native, mount)), (before, after) in zip(told.items(), left):
+        if by_daemon(t) and operation == 'truncate' and (native, mount) == ('EACCES', 'EPERM'):
+            mount = native
+        if by_daemon(t) and could and native != 'done':
+            before = *before[:-1], after[-1]
+        if native != mount or before != after:
+            wrong.append(f'{mode:o}: {who}: {operation}: {native} natively, {mount} on the mount; {before}, {after}')
+    return wrong
+
+
+def capable(t):
+    """What the kernel takes from a program before a call that is refused, it must not take."""
+    equal([wrong for mode in (0o755, 0o775, 0o757) for who, caller in {**CALLERS, **POWERS}.items()
+           for wrong in strip(t, mode, who, caller)], [])
+
+
+@test(paths=MOUNTED)
+def a_call_that_is_refused_takes_no_capabilities(t):
+    capable(t)
+
+
+@test(paths=MOUNTED, options=BY_DAEMON)
+def a_call_that_is_refused_takes_no_capabilities_by_the_daemon(t):
+    capable(t)
+
+
+def by_io_uring(t, drop):
+    """What a root is told that has a thread of io_uring, then `drop`s its rights: on both paths."""
+    make(t, 0o600, None, ['x'])
+    os.close(Uring().fd)  # skips here where there is none
+    ring = []
+
+    def opens_by_ring(path):
+        if not ring:
+            ring.append(Uring())
+            ring[0].open('/dev/null', os.O_RDONLY)
+            drop()
+        ring[0].open(path, os.O_RDWR)
+    return ask(CALLERS['root'], [(opens_by_ring, t.shm / 'x', t.root / 'x')])
+
+
+@test(paths=MOUNTED)
+def a_thread_of_io_uring_has_the_rights_of_its_process(t):
+    equal(by_io_uring(t, lambda: None), [['done', 'done']])
+    equal(by_io_uring(t, lambda: set_capabilities(())), [['EACCES', 'EACCES']])
+
+
+@test(paths=MOUNTED, options=BY_DAEMON)
+def a_thread_of_io_uring_has_no_rights_by_the_daemon(t):
+    """Documented: procfs shows those of the moment at which the kernel made the thread."""
+    equal(by_io_uring(t, lambda: set_capabilities(())), [['EACCES', 'EACCES']])
+    equal(by_io_uring(t, lambda: None), [['done', 'EACCES']])
 
 
 @test(paths=MOUNTED)

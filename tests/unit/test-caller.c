@@ -171,6 +171,13 @@ static void files_are_read_by_whom_their_mode_lets(void)
 	ASSERT_INT(may_read(&member, 0640), 0);
 	ASSERT_INT(may_read(&member, 0600), -EACCES);
 	ASSERT_INT(may_read(&root, 0600), -EACCES);
+	/* Of whom nothing is known may be in the group, which may not. */
+	ASSERT_INT(may_read(&stranger, 0604), 0);
+	caller_rights_decide_alone(true);
+	ASSERT_INT(may_read(&stranger, 0604), -EACCES);
+	ASSERT_INT(may_read(&member, 0604), -EACCES);
+	ASSERT_INT(may_read(&member, 0640), 0);
+	caller_rights_decide_alone(false);
 	end_somebody(member.pid, keep);
 }
 
