@@ -9,7 +9,8 @@ import os
 from harness import as_user, call, check, equal, fails, opened, read, table, write
 from ipc import Child, Later, anonymous, ipc_test, map_alone, memfd
 from strangers import (ATTACKER, CLONE_NEWUSER, GROUP, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, VICTIM,
-                       enter_landlock, in_child, in_pid_namespace, set_capabilities)
+                       drop_capabilities, enter_landlock, in_child, in_pid_namespace, set_capabilities)
+from uring import Uring
 
 PAGE = mmap.PAGESIZE
 MINE = f'attack{os.getpid()}'
@@ -263,6 +264,24 @@ def rows_are_shown_as_procfs_shows_them(t):
         assert_shown(t, child.pid)
         # Root with all capabilities, but a procfs in which there is nobody else.
         in_child(lambda: in_pid_namespace(lambda: assert_hidden(t, child.pid)))
+
+
+@ipc_test
+def rows_are_not_shown_to_a_thread_of_io_uring(t):
+    """Which the kernel has made while its process had all capabilities, and /proc goes on to say so."""
+    write(t.shm / 'seg', bytes(PAGE))
+    os.chmod(t.shm / 'seg', 0o666)
+    ring = Uring()
+
+    def looks():
+        os.close(ring.open('/dev/null', os.O_RDONLY))
+        drop_capabilities()
+        for attribute in 'mappers', 'holders':
+            with open(ring.open(t.meta / 'posix' / 'seg' / attribute, os.O_RDONLY), 'rb') as f:
+                equal(table(f.read()), ([], ['# 1 not shown']), attribute)
+
+    with Child(uses_object, user=ATTACKER):
+        in_child(looks)
 
 
 @ipc_test

@@ -440,9 +440,9 @@ def by_io_uring(t, drop):
     def opens_by_ring(path):
         if not ring:
             ring.append(Uring())
-            ring[0].open('/dev/null', os.O_RDONLY)
+            os.close(ring[0].open('/dev/null', os.O_RDONLY))
             drop()
-        ring[0].open(path, os.O_RDWR)
+        os.close(ring[0].open(path, os.O_RDWR))
     return ask(CALLERS['root'], [(opens_by_ring, t.shm / 'x', t.root / 'x')])
 
 

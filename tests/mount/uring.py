@@ -31,7 +31,7 @@ class Uring:
         self.requests = mmap.mmap(self.fd, SQE_SIZE * entries, offset=AT_SQES)
 
     def open(self, path, flags):
-        """As open(2), and closes it."""
+        """As open(2): a descriptor."""
         name = ctypes.create_string_buffer(os.fsencode(path))
         self.requests[:SQE_SIZE] = struct.pack(
             'BBHiQQIIQHHi16x', OPENAT, ASYNC, 0, AT_FDCWD, 0, ctypes.addressof(name), 0, flags, 0, 0, 0, 0)
@@ -45,4 +45,4 @@ class Uring:
         struct.pack_into('I', self.rings, head, seen + 1)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
-        os.close(result)
+        return result
