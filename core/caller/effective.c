@@ -49,7 +49,7 @@ static bool take_on(const struct caller *caller, const struct caller_rights *rig
 	return true;
 }
 
-static int begin(struct effective *ids, const struct caller *caller, bool must_be_known)
+int effective_begin(struct effective *ids, const struct caller *caller)
 {
 	struct caller_rights rights;
 	bool known, taken;
@@ -59,18 +59,14 @@ static int begin(struct effective *ids, const struct caller *caller, bool must_b
 		return caller->uid == geteuid() && caller->gid == getegid() ? 0 : -EPERM;
 	remember(ids);
 	caller_rights_read_here(caller, &rights);
-	known = rights.known || !must_be_known;
+	/* Without its groups a caller would be let in where the group may less than others. */
+	known = rights.known || !caller_rights_must_be_known();
 	taken = known && take_on(caller, &rights);
 	caller_rights_clear(&rights);
 	if (taken)
 		return 0;
 	effective_end(ids);
 	return known ? -EPERM : -EACCES;
-}
-
-int effective_begin(struct effective *ids, const struct caller *caller)
-{
-	return begin(ids, caller, false);
 }
 
 void effective_end(struct effective *ids)
@@ -97,8 +93,7 @@ void effective_end(struct effective *ids)
 int caller_may_access(const struct caller *caller, int fd, int want)
 {
 	struct effective ids;
-	/* Without its groups a caller would be let in where the group may less than others. */
-	int r = begin(&ids, caller, caller_rights_must_be_known());
+	int r = effective_begin(&ids, caller);
 
 	if (r < 0)
 		return r;

@@ -38,8 +38,9 @@ struct effective {
 };
 
 /*
- * Makes the calling thread act as the caller. 0, or -EPERM: this daemon cannot act for that caller,
- * and the thread is as before. A daemon without privilege acts for its own user alone, as itself.
+ * Makes the calling thread act as the caller: 0. Otherwise the thread is as before: -EPERM, this daemon cannot
+ * act for that caller; -EACCES, the caller's rights are not known although they must be (rights.h). A daemon
+ * without privilege acts for its own user alone, as itself.
  */
 int effective_begin(struct effective *ids, const struct caller *caller);
 
@@ -48,7 +49,6 @@ void effective_end(struct effective *ids);
 
 /*
  * Whether the caller may open the file behind `fd` (O_PATH will do) for `want` (R_OK, W_OK): 0, -EACCES
- * or -EPERM. The kernel decides, by mode, ACL and capabilities. Where rights must be known (rights.h), a caller of whom
- * they are not may nothing.
+ * or -EPERM. The kernel decides, by mode, ACL and capabilities.
  */
 int caller_may_access(const struct caller *caller, int fd, int want);

@@ -67,6 +67,8 @@ static bool permits(const struct sysv_segment *s, const struct caller *caller, i
 		granted >>= 6;
 	else if (is_member(caller, &rights, item->gid) || is_member(caller, &rights, s->ipc.cgid))
 		granted >>= 3;
+	else if (!rights.known) /* maybe a member, and the group may less than others */
+		granted &= granted >> 3;
 	permitted = (want & ~(int)granted) == 0 || rights.effective & CAPABILITY(CAP_IPC_OWNER);
 	caller_rights_clear(&rights);
 	return permitted;
