@@ -63,27 +63,6 @@ static void what_was_seen_is_opened_and_nothing_else(void)
 	ASSERT_INT(open_seen(seen), -ENOENT);
 }
 
-/* This process, said to be another user's: of such a caller nothing is known but that it is in the namespace. */
-static int permit_unknown(mode_t mode)
-{
-	int id = shmget(IPC_PRIVATE, BYTES, (int)(IPC_CREAT | mode));
-	g_autofree char *name = g_strdup_printf("%d", id);
-	g_autofree struct item *seen = NULL;
-	int r = -ENOENT;
-
-	if (id >= 0 && kind_sysv.stat(&realm, name, &seen) == 0)
-		r = sysv_permit(&realm, seen, &(struct caller){ 4711, 4711, getpid() }, R_OK);
-	shmctl(id, IPC_RMID, NULL);
-	return r;
-}
-
-static void a_caller_of_unknown_groups_may_not_more_than_a_group(void)
-{
-	ASSERT_INT(permit_unknown(0644), 0);
-	ASSERT_INT(permit_unknown(0604), -EACCES);
-	ASSERT_INT(permit_unknown(0640), -EACCES);
-}
-
 static void the_bytes_are_the_segments(void)
 {
 	int id = shmget(IPC_PRIVATE, BYTES, IPC_CREAT | 0600);
@@ -178,8 +157,6 @@ static void a_seal_may_forbid_further_ones(void)
 
 static CU_TestInfo tests[] = {
 	{ "what was seen is opened, and nothing else", what_was_seen_is_opened_and_nothing_else },
-	{ "a caller of unknown groups may not more than a group",
-		a_caller_of_unknown_groups_may_not_more_than_a_group },
 	{ "the bytes are the segment's", the_bytes_are_the_segments },
 	{ "a queue made anew is another", a_queue_made_anew_is_another },
 	{ "a seal may forbid further ones", a_seal_may_forbid_further_ones },
