@@ -22,14 +22,21 @@ from ipc import CLONE_NEWIPC, Child, new_segment, shm_remove, shmget
 from uring import Uring
 
 
+def whoever_checks(function):
+    """A test where the kernel checks permissions, and another one where the daemon does."""
+    def by_the_daemon(t):
+        equal(by_daemon(t), True)
+        function(t)
+    by_the_daemon.__name__ = f'{function.__name__}_by_the_daemon'
+    function.__globals__[by_the_daemon.__name__] = by_the_daemon
+    test(paths=MOUNTED)(function)
+    test(paths=MOUNTED, options=BY_DAEMON)(by_the_daemon)
+    return function
+
+
 def by_mode(t, callers=CALLERS, modes=MODES):
     for mode in modes:
         compare(t, f'{mode:o}', callers, mode=mode)
-
-
-def by_acl(t, callers=CALLERS):
-    for what, value in ACLS.items():
-        compare(t, what, callers, mode=0o660, value=value)
 
 
 def by_directory(t, prepare):
@@ -45,14 +52,15 @@ def by_directory(t, prepare):
         os.chmod(t.shm, before.st_mode & 0o7777)
 
 
-@test(paths=MOUNTED)
+@whoever_checks
 def by_the_modes_of_objects(t):
     by_mode(t)
 
 
-@test(paths=MOUNTED)
+@whoever_checks
 def by_the_acls_of_objects(t):
-    by_acl(t)
+    for what, value in ACLS.items():
+        compare(t, what, CALLERS, mode=0o660, value=value)
 
 
 @test(paths=MOUNTED)
@@ -60,24 +68,8 @@ def by_the_mode_of_the_directory(t):
     by_directory(t, lambda mode: None)
 
 
-@test(paths=MOUNTED)
+@whoever_checks
 def by_capabilities(t):
-    by_mode(t, POWERS, SOME_MODES)
-
-
-@test(paths=MOUNTED, options=BY_DAEMON)
-def daemon_decides_by_modes(t):
-    equal(by_daemon(t), True)
-    by_mode(t)
-
-
-@test(paths=MOUNTED, options=BY_DAEMON)
-def daemon_decides_by_acls(t):
-    by_acl(t)
-
-
-@test(paths=MOUNTED, options=BY_DAEMON)
-def daemon_decides_by_capabilities(t):
     by_mode(t, POWERS, SOME_MODES)
 
 
@@ -134,20 +126,11 @@ def strip(t, mode, who, caller):
     return wrong
 
 
-def capable(t):
+@whoever_checks
+def a_call_that_is_refused_takes_no_capabilities(t):
     """What the kernel takes from a program before a call that is refused, it must not take."""
     equal([wrong for mode in (0o755, 0o775, 0o757) for who, caller in {**CALLERS, **POWERS}.items()
            for wrong in strip(t, mode, who, caller)], [])
-
-
-@test(paths=MOUNTED)
-def a_call_that_is_refused_takes_no_capabilities(t):
-    capable(t)
-
-
-@test(paths=MOUNTED, options=BY_DAEMON)
-def a_call_that_is_refused_takes_no_capabilities_by_the_daemon(t):
-    capable(t)
 
 
 def by_io_uring(t, drop):
@@ -196,28 +179,20 @@ def who_may_not_search_the_directory_sees_nothing(t):
         os.chmod(t.shm, mode)
 
 
-def namespaces(t, refused):
+@whoever_checks
+def namespaces_are_for_root(t):
     def attempts():
         equal(answer(lambda: os.listdir(t.meta / 'namespaces')), 'EACCES')
         equal(answer(lambda: os.chdir(t.meta / 'namespaces')), 'EACCES')
-        equal(answer(lambda: os.stat(t.meta / 'namespaces' / 'x')), refused)
+        equal(answer(lambda: os.stat(t.meta / 'namespaces' / 'x')), 'ENOMEM' if by_daemon(t) else 'EACCES')
         equal(os.access(t.meta / 'namespaces', os.X_OK), False)
     as_user(OTHER, OTHER, attempts)
     os.chdir(t.meta / 'namespaces')
     os.chdir('/')
 
 
-@test(paths=MOUNTED)
-def namespaces_are_for_root(t):
-    namespaces(t, 'EACCES')
-
-
-@test(paths=MOUNTED, options=BY_DAEMON)
-def namespaces_are_for_root_by_the_daemon(t):
-    namespaces(t, 'ENOMEM')
-
-
-def unchangeable(t):
+@whoever_checks
+def what_cannot_be_changed_says_so(t):
     """As a directory and files of mode 0555 and 0444, which are root's."""
     def attempts():
         for call_it in (lambda: os.mkdir(t.meta / 'new'), lambda: os.unlink(t.meta / 'status'),
@@ -230,16 +205,6 @@ def unchangeable(t):
         equal([os.access(t.meta / 'status', want) for want in (os.R_OK, os.W_OK, os.X_OK)],
               [True, False, False])
     as_user(OTHER, OTHER, attempts)
-
-
-@test(paths=MOUNTED)
-def what_cannot_be_changed_says_so(t):
-    unchangeable(t)
-
-
-@test(paths=MOUNTED, options=BY_DAEMON)
-def what_cannot_be_changed_says_so_by_the_daemon(t):
-    unchangeable(t)
 
 
 def sysv_data(t, mode):
@@ -422,21 +387,12 @@ def by_openat2(path, flags=os.O_CREAT | os.O_RDWR):
     os.close(call('syscall', SYS_OPENAT2, AT_FDCWD, str(path).encode(), how, ctypes.c_size_t(len(how))))
 
 
-def compare_protected(t):
+@whoever_checks
+def what_somebody_else_has_put_there_is_not_taken_for_ones_own(t):
     """fs.protected_regular: O_CREAT does not open another user's object in a sticky directory."""
     compare(t, 'protected', operations={
         **{name: OPERATIONS[name] for name in OPERATIONS if name.startswith('open')},
         'openat2': by_openat2}, mode=0o666, protected='2')
-
-
-@test(paths=MOUNTED)
-def what_somebody_else_has_put_there_is_not_taken_for_ones_own(t):
-    compare_protected(t)
-
-
-@test(paths=MOUNTED, options=BY_DAEMON)
-def what_somebody_else_has_put_there_is_not_taken_for_ones_own_by_the_daemon(t):
-    compare_protected(t)
 
 
 @test(paths=MOUNTED, options=BY_DAEMON)
