@@ -50,3 +50,9 @@ static inline bool tree_is_fixed(const struct node *node)
 	return node->type == NODE_TREE && node->entry->type != TREE_ITEM &&
 		node->entry->type != TREE_IDLE_ITEM && node->entry->type != TREE_REALM;
 }
+
+/* Whether it is the directory of another realm, which comes and goes, but whose attributes never change. */
+static inline bool tree_is_realm(const struct node *node)
+{
+	return node->type == NODE_TREE && node->entry->type == TREE_REALM;
+}

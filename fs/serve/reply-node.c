@@ -15,6 +15,15 @@
 #define FOR_EVER 1e6
 
 /*
+ * The directory of an item is the exception. Its mode, which is all that decides who may enter it, never changes; the
+ * owner and the time are the object's. A path that leads through it is looked up each time, which brings new
+ * attributes, and the check of permissions, or stat(2), that follows finds them at hand: without that it asked
+ * again, at each step of each path. So only who has the directory open may see the owner or the time of a tick of the
+ * kernel's clock ago (4 ms; two at most).
+ */
+#define SAME_WALK 1e-3
+
+/*
  * Where the daemon checks permissions, the kernel has to ask each time for what is in a directory that not everybody
  * may search: the root, some day, and those of other realms.
  */
@@ -35,10 +44,12 @@ static double entry_timeout(const struct fs *fs, const struct node *node, const 
 
 static double attr_timeout(const struct fs *fs, const struct node *node)
 {
-	if (tree_is_fixed(node))
+	if (tree_is_fixed(node) || tree_is_realm(node))
 		return FOR_EVER;
 	if (node->type == NODE_ROOT && watch_works(fs))
 		return WATCH_SECONDS;
+	if (node->type == NODE_TREE)
+		return MAX(SAME_WALK, fs->options.attr_timeout);
 	return fs->options.attr_timeout;
 }
 

@@ -382,6 +382,48 @@ def requests_of_each_call_where_the_daemon_checks(t):
           {'stat': 2, 'open and close': 4, 'cat': 5, 'create': 4, 'rename': 3, 'unlink': 2})
 
 
+def count_requests_of_facts(t, *options):
+    log = log_requests(t)
+    t.start(*options)
+    (t.shm / 'x').write_bytes(b'x')
+    os.chdir(t.meta)  # the root's own permissions are asked for on the way from there
+
+    def read():
+        fd = os.open('posix/x/mappings', os.O_RDONLY)
+        while os.read(fd, 10):
+            pass
+        os.close(fd)
+    calls = {'a fact': read, 'stat': lambda: os.stat('posix/x'), 'of an item': lambda: os.stat('posix/x/state')}
+    return {name: [len(requests(t, log, function)) for _ in range(2)] for name, function in calls.items()}
+
+
+# A fact: LOOKUP of the item, OPEN, READ twice, RELEASE; the first time LOOKUP of `posix` and of its file too.
+REQUESTS_OF_FACTS = {'a fact': [7, 5], 'stat': [1, 1], 'of an item': [2, 1]}
+
+
+@test(paths=('auto',), start=False)
+def requests_of_facts(t):
+    equal(count_requests_of_facts(t), REQUESTS_OF_FACTS)
+    os.chdir('/')
+
+
+@test(paths=('auto',), start=False)
+def requests_of_facts_where_the_daemon_checks(t):
+    equal(count_requests_of_facts(t, *BY_DAEMON), REQUESTS_OF_FACTS)
+    os.chdir('/')
+
+
+@test(paths=MOUNTED)
+def the_owner_of_an_item_is_that_of_its_object(t):
+    """The kernel keeps an item's attributes for a moment, but asks for them on each way through it."""
+    (t.shm / 'x').write_bytes(b'x')
+    for uid in range(1000, 1200):
+        os.chown(t.shm / 'x', uid, -1)
+        equal(os.stat(t.meta / 'posix' / 'x').st_uid, uid)
+    os.unlink(t.shm / 'x')
+    equal(answer(lambda: os.stat(t.meta / 'posix' / 'x')), 'ENOENT')
+
+
 def by_openat2(path, flags=os.O_CREAT | os.O_RDWR):
     how = struct.pack('QQQ', flags, 0o600 if flags & os.O_CREAT else 0, 0)
     os.close(call('syscall', SYS_OPENAT2, AT_FDCWD, str(path).encode(), how, ctypes.c_size_t(len(how))))
