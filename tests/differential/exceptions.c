@@ -39,6 +39,7 @@ static const struct {
 	{ "rmdir", EPERM, ENOTDIR,
 		"the kernel does not know that the directory is sticky, and asks what the name "
 		"is" },
+	{ "rmdir", EACCES, ENOTDIR, "the kernel asks first what the name is" },
 	{ "linkat_empty_path", EPERM, ENOENT, "the kernel asks first for a link count of 0" },
 	{ "linkat_proc_fd", EPERM, ENOENT, "as above" },
 	{ "truncate", EACCES, EFBIG, "the kernel asks first for RLIMIT_FSIZE, and sends SIGXFSZ" },

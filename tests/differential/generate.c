@@ -232,6 +232,11 @@ static void choose_habits(struct generator *g)
 	unsigned ops = op_count();
 
 	choose_actors(g);
+	/* A write through the mount does not clear those that the kernel has not seen yet, as the manual says. */
+	for (unsigned i = 0; i < g->actor_count; i++) {
+		if (actors[g->actors[i]].outside)
+			g->mode_mask = 01777;
+	}
 	for (unsigned i = 0; i < ops; i++) {
 		unsigned weight = op_at(i)->weight;
 
