@@ -331,7 +331,9 @@ static int read_with_objects(struct census *census, const struct devices *device
 	do {
 		error = read_all_patiently(census, devices, facets, result);
 		reread += result->tally.reread;
-	} while (!error && object_side_end(census->object_side, devices, census->spaces));
+	} while (!error &&
+		object_side_end(census->object_side, devices, census->spaces,
+			facets & CENSUS_FACTS));
 	result->tally.reread = reread;
 	return error;
 }

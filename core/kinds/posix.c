@@ -22,7 +22,7 @@ static bool is_object_name(const char *name)
 		strcmp(name, POSIX_RESERVED_NAME) != 0 && !posix_is_hidden(name);
 }
 
-static void make_item(const char *name, const struct stat *st, struct item *out)
+void posix_make_item(const char *name, const struct stat *st, struct item *out)
 {
 	*out = (struct item){
 		.kind = &kind_posix,
@@ -48,7 +48,7 @@ static int fill_item(const struct realm *realm, const char *name, struct item *o
 		return r == -EXDEV ? -ENOENT : r;
 	if (!S_ISREG(st.st_mode))
 		return -ENOENT;
-	make_item(name, &st, out);
+	posix_make_item(name, &st, out);
 	return 0;
 }
 
@@ -101,7 +101,7 @@ static int posix_open(const struct realm *realm, const struct item *seen, struct
 		return fd == -ELOOP || fd == -EXDEV ? -ESTALE : fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	make_item(seen->id, &st, &now);
+	posix_make_item(seen->id, &st, &now);
 	if (!S_ISREG(st.st_mode) || !item_same(&now, seen) || !item_same_access(&now, seen))
 		return -ESTALE;
 	r = file_identify(fd, out);

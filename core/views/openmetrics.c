@@ -10,6 +10,7 @@
 #include "views/usage-graph.h"
 #include "views/ranking.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -31,6 +32,9 @@ struct metrics {
 	unsigned failures; /* kinds that could not be listed, of all realms */
 	GString *out;
 };
+
+/* A look at all inodes may fail where many come and go; to list all objects takes ten times as long as another. */
+#define SUMS_TRIES 2
 
 /* How many other namespaces are read at most. */
 #define NAMESPACES_READ 32
@@ -58,37 +62,88 @@ static void add_total(const struct segments_total *total, void *data)
 	sum->allocated += total->allocated;
 }
 
-static int take_realm(struct metrics *metrics, const struct realm *realm, struct segments **out)
+/* What was taken of a realm: its own, or the `index`th of the others. */
+static void add_taken(struct metrics *metrics, guint index, struct segments *segments)
 {
-	struct usage_graph_taking taking = { metrics->graph, realm };
-	const struct segments_also also = { usage_graph_add_used, NULL, &taking };
-	int r;
+	struct segments_sum sum = { 0 };
 
-	r = segments_take(realm, metrics->budget, &also, out);
-	if (r < 0)
-		return r;
-	segments_each_user(*out, rank_user, metrics);
-	metrics->failures += segments_failures(*out);
-	return 0;
+	segments_each_user(segments, rank_user, metrics);
+	metrics->failures += segments_failures(segments);
+	if (index == 0) {
+		metrics->segments = segments;
+		return;
+	}
+	segments_each_total(segments, add_total, &sum);
+	ranking_add(metrics->namespaces,
+		g_array_index(metrics->others, struct opened_realm, index - 1).name,
+		SUM_VALUES(&sum));
+	segments_free(segments);
 }
 
-/* Anybody can make namespaces, and each takes a pass of the census. */
-static int take_others(struct metrics *metrics)
+/* The daemon's own realm, and after it the others that are read. */
+static const struct realm *realm_at(const struct metrics *metrics, guint index)
+{
+	return index == 0 ? metrics->own :
+			    &g_array_index(metrics->others, struct opened_realm, index - 1).realm;
+}
+
+static guint count_realms(const struct metrics *metrics)
+{
+	return 1 + MIN(metrics->others->len, NAMESPACES_READ);
+}
+
+/* One after the other, each with a pass of its own, and all of its segments. */
+static int take_each(struct metrics *metrics)
 {
 	int r = 0;
 
-	for (guint i = 0; i < MIN(metrics->others->len, NAMESPACES_READ) && r == 0; i++) {
-		const struct opened_realm *other =
-			&g_array_index(metrics->others, struct opened_realm, i);
-		struct segments_sum sum = { 0 };
+	for (guint i = 0; i < count_realms(metrics) && r == 0; i++) {
+		struct usage_graph_taking taking = { metrics->graph, realm_at(metrics, i) };
+		const struct segments_also also = { usage_graph_add_used, NULL, &taking };
 		struct segments *segments;
 
-		r = take_realm(metrics, &other->realm, &segments);
-		if (r < 0)
-			break;
-		segments_each_total(segments, add_total, &sum);
-		ranking_add(metrics->namespaces, other->name, SUM_VALUES(&sum));
-		segments_free(segments);
+		r = segments_take(realm_at(metrics, i), metrics->budget, &also, &segments);
+		if (r == 0)
+			add_taken(metrics, i, segments);
+	}
+	return r;
+}
+
+static int count_sums(const struct metrics *metrics, struct segments_sums *const *sums)
+{
+	struct census *census = metrics->own->census;
+	int r = census_hold(census, CENSUS_ALL | CENSUS_FACTS);
+
+	if (r < 0)
+		return r;
+	for (guint i = 0; i < count_realms(metrics) && r == 0; i++)
+		r = segments_sums_count(sums[i]);
+	census_release(census);
+	return r;
+}
+
+/* All in one pass, from what the kernel has of all POSIX objects; -ENOTSUP where it does not tell. */
+static int take_sums(struct metrics *metrics)
+{
+	struct usage_graph_taking takings[1 + NAMESPACES_READ];
+	struct segments_sums *sums[1 + NAMESPACES_READ];
+	int r;
+
+	for (guint i = 0; i < count_realms(metrics); i++) {
+		const struct segments_also also = { usage_graph_add_used, NULL, &takings[i] };
+
+		takings[i] = (struct usage_graph_taking){ metrics->graph, realm_at(metrics, i) };
+		sums[i] = segments_sums_begin(realm_at(metrics, i), i == 0 ? metrics->largest : 0,
+			metrics->budget, &also);
+	}
+	r = count_sums(metrics, sums);
+	for (guint i = 0; i < count_realms(metrics); i++) {
+		struct segments *segments = segments_sums_end(sums[i]);
+
+		if (r == 0)
+			add_taken(metrics, i, segments);
+		else
+			segments_free(segments);
 	}
 	return r;
 }
@@ -316,7 +371,7 @@ static GArray *find_largest(const struct metrics *metrics, size_t *left_out)
 	g_array_set_size(largest, MIN(largest->len, metrics->largest));
 	fit(largest, (size_t)metrics->largest * SEGMENT_BYTES);
 	g_array_sort(largest, by_kind_and_id);
-	*left_out = distinct->len - largest->len;
+	*left_out = distinct->len - largest->len + segments_without_row(metrics->segments);
 	return largest;
 }
 
@@ -362,6 +417,30 @@ static void metrics_clear(struct metrics *metrics)
 	ranking_free(metrics->namespaces);
 }
 
+static void metrics_init(struct metrics *metrics)
+{
+	metrics->graph = usage_graph_new(metrics->own->census, metrics->budget);
+	metrics->users = ranking_new();
+	metrics->units = ranking_new();
+	metrics->namespaces = ranking_new();
+	metrics->failures = 0;
+}
+
+static int take_all(struct metrics *metrics)
+{
+	unsigned tries = census_report(metrics->own->census).why_no_objects ? 0 : SUMS_TRIES;
+
+	while (tries--) {
+		int r = take_sums(metrics);
+
+		if (r != -ENOTSUP)
+			return r;
+		metrics_clear(metrics);
+		metrics_init(metrics);
+	}
+	return take_each(metrics);
+}
+
 int openmetrics_show(const struct realm *own, struct faults *faults, unsigned largest,
 	struct budget *budget, GString *out)
 {
@@ -373,13 +452,8 @@ int openmetrics_show(const struct realm *own, struct faults *faults, unsigned la
 	if (r < 0)
 		return r;
 	metrics.others = others;
-	metrics.graph = usage_graph_new(own->census, budget);
-	metrics.users = ranking_new();
-	metrics.units = ranking_new();
-	metrics.namespaces = ranking_new();
-	r = take_realm(&metrics, own, &metrics.segments);
-	if (r == 0)
-		r = take_others(&metrics);
+	metrics_init(&metrics);
+	r = take_all(&metrics);
 	if (r == 0) {
 		usage_graph_each_share(metrics.graph, rank_unit, &metrics);
 		add_all(&metrics);

@@ -18,6 +18,7 @@ struct segments {
 	GArray *totals;            /* of struct segments_total */
 	GHashTable *users;         /* uid: struct segments_sum */
 	unsigned failures;
+	uint64_t without_row;        /* segments that are in the sums alone */
 	struct census_report report; /* of the pass that the counts are of */
 	/* What that pass did not see: a line, and a member of a JSON object. */
 	char *incomplete_line, *incomplete_json;

@@ -3,7 +3,7 @@
  * Takes the snapshot: first the items that can be listed without the census, which may take long;
  * then, while it is held, which must be short, the counts of each, and the other items.
  */
-#include "views/segments-private.h"
+#include "views/segments-taking.h"
 
 #include "base/json.h"
 #include "kinds/idle.h"
@@ -11,23 +11,6 @@
 #include "kinds/info-json.h"
 #include "kinds/item-use.h"
 #include "kinds/residency.h"
-
-struct taking {
-	const struct realm *realm;
-	const struct caller *caller; /* who reads what only some kinds have; NULL: not wanted */
-	GHashTable *sees;            /* of the view */
-	struct last_users *last;     /* NULL: not wanted */
-	struct segments *segments;
-	bool swap_empty;    /* nothing was in swap when listing began */
-	GHashTable *linked; /* keys of the objects with several names that have been counted */
-	struct segments_also also;
-	/* Which kinds have been listed, and how many rows there are with each. */
-	struct listed {
-		const struct kind *kind;
-		size_t until;
-	} listed[KINDS_MAX];
-	unsigned n_listed;
-};
 
 static void add_to_sum(struct segments_sum *sum, const struct segments_row *row)
 {
@@ -48,11 +31,12 @@ static struct segments_sum *sum_of_user(GHashTable *users, uid_t uid)
 	return sum;
 }
 
-static void add_total(struct segments *segments, const struct segments_row *row)
+void segments_add_total(struct segments *segments, const struct segments_row *row)
 {
-	GArray *totals = segments->totals;
-	struct segments_total *total = &g_array_index(totals, struct segments_total,
-		segments_total_of(totals, row->label));
+	/* First of all: it may have to be entered. */
+	guint index = segments_total_of(segments->totals, row->label);
+	struct segments_total *total =
+		&g_array_index(segments->totals, struct segments_total, index);
 
 	total->segments++;
 	total->size += row->size;
@@ -87,7 +71,7 @@ static void fill_residency(const struct taking *taking, struct item *item)
 	}
 }
 
-static void keep_item(const struct taking *taking, const struct item *item)
+void segments_keep_item(const struct taking *taking, const struct item *item)
 {
 	struct item full = *item;
 	g_autofree char *of_kind = taking->caller ? take_of_kind(taking, item) : NULL;
@@ -97,8 +81,7 @@ static void keep_item(const struct taking *taking, const struct item *item)
 		item->kind->used ? item->kind->used(item) : 0);
 }
 
-/* Adds how the item of the next row is used. The census is held. */
-static void keep_use(struct taking *taking, const struct item *item)
+void segments_keep_use(struct taking *taking, const struct item *item)
 {
 	struct segments_row row = {
 		.label = item->label,
@@ -123,24 +106,24 @@ static void keep_use(struct taking *taking, const struct item *item)
 	if (taking->last)
 		last_users_find(taking->last, item, &row.last);
 	segments_pack_use(taking->segments, &row);
-	if (!row.repeated)
-		add_total(taking->segments, &row);
-	if (taking->also.visit)
+	if (!row.repeated && !taking->counted)
+		segments_add_total(taking->segments, &row);
+	if (taking->also.visit && !taking->counted)
 		taking->also.visit(item, taking->also.data);
 }
 
 static void list_item(const struct item *item, void *data)
 {
 	if (item->segment)
-		keep_item(data, item);
+		segments_keep_item(data, item);
 }
 
 static void list_and_count(const struct item *item, void *data)
 {
 	if (!item->segment)
 		return;
-	keep_item(data, item);
-	keep_use(data, item);
+	segments_keep_item(data, item);
+	segments_keep_use(data, item);
 }
 
 /* Those that can be listed without the census, or the others. */
@@ -150,7 +133,8 @@ static void take_kinds(struct taking *taking, bool alone)
 
 	taking->swap_empty = residency_swap_is_empty();
 	for (const struct kind *const *kind = kinds; *kind; kind++) {
-		if ((*kind)->listed_alone != alone || !(*kind)->present(realm))
+		if ((*kind)->listed_alone != alone || *kind == taking->left_out ||
+			!(*kind)->present(realm))
 			continue;
 		if ((*kind)->each(realm, alone ? list_item : list_and_count, taking) < 0)
 			taking->segments->failures++;
@@ -198,7 +182,7 @@ static void count_listed(struct taking *taking)
 	for (unsigned i = 0; i < taking->n_listed; i++)
 		for (; row < taking->listed[i].until; row++) {
 			listed_item(taking->segments, taking->listed[i].kind, row, &item);
-			keep_use(taking, &item);
+			segments_keep_use(taking, &item);
 		}
 }
 
@@ -217,8 +201,7 @@ static void note_incomplete(const struct realm *realm, struct segments *segments
 	g_string_free(members, TRUE);
 }
 
-/* The census is held. */
-static void count(struct taking *taking)
+void segments_taking_count(struct taking *taking)
 {
 	taking->segments->report = census_report(taking->realm->census);
 	count_listed(taking);
@@ -240,23 +223,20 @@ static void end_full(struct taking *taking)
 	last_users_free(taking->last);
 }
 
-static int take(const struct realm *realm, const struct caller *caller, struct budget *budget,
-	const struct segments_also *also, struct segments **out)
+void segments_taking_begin(struct taking *taking, const struct realm *realm,
+	const struct caller *caller, struct budget *budget, const struct segments_also *also)
 {
 	struct segments *segments = g_new0(struct segments, 1);
-	g_autoptr(GHashTable) linked =
-		g_hash_table_new_full(segment_key_hash, segment_key_equal, g_free, NULL);
-	g_autoptr(GHashTable) sees = g_hash_table_new(NULL, NULL);
-	struct taking taking = {
+
+	*taking = (struct taking){
 		.realm = realm,
 		.caller = caller,
-		.sees = sees,
+		.sees = g_hash_table_new(NULL, NULL),
 		.segments = segments,
-		.linked = linked,
+		.linked = g_hash_table_new_full(segment_key_hash, segment_key_equal, g_free, NULL),
 		.also = also ? *also : (struct segments_also){ 0 },
+		.left_out = taking->left_out,
 	};
-	int r;
-
 	segments->full = caller != NULL;
 	segments->dev = realm->shm_dev;
 	packed_rows_init(&segments->items, budget);
@@ -264,17 +244,37 @@ static int take(const struct realm *realm, const struct caller *caller, struct b
 	segments->totals = g_array_new(FALSE, FALSE, sizeof(struct segments_total));
 	segments->users = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	if (segments->full)
-		begin_full(&taking);
-	take_kinds(&taking, true);
-	r = census_hold(realm->census, CENSUS_ALL);
-	if (r == 0) {
-		count(&taking);
-		census_release(realm->census);
-	}
+		begin_full(taking);
+	take_kinds(taking, true);
+}
+
+struct segments *segments_taking_end(struct taking *taking)
+{
+	struct segments *segments = taking->segments;
+
 	packed_rows_end(&segments->items);
 	packed_rows_end(&segments->uses);
 	if (segments->full)
-		end_full(&taking);
+		end_full(taking);
+	g_hash_table_unref(taking->linked);
+	g_hash_table_unref(taking->sees);
+	return segments;
+}
+
+static int take(const struct realm *realm, const struct caller *caller, struct budget *budget,
+	const struct segments_also *also, struct segments **out)
+{
+	struct taking taking = { 0 };
+	struct segments *segments;
+	int r;
+
+	segments_taking_begin(&taking, realm, caller, budget, also);
+	r = census_hold(realm->census, CENSUS_ALL);
+	if (r == 0) {
+		segments_taking_count(&taking);
+		census_release(realm->census);
+	}
+	segments = segments_taking_end(&taking);
 	if (r == 0)
 		*out = segments;
 	else

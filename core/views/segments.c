@@ -172,6 +172,11 @@ void segments_free(struct segments *segments)
 	memory_freed(bytes);
 }
 
+uint64_t segments_without_row(const struct segments *segments)
+{
+	return segments->without_row;
+}
+
 unsigned segments_failures(const struct segments *segments)
 {
 	return segments->failures;

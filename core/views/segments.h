@@ -58,6 +58,21 @@ int segments_take(const struct realm *realm, struct budget *budget,
 int segments_take_full(const struct realm *realm, const struct caller *caller,
 	struct budget *budget, struct segments **out);
 
+/*
+ * Takes sums over all segments, with rows of all but POSIX objects, of which only the `largest` have one: begin,
+ * then hold the census with CENSUS_ALL and CENSUS_FACTS and count, release it, and end. Several realms can be
+ * counted in one pass. 0, or -ENOTSUP where the kernel does not tell enough: then segments_take() does it.
+ * segments_sums_end() frees the taking, and returns what was taken, which means something only after 0.
+ */
+struct segments_sums;
+struct segments_sums *segments_sums_begin(const struct realm *realm, unsigned largest,
+	struct budget *budget, const struct segments_also *also);
+int segments_sums_count(struct segments_sums *sums);
+struct segments *segments_sums_end(struct segments_sums *sums);
+
+/* How many segments are in the sums, and have no row. */
+uint64_t segments_without_row(const struct segments *segments);
+
 void segments_free(struct segments *segments);
 
 /* Puts the rows in the order that tables have: by kind, then by name, then by ID. */

@@ -182,6 +182,62 @@ def sums_count_an_object_with_two_names_once(t):
               single(families, f'shmtree_{what}', kind='posix'), f'{what} by state and by kind')
 
 
+@test(MOUNTED)
+def sums_are_those_of_all_segments(t):
+    """However they were made: by kind, state and user as the rows of `segments.json` add up."""
+    users = [1_000_000 + 3 * os.getpid() + i for i in range(3)]  # no other test's
+    for i in range(200):
+        write(t.shm / f'idle-{i}', bytes(i * 100))
+        os.chown(t.shm / f'idle-{i}', users[i % 3], 0)
+    write(t.shm / 'open', bytes(5 * PAGE))
+    write(t.shm / 'linked', bytes(9 * PAGE))
+    os.link(t.shm / 'linked', t.shm / 'other name')
+    (t.shm / 'directory').mkdir()
+    write(t.shm / 'directory/nested', bytes(3 * PAGE))
+    write(t.shm / 'large', bytes(40 * PAGE))
+    os.link(t.shm / 'large', t.shm / '.shmtree')  # is no object, nor does it hide one
+    (t.shm / 'closed').mkdir(0o700)
+    write(t.shm / 'linked out', bytes(30 * PAGE))
+    os.link(t.shm / 'linked out', t.shm / 'closed/secret')
+    write(t.shm / '.shmtree2', bytes(10 * PAGE))
+    write(t.shm / 'many', bytes(15 * PAGE))
+    for i in range(1100):
+        os.link(t.shm / 'many', t.shm / f'directory/{i}')
+    write(t.shm / 'gone', bytes(2 * PAGE))
+    with Mapper(t.shm / 'linked') as mapper, opened(t.shm / 'open', os.O_RDONLY), \
+            opened(t.root / 'idle-7', os.O_RDONLY), opened(t.shm / 'gone', os.O_RDONLY):
+        mapper('map 2')
+        os.unlink(t.shm / 'gone')
+        t.settle()
+        families = parse_metrics(read(t.meta / 'metrics'))
+        rows = [s for s in json.loads(read(t.meta / 'segments.json'))['segments']
+                if s['kind'] in ('posix', 'nested', 'unlinked')]
+    rows = list({(row['kind'], row['ino']): row for row in rows}.values())  # each once, whatever names it has
+    equal(len([row for row in rows if row['kind'] == 'posix']), 206)
+    for kind in 'posix', 'nested', 'unlinked':
+        mine = [row for row in rows if row['kind'] == kind]
+        for state in {row['state'] for row in mine}:
+            those = [row for row in mine if row['state'] == state]
+            for family, values in ('segments', [1] * len(those)), ('size_bytes', [row['size'] for row in those]), \
+                    ('allocated_bytes', [row['allocated'] for row in those]):
+                equal(single(families, f'shmtree_state_{family}', kind=kind, state=state), sum(values),
+                      f'{family} of {kind} {state}')
+        equal(single(families, 'shmtree_allocated_bytes', kind=kind), sum(row['allocated'] for row in mine), kind)
+    for uid in users:
+        equal(single(families, 'shmtree_user_segments', uid=str(uid)),
+              len([row for row in rows if row['uid'] == uid]), uid)
+    ids = {labels['id'] for labels, _ in families['shmtree_segment_info'] if labels['kind'] == 'posix'}
+    linked = min(ids & {'linked', 'other name'})  # where the kernel does not tell, both
+    found = of_segment(families, linked.encode())[0]
+    equal((found['processes'], found['size_bytes']), (1, 9 * PAGE))
+    ids.add('linked')
+    check({'large', 'linked out', '.shmtree2', 'many'} <= ids, ids)
+    check(not ids & {'.shmtree', 'secret'} and len(ids) > 20, ids)
+    least = min(value for labels, value in families['shmtree_segment_allocated_bytes'])
+    for row in rows:
+        check(row['id'] in ids or row['allocated'] <= least or row['kind'] != 'posix', f'{row} is larger than {least}')
+
+
 @test(MOUNTED, options=('-o', 'metrics_segments=3'))
 def metrics_have_the_largest(t):
     for i in range(9):

@@ -127,7 +127,7 @@ static bool open_objects(void)
 static void look(void)
 {
 	ASSERT_INT(objects_begin(objects, &devices), 0);
-	ASSERT_INT(objects_end(objects, &devices), 0);
+	ASSERT_INT(objects_end(objects, &devices, false), 0);
 }
 
 static const struct object *find(int fd, enum segment_class class)
@@ -211,7 +211,7 @@ static bool find_after(const char *name, const struct segment_key *key, bool ope
 		close(steal_fd(&fd));
 	else
 		fd = open(name, O_RDONLY | O_CLOEXEC);
-	ASSERT_INT(objects_end(objects, &devices), 0);
+	ASSERT_INT(objects_end(objects, &devices, false), 0);
 	return objects_find(objects, key, out);
 }
 
@@ -358,7 +358,7 @@ static void many_objects_are_all_found(void)
 	for (int limit = kept[0]; limit <= kept[2] + 1; limit++) {
 		limit_descriptors(limit);
 		CU_ASSERT(is_shortage(objects_begin(objects, &devices)));
-		CU_ASSERT(is_shortage(objects_end(objects, &devices)));
+		CU_ASSERT(is_shortage(objects_end(objects, &devices, false)));
 		limit_descriptors(MANY + OTHERS);
 	}
 	look();

@@ -152,6 +152,11 @@ struct task_struct {
 	struct io_uring_task *io_uring;
 };
 
+/* Begins with 64 bits that are no pointer: read-kernel.h. */
+struct timespec64 {
+	__s64 tv_sec;
+};
+
 struct list_head {
 	struct list_head *next, *prev;
 };

@@ -10,6 +10,7 @@ enum census_facet {
 	CENSUS_DESCRIPTORS = 1 << 1,
 	CENSUS_OBJECTS = 1 << 2, /* what the kernel counts on the objects themselves, if it tells */
 	CENSUS_ALL = CENSUS_MAPPINGS | CENSUS_DESCRIPTORS | CENSUS_OBJECTS,
+	CENSUS_FACTS = 1 << 3, /* with these: what census_each_named() tells */
 };
 
 /* Counts of one segment. */

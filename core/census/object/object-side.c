@@ -146,11 +146,11 @@ static bool take_suspects(struct object_side *side, const struct spaces *spaces)
 }
 
 bool object_side_end(struct object_side *side, const struct devices *devices,
-	const struct spaces *spaces)
+	const struct spaces *spaces, bool facts)
 {
 	if (!side->began)
 		return false;
-	side->looked = objects_end(side->objects, devices) == 0;
+	side->looked = objects_end(side->objects, devices, facts) == 0;
 	if (!side->looked || take_suspects(side, spaces) || side->repeats++ == REPEATS_MAX)
 		return false;
 	side->looked = false;

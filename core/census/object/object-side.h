@@ -39,11 +39,11 @@ struct holders *object_side_holders(struct object_side *side);
 
 /*
  * A pass calls these before and after it reads the processes. The second returns whether the pass
- * has to read them again, and then to call it again.
+ * has to read them again, and then to call it again. `facts`: as objects_end().
  */
 void object_side_begin(struct object_side *side, const struct devices *devices);
 bool object_side_end(struct object_side *side, const struct devices *devices,
-	const struct spaces *spaces);
+	const struct spaces *spaces, bool facts);
 
 /* Returns what the last pass found, or NULL if it did not look, or could not. */
 const struct objects *object_side_found(const struct object_side *side);

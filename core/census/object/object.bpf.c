@@ -63,13 +63,39 @@ struct {
 	__type(value, struct quiet_object);
 } quiet SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct quiet_fact);
+} facts SEC(".maps");
+
 /* What the directory entries of an inode say. */
 struct names {
 	__u32 references;
 	__u32 count;
 	bool in_root, uncertain;
+	bool wants_shown; /* in: `shown` is asked for */
 	struct dentry *first;
+	struct dentry *shown; /* in the root directory, and not reserved: a POSIX object */
 };
+
+/* A name is in the entry itself, or longer than the words that are read of it here. */
+static bool is_reserved(struct dentry *entry)
+{
+	static const union {
+		char text[8];
+		__u64 word;
+	} reserved = { RESERVED_NAME };
+	__u64 name = (__u64)entry->d_name.name;
+	__u64 more;
+
+	if (read_word(name) != reserved.word)
+		return false;
+	more = read_word(name + sizeof reserved);
+	return !*(const char *)&more;
+}
 
 /*
  * Adds what one directory entry of the inode says. That of a file without a name is its own parent,
@@ -90,7 +116,11 @@ static void add_alias(struct names *names, struct inode *inode, struct dentry *e
 		names->first = entry;
 	names->references += count;
 	names->count += named;
-	names->in_root |= named && parent == root;
+	if (!named || parent != root)
+		return;
+	names->in_root = true;
+	if (names->wants_shown && !names->shown && !is_reserved(entry))
+		names->shown = entry;
 }
 
 static void read_names(struct names *names, struct inode *inode)
@@ -150,7 +180,7 @@ static void write_object(struct seen_object *seen, struct inode *inode, const st
 	seen->detail = 0;
 }
 
-static void write_detail(struct seen_detail *detail, struct inode *inode, struct dentry *name)
+static __always_inline void write_facts(struct seen_detail *detail, struct inode *inode)
 {
 	detail->size = inode->i_size;
 	detail->mode = inode->i_mode;
@@ -165,6 +195,11 @@ static void write_detail(struct seen_detail *detail, struct inode *inode, struct
 		/* Linux 6.13 notes in the top bit that somebody has asked for this time. */
 		detail->ctime_nsec = inode->i_ctime_nsec & ~(1u << 31);
 	}
+}
+
+static void write_detail(struct seen_detail *detail, struct inode *inode, struct dentry *name)
+{
+	write_facts(detail, inode);
 	if (bpf_probe_read_kernel_str(detail->name, OBJECT_NAME, name->d_name.name) < 0)
 		detail->name[0] = 0;
 }
@@ -210,6 +245,20 @@ static bool is_quiet(struct inode *inode, const struct names *names)
 		inode->i_writecount.counter == 0 && readers_of(inode) == 0;
 }
 
+static void write_fact(__u32 at, struct inode *inode)
+{
+	struct quiet_fact *fact = bpf_map_lookup_elem(&facts, &at);
+
+	if (!fact)
+		return;
+	fact->inode = (__u64)inode;
+	fact->ino = inode->i_ino;
+	fact->size = inode->i_size;
+	fact->blocks = inode->i_blocks;
+	fact->generation = inode->i_generation;
+	fact->uid = inode->i_uid.val;
+}
+
 static void write_quiet(struct object_walk *walk, struct inode *inode)
 {
 	__u32 at = walk->quiet;
@@ -218,6 +267,8 @@ static void write_quiet(struct object_walk *walk, struct inode *inode)
 	walk->quiet = at + 1;
 	walk->quiet_blocks += inode->i_blocks;
 	walk->quiet_swapped += swapped_of(inode);
+	if (walk->facts)
+		write_fact(walk->first_fact + at, inode);
 	if (!seen)
 		return;
 	seen->ino = inode->i_ino;
@@ -230,6 +281,7 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 {
 	struct inode *inode = plain((void *)address, struct inode);
 	struct names names = { 0 };
+	struct dentry *name;
 	__u32 at, detail_at;
 	struct seen_object *seen;
 	struct seen_detail *detail;
@@ -238,11 +290,12 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 		return 0;
 	at = walk->count;
 	detail_at = walk->details;
+	names.wants_shown = walk->facts;
 	read_names(&names, inode);
 	/* An inode without a directory entry is being created or destroyed. */
 	if (!names.first)
 		return 0;
-	if (!walk->whole && is_quiet(inode, &names)) {
+	if (!walk->whole && is_quiet(inode, &names) && (names.shown || !walk->facts)) {
 		write_quiet(walk, inode);
 		return 0;
 	}
@@ -250,12 +303,16 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 	seen = bpf_map_lookup_elem(&objects, &at);
 	if (seen)
 		write_object(seen, inode, &names);
-	if (names.in_root || (inode->i_mode & S_IFMT) != S_IFREG)
+	if ((inode->i_mode & S_IFMT) != S_IFREG)
+		return 0;
+	walk->unclear |= names.uncertain && !names.shown && inode->i_nlink > 0;
+	name = names.in_root ? names.shown : names.first;
+	if (!name)
 		return 0;
 	walk->details = detail_at + 1;
 	detail = bpf_map_lookup_elem(&details, &detail_at);
 	if (detail)
-		write_detail(detail, inode, names.first);
+		write_detail(detail, inode, name);
 	if (seen)
 		seen->detail = detail_at + 1;
 	return 0;
@@ -299,6 +356,7 @@ int walk_inodes(struct object_walk *walk)
 	walk->quiet = 0;
 	walk->quiet_blocks = 0;
 	walk->quiet_swapped = 0;
+	walk->unclear = 0;
 	walk->status = WALK_NONE;
 	if (!file)
 		return 0;
@@ -414,6 +472,34 @@ int look_at_inode(struct object_look *look)
 		look->found = 1;
 	}
 	bpf_rcu_read_unlock();
+	return 0;
+}
+
+/*
+ * Tells more of a POSIX object that a walk has found, and one of its names that are shown. It may have been freed since, and its memory may be another's:
+ * it counts only if all that is known of it agrees.
+ */
+SEC("syscall")
+int describe_inode(struct object_describe *describe)
+{
+	struct inode *inode = plain((void *)describe->inode, struct inode);
+	struct names names = { .wants_shown = true };
+	char name[OBJECT_NAME] = "";
+
+	describe->found = 0;
+	bpf_rcu_read_lock();
+	if (plain(inode->i_sb, struct super_block)->s_dev == describe->dev &&
+		inode->i_ino == describe->ino && inode->i_generation == describe->generation)
+		read_names(&names, inode);
+	if (names.shown && !names.uncertain) {
+		write_facts(&describe->detail, inode);
+		bpf_probe_read_kernel_str(name, OBJECT_NAME, names.shown->d_name.name);
+		describe->nlink = inode->i_nlink;
+		describe->found = names.shown->d_inode == inode;
+	}
+	bpf_rcu_read_unlock();
+	/* By the stack: a helper function takes no part of the context. */
+	__builtin_memcpy(describe->detail.name, name, OBJECT_NAME);
 	return 0;
 }
 

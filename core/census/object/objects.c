@@ -32,7 +32,14 @@ struct objects {
 	GArray *details;           /* of struct seen_detail */
 	GPtrArray *by_inode;       /* objects of the table, in the order of `inode` */
 	struct quiet_list quiet;   /* what nothing uses, and is not in the table */
+	GArray *facts_of;          /* of struct facts_of */
 	struct own_files_seen own; /* empty where the daemon's own files count */
+};
+
+/* Where the facts of one device are. */
+struct facts_of {
+	uint64_t dev;
+	guint first, n;
 };
 
 /*
@@ -143,6 +150,13 @@ static void append_quiet(struct objects *objects, const struct object_list *list
 	quiet_list_add(&objects->quiet, &device, list->quiet);
 }
 
+static void append_facts(struct objects *objects, const struct object_list *list, dev_t dev)
+{
+	const struct facts_of of = { dev, list->first_fact, list->n_quiet };
+
+	g_array_append_val(objects->facts_of, of);
+}
+
 /* A few are not worth the question. Sorting takes as much again, and so does the first look. */
 static bool has_room(const struct object_list *list)
 {
@@ -154,16 +168,16 @@ static bool has_room(const struct object_list *list)
 }
 
 static int look_at_device(struct objects *objects, const int anchors[ANCHORS], dev_t dev,
-	enum device_role role)
+	enum device_role role, bool facts)
 {
+	unsigned also = role != DEVICE_SHM ? WALK_WHOLE : facts ? WALK_FACTS : 0;
 	struct object_list list;
 	guint first = objects->table->len;
 	int r = -ENODEV;
 
 	for (unsigned i = 0; i < ANCHORS && r == -ENODEV; i++)
 		if (anchors[i] >= 0)
-			r = object_programs_walk(objects->programs, anchors[i], dev,
-				role != DEVICE_SHM, &list);
+			r = object_programs_walk(objects->programs, anchors[i], dev, also, &list);
 	if (r < 0)
 		return r == -ENODEV ? 0 : r;
 	if (!has_room(&list))
@@ -174,6 +188,8 @@ static int look_at_device(struct objects *objects, const int anchors[ANCHORS], d
 			append(objects, &list, &list.at[i], role);
 	sort_from(objects->table, first);
 	append_quiet(objects, &list, dev);
+	if (list.facts)
+		append_facts(objects, &list, dev);
 	return 0;
 }
 
@@ -197,7 +213,7 @@ static GArray *sorted_devices(const struct devices *devices)
  * Looks at all devices. The memfds exist only during a look, so that other processes that look do
  * not list them for ever.
  */
-static int look_at_devices(struct objects *objects, const struct devices *devices)
+static int look_at_devices(struct objects *objects, const struct devices *devices, bool facts)
 {
 	auto_fd small = memfd_new(0), huge = memfd_new(MFD_HUGETLB);
 	const int anchors[ANCHORS] = { [ANCHOR_TMPFS] = small, [ANCHOR_HUGETLBFS] = huge };
@@ -211,7 +227,7 @@ static int look_at_devices(struct objects *objects, const struct devices *device
 		const struct device *device = &g_array_index(sorted, struct device, i);
 
 		if (device->role == DEVICE_SHM || device->role == DEVICE_INTERNAL)
-			r = look_at_device(objects, anchors, device->dev, device->role);
+			r = look_at_device(objects, anchors, device->dev, device->role, facts);
 	}
 	object_programs_walked(objects->programs);
 	if (r == 0 && objects->leave_out_self)
@@ -231,18 +247,25 @@ static void leave_out_own(const struct objects *objects)
 	}
 }
 
-static int look_at_all(struct objects *objects, const struct devices *devices)
+static void empty_lists(struct objects *objects)
+{
+	quiet_list_empty(&objects->quiet);
+	g_array_set_size(objects->facts_of, 0);
+	object_programs_drop_facts(objects->programs);
+}
+
+static int look_at_all(struct objects *objects, const struct devices *devices, bool facts)
 {
 	int r;
 
 	g_ptr_array_set_size(objects->by_inode, 0);
 	g_array_set_size(objects->table, 0);
 	g_array_set_size(objects->details, 0);
-	quiet_list_empty(&objects->quiet);
-	r = look_at_devices(objects, devices);
+	empty_lists(objects);
+	r = look_at_devices(objects, devices, facts);
 	if (r < 0) {
 		g_array_set_size(objects->table, 0);
-		quiet_list_empty(&objects->quiet);
+		empty_lists(objects);
 	}
 	leave_out_own(objects);
 	return r;
@@ -250,15 +273,15 @@ static int look_at_all(struct objects *objects, const struct devices *devices)
 
 int objects_begin(struct objects *objects, const struct devices *devices)
 {
-	int r = look_at_all(objects, devices);
+	int r = look_at_all(objects, devices, false);
 
 	first_look_keep(&objects->first, objects->table, &objects->quiet);
 	return r;
 }
 
-int objects_end(struct objects *objects, const struct devices *devices)
+int objects_end(struct objects *objects, const struct devices *devices, bool facts)
 {
-	int r = look_at_all(objects, devices);
+	int r = look_at_all(objects, devices, facts);
 
 	first_look_merge(&objects->first, objects->table, &objects->quiet);
 	first_look_empty(&objects->first);
@@ -277,7 +300,7 @@ void objects_forget(struct objects *objects)
 	objects->table = g_array_new(FALSE, FALSE, sizeof(struct object));
 	objects->details = g_array_new(FALSE, FALSE, sizeof(struct seen_detail));
 	objects->by_inode = g_ptr_array_new();
-	quiet_list_empty(&objects->quiet);
+	empty_lists(objects);
 }
 
 /*
@@ -362,6 +385,36 @@ const struct quiet_list *objects_quiet(const struct objects *objects)
 	return &objects->quiet;
 }
 
+const struct quiet_fact *objects_facts(const struct objects *objects, uint64_t dev, size_t *n)
+{
+	const struct quiet_fact *facts = object_programs_facts(objects->programs);
+
+	for (guint i = 0; i < objects->facts_of->len; i++) {
+		const struct facts_of *of = &g_array_index(objects->facts_of, struct facts_of, i);
+
+		if (of->dev != dev)
+			continue;
+		*n = of->n;
+		return facts ? facts + of->first : NULL;
+	}
+	return NULL;
+}
+
+int objects_describe(struct objects *objects, uint64_t dev, const struct quiet_fact *fact,
+	struct seen_detail *out)
+{
+	struct object_describe describe = {
+		.inode = fact->inode,
+		.ino = fact->ino,
+		.generation = fact->generation,
+		.dev = major(dev) << 20 | minor(dev),
+	};
+	int r = object_programs_describe(objects->programs, &describe);
+
+	*out = describe.detail;
+	return r;
+}
+
 const struct seen_detail *objects_detail(const struct objects *objects, const struct object *object)
 {
 	return object->detail ?
@@ -403,6 +456,7 @@ int objects_open(bool leave_out_self, struct objects **out, const char **why)
 	objects->details = g_array_new(FALSE, FALSE, sizeof(struct seen_detail));
 	objects->by_inode = g_ptr_array_new();
 	quiet_list_init(&objects->quiet);
+	objects->facts_of = g_array_new(FALSE, FALSE, sizeof(struct facts_of));
 	first_look_init(&objects->first);
 	own_files_init(&objects->own);
 	*out = objects;
@@ -418,6 +472,7 @@ void objects_free(struct objects *objects)
 	g_array_unref(objects->details);
 	g_ptr_array_unref(objects->by_inode);
 	quiet_list_clear(&objects->quiet);
+	g_array_unref(objects->facts_of);
 	first_look_clear(&objects->first);
 	own_files_clear(&objects->own);
 	g_free(objects);

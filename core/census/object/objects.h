@@ -33,10 +33,10 @@ void objects_free(struct objects *objects);
 /*
  * Take the first and the second look of a pass, at the file systems of these devices. 0 or a
  * negative errno: then the table is empty. A device that has no tmpfs or hugetlbfs behind it is
- * left out.
+ * left out. `facts`: the second look keeps the facts of what nothing uses, and details of all others.
  */
 int objects_begin(struct objects *objects, const struct devices *devices);
-int objects_end(struct objects *objects, const struct devices *devices);
+int objects_end(struct objects *objects, const struct devices *devices, bool facts);
 
 /* Frees what a pass has found: the table is empty until the next one. */
 void objects_forget(struct objects *objects);
@@ -52,6 +52,16 @@ const struct object *objects_find_inode(const struct objects *objects, uint64_t 
 size_t objects_count(const struct objects *objects);
 const struct object *objects_at(const struct objects *objects, size_t index);
 const struct quiet_list *objects_quiet(const struct objects *objects);
+
+/*
+ * Returns the facts of those of one device that nothing uses, in no order, and how many there are. NULL: the
+ * last pass was not asked for facts, or has none of that device.
+ */
+const struct quiet_fact *objects_facts(const struct objects *objects, uint64_t dev, size_t *n);
+
+/* Tells what stat(2) would, and the kernel's name, of one of these; -ENOENT if it is not there any more. */
+int objects_describe(struct objects *objects, uint64_t dev, const struct quiet_fact *fact,
+	struct seen_detail *out);
 
 /*
  * Returns what stat(2) would tell, and the kernel's name ("memfd:x"), of an object without a name

@@ -20,6 +20,7 @@
 /* Initial sizes of the maps; grow() makes them larger. */
 #define OBJECTS_MIN 4096
 #define QUIET_MIN 4096
+#define FACTS_MIN 1024
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
 
@@ -35,9 +36,13 @@ struct object_programs {
 	 * Protected by `lock`, as `skeleton`. Without it they are read only while no other thread
 	 * can call grow().
 	 */
-	size_t objects_max, quiet_max, details_max, own_max;
+	size_t objects_max, quiet_max, facts_max, details_max, own_max;
 	const struct seen_object *objects; /* NULL: not mapped, but for a walk */
 	const struct quiet_object *quiet;  /* likewise */
+	const struct quiet_fact
+		*facts; /* NULL: not mapped, but from a walk to object_programs_drop_facts() */
+	size_t facts_used;
+	bool facts_lost;
 	const struct seen_detail *details;
 	const struct own_file *own;
 };
@@ -56,11 +61,14 @@ static void unload(void *data)
 		return;
 	unmap(programs->objects, programs->objects_max * sizeof *programs->objects);
 	unmap(programs->quiet, programs->quiet_max * sizeof *programs->quiet);
+	unmap(programs->facts, programs->facts_max * sizeof *programs->facts);
 	unmap(programs->details, programs->details_max * sizeof *programs->details);
 	unmap(programs->own, programs->own_max * sizeof *programs->own);
 	object_bpf__destroy(programs->skeleton);
 	programs->objects = NULL;
 	programs->quiet = NULL;
+	programs->facts = NULL;
+	programs->facts_lost = programs->facts_used > 0;
 	programs->details = NULL;
 	programs->own = NULL;
 	programs->skeleton = NULL;
@@ -77,6 +85,7 @@ static int load(void *data)
 	programs->skeleton = skeleton;
 	skeleton->maps.objects.max_entries = programs->objects_max;
 	skeleton->maps.quiet.max_entries = programs->quiet_max;
+	skeleton->maps.facts.max_entries = programs->facts_max;
 	skeleton->maps.details.max_entries = programs->details_max;
 	skeleton->maps.own.max_entries = programs->own_max;
 	r = object_bpf__load(skeleton);
@@ -141,7 +150,7 @@ static int prepare(struct object_programs *programs)
 	return programs->skeleton ? 0 : load_again(programs, NULL, 0);
 }
 
-static int walk_once(struct object_programs *programs, int fd, dev_t dev, bool whole,
+static int walk_once(struct object_programs *programs, int fd, dev_t dev, unsigned also,
 	struct object_walk *walk)
 {
 	int r = prepare(programs);
@@ -151,13 +160,31 @@ static int walk_once(struct object_programs *programs, int fd, dev_t dev, bool w
 	*walk = (struct object_walk){
 		.fd = fd,
 		.dev = dev ? major(dev) << 20 | minor(dev) : 0,
-		.whole = whole,
+		.whole = (also & WALK_WHOLE) != 0,
+		.facts = (also & WALK_FACTS) != 0,
+		.first_fact = programs->facts_used,
 	};
 	return RUN(programs, walk_inodes, walk);
 }
 
+/* Without facts there is another way to sums: a lack of memory for them is no error. */
+static int make_room_for_facts(struct object_programs *programs, struct object_walk *walk)
+{
+	size_t wanted = (size_t)walk->first_fact + walk->quiet;
+	int r;
+
+	if (!walk->facts || wanted <= programs->facts_max)
+		return 1;
+	r = grow(programs, &programs->facts_max, wanted, sizeof *programs->facts);
+	if (r < 0 && programs->skeleton) {
+		walk->unclear = 1;
+		return 1;
+	}
+	return r;
+}
+
 /* 1: there was room for all that the walk has found; 0: there is now; or a negative errno. */
-static int make_room(struct object_programs *programs, const struct object_walk *walk)
+static int make_room(struct object_programs *programs, struct object_walk *walk)
 {
 	if (walk->count > programs->objects_max)
 		return grow(programs, &programs->objects_max, walk->count,
@@ -167,11 +194,11 @@ static int make_room(struct object_programs *programs, const struct object_walk 
 	if (walk->details > programs->details_max)
 		return grow(programs, &programs->details_max, walk->details,
 			sizeof *programs->details);
-	return 1;
+	return make_room_for_facts(programs, walk);
 }
 
 /* Both may be too large to be mapped all the time: object_programs_walked(). */
-static int map_lists(struct object_programs *programs)
+static int map_lists(struct object_programs *programs, bool facts)
 {
 	const struct object_bpf *skeleton = programs->skeleton;
 
@@ -181,17 +208,20 @@ static int map_lists(struct object_programs *programs)
 	if (!programs->quiet)
 		programs->quiet = program_map(skeleton->maps.quiet.map_fd,
 			programs->quiet_max * sizeof *programs->quiet);
-	return programs->objects && programs->quiet ? 0 : -errno;
+	if (facts && !programs->facts)
+		programs->facts = program_map(skeleton->maps.facts.map_fd,
+			programs->facts_max * sizeof *programs->facts);
+	return programs->objects && programs->quiet && (programs->facts || !facts) ? 0 : -errno;
 }
 
-int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bool whole,
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, unsigned also,
 	struct object_list *out)
 {
 	struct object_walk walk;
 	int r;
 
 	for (unsigned torn = 0; torn < TORN_TRIES;) {
-		r = walk_once(programs, fd, dev, whole, &walk);
+		r = walk_once(programs, fd, dev, also, &walk);
 		if (r == 0 && walk.status == WALK_NONE)
 			r = -ENODEV;
 		else if (r == 0 && walk.status == WALK_TORN)
@@ -203,7 +233,7 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bo
 	}
 	if (walk.status != WALK_DONE)
 		return -EAGAIN;
-	r = map_lists(programs);
+	r = map_lists(programs, walk.facts);
 	*out = (struct object_list){
 		.at = programs->objects,
 		.count = walk.count,
@@ -213,7 +243,11 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bo
 		.n_quiet = walk.quiet,
 		.quiet_blocks = walk.quiet_blocks,
 		.quiet_swapped = walk.quiet_swapped,
+		.facts = walk.facts && !walk.unclear,
+		.first_fact = walk.first_fact,
 	};
+	if (r == 0 && out->facts)
+		programs->facts_used += walk.quiet;
 	return r;
 }
 
@@ -232,6 +266,29 @@ void object_programs_walked(struct object_programs *programs)
 		unmap_large(programs->objects, programs->objects_max * sizeof *programs->objects);
 	programs->quiet =
 		unmap_large(programs->quiet, programs->quiet_max * sizeof *programs->quiet);
+}
+
+const struct quiet_fact *object_programs_facts(const struct object_programs *programs)
+{
+	return programs->facts_lost ? NULL : programs->facts;
+}
+
+void object_programs_drop_facts(struct object_programs *programs)
+{
+	programs->facts =
+		unmap_large(programs->facts, programs->facts_max * sizeof *programs->facts);
+	programs->facts_used = 0;
+	programs->facts_lost = false;
+}
+
+int object_programs_describe(struct object_programs *programs, struct object_describe *describe)
+{
+	int r;
+
+	g_rw_lock_reader_lock(&programs->lock);
+	r = RUN(programs, describe_inode, describe);
+	g_rw_lock_reader_unlock(&programs->lock);
+	return r == 0 && !describe->found ? -ENOENT : r;
 }
 
 int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out)
@@ -287,6 +344,7 @@ int object_programs_load(struct object_programs **out, const char **why)
 	g_rw_lock_init(&programs->lock);
 	programs->objects_max = OBJECTS_MIN;
 	programs->quiet_max = QUIET_MIN;
+	programs->facts_max = FACTS_MIN;
 	programs->details_max = DETAILS_MIN;
 	programs->own_max = OWN_MIN;
 	r = program_load(load, unload, programs);

@@ -33,15 +33,33 @@ struct object_list {
 	const struct quiet_object *quiet;
 	size_t n_quiet;
 	uint64_t quiet_blocks, quiet_swapped; /* of 512 bytes; pages */
+	bool facts; /* there are facts of each of these, in the same order, from this index on: */
+	size_t first_fact; /* in object_programs_facts() */
+};
+
+/* What a walk is to list, besides. */
+enum walk_also {
+	WALK_WHOLE = 1 << 0, /* what nothing uses as the others */
+	WALK_FACTS = 1 << 1, /* facts of what nothing uses, and details of all others */
 };
 
 /*
  * Lists all inodes of the file system with that st_dev, or of the one that `fd` is on if `dev` is
- * 0. `fd` is on a file system of the same type. `whole`: what nothing uses is listed as the others. -ENODEV if there is none; -EAGAIN if inodes were
+ * 0. `fd` is on a file system of the same type. `also`: enum walk_also. -ENODEV if there is none; -EAGAIN if inodes were
  * taken off the list during every try; another negative errno if the kernel refused.
  */
-int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bool whole,
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, unsigned also,
 	struct object_list *out);
+
+/*
+ * The facts of all walks since object_programs_drop_facts(): they are read where the kernel wrote them, as a copy of
+ * millions would take as long as the walk. NULL: there are none, or they were lost as the programs were loaded again.
+ */
+const struct quiet_fact *object_programs_facts(const struct object_programs *programs);
+void object_programs_drop_facts(struct object_programs *programs);
+
+/* Fills in what describe_inode() tells; -ENOENT if the inode is not there any more. From any thread. */
+int object_programs_describe(struct object_programs *programs, struct object_describe *describe);
 
 /*
  * The list of the last walk is not needed any more. A large one, which is in the memory of this

@@ -8,6 +8,11 @@
 #include <linux/types.h>
 
 #define OBJECT_NAME 256
+
+/* The name in a root directory that is no name of a POSIX object. It has eight characters: object.bpf.c.
+ * POSIX_RESERVED_NAME is the same, in a layer above. */
+#define RESERVED_NAME ".shmtree"
+
 #define SUPERS_SHOWN 4096
 
 enum object_flag {
@@ -44,9 +49,19 @@ struct quiet_object {
 	__u32 flags; /* QUIET_* (quiet.h); the program leaves it 0 */
 };
 
+/* What else is known of such an inode, if it is asked for. */
+struct quiet_fact {
+	__u64 inode; /* its address in the kernel: never to be shown */
+	__u64 ino;
+	__u64 size;
+	__u64 blocks; /* of 512 bytes */
+	__u32 generation;
+	__u32 uid; /* as in the initial user namespace */
+};
+
 /*
- * What else is known of an inode without a name in the root directory. Times are 0 where they are
- * not known.
+ * What else is known of an inode without a name in the root directory; where a walk is asked for facts, also of
+ * one with a name there that is shown, which stands in `name`. Times are 0 where they are not known.
  */
 struct seen_detail {
 	__u64 size;
@@ -69,12 +84,14 @@ struct object_walk {
 	__u32 dev;   /* in: which file system; 0: that one */
 	__u32 whole; /* in: what nothing uses is among the objects, too */
 	__u32 status;
-	__u32 count;   /* out: objects; if there was no room for all, the rest is missing */
-	__u32 details; /* out: likewise */
-	__u32 quiet;   /* out: likewise, of those that are not among the objects */
-	__u32 unused;
+	__u32 count;        /* out: objects; if there was no room for all, the rest is missing */
+	__u32 details;      /* out: likewise */
+	__u32 quiet;        /* out: likewise, of those that are not among the objects */
+	__u32 facts;        /* in: facts of these, and details of all others */
 	__u64 quiet_blocks; /* out: of all of these, of 512 bytes */
 	__u64 quiet_swapped;
+	__u32 first_fact; /* in: index of the first */
+	__u32 unclear; /* out: with `facts`: whether there may be more objects in the root than were listed */
 };
 
 /* What all inodes of one file system take together. */
@@ -98,6 +115,16 @@ struct object_look {
 	__u32 sysv;  /* in */
 	__u32 found; /* out */
 	struct seen_object object;
+};
+
+/* Input and output of describe_inode(). */
+struct object_describe {
+	__u64 inode, ino; /* in */
+	__u32 generation; /* in */
+	__u32 dev;        /* in: as in a struct seen_object */
+	__u32 found;      /* out: that inode is there still; else the rest means nothing */
+	__u32 nlink;      /* out */
+	struct seen_detail detail;
 };
 
 /* A file of a tmpfs or hugetlbfs that the calling process has open: addresses in the kernel. */

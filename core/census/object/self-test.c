@@ -67,7 +67,7 @@ static int expect_name(const struct test *test, const char *name, uint32_t refer
 static int expect_walk(const struct test *test, uint32_t references, uint32_t nlink, bool mapped)
 {
 	struct object_list list;
-	int r = object_programs_walk(test->programs, test->dir, 0, true, &list), found = 0;
+	int r = object_programs_walk(test->programs, test->dir, 0, WALK_WHOLE, &list), found = 0;
 
 	for (size_t i = 0; r == 0 && i < list.count; i++) {
 		const struct seen_object *object = &list.at[i];

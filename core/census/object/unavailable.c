@@ -25,9 +25,9 @@ int objects_begin(struct objects *objects, const struct devices *devices)
 	return -EOPNOTSUPP;
 }
 
-int objects_end(struct objects *objects, const struct devices *devices)
+int objects_end(struct objects *objects, const struct devices *devices, bool facts)
 {
-	(void)objects, (void)devices;
+	(void)objects, (void)devices, (void)facts;
 	return -EOPNOTSUPP;
 }
 
@@ -64,6 +64,19 @@ const struct object *objects_at(const struct objects *objects, size_t index)
 {
 	(void)objects, (void)index;
 	return NULL;
+}
+
+const struct quiet_fact *objects_facts(const struct objects *objects, uint64_t dev, size_t *n)
+{
+	(void)objects, (void)dev, (void)n;
+	return NULL;
+}
+
+int objects_describe(struct objects *objects, uint64_t dev, const struct quiet_fact *fact,
+	struct seen_detail *out)
+{
+	(void)objects, (void)dev, (void)fact, (void)out;
+	return -EOPNOTSUPP;
 }
 
 const struct seen_detail *objects_detail(const struct objects *objects, const struct object *object)
