@@ -11,6 +11,7 @@
 #include "kinds/inode-generation.h"
 #include "kinds/sysv.h"
 #include "base/util.h"
+#include "procfs/maps.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,35 +23,43 @@ struct opening {
 	struct item_file *out;
 };
 
-/* Finds the end of our mapping that starts there: huge pages make it longer than the segment. */
-static uintptr_t mapping_end(uintptr_t start)
-{
-	uintptr_t from = 0, to = 0;
-	char *line = NULL;
-	size_t size = 0;
-	FILE *maps = fopen("/proc/self/maps", "re");
+/* The mapping of ours that is looked for. */
+struct own_mapping {
+	uintptr_t start, end; /* `end` 0: it was not found */
+};
 
-	if (!maps)
-		return 0;
-	while (getline(&line, &size, maps) > 0 && from != start)
-		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) != 2)
-			break;
-	free(line);
-	fclose(maps);
-	return from == start ? to : 0;
+static enum vma_interest find_mapping(const struct vma *vma, void *data)
+{
+	struct own_mapping *wanted = data;
+
+	if (vma->start == wanted->start)
+		wanted->end = vma->end;
+	return VMA_SKIP;
+}
+
+/* Finds the end of our mapping that starts there: huge pages make it longer than the segment. */
+static int mapping_end(uintptr_t start, uintptr_t *out)
+{
+	struct own_mapping wanted = { .start = start };
+	const struct maps_sink sink = { .look = find_mapping, .data = &wanted };
+	auto_fd maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	int r = maps < 0 ? -errno : maps_text_read(maps, &sink);
+
+	*out = wanted.end;
+	return r < 0 ? r : wanted.end ? 0 : -EIO;
 }
 
 static int open_attached(const struct opening *opening, const void *address)
 {
-	uintptr_t start = (uintptr_t)address, end = mapping_end(start);
+	uintptr_t start = (uintptr_t)address, end;
 	char path[64];
 	struct sysv_segment now;
 	struct shmid_ds ds;
 	auto_fd fd = -1;
-	int id = (int)opening->seen->key.ino, r;
+	int id = (int)opening->seen->key.ino, r = mapping_end(start, &end);
 
-	if (end == 0)
-		return -EIO;
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof path, "/proc/self/map_files/%" PRIxPTR "-%" PRIxPTR, start, end);
 	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)

@@ -7,7 +7,6 @@
  *	build-fuzz/tests/fuzz/procfs tests/fuzz/corpus-procfs
  */
 #include "census/scan/quiescence.h"
-#include "daemon/options.h"
 #include "kinds/held-namespaces.h"
 #include "procfs/proc.h"
 #include "procfs/process-facts.h"
@@ -134,16 +133,6 @@ static void give(const char *name, const uint8_t *data, size_t size, bool link)
 	close(fd);
 }
 
-static void parse_options(const uint8_t *data, size_t size)
-{
-	g_autofree char *text = g_strndup((const char *)data, size);
-	char *given[] = { text, NULL };
-	struct options options = { 0 };
-
-	options_for_look(NULL, given, &options);
-	options_free(&options);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -154,11 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		make_tree();
 	if (size < 1)
 		return 0;
-	if (data[0] % (G_N_ELEMENTS(readers) + 1) == G_N_ELEMENTS(readers)) {
-		parse_options(data + 1, size - 1);
-		return 0;
-	}
-	reader = &readers[data[0] % (G_N_ELEMENTS(readers) + 1)];
+	reader = &readers[data[0] % G_N_ELEMENTS(readers)];
 	names = g_strsplit(reader->files ? reader->files : reader->link, " ", -1);
 	for (unsigned i = 0; names[i]; i++)
 		give(names[i], data + 1, size - 1, !reader->files);

@@ -9,6 +9,7 @@
  *	CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/requests
  *	build-fuzz/tests/fuzz/requests tests/fuzz/corpus-requests
  */
+#include "input.h"
 #include "stand-in.h"
 
 #include <dirent.h>
@@ -35,7 +36,7 @@ struct handle_of_kernel {
 };
 
 struct kernel {
-	const uint8_t *at, *end; /* what is left of the input */
+	struct input input; /* what is left of it */
 	uint64_t nodes[KEPT];
 	struct handle_of_kernel handles[KEPT];
 	unsigned n_nodes, n_handles;
@@ -43,24 +44,12 @@ struct kernel {
 
 static uint8_t byte(struct kernel *k)
 {
-	return k->at < k->end ? *k->at++ : 0;
+	return input_byte(&k->input);
 }
 
-/* Mostly small, sometimes any. */
 static uint64_t number(struct kernel *k)
 {
-	static const uint64_t edges[] = { 0, 1, 4095, 4096, 65536, INT32_MAX, UINT32_MAX, INT64_MAX,
-		INT64_MIN, UINT64_MAX };
-	uint8_t kind = byte(k);
-	uint64_t value = 0;
-
-	if (kind < 128)
-		return kind;
-	if (kind < 200)
-		return edges[kind % G_N_ELEMENTS(edges)];
-	for (unsigned i = 0; i < kind % 9u; i++)
-		value = value << 8 | byte(k);
-	return value;
+	return input_number(&k->input);
 }
 
 static const char *name(struct kernel *k)
@@ -468,11 +457,11 @@ static void act(struct kernel *k)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct kernel k = { .at = data, .end = data + size };
+	struct kernel k = { .input = { data, data + size } };
 
 	if (!stand_in_begin())
 		return 0;
-	while (k.at < k.end)
+	while (input_left(&k.input))
 		act(&k);
 	while (k.n_handles > 0)
 		release(&k.handles[--k.n_handles]);

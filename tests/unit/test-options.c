@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "corpus.h"
 #include "unit.h"
+
+#include "../fuzz/options.h"
 
 #include "daemon/log.h"
 #include "daemon/options.h"
@@ -148,6 +151,19 @@ static void mount_calls_the_helper_with_options_of_others(void)
 	options_free(&options);
 }
 
+/* What is wrong with each goes to /dev/null. */
+static void the_corpus_of_the_fuzzer_finds_nothing(void)
+{
+	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	dup2(null, STDERR_FILENO);
+	CU_ASSERT(corpus_replay("corpus-options", "\n,=-", fuzz_options) >= 3);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(null);
+}
+
 static CU_TestInfo tests[] = {
 	{ "without options there are defaults", without_options_there_are_defaults },
 	{ "values are taken", values_are_taken },
@@ -157,6 +173,7 @@ static CU_TestInfo tests[] = {
 	{ "one or two paths are named", one_or_two_paths_are_named },
 	{ "mount(8) calls the helper with options of others",
 		mount_calls_the_helper_with_options_of_others },
+	{ "the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing },
 	CU_TEST_INFO_NULL,
 };
 

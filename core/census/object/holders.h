@@ -11,28 +11,11 @@
  */
 #pragma once
 
+#include "census/object/holder-rows.h"
+
 #include <glib.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-enum holder_type { HOLDER_SOCKET, HOLDER_RING };
-
-#define HOLDER_NO_NUMBER UINT64_MAX
-
-/* One file in one queue or ring, and one process that has the socket or ring open. */
-struct holder {
-	uint64_t file, inode; /* addresses in the kernel: never to be shown */
-	/*
-	 * The socket's inode number, or the ring's descriptor; HOLDER_NO_NUMBER of a ring without a
-	 * descriptor: closed, but kept by the kernel until `task` runs, or registered with itself.
-	 */
-	uint64_t number;
-	enum holder_type type;
-	pid_t pid, task; /* 0: no process has the socket, or can receive it */
-	uid_t uid;       /* effective */
-	uint32_t flags;  /* f_flags of the file */
-	char command[16];
-};
 
 struct holders;
 

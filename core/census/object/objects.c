@@ -72,7 +72,7 @@ static int by_address(gconstpointer a, gconstpointer b)
  */
 static uint32_t all_references(const struct seen_object *seen)
 {
-	uint32_t open = MAX(seen->readers, 0) + MAX(seen->writers, 0);
+	uint32_t open = (uint32_t)MAX(seen->readers, 0) + (uint32_t)MAX(seen->writers, 0);
 
 	return MAX(seen->references, open);
 }
