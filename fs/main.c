@@ -31,9 +31,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-/* How often it is asked whether those who wait for events still do, where the kernel does not say. */
-#define TICK_MS 100
-
 /* As many descriptors as the system allows: one for each open file, and its locks. */
 static void raise_limits(void)
 {
@@ -99,7 +96,6 @@ static int start_events(struct fs *fs)
 		.wake = event_streams_wake,
 		.shrunk = note_shrink,
 		.data = fs,
-		.tick_ms = fs->options.io_uring ? TICK_MS : 0,
 	};
 	int r = events_new(&config, &fs->events);
 

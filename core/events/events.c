@@ -155,19 +155,12 @@ static void tell_all(struct events *events, GPtrArray *later, uint64_t lost)
 		g_ptr_array_unref(later);
 }
 
-static gint64 tick_us(const struct events *events)
-{
-	bool ticks = events->changes && events->config.tick_ms > 0;
-
-	return ticks ? events->config.tick_ms * G_TIME_SPAN_MILLISECOND : G_MAXINT64;
-}
-
 static void wake_readers(struct events *events)
 {
 	gint64 now = g_get_monotonic_time();
 	uint64_t end = event_ring_total(events->ring);
 
-	if (now - events->woken < (end == events->told ? tick_us(events) : WAKE_EVERY_US))
+	if (end == events->told || now - events->woken < WAKE_EVERY_US)
 		return;
 	events->told = end;
 	events->woken = now;
@@ -251,7 +244,7 @@ static int time_to_sleep(const struct events *events)
 		return WAKE_EVERY_US / 1000;
 	if (events->changes && changes_unsettled(events->changes))
 		return SETTLE_US / 1000;
-	return events->changes && events->config.tick_ms > 0 ? (int)events->config.tick_ms : -1;
+	return -1;
 }
 
 static void sleep_until_woken(struct events *events)

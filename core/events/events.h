@@ -33,7 +33,6 @@ struct events_config {
 	 */
 	void (*shrunk)(const struct shrink *shrink, void *data);
 	void *data;
-	unsigned tick_ms; /* 0, or how often wake() is called even so, while they are used */
 };
 
 /* 0 or a negative errno. Nothing is watched yet. */

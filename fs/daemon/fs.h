@@ -54,8 +54,6 @@ struct fs {
 	bool passthrough;                /* negotiated with the kernel */
 	const char *passthrough_missing; /* why not, a static string */
 	gint passthrough_failures;       /* inodes that fell back, atomic */
-	bool io_uring;                   /* negotiated as well */
-	const char *io_uring_missing;    /* why not, a static string; NULL: not asked for */
 	bool stuck;                      /* some request does not come to an end */
 	bool settled;                    /* the kernel has agreed on the protocol */
 	bool replaced;                   /* mounted by replace_mount(): libfuse cannot unmount it */

@@ -23,18 +23,13 @@
 /* `metrics` is made in memory as a whole. */
 #define MAX_METRICS_SEGMENTS 10000
 
-#ifdef LIBFUSE_RINGS_ARE_SOUND
-#define RINGS_ARE_SOUND true
-#else
-#define RINGS_ARE_SOUND false
-#endif
-
 /* Events in `log`: without a number, and at most. */
 #define LOG_EVENTS 10000
 #define LOG_EVENTS_MAX 100000
 
 /* What fuse_opt_parse() fills; strings are malloc'ed by libfuse. */
 struct raw {
+	int io_uring; /* given: libfuse would take it */
 	char *census;
 	char *object_census;
 	char *passthrough;
@@ -48,7 +43,6 @@ struct raw {
 	int log; /* asked for */
 	char *metrics_segments;
 	int watch;
-	int io_uring;     /* asked for */
 	GPtrArray *paths; /* of char *: SOURCE and MOUNTPOINT */
 	bool helper;      /* called as mount.fuse.shmtree by mount(8) */
 	bool fake;        /* mount -f: everything but the mount itself */
@@ -75,7 +69,6 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("metrics_segments=%s", metrics_segments),
 	{ "watch", offsetof(struct raw, watch), 1 },
 	{ "io_uring", offsetof(struct raw, io_uring), 1 },
-	{ "no_io_uring", offsetof(struct raw, io_uring), 0 },
 	FUSE_OPT_END,
 };
 
@@ -161,8 +154,6 @@ static void print_help(void)
 	       "    -o metrics_segments=NUMBER     how many segments `metrics` has one by one "
 	       "(50)\n"
 	       "    -o watch                       cache names until inotify tells of a change\n"
-	       "    -o [no_]io_uring               requests by io_uring, if fuse.enable_uring is "
-	       "on (no)\n"
 	       "\n"
 	       "    --list                 print the segments without a mount; of -o it takes "
 	       "census,\n"
@@ -184,7 +175,6 @@ static void print_version(void)
 {
 	printf("shmtree " SHMTREE_VERSION "\nlibfuse %s\n", fuse_pkgversion());
 	printf("census by BPF: %s\n", census_has_bpf() ? "built in" : "not built in");
-	printf("requests by io_uring: %s\n", RINGS_ARE_SOUND ? "built in" : "not built in");
 	fflush(stdout); /* libfuse has fusermount3 tell its own version */
 	fuse_lowlevel_version();
 }
@@ -303,19 +293,17 @@ static int choose_proc(const char *value, char **out)
 		invalid("proc", value, "it is no procfs; name a directory where one is mounted");
 }
 
-static int choose_io_uring(bool wanted, bool *out)
+static int refuse_io_uring(bool given)
 {
-	*out = wanted && RINGS_ARE_SOUND;
-	if (*out == wanted)
+	if (!given)
 		return 0;
-	log_line("invalid option io_uring: this libfuse may lose requests over it; build with the "
-		 "bundled one, or leave the option out");
+	log_line("invalid option io_uring: requests come by /dev/fuse; leave it out");
 	return -EINVAL;
 }
 
 static int choose_values(const struct raw *raw, struct options *out)
 {
-	if (choose_census(raw->census, &out->census) < 0 ||
+	if (refuse_io_uring(raw->io_uring) < 0 || choose_census(raw->census, &out->census) < 0 ||
 		choose_switch("passthrough", raw->passthrough, &out->passthrough) < 0 ||
 		choose_permissions(raw->permissions, &out->daemon_permissions) < 0 ||
 		choose_switch("object_census", raw->object_census, &out->object_census) < 0 ||
@@ -327,7 +315,6 @@ static int choose_values(const struct raw *raw, struct options *out)
 			&out->max_threads) < 0 ||
 		choose_number("metrics_segments", raw->metrics_segments, 0, MAX_METRICS_SEGMENTS,
 			OPENMETRICS_LARGEST, &out->metrics_segments) < 0 ||
-		choose_io_uring(raw->io_uring, &out->io_uring) < 0 ||
 		choose_proc(raw->proc, &out->proc) < 0)
 		return -EINVAL;
 	out->watch = raw->watch;

@@ -17,7 +17,6 @@ struct options {
 	enum census_backend_choice census;
 	bool object_census;                 /* wanted */
 	bool passthrough;                   /* likewise */
-	bool io_uring;                      /* asked for */
 	double attr_timeout, entry_timeout; /* seconds */
 	double census_interval;             /* seconds between two; 0: none unasked */
 	bool daemon_permissions;            /* the daemon is to check them (permit.h) */

@@ -10,8 +10,6 @@
 #include <linux/capability.h>
 #include <unistd.h>
 
-#define URING_SWITCH "/sys/module/fuse/parameters/enable_uring"
-
 static void want(struct fuse_conn_info *conn, uint64_t flag)
 {
 	fuse_set_feature_flag(conn, flag); /* false where the kernel has it not: then without */
@@ -43,21 +41,6 @@ static void choose_passthrough(struct fs *fs, struct fuse_conn_info *conn)
 		fs->passthrough = true;
 }
 
-/* What libfuse was told in the options it does only if the kernel is able to. */
-static void choose_transport(struct fs *fs, struct fuse_conn_info *conn)
-{
-	fs->io_uring = fs->options.io_uring && conn->capable_ext & FUSE_CAP_OVER_IO_URING;
-	if (fs->io_uring)
-		return;
-	fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-	if (!fs->options.io_uring)
-		return;
-	if (access(URING_SWITCH, F_OK) < 0)
-		fs->io_uring_missing = "the kernel has no FUSE over io_uring (Linux 6.14)";
-	else
-		fs->io_uring_missing = "switched off: fuse.enable_uring (" URING_SWITCH ")";
-}
-
 void negotiate(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fs *fs = userdata;
@@ -71,10 +54,11 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	/* Default ACLs override the umask, which is ours to apply. */
 	want(conn, FUSE_CAP_DONT_MASK);
 	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
+	/* There a request keeps one of few places until its answer: calls that wait would stop all others. */
+	fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
 	/* A listing with attributes is worth it only if these may be kept for a while. */
 	if (fs->options.attr_timeout == 0 || fs->options.entry_timeout == 0)
 		fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS);
-	choose_transport(fs, conn);
 	if (!fs->options.cmdline.foreground)
 		background_ready();
 	service_tell("READY=1");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Agrees with the kernel on what the session uses: passthrough, io_uring, ACLs. */
+/* Agrees with the kernel on what the session uses: passthrough, ACLs. */
 #pragma once
 
 struct fuse_conn_info;

@@ -25,12 +25,6 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 
-/*
- * How many unanswered requests one processor's ring has room for. If all of them wait for locks, no
- * other request is read until one is answered; with libfuse's 8 that is soon so.
- */
-#define RING_PLACES "64"
-
 /* A comma in the label must not end the option. */
 static void add_label(struct fuse_args *args, const char *label)
 {
@@ -64,8 +58,6 @@ static void add_mount_options(struct fs *fs)
 		fuse_opt_insert_arg(args, 1, "-odefault_permissions");
 	if (fsuid_privileged())
 		fuse_opt_insert_arg(args, 1, "-oallow_other");
-	if (fs->options.io_uring)
-		fuse_opt_insert_arg(args, 1, "-oio_uring,io_uring_q_depth=" RING_PLACES);
 	add_label(args, fs->options.label);
 	/* Last, so that they win over what mount(8)'s helper and libfuse have added. */
 	add_source_attributes(fs);
@@ -184,18 +176,6 @@ static unsigned serving_threads(const struct fs *fs)
 	return fs->passthrough ? 1 : CLAMP(g_get_num_processors(), 1, 4);
 }
 
-/* Serves by io_uring: libfuse has a thread for each core, which only libfuse's own loop ends. */
-static int serve_io_uring(struct fs *fs)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int r;
-
-	fuse_loop_cfg_set_max_threads(config, 1);
-	r = fuse_session_loop_mt(fs->session, config);
-	fuse_loop_cfg_destroy(config);
-	return r;
-}
-
 int session_serve(struct fs *fs)
 {
 	int r;
@@ -210,7 +190,7 @@ int session_serve(struct fs *fs)
 		periodic_census_start(fs);
 	}
 	if (r == 0)
-		r = fs->io_uring ? serve_io_uring(fs) : serve(fs, serving_threads(fs));
+		r = serve(fs, serving_threads(fs));
 	if (r < 0)
 		log_line("serving the mount failed: %s", g_strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

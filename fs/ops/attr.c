@@ -398,8 +398,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	if (fi)
 		d.fi = *fi;
 	/* One that sets nothing may look at all that the caller has open: is_before_write(). */
-	defer_if(fs, must_not_wait(fs) || tree_data_waits(d.node) || !(to_set & SETTABLE), &d,
-		setattr_now);
+	defer_if(fs, tree_data_waits(d.node) || !(to_set & SETTABLE), &d, setattr_now);
 }
 
 void op_statfs(fuse_req_t req, fuse_ino_t ino)

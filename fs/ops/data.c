@@ -190,7 +190,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 		within_size(handle_of(fi), length, offset) != length)
 		reply_result(req, -EPERM);
 	else
-		defer_if(fs_of(req), must_not_wait(fs_of(req)), &d, fallocate_now);
+		fallocate_now(fs_of(req), &d);
 }
 
 /*

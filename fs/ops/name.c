@@ -225,7 +225,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (r < 0)
 		reply_result(req, r);
 	else
-		defer_if(fs, must_not_wait(fs), &d, unlink_now);
+		unlink_now(fs, &d);
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -311,7 +311,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	if (r < 0)
 		reply_result(req, r);
 	else
-		defer_if(fs, must_not_wait(fs), &d, rename_now);
+		rename_now(fs, &d);
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -257,8 +257,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC))
 		reply_result(req, -EROFS);
 	else
-		defer_if(fs, tree_data_waits(d.node) || (must_not_wait(fs) && fi->flags & O_TRUNC),
-			&d, open_now);
+		defer_if(fs, tree_data_waits(d.node), &d, open_now);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -312,7 +311,9 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_result(req, 0);
 		return;
 	}
+	/* Before a worker has its turn: the caller of close(2) may ask for the lock at once. */
+	lock_table_drop_handle(&handle_of(fi)->file->locks, handle_of(fi));
 	d.other_user = true;
 	d.uid = charge_uid(&handle_of(fi)->shared->charge);
-	defer_if(fs, must_not_wait(fs) || frees_much(handle_of(fi)), &d, release_now);
+	defer_if(fs, frees_much(handle_of(fi)), &d, release_now);
 }

@@ -2,7 +2,6 @@
 #include "serve/defer.h"
 
 #include "node/node.h"
-#include "serve/reply.h"
 #include "serve/turns.h"
 #include "serve/workers.h"
 
@@ -50,22 +49,9 @@ void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	workers_push(fs->workers, turn_for(d), work, job);
 }
 
-static void reply_now(struct fs *fs, struct deferred *d)
-{
-	(void)fs;
-	reply_result(d->req, d->result);
-}
-
-void defer_reply(struct fs *fs, fuse_req_t req, int result)
-{
-	struct deferred d = { .req = req, .result = result };
-
-	defer_if(fs, fs->io_uring, &d, reply_now);
-}
-
 int defer_start(struct fs *fs)
 {
-	fs->workers = workers_new(fs->options.io_uring);
+	fs->workers = workers_new();
 	fs->turns = turns_new(fs);
 	return 0;
 }

@@ -21,7 +21,6 @@ struct deferred {
 	off_t offset;         /* fallocate */
 	size_t length;        /* fallocate */
 	unsigned flags;       /* rename */
-	int result;           /* defer_reply() */
 	bool held;            /* the census is, for this request: tree/file.c */
 	bool at_once;         /* only if that needs no waiting: likewise */
 	bool locks_directory; /* the kernel does, for all, until this is answered */
@@ -40,22 +39,6 @@ struct deferred {
  */
 void defer_if(struct fs *fs, bool wait, struct deferred *d,
 	void (*run)(struct fs *fs, struct deferred *d));
-
-/*
- * Whether a request that may wait for the lock of an inode has to be deferred: over /dev/fuse
- * another request thread takes the place of one that waits (serve.h), over io_uring none can.
- */
-static inline bool must_not_wait(const struct fs *fs)
-{
-	return fs->io_uring;
-}
-
-/*
- * reply_result() for a thread that is about to end. Over io_uring a reply also asks for the next
- * request in the name of the thread that sends it, and the kernel drops that when the thread ends.
- * So there a worker sends the reply, because workers do not end.
- */
-void defer_reply(struct fs *fs, fuse_req_t req, int result);
 
 /* Starts the workers. 0 or a negative errno. */
 int defer_start(struct fs *fs);

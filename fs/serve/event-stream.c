@@ -385,15 +385,8 @@ void event_streams_wake(void *data)
 	g_autoptr(GPtrArray) polls = g_ptr_array_new();
 
 	take_all(fs->streams, false, reads, polls);
-	for (guint i = 0; i < reads->len; i++) {
-		const struct waiting *waiting = g_ptr_array_index(reads, i);
-
-		/* Of those that came by io_uring libfuse hears of no signal. */
-		if (fs->io_uring && caller_gave_up(waiting->req))
-			defer_reply(fs, waiting->req, -EINTR);
-		else
-			defer_read(fs, waiting);
-	}
+	for (guint i = 0; i < reads->len; i++)
+		defer_read(fs, g_ptr_array_index(reads, i));
 	notify_all(polls);
 }
 

@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serve/lock-wait.h"
 
-#include "base/libc.h"
 #include "base/util.h"
-#include "serve/defer.h"
 #include "serve/reply.h"
 #include "serve/shutdown.h"
 
+#include <glib.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 #define WAITER_STACK (128 * 1024)
-
-/* How often a waiter looks after its caller where the kernel's word does not reach it. */
-#define LOOK_EVERY_NS (100 * 1000 * 1000)
 
 struct waiter {
 	fuse_req_t req;
 	int (*lock)(void *data, bool wait);
 	void *data;
 	void (*free)(void *data);
-	bool must_look; /* constant: no interrupts come through */
 	pthread_t thread;
 	GMutex mutex; /* guards the rest */
 	GCond changed;
@@ -76,42 +66,6 @@ static void interrupt(fuse_req_t req, void *data)
 	g_mutex_unlock(&waiter->mutex);
 }
 
-/*
- * libfuse does not find the requests that came by io_uring when the kernel interrupts one. There
- * the thread is woken now and then, and sees for itself whether its caller is gone, or has a
- * signal pending that it waits to handle.
- */
-bool caller_gave_up(fuse_req_t req)
-{
-	static const char *const fields[] = { "\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigIgn:" };
-	uint64_t sets[G_N_ELEMENTS(fields)];
-	char path[32];
-	g_autofree char *text = NULL;
-
-	snprintf(path, sizeof path, "/proc/%d/status", fuse_req_ctx(req)->pid);
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		return true;
-	for (unsigned i = 0; i < G_N_ELEMENTS(fields); i++) {
-		const char *at = strstr(text, fields[i]);
-
-		sets[i] = at ? strtoull(at + strlen(fields[i]), NULL, 16) : 0;
-	}
-	return (sets[0] | sets[1]) & ~sets[2] & ~sets[3];
-}
-
-static bool start_looking(timer_t *timer)
-{
-	struct sigevent event = {
-		.sigev_notify = SIGEV_THREAD_ID,
-		.sigev_signo = INTERRUPT_SIGNAL,
-		.sigev_notify_thread_id = syscall(SYS_gettid),
-	};
-	struct itimerspec every = { { 0, LOOK_EVERY_NS }, { 0, LOOK_EVERY_NS } };
-
-	return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 &&
-		timer_settime(*timer, 0, &every, NULL) == 0;
-}
-
 static bool is_interrupted(struct waiter *waiter)
 {
 	bool interrupted;
@@ -119,20 +73,16 @@ static bool is_interrupted(struct waiter *waiter)
 	g_mutex_lock(&waiter->mutex);
 	interrupted = waiter->interrupted;
 	g_mutex_unlock(&waiter->mutex);
-	return interrupted || (waiter->must_look && caller_gave_up(waiter->req));
+	return interrupted;
 }
 
 static int wait_for_lock(struct waiter *waiter)
 {
-	timer_t timer;
-	bool looking = waiter->must_look && start_looking(&timer);
 	int r;
 
 	do
 		r = waiter->lock(waiter->data, true);
 	while (r == -EINTR && !is_interrupted(waiter));
-	if (looking)
-		timer_delete(timer);
 	return r;
 }
 
@@ -186,7 +136,7 @@ static void *run(void *data)
 	/* Returns only when interrupt() is not running and will not be called again. */
 	fuse_req_interrupt_func(waiter->req, NULL, NULL);
 	waiter->free(waiter->data);
-	defer_reply(fs_of(waiter->req), waiter->req, r);
+	reply_result(waiter->req, r);
 	enlist(waiter, false);
 	g_mutex_clear(&waiter->mutex);
 	g_cond_clear(&waiter->changed);
@@ -206,7 +156,6 @@ void lock_wait(fuse_req_t req, int (*lock)(void *data, bool wait), void *data,
 	waiter->lock = lock;
 	waiter->data = data;
 	waiter->free = free_data;
-	waiter->must_look = fs_of(req)->io_uring;
 	g_mutex_init(&waiter->mutex);
 	g_cond_init(&waiter->changed);
 	pthread_attr_init(&attr);

@@ -9,12 +9,6 @@
 /* Once, before any thread starts: prepares for INTERRUPT_SIGNAL (shutdown.h). */
 void lock_wait_init(void);
 
-/*
- * Whether the process that made the request is gone, or has a signal to handle. For requests that came
- * by io_uring, of whose interruption libfuse does not tell.
- */
-bool caller_gave_up(fuse_req_t req);
-
 /* Ends all waits, with -EINTR; false if some have not ended after a while. */
 bool lock_wait_stop(void);
 

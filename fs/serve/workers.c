@@ -26,7 +26,6 @@ struct queue {
 };
 
 struct workers {
-	bool stay; /* constant */
 	GMutex lock;
 	GCond changed;
 	/* Protected by the lock: */
@@ -46,11 +45,10 @@ static void free_queue(void *data)
 	g_free(data);
 }
 
-struct workers *workers_new(bool stay)
+struct workers *workers_new(void)
 {
 	struct workers *workers = g_new0(struct workers, 1);
 
-	workers->stay = stay;
 	g_mutex_init(&workers->lock);
 	g_cond_init(&workers->changed);
 	workers->queues = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free_queue);
@@ -159,13 +157,10 @@ static void run_locked(struct workers *workers, struct job *job)
 static bool wait_locked(struct workers *workers)
 {
 	gint64 until = g_get_monotonic_time() + IDLE_US;
-	bool woken = true;
+	bool woken;
 
 	workers->idle++;
-	if (workers->stay)
-		g_cond_wait(&workers->changed, &workers->lock);
-	else
-		woken = g_cond_wait_until(&workers->changed, &workers->lock, until);
+	woken = g_cond_wait_until(&workers->changed, &workers->lock, until);
 	if (workers->called > 0)
 		workers->called--;
 	else

@@ -35,8 +35,7 @@ static inline uint64_t turn_of(uid_t uid, enum turn_class class)
 /* What is listed for several users at once; no user has that number. */
 #define TURN_SHARED turn_of((uid_t)-1, TURN_LISTINGS)
 
-/* `stay`: no thread ever ends. */
-struct workers *workers_new(bool stay);
+struct workers *workers_new(void);
 
 /* Has a worker call run(data), which takes over the data. */
 void workers_push(struct workers *workers, uint64_t turn, void (*run)(void *data), void *data);

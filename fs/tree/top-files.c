@@ -111,9 +111,6 @@ static void show_data_path(struct fs *fs, GString *out)
 	else
 		g_string_append_printf(out, "passthrough_failures\t%d\n",
 			g_atomic_int_get(&fs->passthrough_failures));
-	g_string_append_printf(out, "transport\t%s\n", fs->io_uring ? "io_uring" : "/dev/fuse");
-	if (fs->io_uring_missing)
-		g_string_append_printf(out, "transport_reason\t%s\n", fs->io_uring_missing);
 }
 
 static void show_permissions(struct fs *fs, GString *out)

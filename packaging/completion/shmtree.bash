@@ -53,8 +53,8 @@ _shmtree()
 {
 	local options=(--list --json --human --columns= --sort= --where= --fail-over= --help -h --version -V -d -f -s -o)
 	local mount_options=(census= object_census= passthrough= proc= census_interval= attr_timeout= entry_timeout=
-		permissions= log metrics_segments= watch io_uring no_io_uring debug clone_fd max_idle_threads= max_threads=
-		allow_other allow_root auto_unmount io_uring_q_depth=)
+		permissions= log metrics_segments= watch debug clone_fd max_idle_threads= max_threads=
+		allow_other allow_root auto_unmount)
 	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 
 	COMPREPLY=()

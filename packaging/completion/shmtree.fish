@@ -5,9 +5,9 @@ set -l columns KIND ID NAME PERMS UID GID SIZE ALLOCATED RESIDENT MAPPINGS PROCE
     REFERENCES HIDDEN SINCE USER GROUP AGE
 set -l mount_options census= census=auto census=bpf census=query census=text object_census= object_census=auto \
     object_census=off passthrough= passthrough=auto passthrough=off proc= census_interval= attr_timeout= \
-    entry_timeout= permissions= permissions=kernel permissions=daemon log metrics_segments= watch io_uring \
-    no_io_uring debug clone_fd max_idle_threads= max_threads= \
-    allow_other allow_root auto_unmount io_uring_q_depth=
+    entry_timeout= permissions= permissions=kernel permissions=daemon log metrics_segments= watch \
+    debug clone_fd max_idle_threads= max_threads= \
+    allow_other allow_root auto_unmount
 
 complete -c shmtree -f -a '(__fish_complete_directories)'
 complete -c shmtree -l list -d 'Print the segments without a mount'

@@ -26,6 +26,7 @@ def helped(t):
             if flag == '-o':
                 name, optional = re.match(r'(?:\[(no_)\])?([a-z_]+)', words.pop(0)).group(2, 1)
                 names |= {name, 'no_' + name} if optional else {name}
+    names -= {'io_uring', 'io_uring_q_depth'}  # libfuse's, of no use here
     check(len(flags) > 12 and len(names) > 15, f'understood: {flags} {names}')
     return flags, names
 

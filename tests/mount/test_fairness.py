@@ -165,3 +165,15 @@ def events_that_never_cease_hold_up_neither_the_end_of_their_use_nor_that_of_the
         daemon.send_signal(signal.SIGTERM)
         equal(daemon.wait(30), 0, 'exit status of the daemon')
         reader.wait(30)
+
+
+@test(MOUNTED, options=('-s',))
+def a_lock_ends_before_much_memory_is_freed(t):
+    """The last close of a large unlinked object is a worker's; its flock is gone at once."""
+    for _ in range(10):
+        write(t.root / 'x', bytes(9 << 20))
+        with opened(t.root / 'x', os.O_RDWR) as one:
+            with opened(t.root / 'x', os.O_RDWR) as other:
+                os.unlink(t.root / 'x')
+                fcntl.flock(other, fcntl.LOCK_EX)
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)

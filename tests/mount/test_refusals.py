@@ -105,16 +105,5 @@ def root_of_a_user_namespace(t):
 
 @test(HERE, start=False)
 def io_uring(t):
-    with contextlib.suppress(OSError):
-        if read('/sys/module/fuse/parameters/enable_uring') == b'Y\n':
-            skip('this kernel offers FUSE over io_uring')
-    done = subprocess.run([t.program, t.root, '-o', 'io_uring'], capture_output=True, check=False)
-    if done.returncode != 0 and b'bundled' in done.stderr:
-        skip('this libfuse is not used with io_uring')
-    equal(done.returncode, 0, done.stderr)
-    status = t.status()
-    equal(status['transport'], '/dev/fuse')
-    says(status['transport_reason'], 'uring')
-    run('umount', t.root)
-    t.start()
-    check('transport_reason' not in t.status(), 'nobody asked for it')
+    """libfuse would take the option."""
+    says(refused(t, t.root, '-o', 'io_uring'), 'io_uring', '/dev/fuse')

@@ -72,7 +72,7 @@ static void without_options_there_are_defaults(void)
 	ASSERT_STRING(options.mountpoint, "/mnt");
 	ASSERT_STRING(options.proc, "/proc");
 	ASSERT_INT(options.census, CENSUS_AUTO);
-	CU_ASSERT(options.passthrough && !options.watch && !options.io_uring);
+	CU_ASSERT(options.passthrough && !options.watch);
 	CU_ASSERT(options.attr_timeout == 0 && options.entry_timeout == 0);
 	CU_ASSERT(options.census_interval == 0);
 	ASSERT_INT(options.max_threads, 0);
