@@ -11,12 +11,24 @@
 struct waiting {
 	struct deferred d;
 	struct charge listing;
+	guint rank; /* how many requests of the same user are answered before it */
 };
+
+/*
+ * Those who wait for one listing are answered in portions: each answer wakes a process, which usually
+ * sends requests at once, and requests of others would wait behind all of them, and for a processor
+ * behind all those processes. No more than PORTIONS pauses, so that many who wait for one file do not
+ * delay for long those who wait for another.
+ */
+#define PORTION 4
+#define PORTIONS 50
+#define PAUSE_US 2000
 
 struct shared_opens {
 	GMutex lock;
 	/*
 	 * Under the lock: struct tree_entry to GPtrArray of struct waiting, that no job has taken.
+	 * A file has an entry, which may be empty, as long as there is a job for it.
 	 */
 	GHashTable *waiting;
 };
@@ -49,9 +61,26 @@ static GPtrArray *take_waiting(struct shared_opens *opens, const struct tree_ent
 
 	g_mutex_lock(&opens->lock);
 	taken = g_hash_table_lookup(opens->waiting, file);
-	g_hash_table_remove(opens->waiting, file);
+	g_hash_table_insert(opens->waiting, (gpointer)file, g_ptr_array_new());
 	g_mutex_unlock(&opens->lock);
 	return taken;
+}
+
+/* Whether others wait meanwhile, for whom the job has to be done again; if not, there is none now. */
+static bool others_wait(struct shared_opens *opens, const struct tree_entry *file)
+{
+	GPtrArray *waiting;
+	bool any;
+
+	g_mutex_lock(&opens->lock);
+	waiting = g_hash_table_lookup(opens->waiting, file);
+	any = waiting->len > 0;
+	if (!any) {
+		g_hash_table_remove(opens->waiting, file);
+		g_ptr_array_unref(waiting);
+	}
+	g_mutex_unlock(&opens->lock);
+	return any;
 }
 
 /* A user who has opened the file several times pays for it once. */
@@ -71,21 +100,54 @@ static void free_payment(gpointer payment)
 	payment_unref(payment);
 }
 
-static void answer_all(struct fs *fs, GPtrArray *taken, struct content *content, int made)
+static gint by_rank(gconstpointer a, gconstpointer b)
 {
-	g_autoptr(GHashTable) payments = g_hash_table_new_full(NULL, NULL, NULL, free_payment);
+	const struct waiting *one = *(struct waiting *const *)a;
+	const struct waiting *other = *(struct waiting *const *)b;
+
+	return (one->rank > other->rank) - (one->rank < other->rank);
+}
+
+/* The users take turns: one who waits many times does not delay one who waits once. */
+static void order_by_turns(GPtrArray *taken)
+{
+	g_autoptr(GHashTable) ranks = g_hash_table_new(NULL, NULL);
 
 	for (guint i = 0; i < taken->len; i++) {
 		struct waiting *waiting = taken->pdata[i];
-		struct deferred *d = &waiting->d;
-		const struct caller caller = identity_caller(d->req);
-		struct payment *payment = payment_of(fs, payments, &caller);
+		gpointer user = GUINT_TO_POINTER(fuse_req_ctx(waiting->d.req)->uid);
 
-		content_reply(d, content, payment, &waiting->listing,
-			made < 0 ? made : payment_cover(payment, content));
-		charge_release(&waiting->listing);
-		node_unref(fs->nodes, d->node);
-		g_free(waiting);
+		waiting->rank = GPOINTER_TO_UINT(g_hash_table_lookup(ranks, user));
+		g_hash_table_insert(ranks, user, GUINT_TO_POINTER(waiting->rank + 1));
+	}
+	g_ptr_array_sort(taken, by_rank);
+}
+
+static void answer_one(struct fs *fs, struct waiting *waiting, struct payment *payment,
+	struct content *content, int made)
+{
+	struct deferred *d = &waiting->d;
+
+	content_reply(d, content, payment, &waiting->listing,
+		made < 0 ? made : payment_cover(payment, content));
+	charge_release(&waiting->listing);
+	node_unref(fs->nodes, d->node);
+	g_free(waiting);
+}
+
+static void answer_all(struct fs *fs, GPtrArray *taken, struct content *content, int made)
+{
+	g_autoptr(GHashTable) payments = g_hash_table_new_full(NULL, NULL, NULL, free_payment);
+	guint portion = MAX(PORTION, taken->len / PORTIONS);
+
+	order_by_turns(taken);
+	for (guint i = 0; i < taken->len; i++) {
+		struct waiting *waiting = taken->pdata[i];
+		const struct caller caller = identity_caller(waiting->d.req);
+
+		if (i > 0 && i % portion == 0 && !fuse_session_exited(fs->session))
+			g_usleep(PAUSE_US);
+		answer_one(fs, waiting, payment_of(fs, payments, &caller), content, made);
 	}
 }
 
@@ -105,7 +167,10 @@ static void make_for_all(void *data)
 	content_unref(content);
 	payment_unref(payment);
 	g_ptr_array_unref(taken);
-	g_free(job);
+	if (others_wait(fs->shared_opens, job->file))
+		workers_push(fs->workers, TURN_SHARED, make_for_all, job);
+	else
+		g_free(job);
 }
 
 void shared_open(struct fs *fs, const struct deferred *d)

@@ -135,22 +135,11 @@ def listings_are_shared_by_all_who_wait(t):
     check(READERS * OBJECTS * 246 > limit, f'{limit} bytes are enough for each to have its own')
 
 
-def assert_counts_go_on(t, question):
-    """While six processes of another user ask it again and again, a count takes a part of the time of one."""
-    begin = time.monotonic()
-    question()
-    alone = time.monotonic() - begin
+@contextlib.contextmanager
+def asking_again_and_again(processes, question):
     end = os.pipe()
-
-    def victim():
-        times = []
-        for _ in range(40):
-            begin = time.monotonic()
-            read(t.meta / 'posix' / 'counted' / 'mappings')
-            times.append(time.monotonic() - begin)
-        check(sorted(times)[len(times) // 2] < alone / 4, (alone, sorted(times)))
     pids = []
-    for _ in range(6):
+    for _ in range(processes):
         pid = os.fork()
         if pid == 0:
             os.close(end[1])
@@ -160,11 +149,89 @@ def assert_counts_go_on(t, question):
             os._exit(0)
         pids.append(pid)
     try:
-        in_child(victim, VICTIM)
+        yield
     finally:
         os.close(end[1])
         for pid in pids:
             os.waitpid(pid, 0)
+
+
+def timed(function):
+    begin = time.monotonic()
+    function()
+    return time.monotonic() - begin
+
+
+WAITING = 40
+
+
+def when_answered(t, user, go):
+    """A process that opens `segments` when `go` has a byte; and a pipe with the time at which it had it."""
+    times = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setresuid(user, user, user)
+        os.read(go[0], 1)
+        with open(t.meta / 'segments', 'rb'):
+            os.write(times[1], b'%d' % time.monotonic_ns())
+        os._exit(0)
+    os.close(times[1])
+    return pid, times[0]
+
+
+def waits_for_an_answer(pid):
+    return b'request_wait_answer' in read(f'/proc/{pid}/wchan')
+
+
+def one_listing_for_all(t):
+    """
+    When the attackers had it, in seconds, and when the victim who asked last had; None if they did not all
+    ask while another listing was made.
+    """
+    gates = [os.pipe() for _ in range(3)]
+    first = when_answered(t, ATTACKER, gates[0])
+    others = [when_answered(t, ATTACKER, gates[1]) for _ in range(WAITING)]
+    last = when_answered(t, VICTIM, gates[2])
+    for asking, gate in (([first], gates[0]), (others, gates[1]), ([last], gates[2])):
+        os.write(gate[1], b'x' * len(asking))
+        while not all(waits_for_an_answer(pid) or select.select([pipe], [], [], 0)[0] for pid, pipe in asking):
+            pass
+    began = not select.select([first[1]], [], [], 0)[0]
+    ns = [int(os.read(pipe, 32)) for _, pipe in [first, last] + others]
+    for pid, pipe in [first, last] + others:
+        os.close(pipe)
+        os.waitpid(pid, 0)
+    for end in sum(gates, ()):
+        os.close(end)
+    return ([x / 1e9 for x in ns[2:]], ns[1] / 1e9) if began else None
+
+
+@test(MOUNTED)
+def who_waits_for_a_listing_is_answered_in_turn_by_user(t):
+    for i in range(5 * OBJECTS):
+        write(t.shm / f'{i:06}{"x" * 240}', b'')
+    rounds = []
+    deadline = time.monotonic() + 30
+    while len(rounds) < 3 and time.monotonic() < deadline:
+        times = one_listing_for_all(t)
+        if times:
+            rounds.append(times)
+    check(rounds, 'they never asked while a listing was made')
+    before = [sum(x < last for x in others) for others, last in rounds]
+    check(min(before) < WAITING // 4, f'so many of {WAITING} were answered before another user: {before}')
+
+
+def assert_counts_go_on(t, question):
+    """While six processes of another user ask it again and again, a count takes a part of the time of one."""
+    alone = timed(question)
+
+    def victim():
+        times = []
+        for _ in range(40):
+            times.append(timed(lambda: read(t.meta / 'posix' / 'counted' / 'mappings')))
+        check(sorted(times)[len(times) // 2] < alone / 4, (alone, sorted(times)))
+    with asking_again_and_again(6, question):
+        in_child(victim, VICTIM)
 
 
 @test(MOUNTED)
