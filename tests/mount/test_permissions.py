@@ -17,7 +17,7 @@ from callers import (ACLS, AT_FDCWD, BY_DAEMON, CALLERS, CREATOR, Caller, DIRECT
                      NAMESPACES, NET_RAW, OPERATIONS, OTHER, OWNER, POWERS, SECOND, SHEBANG, SHM_KEY,
                      SOME_MODES, SYS_OPENAT2, answer, ask, by_daemon, clear, compare, excepted, executes, make,
                      opens, protection, set_capabilities, state)
-from harness import MOUNTED, MS_BIND, as_user, call, equal, eventually, mounts_at, test, write
+from harness import MOUNTED, MS_BIND, as_user, call, equal, eventually, fails, mounts_at, test, write
 from ipc import CLONE_NEWIPC, Child, new_segment, shm_remove, shmget
 from uring import Uring
 
@@ -360,8 +360,12 @@ def count_requests(t, *options):
         os.fstat(fd)
         os.read(fd, 10)
         os.close(fd)
+
+    def create_again():
+        fails(errno.EEXIST, os.open, x, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     calls = {
         'stat': lambda: os.stat(x),
+        'create what is there': create_again,
         'open and close': lambda: opens(x, os.O_RDONLY),
         'cat': cat,
         'create': lambda: opens(y, os.O_RDWR | os.O_CREAT | os.O_EXCL),
@@ -373,13 +377,14 @@ def count_requests(t, *options):
 
 @test(paths=('auto',), start=False)
 def requests_of_each_call(t):
-    equal(count_requests(t), {'stat': 3, 'open and close': 6, 'cat': 7, 'create': 7, 'rename': 7, 'unlink': 4})
+    equal(count_requests(t), {'create what is there': 2, 'stat': 3, 'open and close': 6, 'cat': 7, 'create': 7,
+                              'rename': 7, 'unlink': 4})
 
 
 @test(paths=('auto',), start=False)
 def requests_of_each_call_where_the_daemon_checks(t):
     equal(count_requests(t, *BY_DAEMON),
-          {'stat': 2, 'open and close': 4, 'cat': 5, 'create': 4, 'rename': 3, 'unlink': 2})
+          {'create what is there': 1, 'stat': 2, 'open and close': 4, 'cat': 5, 'create': 4, 'rename': 3, 'unlink': 2})
 
 
 def count_requests_of_facts(t, *options):
