@@ -28,6 +28,8 @@ struct object_programs {
 	struct seen_object objects[ROWS];
 	struct seen_detail details[ROWS];
 	struct quiet_object quiet[ROWS];
+	struct quiet_fact facts[2 * ROWS]; /* of two devices */
+	size_t facts_used;
 	struct own_file own[ROWS];
 };
 
@@ -65,14 +67,16 @@ void object_programs_free(struct object_programs *programs)
 	(void)programs;
 }
 
-static void see_object(struct object_programs *programs, struct seen_object *seen, size_t details)
+/* Of one walk all are of one device. */
+static void see_object(struct object_programs *programs, dev_t dev, struct seen_object *seen,
+	size_t details)
 {
 	*seen = (struct seen_object){
 		.inode = number(programs),
 		.ino = number(programs),
 		.blocks = number(programs),
 		.swapped = number(programs),
-		.dev = byte(programs) < 200 ? SHM : INTERNAL,
+		.dev = major(dev) << 20 | minor(dev),
 		.generation = byte(programs),
 		.references = number(programs),
 		.flags = byte(programs),
@@ -83,10 +87,22 @@ static void see_object(struct object_programs *programs, struct seen_object *see
 	};
 }
 
-int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bool whole,
+static void see_facts(struct object_programs *programs, struct object_list *out)
+{
+	out->facts = programs->facts_used + out->n_quiet <= G_N_ELEMENTS(programs->facts);
+	out->first_fact = programs->facts_used;
+	for (size_t i = 0; out->facts && i < out->n_quiet; i++)
+		programs->facts[programs->facts_used++] = (struct quiet_fact){
+			.inode = number(programs),
+			.ino = programs->quiet[i].ino,
+			.size = number(programs),
+		};
+}
+
+int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, unsigned also,
 	struct object_list *out)
 {
-	(void)fd, (void)dev, (void)whole;
+	(void)fd;
 	*out = (struct object_list){
 		.at = programs->objects,
 		.count = byte(programs) % ROWS,
@@ -98,11 +114,29 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, bo
 		.quiet_swapped = number(programs),
 	};
 	for (size_t i = 0; i < out->count; i++)
-		see_object(programs, &programs->objects[i], out->n_details);
+		see_object(programs, dev, &programs->objects[i], out->n_details);
 	for (size_t i = 0; i < out->n_details; i++)
 		input_text(&programs->input, programs->details[i].name, OBJECT_NAME);
 	for (size_t i = 0; i < out->n_quiet; i++)
 		programs->quiet[i] = (struct quiet_object){ number(programs), byte(programs), 0 };
+	if (also & WALK_FACTS)
+		see_facts(programs, out);
+	return maybe_error(programs);
+}
+
+const struct quiet_fact *object_programs_facts(const struct object_programs *programs)
+{
+	return programs->facts;
+}
+
+void object_programs_drop_facts(struct object_programs *programs)
+{
+	programs->facts_used = 0;
+}
+
+int object_programs_describe(struct object_programs *programs, struct object_describe *describe)
+{
+	(void)describe;
 	return maybe_error(programs);
 }
 
@@ -114,7 +148,7 @@ void object_programs_walked(struct object_programs *programs)
 int object_programs_look(struct object_programs *programs, int fd, struct seen_object *out)
 {
 	(void)fd;
-	see_object(programs, out, 0);
+	see_object(programs, 0, out, 0);
 	return maybe_error(programs);
 }
 
@@ -186,9 +220,12 @@ static void check_quiet(const struct objects *objects)
 	for (guint i = 0; i < list->devices->len; i++) {
 		const struct quiet_device *device =
 			&g_array_index(list->devices, struct quiet_device, i);
+		size_t n = 0;
 		guint guess = 0;
 
 		g_assert(device->first + device->n <= list->objects->len);
+		if (objects_facts(objects, device->dev, &n))
+			g_assert(n == device->n);
 		for (guint j = device->first; j < device->first + device->n; j++) {
 			const struct quiet_object *quiet =
 				&g_array_index(list->objects, struct quiet_object, j);
@@ -210,7 +247,7 @@ static void look(struct objects *objects, struct object_programs *programs)
 	g_array_append_vals(devices.set, known, G_N_ELEMENTS(known));
 	for (unsigned n = 1 + byte(programs) % 2; n > 0; n--) {
 		objects_begin(objects, &devices);
-		objects_end(objects, &devices);
+		objects_end(objects, &devices, byte(programs) & 1);
 		check_table(objects);
 		check_quiet(objects);
 	}
