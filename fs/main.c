@@ -19,7 +19,6 @@
 #include "procfs/proc.h"
 #include "serve/defer.h"
 #include "serve/lock-wait.h"
-#include "serve/watch.h"
 #include "serve/event-stream.h"
 #include "views/fault-segment.h"
 #include "views/walks.h"
@@ -159,7 +158,6 @@ static int run(struct fs *fs)
 	fs->shared_opens = shared_opens_new();
 	fs->nodes = node_table_new(fs->charges);
 	restore_objects(fs);
-	watch_open(fs);
 	if (open_proc(fs) < 0 || fs_start_census(fs) < 0)
 		return EXIT_FAILURE;
 	fs->truncations = truncations_new();
@@ -174,7 +172,6 @@ static int run(struct fs *fs)
 static void fs_clear(struct fs *fs)
 {
 	session_end(fs);
-	watch_free(fs);
 	/* These use the streams. */
 	faults_free(fs->faults);
 	while (fs->events && !events_stop(fs->events))

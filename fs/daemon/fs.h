@@ -21,7 +21,6 @@ struct shared_opens;
 struct truncations;
 struct turns;
 struct walks;
-struct watch;
 struct workers;
 
 struct fs {
@@ -39,9 +38,7 @@ struct fs {
 	struct events *events;             /* what happens to segments (events/events.h) */
 	struct event_streams *streams;     /* who reads it (serve/event-stream.h) */
 	struct walks *walks;               /* finds what happens to the rest (views/walks.h) */
-	struct watch *watch;               /* NULL: not asked for, or not to be had (watch.h) */
 	struct periodic_census *periodic_census; /* NULL: there is none */
-	const char *watch_missing; /* why not, a static string; valid while it does not work */
 
 	int shm_fd; /* the directory that holds the POSIX objects, O_RDONLY | O_DIRECTORY */
 	uint64_t shm_dev;

@@ -67,7 +67,7 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("log=%s", log_events),
 	{ "log", offsetof(struct raw, log), 1 },
 	OPTION("metrics_segments=%s", metrics_segments),
-	{ "watch", offsetof(struct raw, watch), 1 },
+	{ "watch", offsetof(struct raw, watch), 1 }, /* refused */
 	{ "io_uring", offsetof(struct raw, io_uring), 1 },
 	FUSE_OPT_END,
 };
@@ -153,7 +153,6 @@ static void print_help(void)
 	       "(10000)\n"
 	       "    -o metrics_segments=NUMBER     how many segments `metrics` has one by one "
 	       "(50)\n"
-	       "    -o watch                       cache names until inotify tells of a change\n"
 	       "\n"
 	       "    --list                 print the segments without a mount; of -o it takes "
 	       "census,\n"
@@ -317,12 +316,9 @@ static int choose_values(const struct raw *raw, struct options *out)
 			OPENMETRICS_LARGEST, &out->metrics_segments) < 0 ||
 		choose_proc(raw->proc, &out->proc) < 0)
 		return -EINVAL;
-	out->watch = raw->watch;
-	/* What the kernel keeps by time alone, the watch does not take back. */
-	if (out->watch && (out->attr_timeout > 0 || out->entry_timeout > 0)) {
-		log_line(
-			"invalid options watch and a timeout: watch keeps what it can take back, a "
-			"timeout the rest as well; use the one or the other");
+	if (raw->watch) {
+		log_line("invalid option watch: it kept names that could mislead, and is no more; "
+			 "permissions=daemon saves requests without that");
 		return -EINVAL;
 	}
 	return 0;

@@ -20,7 +20,6 @@ struct options {
 	double attr_timeout, entry_timeout; /* seconds */
 	double census_interval;             /* seconds between two; 0: none unasked */
 	bool daemon_permissions;            /* the daemon is to check them (permit.h) */
-	bool watch;                         /* keep names, and take back what changes (watch.h) */
 	unsigned log;                       /* events to keep for `log`; 0: none */
 	unsigned max_threads;               /* 0: not given, for the daemon to choose */
 	unsigned metrics_segments;          /* how many have samples of their own in `metrics` */

@@ -33,8 +33,8 @@ static const char *why_not(const struct fs *fs)
 	if (!opening_is_known())
 		return "what a process opens cannot be read (/proc/PID/syscall)";
 	/* What the kernel keeps it uses without a question. */
-	if (options->watch || options->attr_timeout > 0 || options->entry_timeout > 0)
-		return "the kernel keeps names or attributes (watch, attr_timeout, entry_timeout)";
+	if (options->attr_timeout > 0 || options->entry_timeout > 0)
+		return "the kernel keeps names or attributes (attr_timeout, entry_timeout)";
 	return source_is_open(fs) ? NULL : "not everybody may list and search SOURCE";
 }
 

@@ -17,7 +17,6 @@
 #include "serve/periodic-census.h"
 #include "serve/serve.h"
 #include "serve/shutdown.h"
-#include "serve/watch.h"
 #include "serve/event-stream.h"
 #include "views/walks.h"
 
@@ -184,8 +183,7 @@ int session_serve(struct fs *fs)
 	(void)faults_why_not(fs->faults);
 	r = settle_protocol(fs);
 	if (r == 0) {
-		watch_start(fs);
-		if (r == 0 && fs->options.log)
+		if (fs->options.log)
 			walks_begin(fs->walks);
 		periodic_census_start(fs);
 	}
@@ -205,7 +203,7 @@ static bool is_unmounted(struct fs *fs)
 }
 
 /* Another daemon's mount may have followed on the same path, and with the same device number. */
-static void unmount_own(struct fs *fs, int flags)
+static void unmount_own(struct fs *fs)
 {
 	struct mount mount;
 
@@ -216,26 +214,7 @@ static void unmount_own(struct fs *fs, int flags)
 	if (!fsuid_privileged())
 		unmount_by_helper(fs->options.mountpoint);
 	else
-		umount2(fs->options.mountpoint, flags | MNT_DETACH | UMOUNT_NOFOLLOW);
-}
-
-/*
- * Aborts the connection, which root can do. Otherwise a notification that waits in the kernel for a
- * caller that is no longer served would keep the connection open, and all other callers waiting,
- * even after the end of this process.
- */
-static void abort_connection(struct fs *fs)
-{
-	if (fsuid_privileged())
-		unmount_own(fs, MNT_FORCE);
-}
-
-static bool end_watch(struct fs *fs)
-{
-	if (watch_stop(fs))
-		return true;
-	abort_connection(fs);
-	return watch_stop(fs);
+		umount2(fs->options.mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
 /* Before the workers are ended: the events' thread has them answer reads. */
@@ -256,11 +235,10 @@ void session_end(struct fs *fs)
 		event_streams_end(fs->streams);
 	if (!lock_wait_stop() || !end_events(fs) || (fs->workers && !defer_stop(fs)))
 		fs->stuck = true;
-	if (!end_watch(fs) || !periodic_census_stop(fs))
+	if (!periodic_census_stop(fs))
 		fs->stuck = true;
-	shutdown_finish();
 	if (fs->replaced || fs->stuck)
-		unmount_own(fs, 0);
+		unmount_own(fs);
 	/*
 	 * The mount is gone, as was asked (or was never there); the threads that are left wait for
 	 * other processes, and use what the caller would free. libfuse's unmounting would close the

@@ -361,7 +361,7 @@ static void setattr_now(struct fs *fs, struct deferred *d)
 	if (r < 0)
 		reply_result(d->req, r);
 	else
-		reply_changed(fs, d->req, &st);
+		reply_attr(fs, d->req, d->node, &st);
 }
 
 /*

@@ -4,7 +4,6 @@
 #include "node/data-node.h"
 #include "node/tree-node.h"
 #include "serve/reply.h"
-#include "serve/watch.h"
 
 /*
  * How long the kernel may believe a reply. The tree's fixed places never change, and what they say
@@ -32,13 +31,10 @@ static bool all_may_search_above(const struct node *node)
 	return node->parent && node->parent->entry->type != TREE_REALM;
 }
 
-/* With a watch, what it takes back: an object's only name, and the attributes of the root. */
-static double entry_timeout(const struct fs *fs, const struct node *node, const struct stat *st)
+static double entry_timeout(const struct fs *fs, const struct node *node)
 {
 	if (tree_is_fixed(node) && (fs->kernel_permits || all_may_search_above(node)))
 		return FOR_EVER;
-	if (node->type == NODE_SEGMENT && !is_data(node) && st->st_nlink == 1 && watch_works(fs))
-		return WATCH_SECONDS;
 	return fs->options.entry_timeout;
 }
 
@@ -46,8 +42,6 @@ static double attr_timeout(const struct fs *fs, const struct node *node)
 {
 	if (tree_is_fixed(node) || tree_is_realm(node))
 		return FOR_EVER;
-	if (node->type == NODE_ROOT && watch_works(fs))
-		return WATCH_SECONDS;
 	if (node->type == NODE_TREE)
 		return MAX(SAME_WALK, fs->options.attr_timeout);
 	return fs->options.attr_timeout;
@@ -61,7 +55,7 @@ static struct fuse_entry_param entry_param(struct fs *fs, const struct node *nod
 		.generation = node->ino,
 		.attr = *st,
 		.attr_timeout = attr_timeout(fs, node),
-		.entry_timeout = entry_timeout(fs, node, st),
+		.entry_timeout = entry_timeout(fs, node),
 	};
 }
 
@@ -76,11 +70,6 @@ void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct 
 void reply_attr(struct fs *fs, fuse_req_t req, const struct node *node, const struct stat *st)
 {
 	reply_sent(fuse_reply_attr(req, st, attr_timeout(fs, node)));
-}
-
-void reply_changed(struct fs *fs, fuse_req_t req, const struct stat *st)
-{
-	reply_sent(fuse_reply_attr(req, st, fs->options.attr_timeout));
 }
 
 void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi)

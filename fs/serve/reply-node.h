@@ -13,12 +13,6 @@
 void reply_entry(struct fs *fs, fuse_req_t req, struct node *node, const struct stat *st);
 void reply_attr(struct fs *fs, fuse_req_t req, const struct node *node, const struct stat *st);
 
-/*
- * After a change, of an object or the root. The kernel believes this answer even if a notification
- * has overtaken it, so that it may not keep what the watch would have to take back.
- */
-void reply_changed(struct fs *fs, fuse_req_t req, const struct stat *st);
-
 /* Hands over the handle in `fi`; with `st`, one lookup of its node as well (create, tmpfile). */
 void reply_open(struct fs *fs, fuse_req_t req, struct handle *handle, struct fuse_file_info *fi);
 void reply_create(struct fs *fs, fuse_req_t req, struct handle *handle, const struct stat *st,

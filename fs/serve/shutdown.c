@@ -8,14 +8,9 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
-/* How many seconds a signal's work may wait for a notification under way. */
-#define NOTIFICATION_SECONDS 2
-
 /* Static because a signal's handler reaches them. */
 static struct fuse_session *session;
 static int wake_fd = -1; /* an eventfd */
-static gint requested;   /* no notification may begin any more; atomic */
-static gint notifying;   /* one is under way, or about to be; atomic */
 
 void shutdown_wake(void)
 {
@@ -41,56 +36,13 @@ void shutdown_now(void)
 	shutdown_wake();
 }
 
-bool shutdown_is_requested(void)
-{
-	return g_atomic_int_get(&requested);
-}
-
-void shutdown_request(void)
-{
-	g_atomic_int_set(&requested, TRUE);
-}
-
-/*
- * A thread that sets `requested` then sees `notifying`, or is seen here; so either the signal's
- * handler ends the session or the notifying thread does, and no notification outlasts it.
- */
-bool shutdown_begin_notification(void)
-{
-	g_atomic_int_set(&notifying, TRUE);
-	return !g_atomic_int_get(&requested);
-}
-
-void shutdown_end_notification(void)
-{
-	g_atomic_int_set(&notifying, FALSE);
-	if (g_atomic_int_get(&requested))
-		shutdown_now();
-}
-
 static void handle_signal(int signal)
 {
-	static volatile sig_atomic_t waiting;
 	int saved = errno;
 
-	shutdown_request();
-	if (signal == SIGALRM || !g_atomic_int_get(&notifying))
-		shutdown_now();
-	else if (!waiting)
-		alarm(NOTIFICATION_SECONDS);
-	waiting = true;
+	(void)signal;
+	shutdown_now();
 	errno = saved;
-}
-
-/* The process that started the daemon may have blocked or ignored it. */
-static void prepare_alarm(const struct sigaction *action)
-{
-	sigset_t set;
-
-	sigaction(SIGALRM, action, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGALRM);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 int shutdown_init(struct fs *fs)
@@ -105,12 +57,6 @@ int shutdown_init(struct fs *fs)
 	for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
 		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);
-	prepare_alarm(&action);
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
-}
-
-void shutdown_finish(void)
-{
-	alarm(0);
 }

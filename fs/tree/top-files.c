@@ -5,7 +5,6 @@
 #include "base/fdpath.h"
 #include "events/events.h"
 #include "kinds/realms.h"
-#include "serve/watch.h"
 #include "views/event-rows.h"
 #include "serve/event-stream.h"
 #include "views/dot.h"
@@ -118,17 +117,6 @@ static void show_permissions(struct fs *fs, GString *out)
 	g_string_append_printf(out, "permissions\t%s\n", fs->kernel_permits ? "kernel" : "daemon");
 	if (fs->daemon_permits_not)
 		g_string_append_printf(out, "permissions_reason\t%s\n", fs->daemon_permits_not);
-}
-
-static void show_watch(struct fs *fs, GString *out)
-{
-	bool works = watch_works(fs);
-
-	g_string_append_printf(out, "watch\t%s\n", works ? "on" : "off");
-	if (!works && fs->watch_missing)
-		g_string_append_printf(out, "watch_reason\t%s\n", fs->watch_missing);
-	if (fs->watch)
-		g_string_append_printf(out, "watch_overflows\t%u\n", watch_overflows(fs));
 }
 
 static void show_events(struct fs *fs, GString *out)
@@ -265,7 +253,6 @@ static int show_status(struct fs *fs, const struct view *view, struct content *o
 		fs->options.source, geteuid() == 0 ? "root" : UNPRIVILEGED);
 	show_data_path(fs, text);
 	show_permissions(fs, text);
-	show_watch(fs, text);
 	show_events(fs, text);
 	show_census(segments_report(segments), text);
 	show_whether_faults(fs, text);

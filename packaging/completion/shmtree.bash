@@ -53,7 +53,7 @@ _shmtree()
 {
 	local options=(--list --json --human --columns= --sort= --where= --fail-over= --help -h --version -V -d -f -s -o)
 	local mount_options=(census= object_census= passthrough= proc= census_interval= attr_timeout= entry_timeout=
-		permissions= log metrics_segments= watch debug clone_fd max_idle_threads= max_threads=
+		permissions= log metrics_segments= debug clone_fd max_idle_threads= max_threads=
 		allow_other allow_root auto_unmount)
 	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 

@@ -5,7 +5,7 @@ set -l columns KIND ID NAME PERMS UID GID SIZE ALLOCATED RESIDENT MAPPINGS PROCE
     REFERENCES HIDDEN SINCE USER GROUP AGE
 set -l mount_options census= census=auto census=bpf census=query census=text object_census= object_census=auto \
     object_census=off passthrough= passthrough=auto passthrough=off proc= census_interval= attr_timeout= \
-    entry_timeout= permissions= permissions=kernel permissions=daemon log metrics_segments= watch \
+    entry_timeout= permissions= permissions=kernel permissions=daemon log metrics_segments= \
     debug clone_fd max_idle_threads= max_threads= \
     allow_other allow_root auto_unmount
 

@@ -14,6 +14,7 @@ import data
 import memory
 import plot
 import report
+import requests
 import scale
 import segments
 import start
@@ -22,7 +23,7 @@ from mounts import SHM, Peers
 from results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUPS = {m.GROUP: m for m in (data, calls, commands, memory, start, census, segments, scale)}
+GROUPS = {m.GROUP: m for m in (data, calls, requests, commands, memory, start, census, segments, scale)}
 
 
 class Bench:

@@ -5,38 +5,40 @@ import contextlib
 import json
 import os
 import subprocess
-import time
 
-from host import run
-from mounts import NATIVE, URING_BY_ITSELF
+from host import make_objects, remove_objects, run, seconds
+from mounts import NATIVE
 from results import bound, ratio
 
 GROUP = "calls"
-NAMES = ["stat", "open+close", "cat", "create", "rename", "unlink", "ftruncate", "readdir", "ls-l"]
-LAG = "an unlink outside, until the mount shows it"
+PINNED = "pinned"
+NAMES = ["stat", "open+close", "cat", "create", "rename", "unlink", "ftruncate", "ls-l"]
 DATA_CALLS = ["pread-4k", "pwrite-4k"]
+LS = "ls -l of coreutils, an entry"
+CPU = "stat: the daemon's processor time a request"
+DAEMON = "shmtree permissions:daemon"
+PEERS = ("bindfs", "passthrough_hp", "passthrough_hp g++ -O2")
 
 
 def label(call):
     return f"{call}, an entry" if call in ("readdir", "ls-l") else call
 
 
-def transport_targets(call):
-    what = label(call)
-    uring, hp_uring = "shmtree io_uring", "passthrough_hp io_uring"
-    return [
-        ratio(GROUP, what, "passthrough_hp", "shmtree", f"{what}: faster than passthrough_hp", 1.3),
-        ratio(GROUP, what, hp_uring, uring, f"{what}: faster than passthrough_hp, io_uring both", 1.3),
-        ratio(GROUP, what, "bindfs", "shmtree", f"{what}: faster than bindfs", 1.0),
-        ratio(GROUP, what, "shmtree", uring, f"{what}: io_uring faster than /dev/fuse", 4),
-    ]
+def goal(call, peer):
+    """bindfs sends no FLUSH at close(2), and so has no record lock that ends there."""
+    return 1.0 if (call, peer) == ("open+close", "bindfs") else 1.3
 
 
-TARGETS = ([target for call in NAMES for target in transport_targets(call)] +
-           [ratio(GROUP, call, "native", "shmtree", f"{call}, of native", 0.75) for call in DATA_CALLS] +
-           [ratio(GROUP, "stat", "shmtree", "shmtree watch", "stat: faster with watch", 1.5),
-            bound(GROUP, LAG, "shmtree watch", f"{LAG}, with watch", "<", 1000, "µs")] +
-           [bound(GROUP, URING_BY_ITSELF, "shmtree", URING_BY_ITSELF + " (1: yes)", "≥", 1, "")])
+def targets_of(call, column):
+    """Of the group `pinned`, where caller and daemons have one processor: free, the state may differ from run to run."""
+    return [ratio(PINNED, label(call), peer, column, f"{label(call)}: {column} faster than {peer}", goal(call, peer))
+            for peer in PEERS]
+
+
+TARGETS = ([target for column in ("shmtree", DAEMON) for call in NAMES for target in targets_of(call, column)] +
+           [ratio(GROUP, call, "native", "shmtree", f"{call}, of native", limit)
+            for call, limit in zip(DATA_CALLS, (0.85, 0.8))] +
+           [bound(PINNED, CPU, column, f"{CPU}, {column}", "≤", 4.4, "µs") for column in ("shmtree", DAEMON)])
 
 
 def count_instructions(bench, mount, calls=1000):
@@ -61,55 +63,82 @@ def count_instructions(bench, mount, calls=1000):
                       [int(count) / (2 * calls)], "")
 
 
-def lag_once(mount, name):
-    """Microseconds. The object keeps a second name, so that only the event takes the first one from
-    the kernel; and that was alone when it was looked up, for else the kernel would not keep it."""
-    first, second = f"{name}.first", f"{name}.second"
-    os.close(os.open(NATIVE.path / first, os.O_CREAT | os.O_WRONLY, 0o600))
-    shown = os.path.join(mount.path, first)
-    os.stat(shown)
-    os.link(NATIVE.path / first, NATIVE.path / second)
-    os.stat(mount.path / second)
-    os.unlink(NATIVE.path / first)
-    start = time.perf_counter_ns()
-    while os.path.lexists(shown):
-        pass
-    elapsed = time.perf_counter_ns() - start
-    os.unlink(NATIVE.path / second)
-    return elapsed / 1e3
-
-
-def measure_lag(bench, mount):
-    """With what the call costs that shows it; without a watch that is all."""
-    values = [lag_once(mount, "bench.lag") for _ in range(bench.pick(quick=50, full=1000))]
-    bench.results.add(GROUP, LAG, mount.name, values, "µs")
-    bench.results.add(GROUP, f"{LAG}: longest", mount.name, [max(values)], "µs")
-
-
-def measure_calls(bench, mounts):
-    argv = [bench.tool("latency"), "-r", bench.pick(quick=5, full=30),
-            "-n", bench.pick(quick=50, full=200), "-e", bench.pick(quick=200, full=1000),
-            *(f"{m.name}={m.path}" for m in mounts)]
+def measure_calls(bench, mounts, group, prefix=()):
+    argv = [*prefix, bench.tool("latency"), "-r", bench.pick(quick=5, full=40),
+            "-n", bench.pick(quick=20, full=50), "-e", bench.pick(quick=200, full=500),
+            *(f"{m.name}={m.path}" + (f"={m.pid}" if m.process else "") for m in mounts)]
     measured = json.loads(run(argv))["calls"]
     for call, columns in measured.items():
         for column, cell in columns.items():
-            bench.results.add(GROUP, label(call), column, [v / 1e3 for v in cell["samples"]], "µs")
+            bench.results.add(group, label(call), column, [v / 1e3 for v in cell["samples"]], "µs",
+                              cell.get("together"))
 
 
-def measure_watch(bench):
-    """By itself: its daemon has work to do whenever any of the others changes a name."""
-    with bench.peers.with_shmtree("shmtree watch", ["watch"]) as mount:
-        measure_calls(bench, [mount])
-        measure_lag(bench, mount)
+def measure_ls(bench, mounts, group, prefix=()):
+    """The command, which asks for more than stat(2) does, mount by mount in each round."""
+    objects = make_objects(NATIVE.path, 500)
+    values = {}
+    try:
+        for _ in range(bench.pick(quick=3, full=15)):
+            for mount in mounts:
+                took = seconds([*prefix, "ls", "-l", mount.path])
+                values.setdefault(mount.name, []).append(took / len(objects) * 1e6)
+    finally:
+        remove_objects(NATIVE.path, objects)
+    for name, samples in values.items():
+        bench.results.add(group, LS, name, samples, "µs")
+
+
+def processor_time(pid):
+    """Microseconds that all threads have run."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total / 1e3
+
+
+def measure_cpu(bench, mounts, processor):
+    """By rounds of stat(2), at as many requests a call as the group `requests` counts."""
+    small = NATIVE.path / "bench.cpu"
+    small.write_bytes(b"")
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    try:
+        values = {}
+        for _ in range(bench.pick(quick=3, full=15)):
+            for mount in mounts:
+                path, requests = os.path.join(mount.path, small.name), 2 if mount.name == DAEMON else 3
+                before = processor_time(mount.pid)
+                for _ in range(500):
+                    os.stat(path)
+                values.setdefault(mount.name, []).append((processor_time(mount.pid) - before) / 500 / requests)
+        for name, samples in values.items():
+            bench.results.add(PINNED, CPU, name, samples, "µs")
+    finally:
+        os.sched_setaffinity(0, here)
+        small.unlink()
+
+
+def pin(mounts, processor):
+    for mount in mounts:
+        if mount.process:
+            run(["taskset", "-a", "-c", "-p", processor, mount.pid])
 
 
 def measure_group(bench):
+    processor = min(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
-        mounts = bench.peers.enter_all(stack, uring=True)
-        measure_calls(bench, mounts)
+        mounts = bench.peers.enter_all(stack, uring=False)
+        mounts += filter(None, [bench.peers.enter(stack, bench.peers.with_passthrough_hp_o2)])
+        measure_calls(bench, mounts, GROUP)
+        bench.attempt(measure_ls, bench, mounts, GROUP)
         for mount in mounts:
             if mount.process:
                 count_instructions(bench, mount)
-            if mount.name == "shmtree":
-                measure_lag(bench, mount)
-    bench.attempt(measure_watch, bench)
+        mounts = [mount for mount in mounts if "io_uring" not in mount.name]  # a queue a processor
+        pin(mounts, processor)
+        prefix = ("taskset", "-c", processor)
+        measure_calls(bench, mounts, PINNED, prefix)
+        bench.attempt(measure_ls, bench, mounts, PINNED, prefix)
+        measure_cpu(bench, [m for m in mounts if m.name.startswith("shmtree")], processor)

@@ -25,12 +25,14 @@ SMALL = [
 ]
 DIRECT = [s for s in STREAMS if s[0].startswith("read")]
 
+SMALL_LIMITS = {"pread 4 KiB": 0.85, "pwrite 4 KiB": 0.8}
+
 PLAIN = "shmtree no passthrough"
 PLAIN_HP = "passthrough_hp direct-io"
 
 TARGETS = (
-    [ratio(GROUP, what, "shmtree", "native", f"{what}, of native", 0.97) for what, _, _ in STREAMS] +
-    [ratio(GROUP, what, "shmtree", "native", f"{what}, of native", 0.75 if what[0] == "p" else 0.98)
+    [ratio(GROUP, what, "shmtree", "native", f"{what}, of native", 0.95) for what, _, _ in STREAMS] +
+    [ratio(GROUP, what, "shmtree", "native", f"{what}, of native", SMALL_LIMITS.get(what, 0.98))
      for what, _, _ in SMALL] +
     [ratio(GROUP, what, PLAIN, PLAIN_HP, f"{what} without passthrough, of passthrough_hp direct-io",
            1.5) for what, _, _ in DIRECT])

@@ -8,8 +8,13 @@
  * moment of the same machine, and the quartiles over the rounds tell how much to believe.
  *
  * Calls are made relative to an open directory, so that the length of a path costs nobody more.
+ * NAME=DIRECTORY=PID says which daemon serves the directory: then `together` is the share of batches that
+ * caller and daemon spent on one processor (state.h).
+ *
  * The result is one JSON object: nanoseconds a call (for readdir and ls-l an entry).
  */
+#include "state.h"
+
 #include <dirent.h>
 #include <err.h>
 #include <errno.h>
@@ -33,6 +38,7 @@ struct target {
 	unsigned index;   /* keeps names apart where two targets show the same memory */
 	int dir;          /* the directory, open */
 	int data;         /* DATA_SIZE bytes, open for reading and writing */
+	struct daemon_state daemon;
 };
 
 struct call {
@@ -268,7 +274,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* Samples come in the order of the rounds, so that ratios can be taken round by round. */
-static void print_samples(const char *name, const double *samples, bool last)
+static void print_samples(const struct target *t, const double *samples, unsigned together,
+	bool last)
 {
 	double *sorted = calloc(rounds, sizeof(double));
 
@@ -276,8 +283,11 @@ static void print_samples(const char *name, const double *samples, bool last)
 		err(1, "calloc");
 	memcpy(sorted, samples, rounds * sizeof(double));
 	qsort(sorted, rounds, sizeof(double), compare);
-	printf("   \"%s\": {\"median\": %.1f, \"q1\": %.1f, \"q3\": %.1f, \"samples\": [", name,
-		sorted[rounds / 2], sorted[rounds / 4], sorted[rounds * 3 / 4]);
+	printf("   \"%s\": {\"median\": %.1f, \"p90\": %.1f, ", t->name, sorted[rounds / 2],
+		sorted[rounds * 9 / 10]);
+	if (t->daemon.pid)
+		printf("\"together\": %.2f, ", (double)together / rounds);
+	printf("\"samples\": [");
 	for (unsigned r = 0; r < rounds; r++)
 		printf("%s%.1f", r ? ", " : "", samples[r]);
 	printf("]}%s\n", last ? "" : ",");
@@ -299,18 +309,25 @@ static bool selected(const struct call *call, const char *only)
 static void measure(struct target *targets, unsigned n, const char *only)
 {
 	double *samples = calloc(N_CALLS * n * rounds, sizeof(double));
+	unsigned *together = calloc(N_CALLS * n, sizeof(unsigned));
 	bool first = true;
 
-	if (!samples)
+	if (!samples || !together)
 		err(1, "calloc");
 	for (unsigned r = 0; r <= rounds; r++) /* the first round warms up and is not kept */
 		for (unsigned c = 0; c < N_CALLS; c++)
 			for (unsigned i = 0; selected(&calls[c], only) && i < n; i++) {
 				unsigned t = (r + i) % n;
-				double ns = time_batch(&calls[c], &targets[t]);
+				struct daemon_state *daemon = &targets[t].daemon;
+				double ns;
 
-				if (r)
-					samples[(c * n + t) * rounds + r - 1] = ns;
+				if (daemon->pid)
+					state_is_together(daemon);
+				ns = time_batch(&calls[c], &targets[t]);
+				if (!r)
+					continue;
+				samples[(c * n + t) * rounds + r - 1] = ns;
+				together[c * n + t] += daemon->pid && state_is_together(daemon);
 			}
 
 	printf("{\"unit\": \"ns\", \"rounds\": %u, \"calls\": {", rounds);
@@ -320,10 +337,12 @@ static void measure(struct target *targets, unsigned n, const char *only)
 		printf("%s\n  \"%s\": {\n", first ? "" : ",", calls[c].name);
 		first = false;
 		for (unsigned t = 0; t < n; t++)
-			print_samples(targets[t].name, &samples[(c * n + t) * rounds], t == n - 1);
+			print_samples(&targets[t], &samples[(c * n + t) * rounds],
+				together[c * n + t], t == n - 1);
 		printf("  }");
 	}
 	printf("\n}}\n");
+	free(together);
 	free(samples);
 }
 
@@ -331,7 +350,7 @@ static void usage(void)
 {
 	fprintf(stderr,
 		"usage: latency [-r ROUNDS] [-n CALLS-A-BATCH] [-e ENTRIES] [-c CALL,...] "
-		"NAME=DIRECTORY...\n"
+		"NAME=DIRECTORY[=PID]...\n"
 		"       latency [-r ROUNDS] [-n CALLS-A-BATCH] -c file NAME=FILE...\n");
 	exit(2);
 }
@@ -382,7 +401,9 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < n; i++) {
 		targets[i].index = i;
 		targets[i].name = strsep(&argv[optind + i], "=");
-		targets[i].path = argv[optind + i];
+		targets[i].path = strsep(&argv[optind + i], "=");
+		if (argv[optind + i])
+			targets[i].daemon.pid = parse_count(argv[optind + i]);
 		if (!targets[i].path)
 			usage();
 		if (!on_files)

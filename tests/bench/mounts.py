@@ -85,11 +85,12 @@ class Peers:
         self.shmtree = build / "fs" / "shmtree"
         self.work = work
         self.results = results
+        self._hp_o2 = None
         self._hp = self._find_passthrough_hp(root, build)
 
     def _find_passthrough_hp(self, root, build):
         """libfuse's example, built outside the tree from the source that shmtree itself is built
-        from, at the same optimisation."""
+        from, as it stands: with the options that its own build has."""
         try:
             sources = sorted((root / "subprojects").glob("fuse-*/example/passthrough_hp.cc"))
             if not sources:
@@ -99,23 +100,37 @@ class Peers:
                 raise BenchError("no source of libfuse below subprojects/")
             out = build / "peers"
             if not (out / "build.ninja").exists():
-                run(["meson", "setup", out, sources[-1].parent.parent, "-Dbuildtype=release",
+                run(["meson", "setup", out, sources[-1].parent.parent,
                      "-Dexamples=true", "-Dtests=false", "-Dutils=false", "-Duseroot=false",
                      "-Ddefault_library=static", "-Dwerror=false"])
-            run(["ninja", "-C", out, "example/passthrough_hp"])
+            run(["ninja", "-C", out, "example/passthrough_hp", "lib/libfuse3.a"])
+            self._hp_o2 = self._compile_passthrough_hp(sources[-1], out)
             return out / "example" / "passthrough_hp"
         except (BenchError, OSError) as error:
             self.results.note(f"passthrough_hp not measured: {error}")
             return None
 
+    def _compile_passthrough_hp(self, source, out):
+        """The same file by hand, with g++ -O2."""
+        program = out / "passthrough_hp-O2"
+        if program.exists() and program.stat().st_mtime > (out / "lib" / "libfuse3.a").stat().st_mtime:
+            return program
+        include = source.parent.parent / "include"
+        run(["g++", "-O2", "-std=c++17", "-D_FILE_OFFSET_BITS=64", f"-I{include}", f"-I{out}", source, "-o", program,
+             out / "lib" / "libfuse3.a", "-pthread", "-ldl", "-lrt", *self._uring_libraries(out)])
+        return program
+
+    def _uring_libraries(self, out):
+        return ["-luring", "-lnuma"] if "HAVE_URING" in (out / "fuse_config.h").read_text() else []
+
     def shmtree_argv(self, path, options=()):
         argv = [self.shmtree, SHM, path]
         return argv + (["-o", ",".join(options)] if options else [])
 
-    def passthrough_hp_argv(self, path, *options):
-        if not self._hp:
+    def passthrough_hp_argv(self, path, *options, program=None):
+        if not (program or self._hp):
             raise BenchError("passthrough_hp could not be built")
-        return [self._hp, "--nocache", *options, SHM, path]
+        return [program or self._hp, "--nocache", *options, SHM, path]
 
     def bindfs_argv(self, path):
         program = shutil.which("bindfs")
@@ -180,6 +195,13 @@ class Peers:
         argv = self.passthrough_hp_argv(path, "--foreground", *options, *extra)
         return self._mounted(name, argv, path, uring)
 
+    def with_passthrough_hp_o2(self):
+        if not self._hp_o2:
+            raise BenchError("passthrough_hp could not be built with g++ -O2")
+        path = self.mount_point("passthrough_hp g++ -O2")
+        argv = self.passthrough_hp_argv(path, "--foreground", program=self._hp_o2)
+        return self._mounted("passthrough_hp g++ -O2", argv, path, False)
+
     def with_bindfs(self):
         path = self.mount_point("bindfs")
         return self._mounted("bindfs", self.bindfs_argv(path) + ["-f"], path, False)
@@ -197,6 +219,7 @@ class Peers:
         """Native and every peer; with `uring`, those that can over both transports."""
         mounts = [NATIVE,
                   self.enter(stack, self.with_shmtree),
+                  self.enter(stack, self.with_shmtree, "shmtree permissions:daemon", ["permissions=daemon"]),
                   self.enter(stack, self.with_passthrough_hp),
                   self.enter(stack, self.with_bindfs)]
         if uring:

@@ -10,7 +10,7 @@ from report import number
 COLOURS = ["#000000", "#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#999999", "#7f3c8d", "#a5aa99"]
 # These keep their colours, whichever groups are measured.
 FIRST = ["native", "shmtree", "shmtree io_uring", "passthrough_hp", "passthrough_hp io_uring",
-         "bindfs", "shmtree watch"]
+         "bindfs", "shmtree permissions:daemon"]
 WIDTH, LABELS, BAR, GAP, FIGURES = 1020, 310, 11, 9, 70
 STYLE = "font-family='sans-serif' font-size='11'"
 

@@ -15,11 +15,13 @@ def number(value):
 
 
 def cell(sample):
-    """Median and, where there were several rounds, half the distance of the quartiles."""
+    """p50/p90 of the rounds, and the state."""
     if not sample:
         return "–"
     text = number(sample.median)
-    return f"{text} ±{sample.spread:.0f}%" if len(sample.values) > 1 else text
+    if len(sample.values) == 1:
+        return text
+    return f"{text}/{number(sample.p90)}" + (f" {sample.state}" if sample.state else "")
 
 
 def layout(rows):
@@ -60,7 +62,7 @@ def text(results, targets):
     machine = results.machine
     lines = [f"Linux {machine['kernel']}, {machine['cpus']} × {machine['cpu']}, "
              f"{machine['memory_bytes'] >> 30} GiB, load {machine['load_at_start']:.1f}; "
-             f"medians ± half the distance of the quartiles"]
+             f"p50/p90 of rounds; one, two: caller and daemon on one processor, or two (tests/bench/state.h)"]
     for group in results.groups():
         lines += [""] + group_table(results, group)
     lines += [""] + target_table(results, targets)
@@ -73,12 +75,12 @@ def text(results, targets):
 
 def summary(sample):
     low, high = sample.quartiles
-    return {"median": sample.median, "q1": low, "q3": high}
+    return {"median": sample.median, "p90": sample.p90, "q1": low, "q3": high}
 
 
 def as_json(results, targets):
     rows = [{"group": row.group, "what": row.what, "unit": row.unit,
-             "columns": {name: dict(summary(s), samples=s.values) for name, s in row.cells.items()}}
+             "columns": {name: dict(summary(s), together=s.together, samples=s.values) for name, s in row.cells.items()}}
             for row in results.rows.values()]
     judged = []
     for target in targets:

@@ -10,10 +10,22 @@ class Sample:
     """The values of one figure, one a round."""
 
     values: list
+    together: float = None  # the share of batches in which caller and daemon had one processor
 
     @property
     def median(self):
         return statistics.median(self.values)
+
+    @property
+    def p90(self):
+        return sorted(self.values)[len(self.values) * 9 // 10]
+
+    @property
+    def state(self):
+        """Of caller and daemon: one processor, two, or the share of batches on one."""
+        if self.together is None:
+            return ""
+        return "one" if self.together >= 0.9 else "two" if self.together <= 0.1 else f"{self.together:.0%} one"
 
     @property
     def quartiles(self):
@@ -21,12 +33,6 @@ class Sample:
             return self.values[0], self.values[0]
         low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
         return low, high
-
-    @property
-    def spread(self):
-        """Half the distance of the quartiles, in per cent of the median."""
-        low, high = self.quartiles
-        return 50 * (high - low) / self.median if self.median else 0.0
 
     def over(self, other):
         """How many times larger than the other. Rounds that ran side by side are compared side by
@@ -53,10 +59,10 @@ class Results:
         self.notes = []
         self.machine = {}
 
-    def add(self, group, what, column, values, unit):
+    def add(self, group, what, column, values, unit, together=None):
         """Values of one figure for one column (a peer, a back end)."""
         row = self.rows.setdefault((group, what), Row(group, what, unit))
-        row.cells[column] = Sample([float(v) for v in values])
+        row.cells[column] = Sample([float(v) for v in values], together)
         return row.cells[column]
 
     def curve(self, line, x, y):

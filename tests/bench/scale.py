@@ -27,7 +27,14 @@ def growth(curve):
     return figure
 
 
-TARGETS = ([Target(GROUP, f"{name}: cost of one among many, over one among fewer", "≤", 1.5,
+def json_over_text(results):
+    """At the last step of the curves: as many segments in both."""
+    text, as_json = (results.curves.get(("segments", name), []) for name in LISTS)
+    return Sample([as_json[-1][1] / text[-1][1]]) if text and len(text) == len(as_json) else None
+
+
+TARGETS = ([Target(GROUP, "segments.json, of the time of segments", "≤", 2, json_over_text)] +
+           [Target(GROUP, f"{name}: cost of one among many, over one among fewer", "≤", 1.05,
                    growth(("segments", name))) for name in LISTS] +
            [Target(GROUP, "first census: cost of a process among many, over one among fewer", "≤", 1.5,
                    growth(("processes", "first census")))])

@@ -24,7 +24,6 @@ static void check(const struct options *options)
 	g_assert(options->attr_timeout >= 0 && options->entry_timeout >= 0);
 	g_assert(options->census_interval >= 0 && options->max_threads <= 256);
 	g_assert(options->log <= 100000 && options->metrics_segments <= 10000);
-	g_assert(!options->watch || (options->attr_timeout == 0 && options->entry_timeout == 0));
 }
 
 static void parse(char *program, char **words)

@@ -6,7 +6,6 @@ import fcntl
 import os
 import pwd
 import re
-import resource
 import shutil
 import signal
 import socket
@@ -142,8 +141,7 @@ def help_and_version(t):
     for flag in '-h', '--help':
         text = run(t.program, flag).decode()
         check(text.startswith('usage: shmtree'), text[:80])
-        for option in ('census=', 'passthrough=', 'proc=', 'attr_timeout=', 'entry_timeout=',
-                       'watch'):
+        for option in ('census=', 'passthrough=', 'proc=', 'attr_timeout=', 'entry_timeout='):
             check(option in text, f'{option} in the help')
     for flag in '-V', '--version':
         lines = run(t.program, flag).decode().splitlines()
@@ -160,8 +158,8 @@ def wrong_arguments(t):
                    'entry_timeout=-1', 'max_threads=0', 'census_interval=often', 'proc=/etc'):
         text = refused(t, t.root, '-o', option)
         check(option in text, f'{text} names {option}')
-    text = refused(t, t.root, '-o', 'watch,entry_timeout=1')
-    check('watch' in text and 'timeout' in text, text)
+    text = refused(t, t.root, '-o', 'watch')
+    check('watch' in text and text.count('\n') == 1, text)
     for arguments in (('-o', 'no_such_option'), ('--no-such-option',), ('-Z',)):
         text = refused(t, t.root, *arguments)
         check(arguments[-1].lstrip('-') in text, f'{text} names {arguments}')
@@ -416,44 +414,6 @@ def a_normal_user(t):
     run('fusermount3', '-u', t.root, **as_a_user())
     eventually(lambda: mounts_at(t.root) == 0, 'unmounted')
     equal(sorted(os.listdir(t.shm)), ['public', 'roots'])
-
-
-def inotify_instances():
-    """Takes all that this user may have."""
-    taken = []
-    with contextlib.suppress(OSError):
-        while True:
-            taken.append(call('inotify_init'))
-    return taken
-
-
-@test(HERE, start=False)
-def watching_is_not_possible(t):
-    """The mount works all the same, and says why it keeps nothing."""
-    need_fusermount()
-    private_dev(fuse_mode=0o666)
-    root = users_directory(t)
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-
-    def work():
-        taken = inotify_instances()
-        done = subprocess.run([t.program, str(root), '-o', 'watch'], stdin=subprocess.DEVNULL,
-                              capture_output=True, check=True, timeout=60)
-        for fd in taken:
-            os.close(fd)
-        text = done.stderr.decode()
-        equal(text.count('\n'), 1, f'lines of {text!r}')
-        check('cannot be watched' in text and 'max_user_instances' in text, text)
-        t.root = root
-        status = t.status()
-        equal(status['watch'], 'off')
-        check('max_user_instances' in status['watch_reason'], status['watch_reason'])
-        write(t.shm / 'x', b'')
-        check(os.path.exists(root / 'x'), 'the mount works')
-    equal(as_user(USER, USER, work), 0)
-    run('fusermount3', '-u', root, **as_a_user())
-    eventually(lambda: mounts_at(root) == 0, 'unmounted')
 
 
 @test(HERE, start=False)

@@ -457,7 +457,7 @@ def what_openat2_wants_of_it_is_not_known(t):
 @test(paths=('auto', 'off'), start=False)
 def where_the_daemon_cannot_check_the_kernel_does(t):
     for options, reason in (
-            (('-o', 'entry_timeout=1'), 'keeps names'), (('-o', 'watch'), 'keeps names'),
+            (('-o', 'entry_timeout=1'), 'keeps names'),
             (('-o', 'permissions=kernel'), None)):
         t.start(*BY_DAEMON, *options)
         status = t.status()

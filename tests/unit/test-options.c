@@ -72,7 +72,7 @@ static void without_options_there_are_defaults(void)
 	ASSERT_STRING(options.mountpoint, "/mnt");
 	ASSERT_STRING(options.proc, "/proc");
 	ASSERT_INT(options.census, CENSUS_AUTO);
-	CU_ASSERT(options.passthrough && !options.watch);
+	CU_ASSERT(options.passthrough);
 	CU_ASSERT(options.attr_timeout == 0 && options.entry_timeout == 0);
 	CU_ASSERT(options.census_interval == 0);
 	ASSERT_INT(options.max_threads, 0);
@@ -119,7 +119,7 @@ static void what_is_invalid_is_named_with_what_is_allowed(void)
 	assert_refused("/mnt -o max_threads=all", "max_threads=all", "1 to 256");
 	assert_refused("/mnt -o proc=/etc", "proc=/etc", "procfs");
 	assert_refused("/mnt -o proc=/nowhere", "proc=/nowhere", "procfs");
-	assert_refused("/mnt -o watch,attr_timeout=1", "watch", "timeout");
+	assert_refused("/mnt -o watch", "watch", "permissions=daemon");
 }
 
 /* Whatever else is wrong as well. */
