@@ -2,6 +2,7 @@
 """The machines, and what is tried in each. A step is a function that raises Failed, or Skipped."""
 import dataclasses
 import re
+import shlex
 
 import readme
 
@@ -241,6 +242,42 @@ def package_mounts_by_fstab(machine):
             'grep -q "<svg\\|<canvas\\|<script" /mnt/fstab/.shmtree/report.html')
 
 
+ALERT = r"""
+ip link set lo up
+cat >prometheus.yml <<'END'
+global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}
+rule_files: [rules.yml]
+scrape_configs: [{job_name: node, static_configs: [{targets: ["127.0.0.1:9100"]}]}]
+END
+sed 's/for: [0-9]*m/for: 0s/' /usr/share/shmtree/shmtree.rules.yml >rules.yml
+ln -s /mnt/fstab/.shmtree/metrics text/shmtree.prom
+prometheus-node-exporter --collector.disable-defaults --collector.textfile \
+    --collector.textfile.directory=text >node.log 2>&1 & node=$!
+prometheus --config.file=prometheus.yml --storage.tsdb.path=data >prometheus.log 2>&1 & server=$!
+trap 'kill $node $server; wait $node $server' EXIT
+wait_for() {  # how many samples a query has
+    for i in $(seq 120); do
+        [ "$(promtool query instant http://127.0.0.1:9090 "$2" 2>/dev/null | grep -c '=>')" = "$1" ] && return
+        sleep 1
+    done
+    echo "never $1: $2"; tail -n 3 *.log; exit 1
+}
+firing='ALERTS{alertname="SharedMemoryNearlyFull",resource="TMPFS_BYTES",namespace="",alertstate="firing"}'
+wait_for 1 shmtree_build_info
+wait_for 0 "$firing"
+fallocate -l 58M /dev/shm/fills; wait_for 1 "$firing"
+rm /dev/shm/fills; wait_for 0 "$firing"
+"""
+
+
+def package_has_an_alert_fire_and_clear(machine):
+    """By Debian's Prometheus, in a network of its own, when the tmpfs fills and when it is emptied."""
+    succeed(machine, 'printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d && '
+            'apt-get -q -y --no-install-recommends install prometheus prometheus-node-exporter iproute2 && '
+            'mount -o remount,size=64m /dev/shm && mkdir -p /alert/text')
+    succeed(machine, f'unshare --net sh -c {shlex.quote(ALERT)}', directory='/alert')
+
+
 def package_shows_in_a_terminal(machine):
     succeed(machine, 'tmux new-session -d -x 80 -y 24 -s top "exec shmtop /mnt/fstab" && '
             'for i in $(seq 100); do tmux capture-pane -p -t top | grep -q large && break; sleep 0.1; done; '
@@ -255,7 +292,7 @@ def package_leaves_nothing(machine):
 
 
 PACKAGE = (package_is_built, package_works, package_lists_without_a_mount, package_mounts_by_fstab,
-           package_shows_in_a_terminal, package_leaves_nothing)
+           package_has_an_alert_fire_and_clear, package_shows_in_a_terminal, package_leaves_nothing)
 
 
 SCENARIOS = (
