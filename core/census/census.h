@@ -312,14 +312,16 @@ void census_each_object(struct census *census,
 bool census_object(struct census *census, const struct segment_key *key, struct object_row *out);
 
 /*
- * A POSIX object, once, whatever names it has: of those in the root directory of the tmpfs with that st_dev.
- * For sums over all of them: no name is looked up, nor is anything that only few are asked for.
+ * A POSIX object, once, whatever names it has: of those in the root directory of the tmpfs with
+ * that st_dev; or a file in the directories below. For sums over all of them: no name is looked up,
+ * nor is anything that only few are asked for.
  */
 struct named_object {
 	struct segment_key key;
 	uid_t uid;
 	uint64_t size, allocated, swapped; /* bytes */
-	/* Proven: nothing has it, and no process has been seen to. Of the others census_references() tells. */
+	bool nested;                       /* it has names, but none in the root directory */
+	/* Proven: nothing has it, and no process has been seen to. Else census_references() tells. */
 	bool idle;
 	uint64_t inode; /* its address in the kernel, for census_describe() */
 	uint32_t generation;
@@ -329,7 +331,10 @@ struct named_object {
 int census_each_named(struct census *census, uint64_t dev,
 	void (*visit)(const struct named_object *object, void *data), void *data);
 
-/* Tells what stat(2) would, and one name of it; -ENOENT if it is gone. The census is held. */
+/*
+ * Tells what stat(2) would of one that is not nested, and one name; -ENOENT if it is gone. The
+ * census is held.
+ */
 #define CENSUS_NAME 256
 int census_describe(struct census *census, const struct named_object *object, struct stat *st,
 	char name[CENSUS_NAME]);

@@ -10,8 +10,8 @@ struct named_visit {
 	struct census *census;
 	const struct objects *objects;
 	uint64_t dev;
-	GHashTable *
-		noticed; /* numbers of those of which more is known than that no open file refers to them */
+	/* Numbers of those of which more is known than that no open file refers to them. */
+	GHashTable *noticed;
 	void (*visit)(const struct named_object *object, void *data);
 	void *data;
 };
@@ -77,20 +77,20 @@ static void visit_others(const struct named_visit *each)
 {
 	for (size_t i = 0; i < objects_count(each->objects); i++) {
 		const struct object *object = objects_at(each->objects, i);
-		const struct seen_detail *detail = objects_detail(each->objects, object);
-		struct named_object named = {
+		const struct named_object named = {
 			.key = object->key,
+			.uid = object->uid,
+			.size = object->size,
 			.allocated = object->allocated,
 			.swapped = object->swapped,
+			.nested = !object->in_root,
 			.inode = object->inode,
 			.generation = object->generation,
 		};
 
-		if (object->key.dev != each->dev || !object->in_root || !detail)
-			continue;
-		named.uid = detail->uid;
-		named.size = detail->size;
-		each->visit(&named, each->data);
+		if (object->key.dev == each->dev && object->nlink > 0 &&
+			(object->shown || !object->in_root))
+			each->visit(&named, each->data);
 	}
 }
 

@@ -55,7 +55,7 @@ struct references census_references(struct census *census, const struct segment_
 static bool make_row(const struct objects *objects, const struct object *object,
 	struct object_row *out)
 {
-	const struct seen_detail *detail = object->in_root ? NULL : objects_detail(objects, object);
+	const struct seen_detail *detail = objects_detail(objects, object);
 
 	if (!detail)
 		return false;

@@ -229,8 +229,8 @@ static bool walk_directory(struct walk *walk, int fd, unsigned depth)
 }
 
 /*
- * Whether there are no directories at all, so that 100,000 objects need not be listed to find none: in a tmpfs
- * each adds to the links of the one that it is in.
+ * Whether there are no directories at all, so that 100,000 objects need not be listed to find none:
+ * in a tmpfs each adds to the links of the one that it is in.
  */
 static bool is_flat(int dir, const struct stat *st)
 {

@@ -33,11 +33,15 @@ struct metrics {
 	GString *out;
 };
 
-/* A look at all inodes may fail where many come and go; to list all objects takes ten times as long as another. */
+/*
+ * A look at all inodes may fail where many come and go; to list all objects takes ten times as long
+ * as another.
+ */
 #define SUMS_TRIES 2
 
 /* How many other namespaces are read at most. */
 #define NAMESPACES_READ 32
+#define REALMS_READ (1 + NAMESPACES_READ)
 
 /* Taking */
 
@@ -92,8 +96,8 @@ static guint count_realms(const struct metrics *metrics)
 	return 1 + MIN(metrics->others->len, NAMESPACES_READ);
 }
 
-/* One after the other, each with a pass of its own, and all of its segments. */
-static int take_each(struct metrics *metrics)
+/* The others, one after the other, each with a pass of its own, and all of its segments. */
+static int take_each(struct metrics *metrics, const bool taken[REALMS_READ])
 {
 	int r = 0;
 
@@ -102,6 +106,8 @@ static int take_each(struct metrics *metrics)
 		const struct segments_also also = { usage_graph_add_used, NULL, &taking };
 		struct segments *segments;
 
+		if (taken[i])
+			continue;
 		r = segments_take(realm_at(metrics, i), metrics->budget, &also, &segments);
 		if (r == 0)
 			add_taken(metrics, i, segments);
@@ -109,40 +115,48 @@ static int take_each(struct metrics *metrics)
 	return r;
 }
 
-static int count_sums(const struct metrics *metrics, struct segments_sums *const *sums)
+/* Sets `taken` for those that could be counted. */
+static int count_sums(const struct metrics *metrics, struct segments_sums *const *sums,
+	bool taken[REALMS_READ])
 {
 	struct census *census = metrics->own->census;
 	int r = census_hold(census, CENSUS_ALL | CENSUS_FACTS);
 
 	if (r < 0)
 		return r;
-	for (guint i = 0; i < count_realms(metrics) && r == 0; i++)
-		r = segments_sums_count(sums[i]);
+	for (guint i = 0; i < count_realms(metrics); i++)
+		if (sums[i])
+			taken[i] = segments_sums_count(sums[i]) == 0;
 	census_release(census);
-	return r;
+	return 0;
 }
 
-/* All in one pass, from what the kernel has of all POSIX objects; -ENOTSUP where it does not tell. */
-static int take_sums(struct metrics *metrics)
+/*
+ * All that are not taken yet, in one pass, from what the kernel has of all POSIX objects. They are
+ * not where it does not tell.
+ */
+static int take_sums(struct metrics *metrics, bool taken[REALMS_READ])
 {
-	struct usage_graph_taking takings[1 + NAMESPACES_READ];
-	struct segments_sums *sums[1 + NAMESPACES_READ];
+	struct usage_graph_taking takings[REALMS_READ];
+	struct segments_sums *sums[REALMS_READ] = { NULL };
 	int r;
 
 	for (guint i = 0; i < count_realms(metrics); i++) {
 		const struct segments_also also = { usage_graph_add_used, NULL, &takings[i] };
 
+		if (taken[i])
+			continue;
 		takings[i] = (struct usage_graph_taking){ metrics->graph, realm_at(metrics, i) };
 		sums[i] = segments_sums_begin(realm_at(metrics, i), i == 0 ? metrics->largest : 0,
 			metrics->budget, &also);
 	}
-	r = count_sums(metrics, sums);
+	r = count_sums(metrics, sums, taken);
 	for (guint i = 0; i < count_realms(metrics); i++) {
-		struct segments *segments = segments_sums_end(sums[i]);
+		struct segments *segments = sums[i] ? segments_sums_end(sums[i]) : NULL;
 
-		if (r == 0)
+		if (segments && taken[i])
 			add_taken(metrics, i, segments);
-		else
+		else if (segments)
 			segments_free(segments);
 	}
 	return r;
@@ -165,7 +179,10 @@ static void add_build(GString *out)
 	g_string_append(out, "shmtree_build_info{version=\"" SHMTREE_VERSION "\"} 1\n");
 }
 
-/* One value of the sums by kind: the members at these offsets of struct segments_total and segments_sum. */
+/*
+ * One value of the sums by kind: the members at these offsets of struct segments_total and
+ * segments_sum.
+ */
 struct sum_family {
 	GString *out;
 	const char *name;
@@ -423,22 +440,20 @@ static void metrics_init(struct metrics *metrics)
 	metrics->users = ranking_new();
 	metrics->units = ranking_new();
 	metrics->namespaces = ranking_new();
-	metrics->failures = 0;
 }
 
 static int take_all(struct metrics *metrics)
 {
 	unsigned tries = census_report(metrics->own->census).why_no_objects ? 0 : SUMS_TRIES;
+	bool taken[REALMS_READ] = { false };
 
-	while (tries--) {
-		int r = take_sums(metrics);
+	for (; tries && memchr(taken, false, count_realms(metrics)); tries--) {
+		int r = take_sums(metrics, taken);
 
-		if (r != -ENOTSUP)
+		if (r < 0)
 			return r;
-		metrics_clear(metrics);
-		metrics_init(metrics);
 	}
-	return take_each(metrics);
+	return take_each(metrics, taken);
 }
 
 int openmetrics_show(const struct realm *own, struct faults *faults, unsigned largest,

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sums over all segments, with rows of the largest POSIX objects alone. A directory of 100,000 objects takes a second
- * to list, look at and pack, name by name; the kernel's own list of inodes, which a pass walks through anyway, has
- * what sums are made of.
+ * Sums over all segments, with rows of the largest POSIX objects alone. A directory of 100,000
+ * objects takes a second to list, look at and pack, name by name; the kernel's own list of inodes,
+ * which a pass walks through anyway, has what sums are made of.
+ *
+ * Files in directories are listed before. What is moved between a directory and the root meanwhile
+ * is in the sums once: as it was listed, or else as the kernel's list has it.
  */
 #include "views/segments-taking.h"
 
+#include "base/util.h"
 #include "kinds/item-use.h"
+#include "kinds/nested.h"
 #include "kinds/posix-removal.h"
 #include "kinds/posix.h"
 
@@ -19,6 +24,7 @@
 struct segments_sums {
 	struct taking taking;
 	bool by_inode; /* POSIX objects are counted by the kernel's list */
+	GArray *inos;  /* of uint64_t, in order: files that were listed, and are not counted so */
 	guint largest;
 	GArray *top;               /* of struct named_object: the largest so far, and more */
 	bool full;                 /* there have been as many as wanted, */
@@ -26,12 +32,22 @@ struct segments_sums {
 	uint64_t visited;
 };
 
-/* Whether the realm's directory is the root of its file system, so that its objects are all that are in that. */
+/*
+ * Whether the realm's directory is the root of its file system, so that its objects are all that
+ * are in that.
+ */
 static bool is_root(const struct realm *realm)
 {
 	struct stat st;
 
 	return realm->shm_fd >= 0 && fstat(realm->shm_fd, &st) == 0 && st.st_ino == ROOT_INO;
+}
+
+static gint by_value(gconstpointer a, gconstpointer b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return compare_numbers(*x, *y);
 }
 
 struct segments_sums *segments_sums_begin(const struct realm *realm, unsigned largest,
@@ -42,8 +58,11 @@ struct segments_sums *segments_sums_begin(const struct realm *realm, unsigned la
 	sums->by_inode = is_root(realm);
 	sums->largest = largest;
 	sums->top = g_array_new(FALSE, FALSE, sizeof(struct named_object));
+	sums->inos = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	sums->taking.left_out = sums->by_inode ? &kind_posix : NULL;
+	sums->taking.inos = sums->by_inode ? sums->inos : NULL;
 	segments_taking_begin(&sums->taking, realm, NULL, budget, also);
+	g_array_sort(sums->inos, by_value);
 	return sums;
 }
 
@@ -77,14 +96,19 @@ static void consider(struct segments_sums *sums, const struct named_object *obje
 	sums->least = g_array_index(sums->top, struct named_object, sums->top->len - 1);
 }
 
+static const char *label_of(const struct named_object *object)
+{
+	return object->nested ? kind_nested.directory : segment_class_name(SEGMENT_FILE);
+}
+
 /* As far as is needed to ask how it is used. */
 static struct item item_of(const struct named_object *object)
 {
 	uint64_t swapped = MIN(object->swapped, object->allocated);
 
 	return (struct item){
-		.kind = &kind_posix,
-		.label = segment_class_name(SEGMENT_FILE),
+		.kind = object->nested ? &kind_nested : &kind_posix,
+		.label = label_of(object),
 		.segment = true,
 		.key = object->key,
 		.uid = object->uid,
@@ -113,7 +137,7 @@ static void count_named(const struct named_object *object, void *data)
 {
 	struct segments_sums *sums = data;
 	struct segments_row row = {
-		.label = segment_class_name(SEGMENT_FILE),
+		.label = label_of(object),
 		.uid = object->uid,
 		.owner = object->uid,
 		.size = object->size,
@@ -121,10 +145,13 @@ static void count_named(const struct named_object *object, void *data)
 		.state = STATE_IDLE,
 	};
 
+	if (g_array_binary_search(sums->inos, &object->key.ino, by_value, NULL))
+		return;
 	if (!object->idle)
 		count_used(&sums->taking, object, &row);
 	segments_add_total(sums->taking.segments, &row);
-	consider(sums, object);
+	if (!object->nested)
+		consider(sums, object);
 	sums->visited++;
 }
 
@@ -159,12 +186,14 @@ int segments_sums_count(struct segments_sums *sums)
 	const struct realm *realm = sums->taking.realm;
 	int r = 0;
 
-	segments_taking_count(&sums->taking);
+	/* First of all: if it fails, nothing has been counted. */
 	if (sums->by_inode)
 		r = census_each_named(realm->census, realm->shm_dev, count_named, sums);
-	if (r == 0)
-		keep_largest(sums);
-	return r;
+	if (r < 0)
+		return r;
+	segments_taking_count(&sums->taking);
+	keep_largest(sums);
+	return 0;
 }
 
 struct segments *segments_sums_end(struct segments_sums *sums)
@@ -172,6 +201,7 @@ struct segments *segments_sums_end(struct segments_sums *sums)
 	struct segments *segments = segments_taking_end(&sums->taking);
 
 	g_array_unref(sums->top);
+	g_array_unref(sums->inos);
 	g_free(sums);
 	return segments;
 }

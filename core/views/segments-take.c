@@ -114,8 +114,13 @@ void segments_keep_use(struct taking *taking, const struct item *item)
 
 static void list_item(const struct item *item, void *data)
 {
-	if (item->segment)
-		segments_keep_item(data, item);
+	struct taking *taking = data;
+
+	if (!item->segment)
+		return;
+	if (taking->inos && item->key.dev == taking->realm->shm_dev)
+		g_array_append_val(taking->inos, item->key.ino);
+	segments_keep_item(taking, item);
 }
 
 static void list_and_count(const struct item *item, void *data)
@@ -236,6 +241,7 @@ void segments_taking_begin(struct taking *taking, const struct realm *realm,
 		.linked = g_hash_table_new_full(segment_key_hash, segment_key_equal, g_free, NULL),
 		.also = also ? *also : (struct segments_also){ 0 },
 		.left_out = taking->left_out,
+		.inos = taking->inos,
 	};
 	segments->full = caller != NULL;
 	segments->dev = realm->shm_dev;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How a snapshot of all segments is taken: for segments-take.c, and for segments-sums.c, which makes no row of each. */
+/*
+ * How a snapshot of all segments is taken: for segments-take.c, and for segments-sums.c, which
+ * makes no row of each.
+ */
 #pragma once
 
 #include "kinds/kind.h"
@@ -15,6 +18,7 @@ struct taking {
 	GHashTable *linked; /* keys of the objects with several names that have been counted */
 	struct segments_also also;
 	const struct kind *left_out; /* NULL, or one that is counted otherwise */
+	GArray *inos;                /* NULL, or numbers of the tmpfs's files that are listed */
 	bool counted;                /* what is kept now is in the sums already */
 	/* Which kinds have been listed, and how many rows there are with each. */
 	struct listed {
@@ -25,8 +29,8 @@ struct taking {
 };
 
 /*
- * Takes what is listed without the census; then, while it is held, the counts and the other items; and ends, when
- * it is not held any more. `taking->left_out` is set before.
+ * Takes what is listed without the census; then, while it is held, the counts and the other items;
+ * and ends, when it is not held any more. `taking->left_out` and `taking->inos` are set before.
  */
 void segments_taking_begin(struct taking *taking, const struct realm *realm,
 	const struct caller *caller, struct budget *budget, const struct segments_also *also);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * All segments, for what shows them all (segments-format.h, openmetrics.h ...): listed, counted at
- * one instant, packed, rendered row by row afterwards. A row takes about forty bytes and its name. What a budget does not allow is missing: look at the budget's error.
+ * one instant, packed, rendered row by row afterwards. A row takes about forty bytes and its
+ * name. What a budget does not allow is missing: look at the budget's error.
  */
 #pragma once
 
@@ -59,10 +60,13 @@ int segments_take_full(const struct realm *realm, const struct caller *caller,
 	struct budget *budget, struct segments **out);
 
 /*
- * Takes sums over all segments, with rows of all but POSIX objects, of which only the `largest` have one: begin,
- * then hold the census with CENSUS_ALL and CENSUS_FACTS and count, release it, and end. Several realms can be
- * counted in one pass. 0, or -ENOTSUP where the kernel does not tell enough: then segments_take() does it.
- * segments_sums_end() frees the taking, and returns what was taken, which means something only after 0.
+ * Takes sums over all segments, with rows of all but POSIX objects, of which only the `largest`
+ * have one: begin, then hold the census with CENSUS_ALL and CENSUS_FACTS and count, release it, and end.
+ * Several realms can be counted in one pass. 0, or -ENOTSUP where the kernel does not tell enough:
+ * then `also` was told of nothing, and segments_take() does it. Files in directories that were not
+ * listed, as they are too deep or were moved there since, are in the sums, and have no row.
+ * segments_sums_end() frees the taking, and returns what was taken, which means something only
+ * after 0.
  */
 struct segments_sums;
 struct segments_sums *segments_sums_begin(const struct realm *realm, unsigned largest,
@@ -89,7 +93,10 @@ void segments_get(const struct segments *segments, size_t index, struct segments
 /* Bytes, one and a text, that tell its label and ID: equal for two rows that have the same. */
 const uint8_t *segments_key(const struct segments *segments, size_t index);
 
-/* What the pass did not see: a table's last line, or "", and the member "incomplete" of a JSON object. */
+/*
+ * What the pass did not see: a table's last line, or "", and the member "incomplete" of a JSON
+ * object.
+ */
 const char *segments_incomplete_line(const struct segments *segments);
 const char *segments_incomplete_json(const struct segments *segments);
 

@@ -83,6 +83,8 @@ static void see_object(struct object_programs *programs, dev_t dev, struct seen_
 		.writers = byte(programs) - 8,
 		.readers = number(programs),
 		.nlink = number(programs),
+		.size = number(programs),
+		.uid = byte(programs),
 		.detail = byte(programs) % (details + 1),
 	};
 }

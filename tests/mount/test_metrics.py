@@ -11,6 +11,7 @@ import time
 from harness import MOUNTED, Mapper, check, equal, opened, read, skip, table, test, write
 from ipc import Child, ipc_test
 from test_namespaces import Elsewhere, realms_of
+from test_object import need_objects
 from test_views import NAMES
 from test_whose import DIGITS, cgroup
 
@@ -236,6 +237,26 @@ def sums_are_those_of_all_segments(t):
     least = min(value for labels, value in families['shmtree_segment_allocated_bytes'])
     for row in rows:
         check(row['id'] in ids or row['allocated'] <= least or row['kind'] != 'posix', f'{row} is larger than {least}')
+
+
+@test(MOUNTED)
+def sums_have_what_was_not_listed(t):
+    """What a directory has that was not there when it was listed, or, here, is too deep to be listed."""
+    need_objects(t)
+    deep = t.shm / '/'.join(['d'] * 33)
+    deep.mkdir(parents=True)
+    write(t.shm / 'd/listed', bytes(PAGE))
+    write(deep / 'open', bytes(5 * PAGE))
+    write(deep / 'idle', bytes(3 * PAGE))
+    os.link(deep / 'idle', deep / 'idle too')
+    with opened(deep / 'open', os.O_RDONLY):
+        t.settle()
+        families = parse_metrics(read(t.meta / 'metrics'))
+    equal([line for line in read(t.meta / 'segments').splitlines() if b'd/idle' in line], [], 'not listed')
+    for state, pages in ('idle', 4), ('open', 5):
+        equal(single(families, 'shmtree_state_allocated_bytes', kind='nested', state=state), pages * PAGE, state)
+    equal(single(families, 'shmtree_segments', kind='nested'), 3)
+    check(single(families, 'shmtree_segments_left_out') >= 2, 'without samples')
 
 
 @test(MOUNTED, options=('-o', 'metrics_segments=3'))

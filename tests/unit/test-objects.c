@@ -343,7 +343,10 @@ static void many_objects_are_all_found(void)
 {
 	enum { MANY = 6000, OTHERS = 100 };
 	g_autofree int *fds = g_new(int, MANY);
-	/* For the memfds of a look, and to ask what memory there is; too few to load the programs again. */
+	/*
+	 * For the memfds of a look, and to ask what memory there is; too few to load the programs
+	 * again.
+	 */
 	int kept[] = { dup(STDERR_FILENO), dup(STDERR_FILENO), dup(STDERR_FILENO) };
 	bool opened = may_open(MANY + OTHERS) && open_objects();
 	guint found = 0;

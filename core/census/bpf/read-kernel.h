@@ -14,8 +14,9 @@
 	plain((void *)((__u64)(address)-OFFSET(type, member)), type)
 
 /*
- * Returns the 64 bits at an address; 0 if they cannot be read. As a member of a struct that begins with a number,
- * whatever is there: that takes one instruction, and to call bpf_probe_read_kernel() a tenth of a microsecond.
+ * Returns the 64 bits at an address; 0 if they cannot be read. As a member of a struct that begins
+ * with a number, whatever is there: that takes one instruction, and to call
+ * bpf_probe_read_kernel() a tenth of a microsecond.
  */
 static __u64 read_word(__u64 address)
 {

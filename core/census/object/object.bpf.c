@@ -15,13 +15,13 @@
 
 #include "census/bpf/kernel.h"
 #include "census/bpf/read-kernel.h"
+#include "census/object/read-names.h"
 #include "census/object/records.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define SUPERS_MAX 65536   /* file systems of one type */
 #define INODES_MAX 8388608 /* the most that BPF lets one loop do */
-#define NAMES_MAX 8388608  /* of one file; the limit of inodes of a tmpfs counts names */
 #define OWN_FDS_MAX 1048576
 #define IPC_SHM_IDS 2
 #define IPC_INDEX_MASK 0x7fff /* the index in an ID */
@@ -71,81 +71,6 @@ struct {
 	__type(value, struct quiet_fact);
 } facts SEC(".maps");
 
-/* What the directory entries of an inode say. */
-struct names {
-	__u32 references;
-	__u32 count;
-	bool in_root, uncertain;
-	bool wants_shown; /* in: `shown` is asked for */
-	struct dentry *first;
-	struct dentry *shown; /* in the root directory, and not reserved: a POSIX object */
-};
-
-/* A name is in the entry itself, or longer than the words that are read of it here. */
-static bool is_reserved(struct dentry *entry)
-{
-	static const union {
-		char text[8];
-		__u64 word;
-	} reserved = { RESERVED_NAME };
-	__u64 name = (__u64)entry->d_name.name;
-	__u64 more;
-
-	if (read_word(name) != reserved.word)
-		return false;
-	more = read_word(name + sizeof reserved);
-	return !*(const char *)&more;
-}
-
-/*
- * Adds what one directory entry of the inode says. That of a file without a name is its own parent,
- * or is in no hash list.
- */
-static void add_alias(struct names *names, struct inode *inode, struct dentry *entry,
-	struct dentry *root)
-{
-	int count = entry->d_lockref.count;
-	struct dentry *parent = entry->d_parent;
-	bool named = entry->d_hash.pprev && parent != entry;
-
-	if (entry->d_inode != inode || count < 0) {
-		names->uncertain = true;
-		return;
-	}
-	if (!names->first)
-		names->first = entry;
-	names->references += count;
-	names->count += named;
-	if (!named || parent != root)
-		return;
-	names->in_root = true;
-	if (names->wants_shown && !names->shown && !is_reserved(entry))
-		names->shown = entry;
-}
-
-static void read_names(struct names *names, struct inode *inode)
-{
-	struct dentry *root = plain(inode->i_sb, struct super_block)->s_root;
-	struct hlist_node *link = inode->i_dentry.first;
-	struct bpf_iter_num it;
-
-	bpf_iter_num_new(&it, 0, NAMES_MAX);
-	while (bpf_iter_num_next(&it)) {
-		struct dentry *entry;
-
-		if (!link)
-			break;
-		entry = CONTAINER(link, struct dentry, d_u.d_alias);
-		add_alias(names, inode, entry, root);
-		link = (struct hlist_node *)read_word((__u64)link);
-	}
-	bpf_iter_num_destroy(&it);
-	/* Each name has a reference of its own. */
-	if (link || names->count != inode->i_nlink || names->count > names->references)
-		names->uncertain = true;
-	names->references -= names->count < names->references ? names->count : names->references;
-}
-
 static __s32 readers_of(struct inode *inode)
 {
 	return bpf_core_field_exists(inode->i_readcount) ? inode->i_readcount.counter : 0;
@@ -169,7 +94,8 @@ static void write_object(struct seen_object *seen, struct inode *inode, const st
 	seen->generation = inode->i_generation;
 	seen->references = names->references;
 	seen->flags = (pages->i_mmap.rb_root.rb_node ? OBJECT_MAPPED : 0) |
-		(names->in_root ? OBJECT_IN_ROOT : 0) | (names->uncertain ? OBJECT_UNCERTAIN : 0) |
+		(names->in_root ? OBJECT_IN_ROOT : 0) | (names->shown ? OBJECT_SHOWN : 0) |
+		(names->uncertain ? OBJECT_UNCERTAIN : 0) |
 		((inode->i_mode & S_IFMT) == S_IFREG ? 0 : OBJECT_OTHER) |
 		(sb->s_magic == HUGETLBFS_MAGIC ? OBJECT_HUGE : 0);
 	seen->writers = inode->i_writecount.counter;
@@ -177,6 +103,9 @@ static void write_object(struct seen_object *seen, struct inode *inode, const st
 	seen->nlink = inode->i_nlink;
 	seen->blocks = inode->i_blocks;
 	seen->swapped = swapped_of(inode);
+	seen->size = inode->i_size;
+	seen->uid = inode->i_uid.val;
+	seen->unused = 0;
 	seen->detail = 0;
 }
 
@@ -281,7 +210,6 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 {
 	struct inode *inode = plain((void *)address, struct inode);
 	struct names names = { 0 };
-	struct dentry *name;
 	__u32 at, detail_at;
 	struct seen_object *seen;
 	struct seen_detail *detail;
@@ -306,13 +234,12 @@ __attribute__((noinline)) int visit_inode(struct object_walk *walk, __u64 addres
 	if ((inode->i_mode & S_IFMT) != S_IFREG)
 		return 0;
 	walk->unclear |= names.uncertain && !names.shown && inode->i_nlink > 0;
-	name = names.in_root ? names.shown : names.first;
-	if (!name)
+	if (names.in_root)
 		return 0;
 	walk->details = detail_at + 1;
 	detail = bpf_map_lookup_elem(&details, &detail_at);
 	if (detail)
-		write_detail(detail, inode, name);
+		write_detail(detail, inode, names.first);
 	if (seen)
 		seen->detail = detail_at + 1;
 	return 0;
@@ -476,8 +403,9 @@ int look_at_inode(struct object_look *look)
 }
 
 /*
- * Tells more of a POSIX object that a walk has found, and one of its names that are shown. It may have been freed since, and its memory may be another's:
- * it counts only if all that is known of it agrees.
+ * Tells more of a POSIX object that a walk has found, and one of its names that are shown. It may
+ * have been freed since, and its memory may be another's: it counts only if all that is known of it
+ * agrees.
  */
 SEC("syscall")
 int describe_inode(struct object_describe *describe)

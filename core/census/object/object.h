@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 /*
- * A segment's file, as the last pass found it. One that nothing uses (quiet.h) has no `inode`, and what
- * it takes is known only together with the others of its device.
+ * A segment's file, as the last pass found it. One that nothing uses (quiet.h) has no `inode`, and
+ * what it takes is known only together with the others of its device.
  */
 struct object {
 	struct segment_key key; /* `ns` is not known: 0 for every System V segment */
@@ -18,9 +18,12 @@ struct object {
 	uint32_t references; /* open files that refer to it; System V: less the segment's own */
 	uint32_t served;     /* open files of the daemon, but for O_PATH; not in `references` */
 	uint64_t allocated, swapped; /* bytes */
-	bool huge;                   /* of huge pages */
+	uint64_t size;               /* likewise */
+	uint32_t uid;
+	bool huge; /* of huge pages */
 	bool mapped;
 	bool in_root; /* has a name in the root directory of its file system */
+	bool shown;   /* with facts: one of these names is a POSIX object's */
 	bool moved;   /* the two looks differ: `references` is the smaller */
 	guint detail; /* private to objects.c */
 };

@@ -95,9 +95,12 @@ static void append(struct objects *objects, const struct object_list *list,
 		.nlink = seen->nlink,
 		.allocated = seen->blocks * 512,
 		.swapped = seen->swapped * page,
+		.size = seen->size,
+		.uid = seen->uid,
 		.huge = seen->flags & OBJECT_HUGE,
 		.mapped = seen->flags & OBJECT_MAPPED,
 		.in_root = seen->flags & OBJECT_IN_ROOT,
+		.shown = seen->flags & OBJECT_SHOWN,
 		.moved = seen->flags & OBJECT_UNCERTAIN,
 	};
 	if (detail) {
@@ -304,8 +307,8 @@ void objects_forget(struct objects *objects)
 }
 
 /*
- * A tmpfs that was mounted with inode32 may have two files of one number: that in use is the one found,
- * so that neither is taken for idle by mistake.
+ * A tmpfs that was mounted with inode32 may have two files of one number: that in use is the one
+ * found, so that neither is taken for idle by mistake.
  */
 static bool find_in_table(const struct objects *objects, const struct segment_key *key,
 	struct object *out)

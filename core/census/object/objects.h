@@ -33,7 +33,8 @@ void objects_free(struct objects *objects);
 /*
  * Take the first and the second look of a pass, at the file systems of these devices. 0 or a
  * negative errno: then the table is empty. A device that has no tmpfs or hugetlbfs behind it is
- * left out. `facts`: the second look keeps the facts of what nothing uses, and details of all others.
+ * left out. `facts`: the second look keeps the facts of what nothing uses, and of all others
+ * whether they are shown.
  */
 int objects_begin(struct objects *objects, const struct devices *devices);
 int objects_end(struct objects *objects, const struct devices *devices, bool facts);
@@ -54,12 +55,12 @@ const struct object *objects_at(const struct objects *objects, size_t index);
 const struct quiet_list *objects_quiet(const struct objects *objects);
 
 /*
- * Returns the facts of those of one device that nothing uses, in no order, and how many there are. NULL: the
- * last pass was not asked for facts, or has none of that device.
+ * Returns the facts of those of one device that nothing uses, in no order, and how many there are.
+ * NULL: the last pass was not asked for facts, or has none of that device.
  */
 const struct quiet_fact *objects_facts(const struct objects *objects, uint64_t dev, size_t *n);
 
-/* Tells what stat(2) would, and the kernel's name, of one of these; -ENOENT if it is not there any more. */
+/* Tells what stat(2) would of one of these, and one of its names; -ENOENT if it is gone. */
 int objects_describe(struct objects *objects, uint64_t dev, const struct quiet_fact *fact,
 	struct seen_detail *out);
 

@@ -24,7 +24,10 @@
 #define DETAILS_MIN 1024
 #define OWN_MIN 4096
 
-/* What the kernel takes at most while it verifies and loads the programs, and gives back then: measured at start, 5.7 MB. */
+/*
+ * What the kernel takes at most while it verifies and loads the programs, and gives back then:
+ * measured at start, 5.7 MB.
+ */
 #define LOADING_BYTES (6 << 20)
 
 /* A list of so many bytes stays mapped from one walk to the next. */
@@ -101,7 +104,10 @@ static int load(void *data)
 	return programs->details && programs->own ? 0 : -errno;
 }
 
-/* Loads the programs again, with room for `wanted` elements in a map, whose size is fixed; NULL: as before. */
+/*
+ * Loads the programs again, with room for `wanted` elements in a map, whose size is fixed; NULL: as
+ * before.
+ */
 static int load_again(struct object_programs *programs, size_t *max, size_t wanted)
 {
 	size_t before = max ? *max : 0;
@@ -147,7 +153,10 @@ static int look(struct object_programs *programs, struct object_look *look)
 	return r;
 }
 
-/* There may have been too little memory to load the programs, or too few descriptors; there may be enough now. */
+/*
+ * There may have been too little memory to load the programs, or too few descriptors; there may be
+ * enough now.
+ */
 static int prepare(struct object_programs *programs)
 {
 	return programs->skeleton ? 0 : load_again(programs, NULL, 0);
@@ -170,24 +179,27 @@ static int walk_once(struct object_programs *programs, int fd, dev_t dev, unsign
 	return RUN(programs, walk_inodes, walk);
 }
 
-/* Without facts there is another way to sums: a lack of memory for them is no error. */
-static int make_room_for_facts(struct object_programs *programs, struct object_walk *walk)
+/*
+ * Without facts there is another way to sums: a lack of memory for them is no error, and the walk
+ * is made again without. The kernel may have refused the larger map, after the programs had been
+ * unloaded: prepare() loads them as they were.
+ */
+static int make_room_for_facts(struct object_programs *programs, const struct object_walk *walk,
+	unsigned *also)
 {
 	size_t wanted = (size_t)walk->first_fact + walk->quiet;
-	int r;
 
 	if (!walk->facts || wanted <= programs->facts_max)
 		return 1;
-	r = grow(programs, &programs->facts_max, wanted, sizeof *programs->facts);
-	if (r < 0 && programs->skeleton) {
-		walk->unclear = 1;
-		return 1;
-	}
-	return r;
+	if (grow(programs, &programs->facts_max, wanted, sizeof *programs->facts) == 0)
+		return 0;
+	*also &= ~WALK_FACTS;
+	return prepare(programs);
 }
 
 /* 1: there was room for all that the walk has found; 0: there is now; or a negative errno. */
-static int make_room(struct object_programs *programs, struct object_walk *walk)
+static int make_room(struct object_programs *programs, const struct object_walk *walk,
+	unsigned *also)
 {
 	if (walk->count > programs->objects_max)
 		return grow(programs, &programs->objects_max, walk->count,
@@ -197,7 +209,7 @@ static int make_room(struct object_programs *programs, struct object_walk *walk)
 	if (walk->details > programs->details_max)
 		return grow(programs, &programs->details_max, walk->details,
 			sizeof *programs->details);
-	return make_room_for_facts(programs, walk);
+	return make_room_for_facts(programs, walk, also);
 }
 
 /* Both may be too large to be mapped all the time: object_programs_walked(). */
@@ -214,7 +226,7 @@ static int map_lists(struct object_programs *programs, bool facts)
 	if (facts && !programs->facts)
 		programs->facts = program_map(skeleton->maps.facts.map_fd,
 			programs->facts_max * sizeof *programs->facts);
-	return programs->objects && programs->quiet && (programs->facts || !facts) ? 0 : -errno;
+	return programs->objects && programs->quiet ? 0 : -errno;
 }
 
 int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, unsigned also,
@@ -229,7 +241,7 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, un
 			r = -ENODEV;
 		else if (r == 0 && walk.status == WALK_TORN)
 			torn++;
-		else if (r == 0 && (r = make_room(programs, &walk)) > 0)
+		else if (r == 0 && (r = make_room(programs, &walk, &also)) > 0)
 			break;
 		if (r < 0)
 			return r;
@@ -246,7 +258,7 @@ int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, un
 		.n_quiet = walk.quiet,
 		.quiet_blocks = walk.quiet_blocks,
 		.quiet_swapped = walk.quiet_swapped,
-		.facts = walk.facts && !walk.unclear,
+		.facts = walk.facts && !walk.unclear && programs->facts,
 		.first_fact = walk.first_fact,
 	};
 	if (r == 0 && out->facts)

@@ -2,8 +2,8 @@
 /*
  * Loads the BPF programs that read inodes, and runs them.
  *
- * Threads: object_programs_look() and object_programs_look_sysv() from any thread at any time; the
- * others from one thread at a time.
+ * Threads: object_programs_look(), object_programs_look_sysv() and object_programs_describe() from
+ * any thread at any time; the others from one thread at a time.
  */
 #pragma once
 
@@ -40,25 +40,27 @@ struct object_list {
 /* What a walk is to list, besides. */
 enum walk_also {
 	WALK_WHOLE = 1 << 0, /* what nothing uses as the others */
-	WALK_FACTS = 1 << 1, /* facts of what nothing uses, and details of all others */
+	WALK_FACTS = 1 << 1, /* facts of what nothing uses, and OBJECT_SHOWN of all others */
 };
 
 /*
  * Lists all inodes of the file system with that st_dev, or of the one that `fd` is on if `dev` is
- * 0. `fd` is on a file system of the same type. `also`: enum walk_also. -ENODEV if there is none; -EAGAIN if inodes were
- * taken off the list during every try; another negative errno if the kernel refused.
+ * 0. `fd` is on a file system of the same type. `also`: enum walk_also; for a lack of memory there
+ * may be no facts. -ENODEV if there is none; -EAGAIN if inodes were taken off the list during every
+ * try; another negative errno if the kernel refused.
  */
 int object_programs_walk(struct object_programs *programs, int fd, dev_t dev, unsigned also,
 	struct object_list *out);
 
 /*
- * The facts of all walks since object_programs_drop_facts(): they are read where the kernel wrote them, as a copy of
- * millions would take as long as the walk. NULL: there are none, or they were lost as the programs were loaded again.
+ * The facts of all walks since object_programs_drop_facts(): they are read where the kernel wrote
+ * them, as a copy of millions would take as long as the walk. NULL: there are none, or they were
+ * lost as the programs were loaded again.
  */
 const struct quiet_fact *object_programs_facts(const struct object_programs *programs);
 void object_programs_drop_facts(struct object_programs *programs);
 
-/* Fills in what describe_inode() tells; -ENOENT if the inode is not there any more. From any thread. */
+/* Fills in what describe_inode() tells; -ENOENT if the inode is not there any more. */
 int object_programs_describe(struct object_programs *programs, struct object_describe *describe);
 
 /*

@@ -9,8 +9,10 @@
 
 #define OBJECT_NAME 256
 
-/* The name in a root directory that is no name of a POSIX object. It has eight characters: object.bpf.c.
- * POSIX_RESERVED_NAME is the same, in a layer above. */
+/*
+ * The name in a root directory that is no name of a POSIX object. It has eight characters:
+ * read-names.h. POSIX_RESERVED_NAME is the same, in a layer above.
+ */
 #define RESERVED_NAME ".shmtree"
 
 #define SUPERS_SHOWN 4096
@@ -21,6 +23,8 @@ enum object_flag {
 	OBJECT_UNCERTAIN = 1 << 2, /* its names changed while they were read: look again */
 	OBJECT_OTHER = 1 << 3,     /* not a regular file */
 	OBJECT_HUGE = 1 << 4,      /* of hugetlbfs */
+	OBJECT_SHOWN =
+		1 << 5, /* with facts: one of its names in the root directory is not reserved */
 };
 
 /* An inode of a tmpfs or hugetlbfs. */
@@ -29,7 +33,8 @@ struct seen_object {
 	__u64 ino;
 	__u64 blocks;  /* of 512 bytes */
 	__u64 swapped; /* pages; tmpfs only */
-	__u32 dev;     /* as the kernel encodes it: major << 20 | minor */
+	__u64 size;
+	__u32 dev; /* as the kernel encodes it: major << 20 | minor */
 	__u32 generation;
 	__u32 references; /* on its directory entries, less one for each name */
 	__u32 flags;      /* OBJECT_* */
@@ -37,11 +42,13 @@ struct seen_object {
 	__s32 readers;    /* open files with read access only; likewise */
 	__u32 nlink;
 	__u32 detail; /* index of its struct seen_detail, plus 1; 0: it has none */
+	__u32 uid;    /* as in the initial user namespace */
+	__u32 unused;
 };
 
 /*
- * An inode that nothing uses: it has one name, in the root directory of its tmpfs, no open file and no
- * mapping. There may be a million of them, so this is all that is told of each.
+ * An inode that nothing uses: it has one name, in the root directory of its tmpfs, no open file and
+ * no mapping. There may be a million of them, so this is all that is told of each.
  */
 struct quiet_object {
 	__u64 ino;
@@ -60,8 +67,8 @@ struct quiet_fact {
 };
 
 /*
- * What else is known of an inode without a name in the root directory; where a walk is asked for facts, also of
- * one with a name there that is shown, which stands in `name`. Times are 0 where they are not known.
+ * What else is known of an inode without a name in the root directory, or of the one that
+ * describe_inode() is asked for. Times are 0 where they are not known.
  */
 struct seen_detail {
 	__u64 size;
@@ -87,11 +94,12 @@ struct object_walk {
 	__u32 count;        /* out: objects; if there was no room for all, the rest is missing */
 	__u32 details;      /* out: likewise */
 	__u32 quiet;        /* out: likewise, of those that are not among the objects */
-	__u32 facts;        /* in: facts of these, and details of all others */
+	__u32 facts;        /* in: facts of these, and OBJECT_SHOWN of all others */
 	__u64 quiet_blocks; /* out: of all of these, of 512 bytes */
 	__u64 quiet_swapped;
 	__u32 first_fact; /* in: index of the first */
-	__u32 unclear; /* out: with `facts`: whether there may be more objects in the root than were listed */
+	/* Out, with `facts`: there may be more objects in the root directory than were listed. */
+	__u32 unclear;
 };
 
 /* What all inodes of one file system take together. */
