@@ -15,14 +15,18 @@ struct waiting {
 };
 
 /*
- * Those who wait for one listing are answered in portions: each answer wakes a process, which usually
- * sends requests at once, and requests of others would wait behind all of them, and for a processor
- * behind all those processes. No more than PORTIONS pauses, so that many who wait for one file do not
- * delay for long those who wait for another.
+ * Those who wait for one listing are answered in portions: each answer wakes a process, which
+ * usually sends requests at once, and requests of others would wait behind all of them, and for a
+ * processor behind all those processes. There are fewer than PORTIONS pauses, so that nobody waits
+ * long for an answer that is there. Those who ask again wait for a few of them, or listings of the
+ * file would be made all the time; as others do, who may want the same file, it is no more than
+ * PAUSES_BETWEEN. The pauses have threads of their own: other files do not wait for them.
  */
 #define PORTION 4
 #define PORTIONS 50
+#define PAUSES_BETWEEN 10
 #define PAUSE_US 2000
+#define TURN_ANSWERS turn_of((uid_t)-1, TURN_FILES)
 
 struct shared_opens {
 	GMutex lock;
@@ -36,6 +40,18 @@ struct shared_opens {
 struct job {
 	struct fs *fs;
 	const struct tree_entry *file;
+};
+
+/* A listing, and those who wait for it. */
+struct answers {
+	struct fs *fs;
+	struct job *job;  /* the file's, until the next listing may be made */
+	GPtrArray *taken; /* of struct waiting, freed up to `next` */
+	guint next, portion;
+	struct content *content;
+	int made;
+	struct payment *payment; /* root's, until the listing is handed out */
+	GHashTable *payments;    /* of the users who have it */
 };
 
 struct shared_opens *shared_opens_new(void)
@@ -123,54 +139,95 @@ static void order_by_turns(GPtrArray *taken)
 	g_ptr_array_sort(taken, by_rank);
 }
 
-static void answer_one(struct fs *fs, struct waiting *waiting, struct payment *payment,
-	struct content *content, int made)
+static void answer_one(struct answers *answers, struct waiting *waiting)
 {
 	struct deferred *d = &waiting->d;
+	const struct caller caller = identity_caller(d->req);
+	struct payment *payment = payment_of(answers->fs, answers->payments, &caller);
+	struct content *content = answers->content;
 
 	content_reply(d, content, payment, &waiting->listing,
-		made < 0 ? made : payment_cover(payment, content));
+		answers->made < 0 ? answers->made : payment_cover(payment, content));
 	charge_release(&waiting->listing);
-	node_unref(fs->nodes, d->node);
+	node_unref(answers->fs->nodes, d->node);
 	g_free(waiting);
 }
 
-static void answer_all(struct fs *fs, GPtrArray *taken, struct content *content, int made)
-{
-	g_autoptr(GHashTable) payments = g_hash_table_new_full(NULL, NULL, NULL, free_payment);
-	guint portion = MAX(PORTION, taken->len / PORTIONS);
-
-	order_by_turns(taken);
-	for (guint i = 0; i < taken->len; i++) {
-		struct waiting *waiting = taken->pdata[i];
-		const struct caller caller = identity_caller(waiting->d.req);
-
-		if (i > 0 && i % portion == 0 && !fuse_session_exited(fs->session))
-			g_usleep(PAUSE_US);
-		answer_one(fs, waiting, payment_of(fs, payments, &caller), content, made);
-	}
-}
-
-/* Until it is handed out, root pays. */
-static void make_for_all(void *data)
+static struct answers *answers_new(struct fs *fs, GPtrArray *taken)
 {
 	static const struct caller root = { 0 };
-	struct job *job = data;
-	struct fs *fs = job->fs;
-	GPtrArray *taken = take_waiting(fs->shared_opens, job->file);
-	struct payment *payment = payment_new(fs, &root);
-	struct content *content = content_new();
+	struct answers *answers = g_new0(struct answers, 1);
 	struct waiting *first = taken->pdata[0];
-	int r = payment_make(fs, &first->d, payment, content);
 
-	answer_all(fs, taken, content, r);
-	content_unref(content);
-	payment_unref(payment);
-	g_ptr_array_unref(taken);
-	if (others_wait(fs->shared_opens, job->file))
-		workers_push(fs->workers, TURN_SHARED, make_for_all, job);
+	answers->fs = fs;
+	answers->taken = taken;
+	answers->portion = MAX(PORTION, (taken->len + PORTIONS - 1) / PORTIONS);
+	answers->content = content_new();
+	answers->payment = payment_new(fs, &root);
+	answers->payments = g_hash_table_new_full(NULL, NULL, NULL, free_payment);
+	answers->made = payment_make(fs, &first->d, answers->payment, answers->content);
+	order_by_turns(taken);
+	return answers;
+}
+
+static void answers_free(struct answers *answers)
+{
+	g_hash_table_unref(answers->payments);
+	content_unref(answers->content);
+	payment_unref(answers->payment);
+	g_ptr_array_unref(answers->taken);
+	g_free(answers);
+}
+
+/* Answers a portion; false if nobody is left. */
+static bool answer_some(struct answers *answers)
+{
+	guint end = MIN(answers->next + answers->portion, answers->taken->len);
+
+	while (answers->next < end)
+		answer_one(answers, answers->taken->pdata[answers->next++]);
+	return end < answers->taken->len;
+}
+
+static void make_for_all(void *data);
+
+static void go_on(struct job *job)
+{
+	if (others_wait(job->fs->shared_opens, job->file))
+		workers_push(job->fs->workers, TURN_SHARED, make_for_all, job);
 	else
 		g_free(job);
+}
+
+static void answer_rest(void *data)
+{
+	struct answers *answers = data;
+	guint pauses = 0;
+
+	do {
+		if (pauses++ == PAUSES_BETWEEN)
+			go_on(g_steal_pointer(&answers->job));
+		if (!fuse_session_exited(answers->fs->session))
+			g_usleep(PAUSE_US);
+	} while (answer_some(answers));
+	if (answers->job)
+		go_on(answers->job);
+	answers_free(answers);
+}
+
+static void make_for_all(void *data)
+{
+	struct job *job = data;
+	struct answers *answers =
+		answers_new(job->fs, take_waiting(job->fs->shared_opens, job->file));
+
+	if (answer_some(answers)) {
+		answers->job = job;
+		workers_push(job->fs->workers, TURN_ANSWERS, answer_rest, answers);
+		return;
+	}
+	answers_free(answers);
+	go_on(job);
 }
 
 void shared_open(struct fs *fs, const struct deferred *d)
