@@ -305,15 +305,18 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct deferred d = { .req = req, .node = node_from_id(fs->nodes, ino), .fi = *fi };
+	bool much;
 
 	if (d.node->type == NODE_TREE) {
 		tree_release(fs, d.node, fi);
 		reply_result(req, 0);
 		return;
 	}
+	much = frees_much(handle_of(fi));
 	/* Before a worker has its turn: the caller of close(2) may ask for the lock at once. */
-	lock_table_drop_handle(&handle_of(fi)->file->locks, handle_of(fi));
+	if (much)
+		lock_table_drop_handle(&handle_of(fi)->file->locks, handle_of(fi));
 	d.other_user = true;
 	d.uid = charge_uid(&handle_of(fi)->shared->charge);
-	defer_if(fs, frees_much(handle_of(fi)), &d, release_now);
+	defer_if(fs, much, &d, release_now);
 }
