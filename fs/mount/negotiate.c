@@ -54,7 +54,10 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	/* Default ACLs override the umask, which is ours to apply. */
 	want(conn, FUSE_CAP_DONT_MASK);
 	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
-	/* There a request keeps one of few places until its answer: calls that wait would stop all others. */
+	/*
+	 * There a request keeps one of few places until its answer: calls that wait would stop all
+	 * others.
+	 */
 	fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
 	/* A listing with attributes is worth it only if these may be kept for a while. */
 	if (fs->options.attr_timeout == 0 || fs->options.entry_timeout == 0)

@@ -14,17 +14,17 @@
 #define FOR_EVER 1e6
 
 /*
- * The directory of an item is the exception. Its mode, which is all that decides who may enter it, never changes; the
- * owner and the time are the object's. A path that leads through it is looked up each time, which brings new
- * attributes, and the check of permissions, or stat(2), that follows finds them at hand: without that it asked
- * again, at each step of each path. So only who has the directory open may see the owner or the time of a tick of the
- * kernel's clock ago (4 ms; two at most).
+ * The directory of an item is the exception. Its mode, which is all that decides who may enter it,
+ * never changes; the owner and the time are the object's. A path that leads through it is looked up
+ * each time, which brings new attributes, and the check of permissions, or stat(2), that follows
+ * finds them at hand: without that it asked again, at each step of each path. So only who has the
+ * directory open may see the owner or the time of a tick of the kernel's clock ago, or two.
  */
 #define SAME_WALK 1e-3
 
 /*
- * Where the daemon checks permissions, the kernel has to ask each time for what is in a directory that not everybody
- * may search: the root, some day, and those of other realms.
+ * Where the daemon checks permissions, the kernel has to ask each time for what is in a directory
+ * that not everybody may search: the root, some day, and those of other realms.
  */
 static bool all_may_search_above(const struct node *node)
 {
