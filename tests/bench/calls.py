@@ -129,14 +129,13 @@ def pin(mounts, processor):
 def measure_group(bench):
     processor = min(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
-        mounts = bench.peers.enter_all(stack, uring=False)
+        mounts = bench.peers.enter_all(stack)
         mounts += filter(None, [bench.peers.enter(stack, bench.peers.with_passthrough_hp_o2)])
         measure_calls(bench, mounts, GROUP)
         bench.attempt(measure_ls, bench, mounts, GROUP)
         for mount in mounts:
             if mount.process:
                 count_instructions(bench, mount)
-        mounts = [mount for mount in mounts if "io_uring" not in mount.name]  # a queue a processor
         pin(mounts, processor)
         prefix = ("taskset", "-c", processor)
         measure_calls(bench, mounts, PINNED, prefix)

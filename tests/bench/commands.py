@@ -75,7 +75,7 @@ def measure_group(bench):
     few = bench.pick(quick=1000, full=100_000)
     bench.results.note(f"commands: few is {few:,} objects, many {10 * few:,}")
     with contextlib.ExitStack() as stack:
-        mounts = bench.peers.enter_all(stack, uring=False)
+        mounts = bench.peers.enter_all(stack)
         measure(bench, mounts, few, "few", 2)
     with contextlib.ExitStack() as stack:
         mounts = [NATIVE, bench.peers.enter(stack, bench.peers.with_shmtree)]

@@ -84,7 +84,7 @@ def measure_group(bench):
     lay_out()
     try:
         with contextlib.ExitStack() as stack:
-            measure(bench, STREAMS + SMALL, bench.peers.enter_all(stack, uring=False))
+            measure(bench, STREAMS + SMALL, bench.peers.enter_all(stack))
         with contextlib.ExitStack() as stack:
             enter = bench.peers.enter
             mounts = [enter(stack, bench.peers.with_shmtree, PLAIN, ["passthrough=off"]),

@@ -16,8 +16,6 @@ from pathlib import Path
 from host import BenchError, run, wait_until
 
 SHM = Path("/dev/shm")
-URING_BY_ITSELF = "io_uring used by itself where the system has it on"
-URING_SWITCH = Path("/sys/module/fuse/parameters/enable_uring")
 
 
 @dataclass
@@ -30,37 +28,12 @@ class Mount:
     def pid(self):
         return self.process.pid
 
-    @property
-    def transport(self):
-        """What the daemon talks to the kernel with, seen from outside."""
-        for fd in os.scandir(f"/proc/{self.pid}/fd"):
-            with contextlib.suppress(OSError):
-                if "io_uring" in os.readlink(fd.path):
-                    return "io_uring"
-        return "/dev/fuse"
-
     def facts(self, segment):
         """The directory of facts about a named object."""
         return self.path / ".shmtree" / "posix" / segment
 
 
 NATIVE = Mount("native", SHM)
-
-
-@contextlib.contextmanager
-def uring_switched(on):
-    """The kernel's switch, as wanted for the time of a mount, and then as it was."""
-    if not URING_SWITCH.exists():
-        if on:
-            raise BenchError("this kernel has no FUSE over io_uring")
-        yield
-        return
-    before = URING_SWITCH.read_text()
-    URING_SWITCH.write_text("Y" if on else "N")
-    try:
-        yield
-    finally:
-        URING_SWITCH.write_text(before)
 
 
 def mounted_at(path):
@@ -98,10 +71,11 @@ class Peers:
                 sources = sorted((root / "subprojects").glob("fuse-*/example/passthrough_hp.cc"))
             if not sources:
                 raise BenchError("no source of libfuse below subprojects/")
-            out = build / "peers"
+            out = build / "libfuse"
             if not (out / "build.ninja").exists():
                 run(["meson", "setup", out, sources[-1].parent.parent,
                      "-Dexamples=true", "-Dtests=false", "-Dutils=false", "-Duseroot=false",
+                     "-Denable-io-uring=false",
                      "-Ddefault_library=static", "-Dwerror=false"])
             run(["ninja", "-C", out, "example/passthrough_hp", "lib/libfuse3.a"])
             self._hp_o2 = self._compile_passthrough_hp(sources[-1], out)
@@ -117,11 +91,8 @@ class Peers:
             return program
         include = source.parent.parent / "include"
         run(["g++", "-O2", "-std=c++17", "-D_FILE_OFFSET_BITS=64", f"-I{include}", f"-I{out}", source, "-o", program,
-             out / "lib" / "libfuse3.a", "-pthread", "-ldl", "-lrt", *self._uring_libraries(out)])
+             out / "lib" / "libfuse3.a", "-pthread", "-ldl", "-lrt"])
         return program
-
-    def _uring_libraries(self, out):
-        return ["-luring", "-lnuma"] if "HAVE_URING" in (out / "fuse_config.h").read_text() else []
 
     def shmtree_argv(self, path, options=()):
         argv = [self.shmtree, SHM, path]
@@ -144,9 +115,9 @@ class Peers:
         return path
 
     @contextlib.contextmanager
-    def _mounted(self, name, argv, path, uring):
+    def _mounted(self, name, argv, path):
         log = self.work / f"{path.name}.log"
-        with uring_switched(uring), open(log, "w") as out:
+        with open(log, "w") as out:
             process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=out, preexec_fn=usual_descriptor_limits)
             mount = Mount(name, path, process)
@@ -175,36 +146,25 @@ class Peers:
         if status not in (0, -9):
             self.results.note(f"{mount.name}: ended with status {status}")
 
-    def with_shmtree(self, name="shmtree", options=(), uring=False):
+    def with_shmtree(self, name="shmtree", options=()):
         path = self.mount_point(name)
-        return self._mounted(name, self.shmtree_argv(path, options) + ["-f"], path, uring)
+        return self._mounted(name, self.shmtree_argv(path, options) + ["-f"], path)
 
-    @contextlib.contextmanager
-    def with_shmtree_uring(self):
-        """shmtree over io_uring, which it does not take by itself: each place in a ring is taken by a
-        wait for a lock, and no call is faster."""
-        name = "shmtree io_uring"
-        with self.with_shmtree(name, uring=True) as mount:
-            self.results.add("calls", URING_BY_ITSELF, "shmtree", [mount.transport == "io_uring"], "")
-        with self.with_shmtree(name, ["io_uring"], uring=True) as mount:
-            yield mount
-
-    def with_passthrough_hp(self, name="passthrough_hp", *options, uring=False):
+    def with_passthrough_hp(self, name="passthrough_hp", *options):
         path = self.mount_point(name)
-        extra = ["-o", "io_uring"] if uring else []
-        argv = self.passthrough_hp_argv(path, "--foreground", *options, *extra)
-        return self._mounted(name, argv, path, uring)
+        argv = self.passthrough_hp_argv(path, "--foreground", *options)
+        return self._mounted(name, argv, path)
 
     def with_passthrough_hp_o2(self):
         if not self._hp_o2:
             raise BenchError("passthrough_hp could not be built with g++ -O2")
         path = self.mount_point("passthrough_hp g++ -O2")
         argv = self.passthrough_hp_argv(path, "--foreground", program=self._hp_o2)
-        return self._mounted("passthrough_hp g++ -O2", argv, path, False)
+        return self._mounted("passthrough_hp g++ -O2", argv, path)
 
     def with_bindfs(self):
         path = self.mount_point("bindfs")
-        return self._mounted("bindfs", self.bindfs_argv(path) + ["-f"], path, False)
+        return self._mounted("bindfs", self.bindfs_argv(path) + ["-f"], path)
 
     def enter(self, stack, make, *args, **kwargs):
         """Mounts for the time of the stack. What cannot be mounted becomes a note and None: the
@@ -215,19 +175,11 @@ class Peers:
             self.results.note(f"not measured: {error}")
             return None
 
-    def enter_all(self, stack, uring):
-        """Native and every peer; with `uring`, those that can over both transports."""
+    def enter_all(self, stack):
+        """The native tmpfs and every peer."""
         mounts = [NATIVE,
                   self.enter(stack, self.with_shmtree),
                   self.enter(stack, self.with_shmtree, "shmtree permissions:daemon", ["permissions=daemon"]),
                   self.enter(stack, self.with_passthrough_hp),
                   self.enter(stack, self.with_bindfs)]
-        if uring:
-            mounts += [self.enter(stack, self.with_shmtree_uring),
-                       self.enter(stack, self.with_passthrough_hp, "passthrough_hp io_uring",
-                                  uring=True)]
-        for mount in mounts:
-            wanted = "io_uring" if mount and "io_uring" in mount.name else "/dev/fuse"
-            if mount and mount.process and mount.transport != wanted:
-                self.results.note(f"{mount.name}: talks over {mount.transport}, not {wanted}")
         return [m for m in mounts if m]

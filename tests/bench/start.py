@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from host import BenchError, seconds
-from mounts import mounted_at, usual_descriptor_limits, uring_switched
+from mounts import mounted_at, usual_descriptor_limits
 from results import bound
 
 GROUP = "start"
@@ -36,9 +36,8 @@ def measure_group(bench):
                 bench.results.note(f"start of {name} not measured: {error}")
                 del programs[name]
 
-    with uring_switched(False):
-        for _ in range(1 + bench.pick(quick=3, full=20)):
-            one_round()
+    for _ in range(1 + bench.pick(quick=3, full=20)):
+        one_round()
     for name, values in times.items():
         if len(values) > 1:
             bench.results.add(GROUP, "start to mounted", name, values[1:], "ms")  # the first warms up
