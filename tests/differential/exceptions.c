@@ -40,6 +40,7 @@ static const struct {
 		"the kernel does not know that the directory is sticky, and asks what the name "
 		"is" },
 	{ "rmdir", EACCES, ENOTDIR, "the kernel asks first what the name is" },
+	{ "create", EACCES, EISDIR, "the kernel asks first whether the path ends in a slash" },
 	{ "linkat_empty_path", EPERM, ENOENT, "the kernel asks first for a link count of 0" },
 	{ "linkat_proc_fd", EPERM, ENOENT, "as above" },
 	{ "truncate", EACCES, EFBIG, "the kernel asks first for RLIMIT_FSIZE, and sends SIGXFSZ" },
