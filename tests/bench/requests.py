@@ -60,8 +60,9 @@ def measure(bench, column, argv):
     path = bench.peers.mount_point(f"requests {column}")
     log = bench.work / "requests.log"
     (SHM / "bench.small").write_bytes(b"a small object\n")
+    debug = "--debug-fuse" if "passthrough_hp" in column else "-d"
     with open(log, "w") as out:
-        process = subprocess.Popen([str(a) for a in argv(path)] + ["-d"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen([str(a) for a in argv(path)] + [debug], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     try:
         wait_until(lambda: mounted_at(path) or process.poll() is not None, f"{column} mounts")
         if process.poll() is not None:
