@@ -112,10 +112,18 @@ mode_t mode_of(const struct context *ctx, int64_t mode)
 	return (mode_t)mode & (ctx->actor->outside ? 01777 : 07777);
 }
 
+bool flags_are_unreadable(int fd)
+{
+	return permissions_by_daemon && faccessat(fd, "", R_OK, AT_EACCESS | AT_EMPTY_PATH) < 0 &&
+		errno == EACCES;
+}
+
 bool is_immutable(const struct context *ctx, int64_t slot)
 {
 	int flags = 0;
 
+	if (flags_are_unreadable(ctx->fds[slot]))
+		return true;
 	return ioctl(ctx->fds[slot], FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_IMMUTABLE_FL;
 }
 

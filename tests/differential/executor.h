@@ -78,8 +78,15 @@ void look(struct context *, int64_t slot);
 mode_t mode_of(const struct context *, int64_t mode);
 
 /*
- * Whether the file has become immutable since it was opened. What the mount's kernel, which does not
- * know it, answers otherwise is then not tried on either side.
+ * Where the daemon checks permissions: for an ioctl about the inode's flags the kernel opens the file of a mount
+ * once more, to read, and who may not read it is refused. Natively the descriptor is enough; what would be changed
+ * there must not be.
+ */
+bool flags_are_unreadable(int fd);
+
+/*
+ * Whether the file has become immutable since it was opened, or that cannot be asked. What the mount's
+ * kernel, which does not know it, answers otherwise is then not tried on either side.
  */
 bool is_immutable(const struct context *, int64_t slot);
 

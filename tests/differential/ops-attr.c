@@ -179,15 +179,9 @@ static void do_fstatfs(struct context *ctx, const int64_t *arg, struct outcome *
 		note_statfs(out, &fs);
 }
 
-/*
- * For an ioctl about the inode's flags the kernel opens the file of a mount once more, to read, and who may
- * not read it is refused. Natively the descriptor is enough; what would be changed there must not be.
- */
 static bool foretell_unreadable(int fd, struct outcome *out)
 {
-	if (!permissions_by_daemon)
-		return false;
-	if (faccessat(fd, "", R_OK, AT_EACCESS | AT_EMPTY_PATH) == 0 || errno != EACCES)
+	if (!flags_are_unreadable(fd))
 		return false;
 	note_error(out, EACCES);
 	return true;
