@@ -124,9 +124,22 @@ static int load_again(struct object_programs *programs, size_t *max, size_t want
 	return r;
 }
 
+/*
+ * Whether there is room to load the programs with all their maps, one of them with so many bytes more. The kernel
+ * may free those of before only later.
+ */
+static bool has_room_to_load(const struct object_programs *programs, size_t more)
+{
+	return memory_has_room(programs->objects_max * sizeof *programs->objects +
+		programs->quiet_max * sizeof *programs->quiet +
+		programs->facts_max * sizeof *programs->facts +
+		programs->details_max * sizeof *programs->details +
+		programs->own_max * sizeof *programs->own + more + LOADING_BYTES);
+}
+
 static int grow(struct object_programs *programs, size_t *max, size_t wanted, size_t size)
 {
-	if (!memory_has_room(wanted * size + LOADING_BYTES))
+	if (!has_room_to_load(programs, (wanted + wanted / 8) * size))
 		return -ENOMEM;
 	/* Only a little more than is wanted: all of a map is in the memory of this process. */
 	return load_again(programs, max, wanted + wanted / 8);
@@ -154,12 +167,16 @@ static int look(struct object_programs *programs, struct object_look *look)
 }
 
 /*
- * There may have been too little memory to load the programs, or too few descriptors; there may be
- * enough now.
+ * There may have been too little memory to load the programs, or too few descriptors; there may be enough now, at
+ * least without the room for facts, which only sums ask for.
  */
 static int prepare(struct object_programs *programs)
 {
-	return programs->skeleton ? 0 : load_again(programs, NULL, 0);
+	if (programs->skeleton)
+		return 0;
+	if (!has_room_to_load(programs, 0))
+		programs->facts_max = FACTS_MIN;
+	return has_room_to_load(programs, 0) ? load_again(programs, NULL, 0) : -ENOMEM;
 }
 
 static int walk_once(struct object_programs *programs, int fd, dev_t dev, unsigned also,
