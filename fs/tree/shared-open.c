@@ -50,7 +50,7 @@ struct answers {
 	guint next, portion;
 	struct content *content;
 	int made;
-	struct payment *payment; /* root's, until the listing is handed out */
+	struct payment *payment; /* root's, until those of the first portion have the listing */
 	GHashTable *payments;    /* of the users who have it */
 };
 
@@ -174,7 +174,7 @@ static void answers_free(struct answers *answers)
 {
 	g_hash_table_unref(answers->payments);
 	content_unref(answers->content);
-	payment_unref(answers->payment);
+	g_clear_pointer(&answers->payment, payment_unref);
 	g_ptr_array_unref(answers->taken);
 	g_free(answers);
 }
@@ -222,6 +222,8 @@ static void make_for_all(void *data)
 		answers_new(job->fs, take_waiting(job->fs->shared_opens, job->file));
 
 	if (answer_some(answers)) {
+		/* Several listings of the file may be handed out at a time: root's is for the one that is made. */
+		g_clear_pointer(&answers->payment, payment_unref);
 		answers->job = job;
 		workers_push(job->fs->workers, TURN_ANSWERS, answer_rest, answers);
 		return;
