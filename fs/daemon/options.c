@@ -67,8 +67,9 @@ static const struct fuse_opt option_spec[] = {
 	OPTION("log=%s", log_events),
 	{ "log", offsetof(struct raw, log), 1 },
 	OPTION("metrics_segments=%s", metrics_segments),
-	{ "watch", offsetof(struct raw, watch), 1 }, /* refused */
-	{ "io_uring", offsetof(struct raw, io_uring), 1 },
+	{ "watch", offsetof(struct raw, watch), 1 },       /* refused */
+	{ "io_uring", offsetof(struct raw, io_uring), 1 }, /* refused, as the next */
+	{ "io_uring_q_depth=", offsetof(struct raw, io_uring), 1 },
 	FUSE_OPT_END,
 };
 

@@ -106,4 +106,5 @@ def root_of_a_user_namespace(t):
 @test(HERE, start=False)
 def io_uring(t):
     """libfuse would take the option."""
-    says(refused(t, t.root, '-o', 'io_uring'), 'io_uring', '/dev/fuse')
+    for option in 'io_uring', 'io_uring_q_depth=8':
+        says(refused(t, t.root, '-o', option), 'io_uring', '/dev/fuse')
