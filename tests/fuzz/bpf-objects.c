@@ -2,12 +2,13 @@
 /*
  * Fuzz target: what the BPF programs record of inodes, and of the files that sockets and rings hold, to the
  * tables that are made of it. Whatever they record, each object of the table is found by its key and
- * by its inode, in order; and holders are in order, each once.
+ * by its inode, in order, and objects with a name are of the tmpfs that was asked for; and holders are in order, each once.
  *
  *	CC=clang meson setup build-fuzz -Dfuzz=true && ninja -C build-fuzz tests/fuzz/bpf-objects
  *	build-fuzz/tests/fuzz/bpf-objects tests/fuzz/corpus-bpf-objects
  */
 #include "base/memfd.h"
+#include "census/census-private.h"
 #include "census/object/holder-records.h"
 #include "census/object/holder-rows.h"
 #include "census/object/objects.h"
@@ -178,6 +179,40 @@ int object_self_test(struct object_programs *programs, enum object_case fault, b
 	return 0;
 }
 
+/* The rest of a census, for census_each_named(): the objects that were found, and some that are used. */
+
+static struct objects *listed;
+
+const struct objects *object_side_found(const struct object_side *side)
+{
+	(void)side;
+	return listed;
+}
+
+struct objects *object_side_get(struct object_side *side, bool wait)
+{
+	(void)side, (void)wait;
+	return listed;
+}
+
+void census_each_segment(struct census *census,
+	void (*visit)(const struct segment_key *key, const struct usage *usage, void *data),
+	void *data)
+{
+	const struct usage usage = { .openers = 1 };
+
+	(void)census;
+	for (unsigned n = byte(&told) % 4; n > 0; n--) {
+		const struct segment_key key = {
+			.dev = makedev(SHM >> 20, SHM & 0xfffff),
+			.ino = number(&told),
+			.class = byte(&told) & 1 ? SEGMENT_FILE : SEGMENT_SYSV,
+		};
+
+		visit(&key, &usage, data);
+	}
+}
+
 /* Of the machine: descriptors, which nothing uses here, and room. */
 
 int memfd_new(unsigned flags)
@@ -238,6 +273,27 @@ static void check_quiet(const struct objects *objects)
 	}
 }
 
+static void see_named(const struct named_object *object, void *data)
+{
+	uint64_t *dev = data;
+	char name[CENSUS_NAME];
+	struct census census = { 0 };
+	struct stat st;
+
+	g_assert(object->key.dev == *dev && object->key.class == SEGMENT_FILE);
+	if (census_describe(&census, object, &st, name) == 0)
+		g_assert(st.st_ino == object->key.ino);
+}
+
+static void check_named(struct objects *objects, uint64_t dev)
+{
+	struct census census = { 0 };
+
+	listed = objects;
+	census_each_named(&census, dev, see_named, &dev);
+	listed = NULL;
+}
+
 static void look(struct objects *objects, struct object_programs *programs)
 {
 	const struct device known[] = {
@@ -252,6 +308,7 @@ static void look(struct objects *objects, struct object_programs *programs)
 		objects_end(objects, &devices, byte(programs) & 1);
 		check_table(objects);
 		check_quiet(objects);
+		check_named(objects, known[0].dev);
 	}
 	objects_forget(objects);
 	g_array_unref(devices.set);
