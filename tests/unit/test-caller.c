@@ -413,11 +413,42 @@ static void the_ids_of_a_namespace_are_read_to_the_last_line(void)
 	CU_ASSERT_PTR_NULL(id_map_find(map, 165536));
 	CU_ASSERT_PTR_NULL(id_map_find(map, 1001));
 	CU_ASSERT_PTR_NULL(id_map_find(map, 0));
+	CU_ASSERT_FALSE(id_map_is_root(map, 1001));
+	/* The last line may have no end, and what comes after a line that is none is not read. */
+	g_array_set_size(map, 0);
+	id_map_parse("0 5 1\n1 6 1", map);
+	id_map_parse("nothing\n0 7 1\n", map);
+	ASSERT_INT(map->len, 2);
+}
+
+/* Else a caller could have rights by a line that is cut. */
+static void a_map_that_is_not_whole_has_no_ids(void)
+{
+	g_autofree char *directory = g_dir_make_tmp("shmtree-map-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(directory, "uid_map", NULL);
+	g_autofree char *text = g_strnfill(20000, ' ');
+	auto_fd dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int whole = 0; whole < 3; whole++) {
+		GArray *map;
+
+		memcpy(text, "0 5 1\n", 6);
+		if (whole < 2) {
+			CU_ASSERT(g_file_set_contents(path, text, whole ? 100 : -1, NULL));
+		} else {
+			unlink(path);
+		}
+		map = id_map_read(dir, "uid_map");
+		ASSERT_INT(map->len, whole == 1);
+		g_array_unref(map);
+	}
+	rmdir(directory);
 }
 
 static CU_TestInfo tests[] = {
 	{ "the ids of a namespace are read to the last line",
 		the_ids_of_a_namespace_are_read_to_the_last_line },
+	{ "a map that is not whole has no ids", a_map_that_is_not_whole_has_no_ids },
 	{ "what a thread opens is in its system call", what_a_thread_opens_is_in_its_system_call },
 	{ "a thread comes back as it was", a_thread_comes_back_as_it_was },
 	{ "root of whom nothing is known lends no capability",

@@ -64,6 +64,7 @@ static void pods_and_units_are_known_by_their_names(void)
 	ASSERT_STRING(unit_of("/user.slice/user-1000.slice/session-3.scope"), "session-3.scope");
 	ASSERT_STRING(unit_of("/user.slice/user-1000.slice"), "user-1000.slice");
 	ASSERT_STRING(unit_of("/init.scope"), "init.scope");
+	ASSERT_STRING(unit_of("/user-1000.slice/x"), "user-1000.slice");
 	ASSERT_STRING(unit_of("/machine.slice/libpod-conmon-" ID ".scope"),
 		"libpod-conmon-" ID ".scope");
 }
@@ -73,9 +74,10 @@ static void other_groups_name_nobody(void)
 	static const char *const paths[] = { "/", "", "//", "/..", "/user.slice", "/system.slice",
 		"/docker", "/lxc", "/podman", "/kubepods/pod", "/tripod", "/.service", "/.scope",
 		"/docker/0123456789abcdef", "/jobs/" ID "0", "/jobs/0" ID, "/" ID "x",
-		"/kubepods/podxyz", "/antipod0123456789abcdef0123456789abcdef", "/user-.slice/x" };
+		"/kubepods/podxyz", "/antipod0123456789abcdef0123456789abcdef", "/user-1000",
+		"/user-1000.slices" };
 
-	for (size_t i = 0; i < G_N_ELEMENTS(paths) - 1; i++)
+	for (size_t i = 0; i < G_N_ELEMENTS(paths); i++)
 		ASSERT_STRING(unit_of(paths[i]), "-");
 }
 

@@ -258,6 +258,55 @@ static void records_that_do_not_end_are_refused(void)
 	ASSERT_INT(n, 1);
 }
 
+/* A record of 24 bytes, and what follows it. */
+static int parse_with(const void *info, size_t n)
+{
+	uint8_t bytes[64] = { 24 + n, 0, 0, 0, 3, 0, 24, 0 };
+	unsigned count = 0;
+	int r;
+
+	memcpy(bytes + 24, info, n);
+	r = fanotify_records_parse(bytes, 24 + n, count_record, &count);
+	ASSERT_INT(count, r == 0);
+	return r;
+}
+
+static void what_a_record_has_besides_is_whole_or_refused(void)
+{
+	enum { PIDFD = 4, OTHER = 99 };
+	const uint8_t head[] = { PIDFD, 0, 3 }, pidfd[] = { PIDFD, 0, 8, 0, 1, 0, 0, 0 },
+		      cut[] = { PIDFD, 0, 7, 0, 1, 0, 0 }, more[] = { OTHER, 0, 4, 0 };
+
+	ASSERT_INT(parse_with(head, sizeof head), -EPROTO);
+	ASSERT_INT(parse_with(pidfd, sizeof pidfd), 0);
+	ASSERT_INT(parse_with(cut, sizeof cut), -EPROTO);
+	ASSERT_INT(parse_with(more, sizeof more), 0);
+}
+
+static void a_file_is_another_one_by_each_part_of_its_handle(void)
+{
+	const uint8_t bytes[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+	const uint8_t changed[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13 };
+	const struct file_id same = { bytes, sizeof bytes, TMPFS_HANDLE_TYPE };
+	const struct file_id others[] = {
+		{ NULL, 0, 0 },
+		{ bytes, sizeof bytes, TMPFS_HANDLE_TYPE + 1 },
+		{ bytes, sizeof bytes - 1, TMPFS_HANDLE_TYPE },
+		{ changed, sizeof changed, TMPFS_HANDLE_TYPE },
+	};
+	uint64_t inode = 0;
+
+	CU_ASSERT_TRUE(file_id_equal(&same, &same));
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+		CU_ASSERT_FALSE(file_id_equal(&same, &others[i]));
+		CU_ASSERT_FALSE(file_id_equal(&others[i], &same));
+	}
+	CU_ASSERT_TRUE(file_id_inode(&same, &inode));
+	CU_ASSERT(inode == UINT64_C(0x0c0b0a0908070605));
+	for (size_t i = 0; i < 3; i++)
+		CU_ASSERT_FALSE(file_id_inode(&others[i], &inode));
+}
+
 /* Who made an object smaller */
 
 static struct shrink shrinks[4];
@@ -384,6 +433,10 @@ static CU_TestInfo ring_tests[] = {
 	{ "what is not known any more is told", what_is_not_known_any_more_is_told },
 	{ "hostile records are refused", hostile_records_are_refused },
 	{ "records that do not end are refused", records_that_do_not_end_are_refused },
+	{ "what a record has besides is whole or refused",
+		what_a_record_has_besides_is_whole_or_refused },
+	{ "a file is another one by each part of its handle",
+		a_file_is_another_one_by_each_part_of_its_handle },
 	CU_TEST_INFO_NULL,
 };
 

@@ -68,6 +68,7 @@ static void texts_are_patterns(void)
 	CU_ASSERT(!has("NAME=psm_", &idle));
 	CU_ASSERT(has("NAME=a\\,b\\*", &mapped) && !has("NAME=a\\,c\\*", &mapped));
 	CU_ASSERT(has("KIND=[ps]*,PERMS=0600", &idle));
+	CU_ASSERT(has("USER=root,GROUP=r*t", &idle) && !has("USER!=root", &idle));
 }
 
 static void what_is_not_known_is_equal_to_nothing(void)
@@ -90,8 +91,9 @@ static void wrong_conditions_are_refused(void)
 {
 	static const char *const wrong[] = { "", ",", "STATE", "STATE=idle,", "=1", "FOO=1",
 		"SIZE=", "SIZE=-1", "SIZE=1.5X", "SIZE=1e3", "AGE>1y", "STATE<idle", "UID=1K",
-		"UID>unknown", "SIZE~1", "SIZE=99999999T", "SINCE=yesterday", "SIZE=1.",
-		"SIZE = 1" };
+		"UID>unknown", "SIZE~1", "SIZE=99999999T", "SINCE=yesterday", "SIZE=1.", "SIZE = 1",
+		"SIZE>18446744073709551616", "SIZE>9223372036854775808",
+		"SIZE>9223372036854775807.9", "MAPPINGS>1.5", "USER>root", "GROUP<root" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
 		char *why = NULL;

@@ -184,6 +184,14 @@ static void says_what_is_malformed(void)
 	}
 }
 
+static void a_line_without_end_is_refused(void)
+{
+	g_autoptr(GArray) rows = rows_new();
+	g_autofree char *endless = g_strnfill(3 << 20, 'x');
+
+	ASSERT_INT(read_text(endless, rows), -EPROTO);
+}
+
 static void nothing_means_no_address_space(void)
 {
 	g_autoptr(GArray) rows = rows_new();
@@ -271,6 +279,7 @@ static CU_TestInfo tests[] = {
 	{ "names are any bytes", names_are_any_bytes },
 	{ "a name may be longer than a read", a_name_may_be_longer_than_a_read },
 	{ "says what is malformed", says_what_is_malformed },
+	{ "a line without end is refused", a_line_without_end_is_refused },
 	{ "nothing means no address space", nothing_means_no_address_space },
 	{ "hands over what is wanted", hands_over_what_is_wanted },
 	{ "both ways see the same", both_ways_see_the_same },

@@ -132,6 +132,17 @@ static void an_unknown_option_is_named(void)
 	assert_refused("/mnt -o max_idle_threads=few", "max_idle_threads=few", "--help");
 }
 
+static void who_checks_permissions_is_chosen(void)
+{
+	ASSERT_INT(parse("/mnt -o permissions=kernel"), OPTIONS_MOUNT);
+	CU_ASSERT_FALSE(options.daemon_permissions);
+	options_free(&options);
+	ASSERT_INT(parse("/mnt -o permissions=daemon"), OPTIONS_MOUNT);
+	CU_ASSERT_TRUE(options.daemon_permissions);
+	options_free(&options);
+	assert_refused("/mnt -o permissions=nobody", "permissions=nobody", "kernel or daemon");
+}
+
 static void one_or_two_paths_are_named(void)
 {
 	assert_refused("-f", "no mount point", "usage");
@@ -141,7 +152,8 @@ static void one_or_two_paths_are_named(void)
 static void mount_calls_the_helper_with_options_of_others(void)
 {
 	ASSERT_INT(parse_as("/sbin/mount.fuse.shmtree",
-			   "shmtree /mnt -n -o rw,noauto,nofail,x-systemd.automount,_netdev"),
+			   "shmtree /mnt -n -o "
+			   "rw,noauto,nofail,x-systemd.automount,X-mount.mkdir,_netdev"),
 		OPTIONS_MOUNT);
 	ASSERT_STRING(options.source, "/dev/shm"); /* a word without a slash is a label */
 	options_free(&options);
@@ -170,6 +182,7 @@ static CU_TestInfo tests[] = {
 	{ "what is invalid is named, with what is allowed",
 		what_is_invalid_is_named_with_what_is_allowed },
 	{ "an unknown option is named, whatever else is wrong", an_unknown_option_is_named },
+	{ "who checks permissions is chosen", who_checks_permissions_is_chosen },
 	{ "one or two paths are named", one_or_two_paths_are_named },
 	{ "mount(8) calls the helper with options of others",
 		mount_calls_the_helper_with_options_of_others },

@@ -222,7 +222,7 @@ static void reads_queues_and_sets(void)
 static void ids_are_plain_numbers(void)
 {
 	static const char *const wrong[] = { "", "-1", "+1", "01", "1 ", " 1", "0x1", "2147483648",
-		"99999999999999999999", "1a", "private:4096" };
+		"99999999999999999999", "18446744073709551616", "1a", "-", "--1", "private:4096" };
 	int id;
 
 	CU_ASSERT(sysvipc_parse_id("0", &id) && id == 0);
@@ -249,8 +249,8 @@ static void specs_name_key_and_size(void)
 	static const char *const wrong[] = { "", ":", "1", "1:", ":1", "private",
 		"private:", "priv:1", "Private:1", "0x:1", "0xg:1", "0x100000000:1", "4294967296:1",
 		"-1:1", "1:-1", "1:+1", "1: 1", " 1:1", "1:1k", "1:1KB", "1:K", "1:1KK", "1:1.5M",
-		"1:0x10", "1:18446744073709551616", "1:18014398509481984K", "1:17179869184G",
-		"1:1:1", "1a:1" };
+		"1:0x10", "1:18446744073709551616", "1:184467440737095516160",
+		"1:18014398509481984K", "1:17179869184G", "1:1:1", "1a:1" };
 	key_t key;
 	size_t size;
 

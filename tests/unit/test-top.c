@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct top_model model;
 
@@ -62,6 +63,28 @@ static void a_table_is_taken_apart(void)
 	table = table_parse("");
 	ASSERT_INT(table_column(table, "A"), -1);
 	table_free(table);
+	table = table_parse("\n\nA\n\n1");
+	ASSERT_STRING(table_value(table, 0, 0), "1");
+	table_free(table);
+	table_free(NULL);
+}
+
+static void a_table_is_read_whole_or_not_at_all(void)
+{
+	g_autofree char *directory = g_dir_make_tmp("shmtree-table-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(directory, "table", NULL);
+	struct table *table = NULL;
+
+	ASSERT_INT(table_read(path, &table), -ENOENT);
+	CU_ASSERT(g_file_set_contents(path, "A\n1\n", -1, NULL));
+	ASSERT_INT(table_read(path, &table), 0);
+	ASSERT_INT(table->rows->len, 1);
+	table_free(table);
+	table = NULL;
+	ASSERT_INT(table_read(directory, &table), -EISDIR);
+	CU_ASSERT_PTR_NULL(table);
+	unlink(path);
+	rmdir(directory);
 }
 
 static void growth_is_since_the_first_look_and_the_last(void)
@@ -158,6 +181,7 @@ static void an_error_tells_whether_the_mount_is_gone(void)
 
 static CU_TestInfo tests[] = {
 	{ "a table is taken apart", a_table_is_taken_apart },
+	{ "a table is read whole or not at all", a_table_is_read_whole_or_not_at_all },
 	{ "growth is since the first look and the last",
 		growth_is_since_the_first_look_and_the_last },
 	{ "rows are sorted and filtered", rows_are_sorted_and_filtered },
