@@ -11,7 +11,10 @@
 #include <string.h>
 
 #define LIMIT_US (2 * 1000 * 1000)
-#define LOOK_TRIES 8
+/* How often to look, and how long to pause after the first tries, in microseconds: a second in all. */
+#define QUICK_TRIES 8
+#define LOOK_TRIES 200
+#define PAUSE_US 5000
 
 /* Looks at the object, again if its count changes meanwhile: only which object it is matters. */
 static int look(const struct view *view, int fd, struct object_now *out)
@@ -19,9 +22,12 @@ static int look(const struct view *view, int fd, struct object_now *out)
 	const struct item *item = view->item;
 	int r = -EAGAIN;
 
-	for (int tries = 0; r == -EAGAIN && tries < LOOK_TRIES; tries++)
+	for (int tries = 0; r == -EAGAIN && tries < LOOK_TRIES; tries++) {
+		if (tries >= QUICK_TRIES)
+			g_usleep(PAUSE_US);
 		r = fd < 0 ? item->kind->look(view->realm, item, true, out) :
 			     census_look(view->realm->census, fd, true, out);
+	}
 	return r == -ENOTSUP ? -EOPNOTSUPP : r;
 }
 

@@ -70,6 +70,30 @@ while True:
         user.stdout.close()
 
 
+@test(['auto'], ends_open=True)
+def what_a_dead_mount_keeps_is_held(t):
+    """The kernel gives up the files of a daemon that was killed all at once, with the last user of its mount."""
+    write(t.root / 'kept', b'kept')
+    write(t.root / 'mapped', bytes(4096))
+    kept, fd = os.open(t.root / 'kept', os.O_RDWR), os.open(t.root / 'mapped', os.O_RDWR)
+    mapped = mmap.mmap(fd, 4096)
+    t.kill()
+    t.start()
+    for number in fd, kept:
+        close_dead(number)
+    os.unlink(t.shm / 'kept')
+    if t.status()['object_census'] != 'on':
+        skip('the kernel is not asked what it counts')
+
+    def held():
+        return [name for name in os.listdir(t.meta / 'unlinked') if name.startswith('posix-kept-')]
+    name, = held()
+    equal(read(t.meta / 'unlinked' / name / 'state'), b'held\n')
+    equal(read(t.meta / 'unlinked' / name / 'hidden'), b'1\n')
+    mapped.close()
+    eventually(lambda: not held(), 'it is gone with the last user of the dead mount')
+
+
 @test(MOUNTED, ends_open=True)
 def lazy_unmount_while_open(t):
     write(t.root / 'x', b'before')

@@ -167,6 +167,7 @@ class Soak:
         eventually(lambda: self.steady.descriptors() <= self.least(), 'the daemon has its descriptors back',
                    self.patience)
         self.hours.append((self.steady.memory(), self.steady.descriptors()))
+        self.say(f'all given up: {self.hours[-1][0]:.1f} MiB, {self.hours[-1][1]} descriptors')
 
     def least(self):
         """Descriptors that the daemon had before, and some of threads that are about to end."""
@@ -188,9 +189,6 @@ class Soak:
         third = max(1, len(self.hours) // 3)
         before = statistics.median(memory for memory, _ in self.hours[third:2 * third] or self.hours[:1])
         after = statistics.median(memory for memory, _ in self.hours[-third:])
-        self.say(f'memory of the daemon that lives on at the end of each hour: '
-                 f'{" ".join(f"{memory:.1f}" for memory, _ in self.hours)} MiB; '
-                 f'descriptors: {" ".join(str(n) for _, n in self.hours)}')
         check(len(self.hours) < HOURS_TO_JUDGE or after <= before * 1.1 + 4,
               f'{after:.1f} MiB at last, {before:.1f} MiB before')
 
