@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The suites, in the order in which they run. */
 SUITE(format)
+SUITE(units)
+SUITE(packed)
 SUITE(devices)
 SUITE(mount_register)
 SUITE(maps)
@@ -24,6 +26,7 @@ SUITE(charge)
 SUITE(content)
 SUITE(node)
 SUITE(open_file)
+SUITE(unlinked_grace)
 SUITE(lock_table)
 SUITE(options)
 SUITE(list)
