@@ -395,6 +395,18 @@ static void what_a_thread_opens_is_in_its_system_call(void)
 	ASSERT_INT(opening_in(SYS_open, O_RDWR, O_CREAT), OPENING_WITHOUT_CREAT);
 	ASSERT_INT(opening_in(SYS_creat, 0600, 0), OPENING_WITH_CREAT);
 #endif
+#if defined __x86_64__ || defined __aarch64__
+	/* Of a 32-bit program. */
+	ASSERT_INT(opening_in(5, O_CREAT, 0), OPENING_WITH_CREAT);
+	ASSERT_INT(opening_in(5, O_RDWR, O_CREAT), OPENING_WITHOUT_CREAT);
+	ASSERT_INT(opening_in(8, 0600, 0), OPENING_WITH_CREAT);
+#endif
+#ifdef __x86_64__
+	ASSERT_INT(opening_in(295, 0x1000, O_CREAT), OPENING_WITH_CREAT);
+	ASSERT_INT(opening_in(295, O_CREAT, O_RDWR), OPENING_WITHOUT_CREAT);
+	/* Of a program for x32. */
+	ASSERT_INT(opening_in(0x40000000 + SYS_openat, 0x1000, O_CREAT), OPENING_WITH_CREAT);
+#endif
 	ASSERT_INT(opening_parse("running\n", "cat"), OPENING_UNKNOWN);
 	ASSERT_INT(opening_parse("", "cat"), OPENING_UNKNOWN);
 	ASSERT_INT(opening_parse("-1 0x7ffc 0x7f5\n", "kworker/0:1"), OPENING_WITHOUT_CREAT);

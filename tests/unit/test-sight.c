@@ -38,16 +38,27 @@ static bool sees(pid_t pid, uid_t uid, pid_t about)
 	return asks(pid, uid, caller_sees_memory, about);
 }
 
+static unsigned own_descriptors(void)
+{
+	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(int));
+	auto_fd self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	CU_ASSERT_FATAL(self >= 0 && proc_list_descriptors(self, numbers) == 0);
+	return numbers->len;
+}
+
 static void capabilities_about_a_namespace_show_what_is_in_it(void)
 {
 	const struct state root = { SOMEBODY, CLONE_NEWUSER, ALL_CAPABILITIES };
 	const struct state member = { .capabilities = ALL_CAPABILITIES };
 	const struct state plain = { SOMEBODY, .capabilities = 0 };
 	struct pair inside, outside;
+	unsigned before;
 
 	if (!pair_start(&root, &member, &inside))
 		return;
 	if (pair_start(&plain, &pair_same, &outside)) {
+		before = own_descriptors();
 		CU_ASSERT(sees(inside.first, SOMEBODY, inside.first));
 		CU_ASSERT(sees(inside.first, SOMEBODY, inside.second));
 		CU_ASSERT(asks(inside.first, SOMEBODY, caller_sees_process, inside.second));
@@ -57,6 +68,7 @@ static void capabilities_about_a_namespace_show_what_is_in_it(void)
 		CU_ASSERT(sees(outside.first, SOMEBODY, outside.second));
 		/* Somebody else's heir to the number. */
 		CU_ASSERT(!sees(inside.first, SOMEBODY + 1, inside.second));
+		ASSERT_INT(own_descriptors(), before);
 		pair_end(&outside);
 	}
 	pair_end(&inside);
