@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The linker's, at the beginning and the end of the program's code. */
-extern const char __executable_start, etext;
+/* The linker's, at the beginning and the end of the program's code; a library has no such beginning. */
+extern const char __executable_start __attribute__((weak)), etext;
 
 static unsigned char *reached;
 
@@ -27,7 +27,7 @@ static int open_record(void)
 	char path[4096];
 	int fd;
 
-	if (!prefix)
+	if (!prefix || !&__executable_start)
 		return -1;
 	snprintf(path, sizeof path, "%s.%s", prefix, program_invocation_short_name);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -6,7 +6,8 @@ One build without optimisation calls a function at the beginning of each basic b
 in the order of the source, says which lines a block has. So a line is reached by a test if a block was
 in which it has an instruction: exact, also for processes that are killed, and some megabytes in all.
 
-A BPF program is reached by the tests that load it.
+A BPF program is reached by the tests that load it; a line without code, as of a table, by those that
+reach anything in its file.
 
 What was recorded is kept, with the sources that it is about. In a tree that has changed since, lines move
 with the text around them, a line that is new counts as reached by the tests that reach the one above it,
@@ -23,6 +24,8 @@ TIMEOUT = 240  # seconds for one test
 CHUNK = 50  # tests after which what is known is saved
 
 Test = collections.namedtuple('Test', 'name kind seconds lines')  # lines: a set of 'file:line'
+
+CODE = 'code'  # not a test: under this name and kind are the lines that have code
 
 MARKER = re.compile(r'^(/\S+):(\d+)(?: \(discriminator \d+\))?$')
 INSTRUCTION = re.compile(r'^ +([0-9a-f]+):\t(.*)$')
@@ -79,7 +82,7 @@ class Reach:
             self.load()
             self.move()
         listed = self.place.tests()
-        self.tests = {name: test for name, test in self.tests.items() if name in listed}
+        self.tests = {name: test for name, test in self.tests.items() if name in listed or name == CODE}
         known = {*self.tests, *self.left_out}
         new = {kind: [name for name in listed if listed[name] == kind and name not in known]
                for kind in kinds}
@@ -137,6 +140,8 @@ class Reach:
         for program in self.place.programs:
             text = self.place.must(['objdump', '-d', '-l', '--no-show-raw-insn', self.build / program])
             self.blocks[os.path.basename(program)] = blocks_of(text, self.tree)
+        coded = set().union(*(lines for blocks in self.blocks.values() for lines in blocks.values()))
+        self.tests[CODE] = Test(CODE, CODE, 0, coded)
         shutil.rmtree(self.records, ignore_errors=True)
         self.records.mkdir()
         self.records.chmod(0o777)
@@ -177,7 +182,10 @@ class Reach:
     def of_line(self, file, line):
         """The tests that reach the line; of a BPF program, those that reach the line that loads it."""
         file, line = self.loader(file) or (file, line)
-        return [t for t in self.tests.values() if f'{file}:{line}' in t.lines]
+        tests = [t for t in self.tests.values() if t.kind != CODE]
+        if CODE in self.tests and f'{file}:{line}' not in self.tests[CODE].lines:
+            return [t for t in tests if any(reached.startswith(f'{file}:') for reached in t.lines)]
+        return [t for t in tests if f'{file}:{line}' in t.lines]
 
     def in_file(self, file):
         """How many lines of the file each test reaches: the more, the more it is about the file."""

@@ -3,13 +3,23 @@
 #include "backend.h"
 
 #include "unit.h"
+#include "base/privilege.h"
+#include "census/bpf/refusal.h"
+#include "census/object/holders.h"
+#include "census/object/programs.h"
+#include "census/object/sums.h"
+#include "faults/programs.h"
 
 #include <glib.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,6 +168,55 @@ static void many_spaces_are_read_side_by_side(void)
 	assert_counted(CHILDREN, map_one, CHILDREN);
 }
 
+#ifdef HAVE_BPF
+/* Whether the kernel is one of those that take the programs, and lets this process load some. */
+static bool must_load(void)
+{
+	union bpf_attr any = { 0 };
+	unsigned major = 0, minor = 0;
+	struct utsname system;
+
+	uname(&system);
+	sscanf(system.release, "%u.%u", &major, &minor);
+	return (major > 6 || (major == 6 && minor >= 12)) && !refusal_expected() &&
+		access("/sys/kernel/btf/vmlinux", R_OK) == 0 && privilege_capable(CAP_SYS_ADMIN) &&
+		privilege_of_machine() &&
+		(syscall(SYS_bpf, BPF_PROG_GET_NEXT_ID, &any, sizeof any) == 0 || errno == ENOENT);
+}
+
+/* All other tests of them are skipped where they cannot be loaded. */
+static void they_load_where_they_must(void)
+{
+	struct object_programs *objects = NULL;
+	struct fault_programs *faults = NULL;
+	struct holders *holders = NULL;
+	struct sums *sums;
+	g_autoptr(GArray) supers = g_array_new(FALSE, FALSE, sizeof(struct super_sum));
+	const char *why;
+
+	if (!must_load())
+		SKIP("this kernel need not take the programs");
+	CU_ASSERT(works());
+	ASSERT_INT(object_programs_load(&objects, &why), 0);
+	ASSERT_INT(fault_programs_load(&faults, &why), 0);
+	ASSERT_INT(holders_open(&holders), 0);
+	sums = sums_new();
+	ASSERT_INT(sums_read(sums, supers), 0);
+	CU_ASSERT(supers->len > 0);
+	sums_free(sums);
+	if (holders)
+		holders_free(holders);
+	fault_programs_free(faults);
+	if (objects)
+		object_programs_free(objects);
+}
+#else
+static void they_load_where_they_must(void)
+{
+	SKIP("shmtree was built without BPF");
+}
+#endif
+
 static void the_text_back_end_reads_nothing_beforehand(void)
 {
 	const char *why;
@@ -185,6 +244,7 @@ static void the_bpf_back_end_reads_beforehand(void)
 }
 
 static CU_TestInfo tests[] = {
+	{ "they load where they must", they_load_where_they_must },
 	{ "signals do not keep them from loading", signals_do_not_keep_them_from_loading },
 	{ "a space is read in pieces", a_space_is_read_in_pieces },
 	{ "the text back end reads nothing beforehand",
