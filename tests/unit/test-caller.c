@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -91,6 +92,20 @@ static void a_thread_comes_back_as_it_was(void)
 
 	NEED_SOMEBODY();
 	assert_there_and_back(&somebody, "CapEff:\t0000000000000000");
+}
+
+/* One that acts as another caller, by its file ids alone, goes on with that. */
+static void file_ids_come_back_as_they_were(void)
+{
+	const struct caller somebody = { .uid = SOMEBODY, .gid = SOMEBODY };
+
+	NEED_SOMEBODY();
+	thread_set_file_ids(SOMEBODY + 1, SOMEBODY + 2);
+	assert_there_and_back(&somebody, "CapEff:\t0000000000000000");
+	ASSERT_INT(setfsuid(-1), SOMEBODY + 1);
+	ASSERT_INT(setfsgid(-1), SOMEBODY + 2);
+	thread_set_file_ids(0, 0);
+	ASSERT_INT(setfsuid(-1), 0);
 }
 
 static void root_of_whom_nothing_is_known_lends_no_capability(void)
@@ -463,6 +478,7 @@ static CU_TestInfo tests[] = {
 	{ "a map that is not whole has no ids", a_map_that_is_not_whole_has_no_ids },
 	{ "what a thread opens is in its system call", what_a_thread_opens_is_in_its_system_call },
 	{ "a thread comes back as it was", a_thread_comes_back_as_it_was },
+	{ "file ids come back as they were", file_ids_come_back_as_they_were },
 	{ "root of whom nothing is known lends no capability",
 		root_of_whom_nothing_is_known_lends_no_capability },
 	{ "a caller with our rights keeps them", a_caller_with_our_rights_keeps_them },

@@ -232,6 +232,9 @@ static void ipc_namespaces_are_found_where_they_are_mounted(void)
 		"27 24 0:4 ipc:[4026532179]x /run/c rw - nsfs nsfs rw\n"
 		"28 24 0:30 /ipc:[4026532180] /run/d rw - tmpfs ipc:[4026532181] rw\n"
 		"29 24 0:30 ipc:[4026532182] /run/e rw - fuse nsfs rw\n"
+		"31 24 0:4 ipc:[4026532184] /run/no-escape\\ rw - nsfs nsfs rw\n"
+		"32 24 0:4 ipc:[4026532185] /run/nothing-follows rw -\n"
+		"33 24 04 ipc:[4026532186] /run/no-device rw - nsfs nsfs rw\n"
 		"30 24 0:4 ipc:[4026532183] /run/f rw - nsfs nsfs rw";
 	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 

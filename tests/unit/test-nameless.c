@@ -95,12 +95,14 @@ static enum nameless_verdict judge(int fd, const char *name, void *data)
 
 static void whoever_asks_may_want_another_one(void)
 {
+	auto_fd other = memfd_create("whose name is longer", MFD_CLOEXEC);
 	auto_fd one = memfd_create("judged", MFD_CLOEXEC);
 	auto_fd two = dup(one);
 	struct segment_key key = key_of(one, SEGMENT_MEMFD);
 	struct judged judged = { NAMELESS_NEXT };
 
 	CU_ASSERT(two >= 0);
+	ASSERT_INT(found(key_of(other, SEGMENT_MEMFD)), 0);
 	ASSERT_INT(nameless_open(&realm, &key, judge, &judged), -ENOENT);
 	ASSERT_INT(judged.n, 2);
 	ASSERT_STRING(judged.name, "/memfd:judged (deleted)");

@@ -184,6 +184,16 @@ static bool must_load(void)
 		(syscall(SYS_bpf, BPF_PROG_GET_NEXT_ID, &any, sizeof any) == 0 || errno == ENOENT);
 }
 
+static unsigned own_descriptors(void)
+{
+	g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+	unsigned n = 0;
+
+	while (dir && g_dir_read_name(dir))
+		n++;
+	return n;
+}
+
 /* All other tests of them are skipped where they cannot be loaded. */
 static void they_load_where_they_must(void)
 {
@@ -192,6 +202,7 @@ static void they_load_where_they_must(void)
 	struct holders *holders = NULL;
 	struct sums *sums;
 	g_autoptr(GArray) supers = g_array_new(FALSE, FALSE, sizeof(struct super_sum));
+	unsigned before = own_descriptors();
 	const char *why;
 
 	if (!must_load())
@@ -209,9 +220,29 @@ static void they_load_where_they_must(void)
 	fault_programs_free(faults);
 	if (objects)
 		object_programs_free(objects);
+	ASSERT_INT(own_descriptors(), before);
+}
+
+static void nothing_is_left_of_them(void)
+{
+	unsigned before = own_descriptors();
+	struct census *census = load();
+
+	if (!census)
+		return;
+	ASSERT_INT(census_hold(census, CENSUS_ALL), 0);
+	census_release(census);
+	CU_ASSERT(own_descriptors() > before);
+	census_free(census);
+	ASSERT_INT(own_descriptors(), before);
 }
 #else
 static void they_load_where_they_must(void)
+{
+	SKIP("shmtree was built without BPF");
+}
+
+static void nothing_is_left_of_them(void)
 {
 	SKIP("shmtree was built without BPF");
 }
@@ -245,6 +276,7 @@ static void the_bpf_back_end_reads_beforehand(void)
 
 static CU_TestInfo tests[] = {
 	{ "they load where they must", they_load_where_they_must },
+	{ "nothing is left of them", nothing_is_left_of_them },
 	{ "signals do not keep them from loading", signals_do_not_keep_them_from_loading },
 	{ "a space is read in pieces", a_space_is_read_in_pieces },
 	{ "the text back end reads nothing beforehand",

@@ -355,13 +355,25 @@ static void all_that_is_idle_is_one_node(void)
 	ASSERT_INT(occurrences(text, "\ts"), 1);
 }
 
+static uint64_t allocated(const char *object)
+{
+	struct stat st;
+
+	CU_ASSERT_FATAL(fstatat(realm.shm_fd, object, &st, 0) == 0);
+	return st.st_blocks * 512;
+}
+
 static void segments_that_are_alike_are_one_node(void)
 {
-	g_autofree char *text = NULL;
+	g_autofree char *text = NULL, *memory = NULL, *label = NULL;
 
 	recorded_file(&tree, "objects/psm_12ab", "12");
 	recorded_file(&tree, "objects/psm_9f", "345");
 	recorded_file(&tree, "objects/psm_7", "6");
+	memory =
+		g_format_size_full(allocated("psm_12ab") + allocated("psm_9f") + allocated("psm_7"),
+			G_FORMAT_SIZE_IEC_UNITS);
+	label = g_strdup_printf("psm_* × 3\\n%s of 6 bytes", memory);
 	user_of("psm_12ab", 10, 0);
 	user_of("psm_7", 12, 1);
 	user_of("psm_9f", 11, 0);
@@ -369,6 +381,7 @@ static void segments_that_are_alike_are_one_node(void)
 	/* All three have but the node of what is not shown. */
 	assert_has(text, "label=\"posix\\npsm_* × 3\\n");
 	assert_has(text, " of 6 bytes\\nmapped\"];\n");
+	assert_has(text, label);
 	assert_has(text, " [label=\"3 maps, 1 fds\"];\n");
 	make_visible(10);
 	g_free(g_steal_pointer(&text));
