@@ -160,6 +160,7 @@ static void sums_by_kind_state_user_and_the_census(void)
 		"shmtree_segments{kind=\"posix\"} 1\n");
 	assert_has(text, "\nshmtree_state_segments{kind=\"posix\",state=\"mapped\"} 0\n");
 	assert_has(text, "\nshmtree_state_segments{kind=\"posix\",state=\"idle\"} 1\n");
+	ASSERT_INT(occurrences(text, "\nshmtree_state_segments{kind=\"posix\","), SEGMENT_STATES);
 	assert_has(text, "\nshmtree_size_bytes{kind=\"posix\"} 3\n");
 	assert_has(text, "\nshmtree_state_size_bytes{kind=\"posix\",state=\"idle\"} 3\n");
 	assert_has(text, user);
