@@ -59,9 +59,6 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	 * others.
 	 */
 	fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-	/* A listing with attributes is worth it only if these may be kept for a while. */
-	if (fs->options.attr_timeout == 0 || fs->options.entry_timeout == 0)
-		fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS);
 	if (!fs->options.cmdline.foreground)
 		background_ready();
 	service_tell("READY=1");
