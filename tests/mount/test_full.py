@@ -5,13 +5,14 @@ import contextlib
 import errno
 import mmap
 import os
+import resource
 import signal
 import sys
 import threading
 import time
 
-from harness import (ANYWHERE, PATIENCE, call, equal, check, eventually, fails, fallocate, opened, read, run, test,
-                     write)
+from harness import (ANYWHERE, MOUNTED, PATIENCE, call, equal, check, eventually, fails, fallocate, opened, read, run,
+                     test, write)
 
 MS_REMOUNT = 32
 SECONDS = 3.0
@@ -33,6 +34,19 @@ def fill(fd):
             if len(piece) == 1:
                 return total
             piece = piece[:1] if len(piece) == 4096 else piece[:4096]
+
+
+@test(MOUNTED, start=False)
+def the_daemons_own_limit_of_size_is_nobody_elses(t):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        t.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    write(t.root / 'x', bytes(8192))
+    os.truncate(t.root / 'x', 16384)
+    equal(os.stat(t.shm / 'x').st_size, 16384)
 
 
 @test()

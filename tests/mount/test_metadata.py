@@ -17,6 +17,21 @@ ATTRIBUTES = {'mappings', 'processes', 'openers', 'resident', 'swapped', 'state'
               'holders', 'info.json', 'data'}
 
 
+@test()
+def attributes_change_one_by_one_while_somebody_writes(t):
+    """A request that sets nothing comes before a write; one that sets something is none of these."""
+    write(t.root / 'x', b'12345')
+    with opened(t.root / 'x', os.O_RDWR):
+        for change, wanted in ((lambda: os.chown(t.root / 'x', 1234, -1), ('st_uid', 1234)),
+                               (lambda: os.chown(t.root / 'x', -1, 5678), ('st_gid', 5678)),
+                               (lambda: os.chmod(t.root / 'x', 0o640), ('st_mode', stat.S_IFREG | 0o640)),
+                               (lambda: os.truncate(t.root / 'x', 3), ('st_size', 3)),
+                               (lambda: os.utime(t.root / 'x', (7, 8)), ('st_mtime', 8))):
+            change()
+            equal(getattr(os.stat(t.shm / 'x'), wanted[0]), wanted[1], wanted[0])
+    equal(os.stat(t.shm / 'x').st_uid, 1234)
+
+
 @test(MOUNTED)
 def the_tree(t):
     write(t.shm / 'x', b'')

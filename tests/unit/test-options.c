@@ -4,14 +4,17 @@
 
 #include "../fuzz/options.h"
 
+#include "base/libc.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "mount/attributes.h"
 
 #include <fcntl.h>
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 static struct options options;
@@ -163,6 +166,36 @@ static void mount_calls_the_helper_with_options_of_others(void)
 	options_free(&options);
 }
 
+/* Whether all of them are known; and MOUNT_ATTR_*. */
+static bool make_attributes(const char *arguments, unsigned *attributes)
+{
+	bool known;
+
+	ASSERT_INT(parse(arguments), OPTIONS_MOUNT);
+	known = attributes_of_options(&options.fuse, attributes);
+	options_free(&options);
+	return known;
+}
+
+/* Of a mount that the daemon makes itself, in a dead one's place. */
+static void options_say_what_a_mount_may(void)
+{
+	const unsigned usual = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+	unsigned attributes;
+
+	CU_ASSERT(make_attributes("/mnt", &attributes));
+	ASSERT_INT(attributes, usual);
+	CU_ASSERT(make_attributes("/mnt -o ro,noexec -o noatime", &attributes));
+	ASSERT_INT(attributes, usual | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME);
+	CU_ASSERT(make_attributes("/mnt -o ro,noexec,nodiratime,rw,exec", &attributes));
+	ASSERT_INT(attributes, usual | MOUNT_ATTR_NODIRATIME);
+	CU_ASSERT(make_attributes("/mnt -o suid,dev", &attributes));
+	ASSERT_INT(attributes, 0);
+	CU_ASSERT(make_attributes("/mnt -o suid,dev,nosuid,nodev", &attributes));
+	ASSERT_INT(attributes, usual);
+	CU_ASSERT(!make_attributes("/mnt -o max_read=4096", &attributes));
+}
+
 /* What is wrong with each goes to /dev/null. */
 static void the_corpus_of_the_fuzzer_finds_nothing(void)
 {
@@ -186,6 +219,7 @@ static CU_TestInfo tests[] = {
 	{ "one or two paths are named", one_or_two_paths_are_named },
 	{ "mount(8) calls the helper with options of others",
 		mount_calls_the_helper_with_options_of_others },
+	{ "options say what a mount may", options_say_what_a_mount_may },
 	{ "the corpus of the fuzzer finds nothing", the_corpus_of_the_fuzzer_finds_nothing },
 	CU_TEST_INFO_NULL,
 };

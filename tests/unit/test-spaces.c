@@ -354,7 +354,55 @@ static void what_a_daemon_serves_is_no_opener(void)
 	ASSERT_INT(count_files(segment), 1);
 }
 
+static void count_server(const struct space *space, void *data)
+{
+	unsigned *n = data;
+
+	(void)space;
+	++*n;
+}
+
+static unsigned servers(void)
+{
+	unsigned n = 0;
+
+	spaces_each_server(spaces, count_server, &n);
+	return n;
+}
+
+static void descriptors_of_who_serves_do_not_count(void)
+{
+	struct space *first, *second;
+	struct descriptor fd = { 0 };
+
+	spaces_begin(spaces);
+	first = see(1, 1, (struct mapping[]){ mapping(&a, 1) });
+	second = see(2, 0, NULL);
+	fd = (struct descriptor){ spaces_segment(spaces, &a), 3, 0 };
+	space_set_descriptors(spaces, first, &fd, 1);
+	space_set_descriptors(spaces, second, &fd, 1);
+	spaces_end(spaces);
+	assert_usage(&a, 1, 1, 2);
+	space_serve(spaces, first);
+	space_serve(spaces, first);
+	assert_usage(&a, 1, 1, 1);
+	ASSERT_INT(servers(), 1);
+	spaces_serve_none(spaces);
+	assert_usage(&a, 1, 1, 2);
+	ASSERT_INT(servers(), 0);
+	/* Who has ended serves no more. */
+	space_serve(spaces, first);
+	space_serve(spaces, second);
+	spaces_begin(spaces);
+	second = see(2, 0, NULL);
+	space_set_descriptors(spaces, second, &fd, 1);
+	spaces_end(spaces);
+	ASSERT_INT(servers(), 1);
+	assert_usage(&a, 0, 0, 0);
+}
+
 static CU_TestInfo tests[] = {
+	{ "descriptors of who serves do not count", descriptors_of_who_serves_do_not_count },
 	{ "sums follow the rows", sums_follow_the_rows },
 	{ "equal rows are no change", equal_rows_are_no_change },
 	{ "who is not seen is dropped", who_is_not_seen_is_dropped },
