@@ -51,8 +51,7 @@ static void set_groups(const gid_t *groups, size_t n)
 /* Of the capabilities that decide on files the thread gets these and no others. */
 static void set_file_capabilities(uint64_t wanted)
 {
-	thread_set_capabilities(
-		(thread_capabilities() & ~FILE_CAPABILITIES) | (wanted & FILE_CAPABILITIES));
+	thread_set_capabilities_among(FILE_CAPABILITIES, wanted);
 }
 
 void fsuid_init(void)
@@ -79,11 +78,19 @@ bool fsuid_privileged(void)
 	return privileged;
 }
 
+/* The thread has none of its own. */
+static void take_on_groups(struct fsuid *id, const struct caller_rights *rights)
+{
+	if (rights->groups->len > 0)
+		set_groups((const gid_t *)rights->groups->data, rights->groups->len);
+	id->member = rights->groups->len > 0;
+	id->groups = true;
+}
+
 static void take_groups(struct fsuid *id, struct caller_rights *out)
 {
 	caller_rights_read_here(&id->caller, out);
-	set_groups((const gid_t *)out->groups->data, out->groups->len);
-	id->groups = true;
+	take_on_groups(id, out);
 }
 
 void fsuid_begin(struct fsuid *id, const struct caller *caller)
@@ -96,7 +103,7 @@ void fsuid_begin(struct fsuid *id, const struct caller *caller)
 		set_file_capabilities(0);
 		id->capabilities = true;
 	}
-	thread_set_file_ids(caller->uid, caller->gid);
+	id->changed = thread_change_file_ids(caller->uid, caller->gid);
 	id->ids = true;
 }
 
@@ -125,10 +132,10 @@ static int begin_with(struct fsuid *id, const struct caller *caller,
 			return -errno;
 		capabilities = caller_rights_over(rights, st.st_uid, st.st_gid);
 	}
-	fsuid_begin(id, caller);
-	set_groups((const gid_t *)rights->groups->data, rights->groups->len);
+	*id = (struct fsuid){ .caller = *caller, .ids = true, .capabilities = true };
+	id->changed = thread_change_file_ids(caller->uid, caller->gid);
+	take_on_groups(id, rights);
 	set_file_capabilities(capabilities);
-	id->groups = id->capabilities = true;
 	return 0;
 }
 
@@ -204,7 +211,7 @@ void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bo
 	*id = (struct fsuid){ .caller = *caller };
 	if (!privileged || !clears)
 		return;
-	thread_set_file_ids(0, caller->gid);
+	id->changed = thread_change_file_ids(0, caller->gid);
 	id->ids = true;
 	take_groups(id, &rights);
 	caller_rights_clear(&rights);
@@ -231,14 +238,14 @@ void fsuid_end(struct fsuid *id)
 {
 	int saved = errno;
 
-	if (id->groups)
+	if (id->member)
 		set_groups(NULL, 0);
 	/* Going from another fsuid to 0 gives the file capabilities back, whatever was on. */
-	if (id->ids)
+	if (id->changed)
 		thread_set_file_ids(0, 0);
 	if (id->capabilities)
 		set_file_capabilities(FILE_CAPABILITIES);
-	id->ids = id->groups = id->capabilities = false;
+	*id = (struct fsuid){ .caller = id->caller };
 	errno = saved;
 }
 

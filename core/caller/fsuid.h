@@ -36,9 +36,11 @@
 /* All members are private. */
 struct fsuid {
 	struct caller caller;
-	bool ids;          /* fsuid and fsgid are not the daemon's */
-	bool groups;       /* nor are the groups */
-	bool capabilities; /* nor the capabilities, beyond what setfsuid(2) changes */
+	bool ids;          /* fsuid and fsgid are the caller's */
+	bool changed;      /* and were not the thread's own */
+	bool groups;       /* the groups are the caller's */
+	bool member;       /* and there are some: the thread itself has none */
+	bool capabilities; /* the capabilities are not the thread's, beyond what setfsuid(2) changes */
 };
 
 /* Once, before any thread starts: drops the daemon's own supplementary groups, learns its rights. */

@@ -3,6 +3,7 @@
 
 #include "base/patience/patience.h"
 #include "base/util.h"
+#include "caller/credentials.h"
 #include "procfs/id-map.h"
 #include "procfs/proc.h"
 #include "procfs/status.h"
@@ -34,10 +35,9 @@ static bool same_user_namespace(int dir)
 /* By which of its users the caller asks. */
 enum asks { BY_FS, BY_EITHER, BY_REAL_FIRST };
 
-static bool is_caller(const struct caller *caller, const struct proc_status *status, enum asks asks)
+static bool is_caller(const struct caller *caller, const struct credentials *read, enum asks asks)
 {
-	return status->uids[ID_FS] == caller->uid ||
-		(asks != BY_FS && status->uids[ID_REAL] == caller->uid);
+	return read->fsuid == caller->uid || (asks != BY_FS && read->uid == caller->uid);
 }
 
 static bool alone;
@@ -61,43 +61,71 @@ bool caller_rights_are_old(int dir, const struct caller *caller)
 	return thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_is_io_worker(&stat);
 }
 
-static uint64_t capabilities(const struct caller *caller, const struct proc_status *status,
+static uint64_t capabilities(const struct caller *caller, const struct credentials *read,
 	enum asks asks, const struct caller_rights *rights)
 {
-	if (status->uids[ID_FS] == caller->uid &&
-		!(asks == BY_REAL_FIRST && status->uids[ID_REAL] == caller->uid))
-		return status->effective;
+	if (read->fsuid == caller->uid && !(asks == BY_REAL_FIRST && read->uid == caller->uid))
+		return read->effective;
 	return (rights->uids ? id_map_is_root(rights->uids, caller->uid) : caller->uid == 0) ?
-		status->permitted :
+		read->permitted :
 		0;
+}
+
+/* From the caller's directory in /proc. */
+static bool read_procfs(int dir, const struct caller *caller, struct credentials *out,
+	GArray *groups)
+{
+	struct proc_status status;
+
+	if (proc_read_status(dir, &status, groups) < 0)
+		return false;
+	*out = (struct credentials){
+		.uid = status.uids[ID_REAL],
+		.fsuid = status.uids[ID_FS],
+		.permitted = status.permitted,
+		.effective = status.effective,
+		.io_worker = alone && caller_rights_are_old(dir, caller),
+	};
+	return true;
+}
+
+/* Of a caller in another user namespace. */
+static void read_id_maps(int dir, struct caller_rights *out)
+{
+	out->uids = id_map_read(dir, "uid_map");
+	out->gids = id_map_read(dir, "gid_map");
 }
 
 /* `over_files`: also what a caller in another user namespace may do to files. */
 static void read_rights(const struct caller *caller, enum asks asks, bool over_files,
 	struct caller_rights *out)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d", caller->pid);
-	auto_fd dir = caller->pid == 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct proc_status status;
-	uint64_t found;
+	struct credentials read;
+	bool near; /* in the daemon's user namespace */
+	auto_fd dir = -1;
 
 	*out = (struct caller_rights){ .groups = g_array_new(FALSE, FALSE, sizeof(gid_t)) };
-	if (dir < 0)
+	if (caller->pid == 0)
 		return;
-	if (proc_read_status(dir, &status, out->groups) < 0 || !is_caller(caller, &status, asks) ||
-		(alone && caller_rights_are_old(dir, caller))) {
+	near = credentials_read(caller->pid, &read, out->groups);
+	if (!near) {
+		g_autofree char *path = g_strdup_printf("/proc/%d", caller->pid);
+
+		dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		out->known = dir >= 0 && read_procfs(dir, caller, &read, out->groups);
+		near = out->known && same_user_namespace(dir);
+	}
+	out->known = near || out->known;
+	if (!out->known || !is_caller(caller, &read, asks) || (alone && read.io_worker)) {
 		g_array_set_size(out->groups, 0);
+		out->known = false;
 		return;
 	}
-	out->known = true;
-	if (!same_user_namespace(dir)) {
-		if (!over_files)
-			return;
-		out->uids = id_map_read(dir, "uid_map");
-		out->gids = id_map_read(dir, "gid_map");
-	}
-	found = capabilities(caller, &status, asks, out);
-	*(out->uids ? &out->inside : &out->effective) = found;
+	if (!near && !over_files)
+		return;
+	if (!near)
+		read_id_maps(dir, out);
+	*(near ? &out->effective : &out->inside) = capabilities(caller, &read, asks, out);
 }
 
 void caller_rights_read(const struct caller *caller, struct caller_rights *out)
@@ -158,16 +186,36 @@ uint64_t thread_capabilities(void)
 	return sets[0].effective | (uint64_t)sets[1].effective << 32;
 }
 
+static void set_capabilities(capability_sets sets, uint64_t wanted)
+{
+	uint32_t low = sets[0].permitted & (uint32_t)wanted;
+	uint32_t high = sets[1].permitted & (uint32_t)(wanted >> 32);
+
+	if (sets[0].effective == low && sets[1].effective == high)
+		return;
+	sets[0].effective = low;
+	sets[1].effective = high;
+	for (struct patience p = { 0 }; syscall(SYS_capset, &header, sets) < 0;)
+		if (!patience_waits(&p, errno))
+			g_error("capset: %s", g_strerror(errno));
+}
+
 void thread_set_capabilities(uint64_t wanted)
 {
 	capability_sets sets;
 
 	get_capabilities(sets);
-	sets[0].effective = sets[0].permitted & (uint32_t)wanted;
-	sets[1].effective = sets[1].permitted & (uint32_t)(wanted >> 32);
-	for (struct patience p = { 0 }; syscall(SYS_capset, &header, sets) < 0;)
-		if (!patience_waits(&p, errno))
-			g_error("capset: %s", g_strerror(errno));
+	set_capabilities(sets, wanted);
+}
+
+void thread_set_capabilities_among(uint64_t among, uint64_t wanted)
+{
+	capability_sets sets;
+
+	get_capabilities(sets);
+	set_capabilities(sets,
+		((sets[0].effective | (uint64_t)sets[1].effective << 32) & ~among) |
+			(wanted & among));
 }
 
 void process_keep_capabilities(uint64_t wanted)
@@ -191,12 +239,17 @@ void process_keep_capabilities(uint64_t wanted)
 		g_error("capset: %s", g_strerror(errno));
 }
 
+static bool has_file_ids(uid_t uid, gid_t gid)
+{
+	return (uid_t)setfsuid(-1) == uid && (gid_t)setfsgid(-1) == gid;
+}
+
 /* These report failure only by not having happened. */
 static bool file_ids_changed(uid_t uid, gid_t gid)
 {
 	setfsgid(gid);
 	setfsuid(uid);
-	return (uid_t)setfsuid(-1) == uid && (gid_t)setfsgid(-1) == gid;
+	return has_file_ids(uid, gid);
 }
 
 void thread_set_file_ids(uid_t uid, gid_t gid)
@@ -204,6 +257,14 @@ void thread_set_file_ids(uid_t uid, gid_t gid)
 	for (struct patience p = { 0 }; !file_ids_changed(uid, gid);)
 		if (!patience_waits(&p, ENOMEM))
 			g_error("cannot take on user %u, group %u", uid, gid);
+}
+
+bool thread_change_file_ids(uid_t uid, gid_t gid)
+{
+	if (has_file_ids(uid, gid))
+		return false;
+	thread_set_file_ids(uid, gid);
+	return true;
 }
 
 int thread_set_groups(const gid_t *groups, size_t n)

@@ -28,7 +28,7 @@ struct caller_rights {
 };
 
 /*
- * Reads the caller's rights from procfs, while the caller waits for us inside its system call, so
+ * Reads the caller's rights, by BPF where credentials_open() was called, else from procfs, while the caller waits for us inside its system call, so
  * that they do not change. If the caller was killed and its number is another process's by now, one
  * of another user is told apart; to one of the same user the answer does not go. A caller of whom
  * nothing can be read has no groups and no capabilities, and one in another user namespace has no
@@ -80,6 +80,9 @@ uint64_t thread_capabilities(void);
 /* Makes effective those of `wanted` that the thread is permitted, and no others. Cannot fail. */
 void thread_set_capabilities(uint64_t wanted);
 
+/* The same for those of `among` alone; all others stay as they are. */
+void thread_set_capabilities_among(uint64_t among, uint64_t wanted);
+
 /*
  * Gives up all capabilities but those of `wanted`, also for programs that it might execute: for good,
  * of the calling thread and of those that it starts. Cannot fail.
@@ -88,6 +91,9 @@ void process_keep_capabilities(uint64_t wanted);
 
 /* Sets the thread's user and group for files, which must be permitted. Cannot fail: waits for memory. */
 void thread_set_file_ids(uid_t uid, gid_t gid);
+
+/* The same; false if the thread had them already. */
+bool thread_change_file_ids(uid_t uid, gid_t gid);
 
 /* Sets the thread's supplementary groups. 0 or a negative errno: a user namespace may forbid it. */
 int thread_set_groups(const gid_t *groups, size_t n);

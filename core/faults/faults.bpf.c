@@ -15,10 +15,10 @@
 
 #include <linux/bpf.h>
 
-#include "census/bpf/kernel.h"
-#include "census/bpf/read-kernel.h"
+#include "bpf/kernel.h"
+#include "bpf/read-kernel.h"
 #include "census/bpf/segment-file.h"
-#include "census/bpf/viewer.h"
+#include "bpf/viewer.h"
 #include "faults/find-mapping.h"
 #include "faults/records.h"
 #include "faults/space.h"

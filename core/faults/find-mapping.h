@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "census/bpf/read-kernel.h"
+#include "bpf/read-kernel.h"
 
 #define TREE_LEVELS_MAX 16
 #define TREE_SLOTS_MAX 16

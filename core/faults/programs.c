@@ -2,8 +2,8 @@
 #include "faults/programs.h"
 
 #include "base/util.h"
-#include "census/bpf/loading.h"
-#include "census/bpf/refusal.h"
+#include "bpf/loading.h"
+#include "bpf/refusal.h"
 
 #include <glib.h>
 #include <stdlib.h>

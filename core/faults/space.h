@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "census/bpf/read-kernel.h"
+#include "bpf/read-kernel.h"
 #include "faults/records.h"
 
 #define CPUS_MAX 8192

@@ -13,10 +13,10 @@
 
 #include <linux/bpf.h>
 
-#include "census/bpf/kernel.h"
+#include "bpf/kernel.h"
 #include "census/bpf/records.h"
 #include "census/bpf/segment-file.h"
-#include "census/bpf/viewer.h"
+#include "bpf/viewer.h"
 
 char LICENSE[] SEC("license") = "GPL";
 

@@ -6,9 +6,9 @@
  */
 #include "census/bpf/programs.h"
 
-#include "census/bpf/loading.h"
+#include "bpf/loading.h"
 #include "base/util.h"
-#include "census/bpf/refusal.h"
+#include "bpf/refusal.h"
 
 #include <errno.h>
 #include <glib.h>

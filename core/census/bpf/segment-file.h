@@ -2,7 +2,7 @@
 /* For BPF programs: which segment a mapped file is of, where its inode alone does not say. */
 #pragma once
 
-#include "census/bpf/kernel.h"
+#include "bpf/kernel.h"
 
 /*
  * Returns the IPC namespace of a System V segment's file; 0 for other files. The file that is

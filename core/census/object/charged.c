@@ -2,8 +2,8 @@
 #include "census/object/charged.h"
 
 #include "base/util.h"
-#include "census/bpf/loading.h"
-#include "census/bpf/refusal.h"
+#include "bpf/loading.h"
+#include "bpf/refusal.h"
 #include "census/object/charged-records.h"
 
 #include <errno.h>

@@ -12,9 +12,9 @@
 
 #include <linux/bpf.h>
 
-#include "census/bpf/kernel.h"
-#include "census/bpf/read-kernel.h"
-#include "census/bpf/viewer.h"
+#include "bpf/kernel.h"
+#include "bpf/read-kernel.h"
+#include "bpf/viewer.h"
 #include "census/object/holder-records.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -2,7 +2,7 @@
 #include "census/object/holders.h"
 
 #include "base/util.h"
-#include "census/bpf/loading.h"
+#include "bpf/loading.h"
 #include "census/object/holder-records.h"
 #include "census/object/holder-rows.h"
 

@@ -13,8 +13,8 @@
 
 #include <linux/bpf.h>
 
-#include "census/bpf/kernel.h"
-#include "census/bpf/read-kernel.h"
+#include "bpf/kernel.h"
+#include "bpf/read-kernel.h"
 #include "census/object/read-names.h"
 #include "census/object/records.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/object/programs.h"
 
-#include "census/bpf/loading.h"
-#include "census/bpf/refusal.h"
+#include "bpf/loading.h"
+#include "bpf/refusal.h"
 #include "procfs/memory-room.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 /* For BPF programs: what the directory entries of an inode say, read without a lock. */
 #pragma once
 
-#include "census/bpf/read-kernel.h"
+#include "bpf/read-kernel.h"
 #include "census/object/records.h"
 
 #define NAMES_MAX 8388608 /* of one file; the limit of inodes of a tmpfs counts names */

@@ -3,8 +3,8 @@
 
 #include "base/memfd.h"
 #include "base/util.h"
-#include "census/bpf/loading.h"
-#include "census/bpf/refusal.h"
+#include "bpf/loading.h"
+#include "bpf/refusal.h"
 #include "census/object/records.h"
 
 #include <errno.h>

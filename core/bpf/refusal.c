@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/bpf/refusal.h"
+#include "bpf/refusal.h"
 
 #include "base/privilege.h"
 

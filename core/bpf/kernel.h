@@ -66,10 +66,16 @@ struct capabilities {
 	__u64 val;
 };
 
+struct group_info {
+	int ngroups;
+	struct kgid gid[1];
+};
+
 struct cred {
-	struct kuid uid, euid, suid;
-	struct kgid gid, egid, sgid;
-	struct capabilities cap_permitted;
+	struct kuid uid, euid, suid, fsuid;
+	struct kgid gid, egid, sgid, fsgid;
+	struct capabilities cap_permitted, cap_effective;
+	struct group_info *group_info;
 	struct user_namespace *user_ns;
 };
 

@@ -2,7 +2,7 @@
 /* For BPF programs: reads kernel memory by address, where the verifier knows of no pointer. */
 #pragma once
 
-#include "census/bpf/kernel.h"
+#include "bpf/kernel.h"
 
 /* In this kernel, whatever it is in the one that the program was compiled for. */
 #define OFFSET(type, member)                                                                       \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "census/bpf/loading.h"
+#include "bpf/loading.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
 /* For BPF programs: the numbers of processes, as the process that runs the program knows them. */
 #pragma once
 
-#include "census/bpf/kernel.h"
+#include "bpf/kernel.h"
 
 /* The pid namespace of whoever runs the program: pids are told as seen from there. */
 struct viewer {
