@@ -77,7 +77,13 @@ def check_namespace():
         sys.exit("tests/bench: start scripts/bench, which keeps the machine's own /dev/shm out of this")
 
 
+def new_groups(results, shown):
+    return [group for group in results.groups() if group not in shown]
+
+
 def measure(bench, names):
+    print(report.head(bench.results), end="\n\n", flush=True)
+    shown = set()
     for name in names:
         print(f"measuring {name}", file=sys.stderr, flush=True)
         try:
@@ -87,6 +93,9 @@ def measure(bench, names):
         except Exception:  # a fault of this program: the other groups' figures are still good
             traceback.print_exc()
             bench.results.note(f"{name} cut short by a fault of scripts/bench")
+        # At once: the whole takes more than an hour, and a run that is stopped shall not have been for nothing.
+        print("\n".join(report.groups(bench.results, new_groups(bench.results, shown)) + [""]), flush=True)
+        shown.update(bench.results.groups())
 
 
 def main():
@@ -100,7 +109,7 @@ def main():
             bench.results.note("quick: small sizes and few rounds, which the targets are not meant for")
         measure(bench, names)
     targets = [target for name in names for target in GROUPS[name].TARGETS]
-    print(report.text(bench.results, targets))
+    print(report.verdicts(bench.results, targets))
     options.json.write_text(report.as_json(bench.results, targets) + "\n")
     options.svg.write_text(plot.svg(bench.results))
     print(f"\n{options.json}\n{options.svg}")

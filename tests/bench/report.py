@@ -58,19 +58,26 @@ def target_table(results, targets):
     return layout(lines)
 
 
-def text(results, targets):
+def head(results):
     machine = results.machine
-    lines = [f"Linux {machine['kernel']}, {machine['cpus']} × {machine['cpu']}, "
-             f"{machine['memory_bytes'] >> 30} GiB, load {machine['load_at_start']:.1f}; "
-             f"p50/p90 of rounds; one, two: caller and daemon on one processor, or two (tests/bench/state.h)"]
-    for group in results.groups():
-        lines += [""] + group_table(results, group)
-    lines += [""] + target_table(results, targets)
+    return (f"Linux {machine['kernel']}, {machine['cpus']} × {machine['cpu']}, "
+            f"{machine['memory_bytes'] >> 30} GiB, load {machine['load_at_start']:.1f}; "
+            f"p50/p90 of rounds; one, two: caller and daemon on one processor, or two (tests/bench/state.h)")
+
+
+def groups(results, names):
+    lines = []
+    for group in names:
+        lines += group_table(results, group) + [""]
+    return lines[:-1]
+
+
+def verdicts(results, targets):
     judged = [target.judge(results)[1] for target in targets]
-    lines += ["", f"{judged.count(True)} passed, {judged.count(False)} missed, "
-                  f"{judged.count(None)} not measured"]
-    lines += [f"note: {note}" for note in results.notes]
-    return "\n".join(lines)
+    return "\n".join(target_table(results, targets) +
+                     ["", f"{judged.count(True)} passed, {judged.count(False)} missed, "
+                          f"{judged.count(None)} not measured"] +
+                     [f"note: {note}" for note in results.notes])
 
 
 def summary(sample):

@@ -27,7 +27,8 @@ def cat(path):
     os.close(fd)
 
 
-def calls(root):
+def calls(root, kept):
+    """`kept`: the small object, open for writing."""
     small, new, renamed = (os.path.join(root, name) for name in ("bench.small", "bench.new", "bench.renamed"))
     return {
         "stat": lambda: os.stat(small),
@@ -36,6 +37,7 @@ def calls(root):
         "create": lambda: os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR)),
         "rename": lambda: os.rename(new, renamed),
         "unlink": lambda: os.unlink(renamed),
+        "ftruncate": lambda: os.ftruncate(kept.fileno(), 4096),
         "ls -l of coreutils, an entry": lambda: subprocess.run(["ls", "-l", small], check=True, stdout=subprocess.DEVNULL),
     }
 
@@ -56,6 +58,13 @@ def count(log, root, function):
         return [name for name in REQUEST.findall(f.read()) if "FORGET" not in name]
 
 
+def note_lacks(bench, column, call, made):
+    if call == "open+close" and "FLUSH" not in made:
+        bench.results.note(f"{column}: does less: no FLUSH at close(2), where record locks would end")
+    if call == "ftruncate" and "GETXATTR" not in made:
+        bench.results.note(f"{column}: does less: no extended attributes, and with them no capabilities of files")
+
+
 def measure(bench, column, argv):
     path = bench.peers.mount_point(f"requests {column}")
     log = bench.work / "requests.log"
@@ -68,11 +77,11 @@ def measure(bench, column, argv):
         if process.poll() is not None:
             raise BenchError(f"requests of {column}: {log.read_text().strip()}")
         cat(path / "bench.small")  # after the first close(2) the kernel knows whether FLUSH is wanted
-        for call, function in calls(path).items():
-            made = count(log, path, function)
-            bench.results.add(GROUP, call, column, [len(made)], "")
-            if call == "open+close" and "FLUSH" not in made:
-                bench.results.note(f"{column}: does less: no FLUSH at close(2), where record locks would end")
+        with open(path / "bench.small", "r+b") as kept:
+            for call, function in calls(path, kept).items():
+                made = count(log, path, function)
+                bench.results.add(GROUP, call, column, [len(made)], "")
+                note_lacks(bench, column, call, made)
     finally:
         subprocess.run(["umount", "-l", str(path)], stderr=subprocess.DEVNULL)
         process.wait()
