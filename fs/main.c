@@ -160,7 +160,7 @@ static int run(struct fs *fs)
 	restore_objects(fs);
 	if (open_proc(fs) < 0 || fs_start_census(fs) < 0)
 		return EXIT_FAILURE;
-	fs->truncations = truncations_new();
+	fs->truncations = truncations_new(fs->options.proc);
 	if (start_events(fs) < 0)
 		return EXIT_FAILURE;
 	start_faults(fs);

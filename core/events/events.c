@@ -98,7 +98,7 @@ int events_new(const struct events_config *config, struct events **out)
 	events->group.fd = -1;
 	events->ring = event_ring_new(config->bytes ? config->bytes : RING_BYTES);
 	events->acts = event_acts_new();
-	events->processes = event_processes_new();
+	events->processes = event_processes_new("/proc");
 	events->origins = origins_new();
 	events->later = g_ptr_array_new_with_free_func(g_free);
 	events->changes_config = (struct changes_config){

@@ -23,14 +23,16 @@ struct place {
 };
 
 struct event_processes {
+	char *proc;
 	GMutex lock; /* a leaf */
 	struct place places[PLACES];
 };
 
-struct event_processes *event_processes_new(void)
+struct event_processes *event_processes_new(const char *proc)
 {
 	struct event_processes *processes = g_new0(struct event_processes, 1);
 
+	processes->proc = g_strdup(proc);
 	g_mutex_init(&processes->lock);
 	return processes;
 }
@@ -38,6 +40,7 @@ struct event_processes *event_processes_new(void)
 void event_processes_free(struct event_processes *processes)
 {
 	g_mutex_clear(&processes->lock);
+	g_free(processes->proc);
 	g_free(processes);
 }
 
@@ -79,7 +82,7 @@ void event_processes_find(struct event_processes *processes, pid_t pid, int pidf
 	if (pid <= 0 || recall(processes, pid, out))
 		return;
 	/* What was read is of this process only if it exists afterwards. */
-	if (process_identity_read("/proc", pid, out) < 0 || (pidfd >= 0 && !exists(pidfd)))
+	if (process_identity_read(processes->proc, pid, out) < 0 || (pidfd >= 0 && !exists(pidfd)))
 		*out = (struct process_identity){ .pid = pid };
 	else
 		remember(processes, pid, out);

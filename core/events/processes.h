@@ -9,7 +9,8 @@
 
 struct event_processes;
 
-struct event_processes *event_processes_new(void);
+/* `proc`: the path of the procfs that has these numbers; copied. */
+struct event_processes *event_processes_new(const char *proc);
 void event_processes_free(struct event_processes *processes);
 
 /*

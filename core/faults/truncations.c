@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/truncations.h"
 
-#include "procfs/process-facts.h"
+#include "events/processes.h"
 
 #include <unistd.h>
 
@@ -18,9 +18,10 @@ struct truncations {
 	GMutex lock;
 	GHashTable *by_key; /* of struct noted, which it owns, by their keys */
 	GQueue order;       /* of struct noted: the most recent first */
+	struct event_processes *processes;
 };
 
-struct truncations *truncations_new(void)
+struct truncations *truncations_new(const char *proc)
 {
 	struct truncations *truncations = g_new0(struct truncations, 1);
 
@@ -28,6 +29,7 @@ struct truncations *truncations_new(void)
 	truncations->by_key =
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, NULL, g_free);
 	g_queue_init(&truncations->order);
+	truncations->processes = event_processes_new(proc);
 	return truncations;
 }
 
@@ -36,6 +38,7 @@ void truncations_free(struct truncations *truncations)
 	if (!truncations)
 		return;
 	g_hash_table_unref(truncations->by_key);
+	event_processes_free(truncations->processes);
 	g_mutex_clear(&truncations->lock);
 	g_free(truncations);
 }
@@ -64,13 +67,13 @@ static void forget_oldest(struct truncations *truncations)
 	g_hash_table_remove(truncations->by_key, &((struct noted *)oldest->data)->key);
 }
 
-/* Fills in what procfs tells of the process. */
-static void identify(const char *proc, struct truncation *truncation)
+/* Fills in what procfs tells of the process, which waits for the answer to its call. */
+static void identify(struct truncations *truncations, struct truncation *truncation)
 {
 	struct process_identity process;
 
-	truncation->identified =
-		truncation->pid != 0 && process_identity_read(proc, truncation->pid, &process) == 0;
+	event_processes_find(truncations->processes, truncation->pid, -1, &process);
+	truncation->identified = process.born != 0;
 	if (!truncation->identified)
 		return;
 	truncation->pid = process.pid;
@@ -101,8 +104,8 @@ static void note(struct truncations *truncations, const struct segment_key *key,
 	g_mutex_unlock(&truncations->lock);
 }
 
-void truncations_note(struct truncations *truncations, const char *proc,
-	const struct segment_key *key, const struct truncation *made)
+void truncations_note(struct truncations *truncations, const struct segment_key *key,
+	const struct truncation *made)
 {
 	struct truncation truncation = {
 		.through_mount = true,
@@ -115,7 +118,7 @@ void truncations_note(struct truncations *truncations, const char *proc,
 		.unit = "-",
 	};
 
-	identify(proc, &truncation);
+	identify(truncations, &truncation);
 	note(truncations, key, &truncation);
 }
 

@@ -36,7 +36,8 @@ struct truncation {
 
 struct truncations;
 
-struct truncations *truncations_new(void);
+/* `proc`: the path of the procfs that has the numbers of those who truncate; copied. */
+struct truncations *truncations_new(const char *proc);
 void truncations_free(struct truncations *truncations);
 
 /* The time of day, as it stands in a truncation. */
@@ -44,11 +45,11 @@ int64_t truncations_now(void);
 
 /*
  * Notes a truncation through the mount. Of it `after`, `from`, `to`, `pid` and `uid` are used: it was
- * made just now. The process is asked for in that procfs: it must be one that waits for the caller, so that its number cannot
- * become another one's meanwhile.
+ * made just now. The process is looked for at once, or was a moment ago (events/processes.h): it must be one that waits
+ * for the caller, so that its number cannot become another one's meanwhile.
  */
-void truncations_note(struct truncations *truncations, const char *proc,
-	const struct segment_key *key, const struct truncation *made);
+void truncations_note(struct truncations *truncations, const struct segment_key *key,
+	const struct truncation *made);
 
 /* Notes one that was made otherwise, or that nothing is known of such ones any more. */
 void truncations_note_outside(struct truncations *truncations, const struct segment_key *key,

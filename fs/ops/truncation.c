@@ -47,5 +47,5 @@ void truncation_end(struct fs *fs, fuse_req_t req, struct node *node,
 	if (after >= before->size)
 		return;
 	key = key_of(fs, node);
-	truncations_note(fs->truncations, fs->options.proc, &key, &made);
+	truncations_note(fs->truncations, &key, &made);
 }

@@ -149,7 +149,7 @@ static bool start_core(struct fs *fs)
 	fs->proc_fd_dir = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fs_start_census(fs) < 0 || events_new(&events, &fs->events) < 0)
 		return false;
-	fs->truncations = truncations_new();
+	fs->truncations = truncations_new("/proc");
 	faults.census = fs->census;
 	faults.truncations = fs->truncations;
 	fs->faults = faults_new(&faults);

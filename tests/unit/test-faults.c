@@ -78,12 +78,12 @@ static bool last(struct truncations *truncations, uint64_t offset, uint64_t size
 
 static void what_took_a_page_away_is_known(void)
 {
-	struct truncations *truncations = truncations_new();
+	struct truncations *truncations = truncations_new("/nonexistent");
 	uint64_t page = sysconf(_SC_PAGESIZE);
 	struct truncation made = { .pid = 7, .uid = 8, .from = 8 * page, .to = 2 * page }, found;
 
 	CU_ASSERT_FALSE(last(truncations, 4 * page, 2 * page, &found));
-	truncations_note(truncations, "/nonexistent", &key, &made);
+	truncations_note(truncations, &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 4 * page, 2 * page, &found));
 	ASSERT_INT(found.pid, 7);
 	ASSERT_INT(found.uid, 8);
@@ -94,7 +94,7 @@ static void what_took_a_page_away_is_known(void)
 	CU_ASSERT_FALSE(last(truncations, 8 * page, 2 * page, &found));
 	CU_ASSERT_FALSE(last(truncations, 4 * page, page, &found));
 	made.pid = 9;
-	truncations_note(truncations, "/nonexistent", &key, &made);
+	truncations_note(truncations, &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 7 * page + 5, 2 * page, &found));
 	ASSERT_INT(found.pid, 9);
 	truncations_free(truncations);
@@ -102,28 +102,28 @@ static void what_took_a_page_away_is_known(void)
 
 static void the_oldest_truncations_are_forgotten(void)
 {
-	struct truncations *truncations = truncations_new();
+	struct truncations *truncations = truncations_new("/nonexistent");
 	struct truncation made = { .from = 10 }, found;
 	struct segment_key other = key;
 
-	truncations_note(truncations, "/nonexistent", &key, &made);
+	truncations_note(truncations, &key, &made);
 	for (unsigned i = 0; i < 1023; i++) {
 		other.ino = 100 + i;
-		truncations_note(truncations, "/nonexistent", &other, &made);
+		truncations_note(truncations, &other, &made);
 	}
 	CU_ASSERT_TRUE(last(truncations, 0, 0, &found));
 	other.ino = 99;
-	truncations_note(truncations, "/nonexistent", &other, &made);
+	truncations_note(truncations, &other, &made);
 	CU_ASSERT_FALSE(last(truncations, 0, 0, &found));
 	truncations_free(truncations);
 }
 
 static void the_process_is_asked_for_at_once(void)
 {
-	struct truncations *truncations = truncations_new();
+	struct truncations *truncations = truncations_new("/proc");
 	struct truncation made = { .pid = getpid(), .from = 10 }, found;
 
-	truncations_note(truncations, "/proc", &key, &made);
+	truncations_note(truncations, &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 0, 0, &found));
 	CU_ASSERT_TRUE(found.identified);
 	CU_ASSERT_EQUAL(found.readable, getuid() != 0);
@@ -131,8 +131,10 @@ static void the_process_is_asked_for_at_once(void)
 	CU_ASSERT_TRUE(found.born > 0);
 	CU_ASSERT_TRUE(*found.command);
 	/* Of what is not known nobody may read the memory. */
+	truncations_free(truncations);
+	truncations = truncations_new("/nonexistent");
 	made.readable = true;
-	truncations_note(truncations, "/nonexistent", &key, &made);
+	truncations_note(truncations, &key, &made);
 	CU_ASSERT_TRUE(last(truncations, 0, 0, &found));
 	CU_ASSERT_FALSE(found.identified);
 	CU_ASSERT_FALSE(found.readable);
@@ -151,7 +153,7 @@ static bool last_at(struct truncations *truncations, int64_t time, uint64_t size
 
 static void a_truncation_outside_the_mount_is_known_if_it_was_before(void)
 {
-	struct truncations *truncations = truncations_new();
+	struct truncations *truncations = truncations_new("/nonexistent");
 	struct shrink made = {
 		.from = 200,
 		.to = 10,
@@ -173,8 +175,7 @@ static void a_truncation_outside_the_mount_is_known_if_it_was_before(void)
 	ASSERT_STRING(found.command, "me");
 	ASSERT_STRING(found.unit, "u");
 	/* The later one of both, of those that can have done it. */
-	truncations_note(truncations, "/nonexistent", &key,
-		&(struct truncation){ .pid = 1, .from = 300, .to = 5 });
+	truncations_note(truncations, &key, &(struct truncation){ .pid = 1, .from = 300, .to = 5 });
 	CU_ASSERT_TRUE(last(truncations, 100, 10, &found));
 	CU_ASSERT_TRUE(found.through_mount);
 	CU_ASSERT_TRUE(last_at(truncations, 300, 10, &found));
