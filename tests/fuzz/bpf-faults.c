@@ -7,8 +7,8 @@
  *	build-fuzz/tests/fuzz/bpf-faults build-fuzz/corpus/bpf-faults
  */
 #include "caller/caller.h"
-#include "census/bpf/loading.h"
-#include "census/bpf/refusal.h"
+#include "bpf/loading.h"
+#include "bpf/refusal.h"
 #include "census/census.h"
 #include "faults/faults.h"
 #include "faults/self-test.h"

@@ -7,8 +7,8 @@
  *	build-fuzz/tests/fuzz/bpf-sums build-fuzz/corpus/bpf-sums
  */
 #include "base/memfd.h"
-#include "census/bpf/loading.h"
-#include "census/bpf/refusal.h"
+#include "bpf/loading.h"
+#include "bpf/refusal.h"
 #include "census/object/charged-records.h"
 #include "census/object/charged.h"
 #include "census/object/records.h"

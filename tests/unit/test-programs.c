@@ -4,7 +4,7 @@
 
 #include "unit.h"
 #include "base/privilege.h"
-#include "census/bpf/refusal.h"
+#include "bpf/refusal.h"
 #include "census/object/holders.h"
 #include "census/object/programs.h"
 #include "census/object/sums.h"
