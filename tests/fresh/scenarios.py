@@ -267,6 +267,7 @@ wait_for 1 shmtree_build_info
 wait_for 0 "$firing"
 fallocate -l 58M /dev/shm/fills; wait_for 1 "$firing"
 rm /dev/shm/fills; wait_for 0 "$firing"
+wait_for 1 shmtree_build_info  # it still answers
 """
 
 
@@ -295,6 +296,18 @@ PACKAGE = (package_is_built, package_works, package_lists_without_a_mount, packa
            package_has_an_alert_fire_and_clear, package_shows_in_a_terminal, package_leaves_nothing)
 
 
+def rpm_is_built(machine):
+    """By Debian's rpmbuild; what it holds works where it belongs."""
+    succeed(machine, 'apt-get -q update && apt-get -q -y --no-install-recommends install rpm cpio')
+    output = succeed(machine, 'scripts/package --rpm /packages && rpm -qlp /packages/shmtree-*.rpm')
+    for path in ('/usr/sbin/shmtree', '/usr/sbin/mount.fuse.shmtree', '/usr/bin/shmtop',
+                 '/usr/lib/systemd/system/shmtree.service', '/usr/share/shmtree/shmtree.rules.yml'):
+        if path not in output.splitlines():
+            raise Failed(f'no {path} in\n{output}')
+    succeed(machine, 'rpm2cpio /packages/shmtree-*.rpm | cpio -idu --quiet -D / && '
+            'shmtree --list && debian/tests/mount')
+
+
 SCENARIOS = (
     Scenario('README as root', 'bookworm', often=True, steps=(
         first_screen_as_root, everything_optional_is_built, structure_is_checked, run_twice, run_at_once,
@@ -314,7 +327,8 @@ SCENARIOS = (
     Scenario('the tests', 'bookworm', steps=(unit_tests, mounted_tests)),
     Scenario('the tests in a chroot', 'bookworm', way='chroot', steps=(unit_tests, mounted_tests)),
     Scenario('the package', 'bookworm', steps=PACKAGE),
-    Scenario('the package', 'trixie', steps=PACKAGE),
+    Scenario('the package', 'trixie', often=True, steps=PACKAGE),
+    Scenario('the RPM', 'trixie', steps=(rpm_is_built,)),
     Scenario('the benchmarks', 'bookworm', steps=(peers_are_there,)),
     Scenario('a machine in a machine', 'bookworm', steps=(machine_is_made,)),
     Scenario('a machine in a machine', 'trixie', steps=(machine_is_made,)),
