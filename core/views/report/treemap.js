@@ -195,8 +195,9 @@ class Treemap {
 		const short = text => text.length <= fits ? text : fits > 3 ? text.slice(0, fits - 1) + '…' : '';
 		const name = beside && node.name.length + beside.length + 2 <= fits ? `${node.name}  ${beside}` : node.name;
 		element.append(draw('text', { x: x.toFixed(1), y: y.toFixed(1), class: beside ? 'title' : 'name' }, short(name)));
-		if (below)
-			element.append(draw('text', { x: x.toFixed(1), y: (y + 14).toFixed(1), class: 'size' }, short(bytes(node.value))));
+		const size = bytes(node.value);
+		if (below && size.length <= fits) // a part of a number would be another number
+			element.append(draw('text', { x: x.toFixed(1), y: (y + 14).toFixed(1), class: 'size' }, size));
 	}
 
 	#nodeAt(target) {
