@@ -45,7 +45,7 @@ static const char readme[] =
 	"    references    open files that the kernel counts for it; hidden: those of them that\n"
 	"                  no process shows: in a socket, io_uring, a loop device\n"
 	"    state         mapped; open (a descriptor only); held (by what no process shows);\n"
-	"                  idle (proven: nothing has it); unknown (no proof to be had)\n"
+	"                  idle (proven: nothing has it); unknown (there is no proof)\n"
 	"    mappers       a row for each mapping: who, where; holders: for each descriptor\n"
 	"    last          who used it last; charged: bytes by the memory cgroup that pays\n"
 	"    data          the bytes; info.json: all the facts but charged\n"
