@@ -213,6 +213,8 @@ def looks_right(chromium, mapper):
     check(any(title.startswith('Idle') for title in titles), titles)
     check(any(title.startswith(DIGITS[:12]) for title in titles), titles)
     check(chromium.run('return document.querySelectorAll(".map .leaf.idle").length') > 0, 'idle cells')
+    sizes = chromium.run('return [...document.querySelectorAll(".map .size")].map(e => e.textContent)')
+    equal([size for size in sizes if not re.fullmatch(r'[\d.]+ ([KMGTPE]i)?B', size)], [], 'sizes are whole, or left out')
     chromium.run('for (let more; (more = document.querySelector("#processes .more button"));) more.click()')
     pids = chromium.run('return [...document.querySelectorAll("#processes tbody tr td:first-child")].map(e => e.textContent)')
     check(str(mapper.pid) in pids, pids)
