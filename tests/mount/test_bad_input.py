@@ -120,6 +120,7 @@ def a_file_mounted_over_a_name_is_no_object(t):
     write(t.shm / 'x', b'object')
     call('mount', t.private / 'foreign', t.shm / 'x', 0, MS_BIND, 0)
     fails(errno.ENOENT, os.stat, t.root / 'x')
+    fails(errno.ENOENT, os.stat, t.meta / 'posix' / 'x')
     for flags in (os.O_CREAT | os.O_RDONLY, os.O_CREAT | os.O_RDWR):
         fails(errno.EPERM, os.open, t.root / 'x', flags)
     fails(errno.EEXIST, os.open, t.root / 'x', os.O_CREAT | os.O_EXCL | os.O_RDWR)

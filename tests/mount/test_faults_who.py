@@ -214,15 +214,13 @@ def who_truncated_outside_the_mount(t):
                int(born(faulter.pid)), 0, 'faulter'))
 
 
-@test(MOUNTED, ('-o', 'log'))
-def who_did_not_truncate_is_not_named(t):
+def truncate_by_another_name(t, other):
     """By another name of the object somebody truncates it; who writes next by its name did not."""
     need_faults(t)
     if t.status().get('events_reason'):
         skip(t.status()['events_reason'])
     make(t.shm / 'x', 4 * PAGE)
-    (t.shm / 'directory').mkdir()
-    os.link(t.shm / 'x', t.shm / 'directory' / 'y')
+    os.link(t.shm / 'x', other)
     with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
         def resized(size):
             return any(e['event'] == 'resized' and e['size'] == size
@@ -230,7 +228,7 @@ def who_did_not_truncate_is_not_named(t):
 
         os.truncate(t.shm / 'x', 4 * PAGE + 1)
         eventually(lambda: resized(4 * PAGE + 1), 'its size is known')
-        os.truncate(t.shm / 'directory' / 'y', 100)
+        os.truncate(other, 100)
         with open(t.shm / 'x', 'r+b') as file:
             file.write(b'x')
         one(t, faulter, f'touch {2 * PAGE} 1', DETAIL='beyond the end')
@@ -243,6 +241,17 @@ def who_did_not_truncate_is_not_named(t):
             equal(second('touch 0 1'), 1)
             eventually(lambda: 'last truncated' in faults(t, second.pid)[-1]['DETAIL'], 'it is known of z')
         equal([r['DETAIL'] for r in faults(t, faulter.pid)], ['beyond the end'])
+
+
+@test(MOUNTED, ('-o', 'log'))
+def who_did_not_truncate_is_not_named(t):
+    (t.shm / 'directory').mkdir()
+    truncate_by_another_name(t, t.shm / 'directory' / 'y')
+
+
+@test(MOUNTED, ('-o', 'log'))
+def nor_where_the_other_name_is_not_shown(t):
+    truncate_by_another_name(t, t.shm / '.shmtree')
 
 
 @ipc_test

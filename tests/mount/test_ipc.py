@@ -142,6 +142,7 @@ def who_used_a_set_last(t):
     equal(rows()[1], ('1', '4', str(child.pid), '-', 'dead'))
     os.chmod(t.private, 0o755)
     equal(as_user(USER, USER, lambda: read(here / 'semaphores')), errno.EACCES)
+    equal(as_user(USER, USER, lambda: equal(json.loads(read(here / 'info.json'))['semaphores'], None)), 0)
     os.rmdir(here)
 
 

@@ -203,8 +203,7 @@ def one_that_a_bind_mount_keeps(t):
     eventually(lambda: name not in os.listdir(t.meta / 'namespaces'), 'gone with the mount')
 
 
-@ipc_test
-def one_that_a_descriptor_keeps(t):
+def keep_by_a_descriptor(t):
     here, there = socket.socketpair()
     shmid, number = leave_a_namespace(
         lambda: socket.send_fds(there, [b'x'], [os.open('/proc/self/ns/ipc', os.O_RDONLY)]))
@@ -212,3 +211,15 @@ def one_that_a_descriptor_keeps(t):
     name = see_what_was_left(t, shmid, number)
     os.close(fd)
     eventually(lambda: name not in os.listdir(t.meta / 'namespaces'), 'gone with the descriptor')
+
+
+@ipc_test
+def one_that_a_descriptor_keeps(t):
+    keep_by_a_descriptor(t)
+
+
+@ipc_test
+def one_that_a_descriptor_keeps_as_procfs_shows(t):
+    t.stop()
+    t.start('-o', 'census=text,object_census=off')
+    keep_by_a_descriptor(t)

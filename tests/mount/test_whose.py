@@ -118,6 +118,9 @@ def processes_divide_what_they_share(t):
             equal([int(row[c]) // PAGE for c in ('SIZE', 'SHARE')], [size, share], pid)
         facts = {p['pid']: p for p in json.loads(read(t.meta / 'processes.json'))['processes']}
         equal((facts[other.pid]['share'], facts[other.pid]['unit']), (8 * PAGE, DIGITS[:12]))
+        for pid in one.pid, other.pid:
+            for column in 'PID', 'UID', 'BORN', 'SEGMENTS', 'MAPPINGS', 'DESCRIPTORS', 'SIZE', 'SHARE':
+                equal(facts[pid][column.lower()], int(rows[str(pid)][column]), column)
 
         groups, _ = rows_of(t, 'cgroups', 'UNIT')
         row = groups[DIGITS[:12]]

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "caller/fsuid.h"
-#include "caller/memory-cgroup.h"
 #include "caller/opening.h"
 #include "caller/rights.h"
 #include "caller/sight.h"
 #include "procfs/id-map.h"
-#include "procfs/mountinfo.h"
 
 #include "unit.h"
 #include "base/util.h"
@@ -16,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -341,54 +338,6 @@ static void memory_is_seen_as_procfs_shows_it(void)
 	end_somebody(somebody.pid, keep_caller);
 }
 
-static void note_cgroup2(const char *point, const struct mount *mount, void *data)
-{
-	if (strcmp(mount->fstype, "cgroup2") == 0)
-		g_string_assign(data, point);
-}
-
-/* A group of version 2, or NULL where none can be made. */
-static char *new_group(void)
-{
-	g_autofree char *mounts = NULL;
-	g_autoptr(GString) root = g_string_new(NULL);
-	g_autofree char *path = NULL;
-
-	if (g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL))
-		mountinfo_each(mounts, note_cgroup2, root);
-	path = g_strdup_printf("%s/shmtree-unit-%d", root->str, getpid());
-	return root->len && mkdir(path, 0755) == 0 ? g_steal_pointer(&path) : NULL;
-}
-
-static void freeze(const char *group)
-{
-	g_autofree char *path = g_build_filename(group, "cgroup.freeze", NULL);
-	auto_fd fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	ASSERT_INT(write(fd, "1", 1), 1);
-}
-
-static void memory_is_allocated_by_a_child_in_the_group(void)
-{
-	g_autofree char *group = new_group();
-	struct stat st;
-
-	if (!group)
-		SKIP("no control group of version 2 can be made: %s", g_strerror(errno));
-	auto_fd fd = memfd_create("x", MFD_CLOEXEC);
-	ASSERT_INT(memory_cgroup_fallocate_in(group, fd, 0, 0, 1 << 20), 0);
-	ASSERT_INT(fstat(fd, &st), 0);
-	ASSERT_INT(st.st_blocks, (1 << 20) / 512);
-	ASSERT_INT(memory_cgroup_fallocate_in(group, fd, 0, -1, 1), -EINVAL);
-	freeze(group);
-	ASSERT_INT(memory_cgroup_fallocate_in(group, fd, 0, 0, 2 << 20), -EINTR);
-	ASSERT_INT(memory_cgroup_fallocate_in("/", fd, 0, 0, 1), -EOPNOTSUPP);
-	/* The last process may be in it for a moment after it has been waited for. */
-	while (rmdir(group) < 0 && errno == EBUSY)
-		g_usleep(1000);
-	CU_ASSERT_FALSE(g_file_test(group, G_FILE_TEST_EXISTS));
-}
-
 /* What a thread in system call `number` is about to do, if its first arguments are these. */
 static enum opening opening_in(long number, unsigned long second, unsigned long third)
 {
@@ -488,8 +437,6 @@ static CU_TestInfo tests[] = {
 		capabilities_about_another_namespace_do_not_count },
 	{ "the first class that fits decides", the_first_class_that_fits_decides },
 	{ "memory is seen as procfs shows it", memory_is_seen_as_procfs_shows_it },
-	{ "memory is allocated by a child in the group",
-		memory_is_allocated_by_a_child_in_the_group },
 	CU_TEST_INFO_NULL,
 };
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/limits.h"
+#include "base/below.h"
+#include "base/util.h"
 #include "kinds/posix-semaphore.h"
 #include "kinds/held-namespaces.h"
 #include "kinds/idle.h"
@@ -11,7 +13,9 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -244,6 +248,20 @@ static void ipc_namespaces_are_found_where_they_are_mounted(void)
 	ASSERT_INT(g_array_index(found, uint32_t, 1), 4026532183);
 }
 
+static void another_file_system_is_not_below(void)
+{
+	auto_fd root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat top, proc, found;
+
+	CU_ASSERT_FATAL(fstat(root, &top) == 0 && stat("/proc", &proc) == 0);
+	ASSERT_INT(stat_below(root, ".", top.st_dev, &found), 0);
+	CU_ASSERT(found.st_ino == top.st_ino && found.st_mode == top.st_mode);
+	ASSERT_INT(stat_below(root, "proc", top.st_dev, &found), -EXDEV);
+	ASSERT_INT(stat_below(root, "proc", proc.st_dev, &found), 0);
+	ASSERT_INT(stat_below(root, "nonesuch", top.st_dev, &found), -ENOENT);
+	ASSERT_INT(open_below(root, "proc", O_PATH), -EXDEV);
+}
+
 static void a_pid_used_anew_is_not_the_process_that_was_meant(void)
 {
 	static const struct realm realm = { .proc = "/proc" };
@@ -312,6 +330,7 @@ static CU_TestInfo tests[] = {
 		ipc_namespaces_are_found_where_they_are_mounted },
 	{ "a pid used anew is not the process that was meant",
 		a_pid_used_anew_is_not_the_process_that_was_meant },
+	{ "another file system is not below", another_file_system_is_not_below },
 	{ "every attribute of a kind has a name of its own",
 		every_attribute_of_a_kind_has_a_name_of_its_own },
 	{ "what cannot be listed says so", what_cannot_be_listed_says_so },
