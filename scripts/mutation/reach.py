@@ -188,10 +188,13 @@ class Reach:
         return [t for t in tests if f'{file}:{line}' in t.lines]
 
     def in_file(self, file):
-        """How many lines of the file each test reaches: the more, the more it is about the file."""
+        """How much each test is about the file: its lines there, of which one counts the more the fewer tests
+        reach it."""
         file, _ = self.loader(file) or (file, 0)
-        prefix = f'{file}:'
-        return {t.name: sum(line.startswith(prefix) for line in t.lines) for t in self.tests.values()}
+        reached = {t.name: [line for line in t.lines if line.startswith(f'{file}:')]
+                   for t in self.tests.values() if t.kind != CODE}
+        tests = collections.Counter(line for lines in reached.values() for line in lines)
+        return {name: sum(1 / tests[line] for line in lines) for name, lines in reached.items()}
 
     def loader(self, file):
         """The file and the line that load a BPF program; None for other files."""

@@ -136,6 +136,19 @@ def an_event_says_what_and_who(t):
 
 
 @test(MOUNTED)
+def it_is_read_in_pieces_of_any_size(t):
+    with opened(t.meta / 'events', os.O_RDONLY) as fd:
+        for name in 'first', 'second':
+            write(t.root / name, b'x')
+        text = b''
+        while b'"second"' not in text or not text.endswith(b'\n'):
+            text += os.read(fd, 7)
+    events = [json.loads(line) for line in text.splitlines()]
+    names = [e['name'] for e in events if e['event'] == 'created']
+    equal(names, ['first', 'second'])
+
+
+@test(MOUNTED)
 def names_that_are_hard_to_write(t):
     needs_fanotify(t)
     names = (b'quo"te', b'back\\slash', b'new\nline', b'\xff\xfe', b'x' * 255)
