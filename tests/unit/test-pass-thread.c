@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A process that gives no answer: nobody waits for it, and whoever asked is not lost. */
+#include "census/census.h"
 #include "census/pass/pass-thread.h"
 
+#include "recorded.h"
 #include "unit.h"
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #define STUCK 42
 #define WELL 43
@@ -121,6 +128,34 @@ static void who_gives_no_answer_is_not_waited_for(void)
 	ASSERT_INT(open_states, 0);
 }
 
+/* A pass that gets no answer ends, and the same question is answered by another, without that process. */
+static void others_count_where_one_gives_no_answer(void)
+{
+	const struct segment_key key = { .dev = makedev(0, 0x19), .ino = 5, .class = SEGMENT_FILE };
+	struct census_config config = { .backend = CENSUS_TEXT, .shm_dev = key.dev };
+	g_autofree char *map = recorded_map(0x10000, "rw-s", key.dev, key.ino, "/dev/shm/x");
+	g_autofree char *pipe = NULL;
+	struct recorded tree;
+	struct census *census;
+
+	recorded_init(&tree);
+	recorded_process(&tree, 10, map);
+	recorded_process(&tree, 11, map);
+	pipe = g_build_filename(tree.path, "11/maps", NULL);
+	CU_ASSERT_FATAL(unlink(pipe) == 0 && mkfifo(pipe, 0600) == 0);
+	config.proc = tree.path;
+	CU_ASSERT_FATAL(census_new(&config, &census) == 0);
+	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
+	ASSERT_INT(census_usage(census, &key).mappings, 1);
+	ASSERT_INT(census_report(census).unreadable, 1);
+	census_release(census);
+	/* The thread that has been left behind waits for somebody to write. */
+	auto_fd writer = open(pipe, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	CU_ASSERT(writer >= 0);
+	census_free(census);
+	recorded_remove(&tree);
+}
+
 enum nap { BEGINS, NAPS, TO_SLEEP, SLEEPS, TO_END };
 
 static enum nap nap; /* protected by `lock` */
@@ -188,6 +223,7 @@ static void one_that_goes_on_is_not_stalled(void)
 }
 
 static CU_TestInfo tests[] = {
+	{ "others count where one gives no answer", others_count_where_one_gives_no_answer },
 	{ "who gives no answer is not waited for", who_gives_no_answer_is_not_waited_for },
 	{ "one that goes on is not stalled", one_that_goes_on_is_not_stalled },
 	CU_TEST_INFO_NULL,
