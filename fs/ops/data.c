@@ -108,15 +108,13 @@ static ssize_t within_size(const struct handle *handle, size_t size, off_t off)
 	return off < st.st_size ? (ssize_t)MIN(size, (uint64_t)(st.st_size - off)) : -EPERM;
 }
 
-void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-	struct fuse_file_info *fi)
+static void write_segment(fuse_req_t req, struct handle *handle, const char *buf, size_t size,
+	off_t off, const struct fuse_file_info *fi)
 {
-	struct handle *handle = handle_of(fi);
 	struct fsuid id;
 	bool append = fi->flags & O_APPEND; /* it can change after open(2) */
 	ssize_t r = append && handle->file->fixed_size ? -EPERM : within_size(handle, size, off);
 
-	(void)ino;
 	if (r >= 0) {
 		struct iovec vector = { .iov_base = (char *)buf, .iov_len = r };
 		struct event_act *act = handle->node->data ?
@@ -134,6 +132,16 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		tell_end(req, act, r, 0);
 	}
 	reply_count(req, r);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	/* None is open for writing, and the kernel knows; its handle is another structure. */
+	if (node_of(req, ino)->type == NODE_TREE)
+		reply_result(req, -EBADF);
+	else
+		write_segment(req, handle_of(fi), buf, size, off, fi);
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
