@@ -22,6 +22,10 @@ FULL = errno.ENOSPC,
 PACE = 0.02  # seconds; how long a worker rests between two acts, at most
 
 
+class Hangs(Exception):
+    """A process does not answer."""
+
+
 class Control:
     """What all processes see."""
 
@@ -72,6 +76,7 @@ class Worker:
         self.random = random.Random(f'{world.seed} {name}')
         commands, self._tell = os.pipe()
         self._answers, self._say = os.pipe()
+        self._text = b''
         self.pid = os.fork()
         if self.pid == 0:
             self._live(commands)
@@ -119,14 +124,15 @@ class Worker:
 
     def answer(self, patience):
         """What it said; a worker that says nothing hangs."""
-        deadline, text = time.monotonic() + patience, b''
-        while not text.endswith(b'\n'):
+        deadline = time.monotonic() + patience
+        while not self._text.endswith(b'\n'):
             ready, _, _ = select.select([self._answers], [], [], max(0, deadline - time.monotonic()))
-            check(ready, f'{self.name} (process {self.pid}) hangs: {self._where()}')
+            if not ready:
+                raise Hangs(f'{self.name} (process {self.pid}) hangs: {self._where()}')
             piece = os.read(self._answers, 1 << 16)
             check(piece, f'{self.name} has ended')
-            text += piece
-        value = json.loads(text)
+            self._text += piece
+        value, self._text = json.loads(self._text), b''
         check('failed' not in value, value.get('failed'))
         return value
 

@@ -6,7 +6,9 @@ and has no more descriptors. See tests/soak/run."""
 import contextlib
 import json
 import os
+import pathlib
 import statistics
+import subprocess
 import time
 
 import load
@@ -18,6 +20,7 @@ from ipc import CLONE_NEWIPC
 OWNERS = 4
 SANITIZED = b'__asan_init', b'__tsan_init'
 HOURS_TO_JUDGE = 6
+MORE_PATIENCE = 5
 LEAVE = 16 << 10  # bytes of the tmpfs that are not filled
 
 
@@ -51,6 +54,25 @@ class Daemon:
     def lives(self):
         status = self.tree.daemon.poll()
         check(status is None, f'the daemon of {self.tree.root} has ended with status {status}')
+
+    def turns(self):
+        """Seconds that its threads ran, or waited for a processor."""
+        total = 0
+        for task in pathlib.Path(f'/proc/{self.tree.daemon.pid}/task').iterdir():
+            with contextlib.suppress(OSError):
+                total += sum(int(word) for word in read(task / 'schedstat').split()[:2])
+        return total / 1e9
+
+    def is_at_work(self):
+        before = self.turns()
+        time.sleep(2)
+        return self.turns() - before > 0.5
+
+    def say_where(self):
+        """Where its threads are, if there is a debugger to tell."""
+        with contextlib.suppress(OSError):
+            subprocess.run(['gdb', '-p', str(self.tree.daemon.pid), '-batch', '-ex', 'thread apply all bt'],
+                           stdin=subprocess.DEVNULL, check=False)
 
     def memory(self):
         """MiB in memory, but for files."""
@@ -105,7 +127,20 @@ class Soak:
             worker.tell(command)
 
     def answers(self):
-        return [worker.answer(self.patience) for worker in self.workers]
+        return [self.answer(worker) for worker in self.workers]
+
+    def answer(self, worker):
+        """On a machine that gives the daemons few turns it may take long; at last it is a hang."""
+        for patience in range(MORE_PATIENCE, -1, -1):
+            try:
+                return worker.answer(self.patience)
+            except load.Hangs as hang:
+                if patience and (self.steady.is_at_work() or self.killed.is_at_work()):
+                    self.say(f'the machine is slow: {worker.name} waits')
+                    continue
+                self.steady.say_where()
+                self.killed.say_where()
+                raise hang
 
     def fill(self, until):
         """Takes what the others leave, again and again."""
