@@ -29,7 +29,7 @@ static bool has(uint64_t capabilities, unsigned capability)
 
 /* The caller */
 
-/* 0: it cannot be told. */
+/* 0: it cannot be told, and errno says why. */
 static uint64_t namespace_of(int dir, const char *name)
 {
 	struct stat st;
@@ -60,24 +60,26 @@ static bool has_own_numbers(int proc)
 	return atoi(self) == getpid();
 }
 
-/* False: nothing is known of the caller. */
-static bool read_caller(struct caller_sight *sight)
+/* 0, or a negative errno: nothing is known of the caller. */
+static int read_caller(struct caller_sight *sight)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d", sight->caller.pid);
 	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_fd self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd self = dir < 0 ? -1 : open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct proc_status status;
+	int r = sight->caller.pid == 0 ? -ESRCH : self < 0 ? -errno : 0;
 
+	if (r == 0)
+		r = proc_read_status(dir, &status, NULL);
+	if (r < 0)
+		return r;
 	/* A caller that was killed may have an heir to its number. */
-	if (sight->caller.pid == 0 || dir < 0 || self < 0 ||
-		proc_read_status(dir, &status, NULL) < 0 ||
-		status.uids[ID_FS] != sight->caller.uid ||
-		caller_rights_are_old(dir, &sight->caller))
-		return false;
+	if (status.uids[ID_FS] != sight->caller.uid || caller_rights_are_old(dir, &sight->caller))
+		return -ESRCH;
 	sight->pid_ns = namespace_of(dir, "ns/pid");
-	sight->user_ns = namespace_of(dir, "ns/user");
-	if (sight->pid_ns == 0 || sight->user_ns == 0)
-		return false;
+	sight->user_ns = sight->pid_ns == 0 ? 0 : namespace_of(dir, "ns/user");
+	if (sight->user_ns == 0)
+		return -errno;
 	if (sight->pid_ns == namespace_of(self, "ns/pid"))
 		sight->pid_ns = 0;
 	if (sight->user_ns == namespace_of(self, "ns/user"))
@@ -85,26 +87,34 @@ static bool read_caller(struct caller_sight *sight)
 	sight->effective = status.effective;
 	sight->sandboxed = status.no_new_privs && kernel_has_landlock();
 	sight->itself = has_own_numbers(sight->proc) ? status.tgid : 0;
-	return true;
+	return 0;
+}
+
+static void see_nothing(struct caller_sight *sight, int error)
+{
+	closep(&sight->proc);
+	sight->proc = -1;
+	sight->error = is_failure(error) ? error : 0;
 }
 
 void caller_sight_begin(struct caller_sight *sight, const char *proc, const struct caller *caller)
 {
+	int r;
+
 	*sight = (struct caller_sight){
 		.caller = *caller,
 		.path = proc,
 		.proc = open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC),
 	};
-	if (sight->proc >= 0 && !read_caller(sight)) {
-		closep(&sight->proc);
-		sight->proc = -1;
-	}
+	r = sight->proc < 0 ? -errno : read_caller(sight);
+	if (r < 0)
+		see_nothing(sight, r);
 	sight->confined = sight->sandboxed || sight->pid_ns || sight->user_ns;
 	if (sight->proc < 0 || sight->confined)
 		return;
-	if (effective_begin(&sight->ids, caller) < 0) {
-		closep(&sight->proc);
-		sight->proc = -1;
+	r = effective_begin(&sight->ids, caller);
+	if (r < 0) {
+		see_nothing(sight, r);
 		return;
 	}
 	sight->all = has(sight->effective, CAP_SYS_PTRACE);

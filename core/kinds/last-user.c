@@ -24,6 +24,7 @@ struct last_users {
 	 */
 	struct caller_sight sight, told;
 	bool acts, has_told;
+	bool blind; /* in this search the caller could not be read, and so not be asked for */
 };
 
 /* What has been asked of a process that is there now. */
@@ -105,6 +106,10 @@ static bool sees_memory(struct last_users *users, pid_t pid)
 	process = process_of(users, pid);
 	if (process->seen == NOT_ASKED) {
 		act_as_caller(users);
+		if (users->sight.error) {
+			users->blind = true;
+			return false;
+		}
 		process->seen = caller_sees_memory(&users->sight, pid) ? SEEN : NOT_SEEN;
 	}
 	return process->seen == SEEN;
@@ -114,6 +119,7 @@ static bool sees_past(struct last_users *users, const struct past_user *user)
 {
 	if (!users->has_told)
 		act_as_caller(users);
+	users->blind = users->blind || users->told.error;
 	return caller_sees_past(&users->told, user->uid, user->readable);
 }
 
@@ -270,12 +276,15 @@ void last_users_find(struct last_users *users, const struct item *item, struct l
 	struct usage usage = census_usage(users->realm->census, &item->key);
 
 	*out = (struct last_user){ .state = "none", .unit = "-" };
+	users->blind = false;
 	if (usage.mappings || usage.openers)
 		find_among_users(users, item, out);
 	else
 		find_in_the_past(users, item, out);
 	act_as_daemon(users);
 	prefer_the_kernels(users, item, out);
+	if (users->blind)
+		out->state = "unknown";
 }
 
 static void find(const struct view *view, struct last_user *out)

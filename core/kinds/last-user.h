@@ -18,10 +18,11 @@
 struct last_user {
 	pid_t pid; /* 0: none is known */
 	char command[16];
-	const char *state; /* "alive", "dead", "none" */
-	bool known;        /* what follows, but for `until` */
-	bool hidden;       /* there is one that the caller does not see */
-	uint64_t born;     /* 0: not known */
+	const char *
+		state; /* "alive", "dead", "none"; "unknown": procfs could not be read for the moment */
+	bool known;    /* what follows, but for `until` */
+	bool hidden;   /* there is one that the caller does not see */
+	uint64_t born; /* 0: not known */
 	uid_t uid;
 	char unit[CGROUP_UNIT_MAX];
 	bool now;              /* it uses the segment now */

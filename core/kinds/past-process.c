@@ -56,47 +56,55 @@ bool past_process_may_live(const struct realm *realm, pid_t pid, int64_t then)
 	return process.alive || process.unknown;
 }
 
-static bool ask_whether_seen(const struct view *view, pid_t pid)
+enum answer { NOT_ASKED, NOT_SEEN, SEEN, NOT_KNOWN };
+
+static enum answer ask_whether_seen(const struct view *view, pid_t pid)
 {
 	struct caller_sight sight;
-	bool seen;
+	enum answer answer = NOT_KNOWN;
 
 	caller_sight_begin(&sight, view->realm->proc, &view->caller);
-	seen = caller_sees_process(&sight, pid);
+	if (!sight.error)
+		answer = caller_sees_process(&sight, pid) ? SEEN : NOT_SEEN;
 	caller_sight_end(&sight);
-	return seen;
+	return answer;
 }
 
 /*
  * Whether the caller may see the process. The answer is kept in the view: to ask costs more than
  * all the rest, and few processes make many segments.
  */
-static bool is_seen(const struct view *view, pid_t pid)
+static enum answer is_seen(const struct view *view, pid_t pid)
 {
 	gpointer key = GINT_TO_POINTER(pid);
-	guint known = view->sees ? GPOINTER_TO_UINT(g_hash_table_lookup(view->sees, key)) : 0;
+	enum answer known =
+		view->sees ? GPOINTER_TO_UINT(g_hash_table_lookup(view->sees, key)) : NOT_ASKED;
 
-	if (!known)
-		known = 1 + ask_whether_seen(view, pid);
+	if (known == NOT_ASKED)
+		known = ask_whether_seen(view, pid);
 	if (view->sees)
 		g_hash_table_insert(view->sees, key, GUINT_TO_POINTER(known));
-	return known == 2;
+	return known;
 }
 
 struct past_process past_process_seen(const struct view *view, pid_t pid, int64_t then)
 {
 	struct past_process process = past_process_find(view->realm, pid, then);
 
-	if (process.alive && !is_seen(view, pid))
+	enum answer answer = process.alive ? is_seen(view, pid) : SEEN;
+
+	if (answer != SEEN)
 		*process.command = 0;
+	/* Nor is it known whether there is a command to be told. */
+	process.unknown = process.unknown || answer == NOT_KNOWN;
 	return process;
 }
 
 const char *past_process_state(const struct past_process *process)
 {
 	return process->pid == 0 ? "none" :
-		process->alive   ? "alive" :
 		process->unknown ? "unknown" :
+		process->alive   ? "alive" :
 				   "dead";
 }
 

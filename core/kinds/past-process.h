@@ -7,7 +7,7 @@
 struct past_process {
 	pid_t pid; /* 0: none */
 	bool alive;
-	bool unknown; /* whether it is: procfs could not be read, for a lack of descriptors or memory */
+	bool unknown; /* whether it is, or may be seen: procfs could not be read, for a lack of descriptors or memory */
 	char command[16]; /* empty if the process is dead, or the caller may not see it */
 };
 
@@ -28,11 +28,11 @@ bool past_process_may_live(const struct realm *realm, pid_t pid, int64_t then);
  */
 struct past_process past_process_seen(const struct view *view, pid_t pid, int64_t then);
 
-/* "alive", "dead", "none". */
+/* "alive", "dead", "none", "unknown". */
 const char *past_process_state(const struct past_process *process);
 
 /*
- * Append it as three lines, `pid`, `command` and `state` ("alive", "dead", "none"), or as a member
+ * Append it as three lines, `pid`, `command` and `state` (see above), or as a member
  * `name`.
  */
 void past_process_show(const struct past_process *process, GString *out);

@@ -41,6 +41,7 @@ static const struct {
 		"is" },
 	{ "rmdir", EACCES, ENOTDIR, "the kernel asks first what the name is" },
 	{ "create", EACCES, EISDIR, "the kernel asks first whether the path ends in a slash" },
+	{ "open", EACCES, EISDIR, "as above, with O_CREAT" },
 	{ "linkat_empty_path", EPERM, ENOENT, "the kernel asks first for a link count of 0" },
 	{ "linkat_proc_fd", EPERM, ENOENT, "as above" },
 	{ "truncate", EACCES, EFBIG, "the kernel asks first for RLIMIT_FSIZE, and sends SIGXFSZ" },

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -338,6 +339,37 @@ static void memory_is_seen_as_procfs_shows_it(void)
 	end_somebody(somebody.pid, keep_caller);
 }
 
+/* Nobody could say then that the caller sees nothing: sight.error. */
+static int error_without_descriptors(const struct caller *caller)
+{
+	const struct rlimit none = { 0, 0 };
+	struct caller_sight sight;
+	pid_t child = fork();
+	int status = 0;
+
+	if (child == 0) {
+		if (setrlimit(RLIMIT_NOFILE, &none) < 0)
+			_exit(0);
+		caller_sight_begin(&sight, "/proc", caller);
+		_exit(-sight.error);
+	}
+	CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child);
+	return WEXITSTATUS(status);
+}
+
+static void a_caller_that_cannot_be_read_for_the_moment_is_told_apart(void)
+{
+	const struct caller self = { .uid = geteuid(), .gid = getegid(), .pid = getpid() };
+	const struct caller gone = { .uid = SOMEBODY, .gid = SOMEBODY };
+	struct caller_sight sight;
+
+	ASSERT_INT(error_without_descriptors(&self), EMFILE);
+	caller_sight_begin(&sight, "/proc", &gone);
+	ASSERT_INT(sight.error, 0);
+	CU_ASSERT_FALSE(caller_sees_memory(&sight, getpid()));
+	caller_sight_end(&sight);
+}
+
 /* What a thread in system call `number` is about to do, if its first arguments are these. */
 static enum opening opening_in(long number, unsigned long second, unsigned long third)
 {
@@ -437,6 +469,8 @@ static CU_TestInfo tests[] = {
 		capabilities_about_another_namespace_do_not_count },
 	{ "the first class that fits decides", the_first_class_that_fits_decides },
 	{ "memory is seen as procfs shows it", memory_is_seen_as_procfs_shows_it },
+	{ "a caller that cannot be read for the moment is told apart",
+		a_caller_that_cannot_be_read_for_the_moment_is_told_apart },
 	CU_TEST_INFO_NULL,
 };
 
