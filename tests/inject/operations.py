@@ -67,7 +67,7 @@ SUMS = re.compile(r'kind="(posix|sysv|nested|sem|msg|mqueue|unlinked)"')
 ABOUT_THE_MACHINE = ('census\t', 'source\t', 'data_path\t', 'posix_', 'nested_', 'sysv_')
 # By these an answer says how much it does not know. The machine's other processes may add to them at any time.
 REMARKS = [re.compile(pattern, re.S) for pattern in (
-    r'# not read: (\d+) processes, (\d+) kinds\n', r'"incomplete" ?: ?(?:null|\{[^}]*?(\d+)[^}]*?(\d+)[^}]*\})',
+    r'# not read: (?:(\d+) processes, )?(\d+) kinds\n', r'"incomplete" ?: ?(?:null|\{[^}]*?(\d+)[^}]*?(\d+)[^}]*\})',
     r'could not be read: (\d+)', r'changed all the while: (\d+)', r'could not be listed: (\d+)', r'not_shown" ?: ?(\d+)',
     r'unreadable_processes\t(\d+)', r'unlisted_kinds[\t ](\d+)',
     r'"unreadable":(\d+),"inconsistent":(\d+),"unlisted_kinds":(\d+)',
