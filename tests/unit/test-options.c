@@ -148,6 +148,10 @@ static void who_checks_permissions_is_chosen(void)
 
 static void one_or_two_paths_are_named(void)
 {
+	char *nothing[] = { NULL };
+
+	ASSERT_INT(options_parse(0, nothing, &options), OPTIONS_WRONG);
+	options_free(&options);
 	assert_refused("-f", "no mount point", "usage");
 	assert_refused("a b c", "too many", "usage");
 }
