@@ -2,6 +2,7 @@
 /* The views of all segments for other programs, of a machine of which everything is known. */
 #include "census/census.h"
 #include "views/dot.h"
+#include "views/memory.h"
 #include "views/openmetrics-segments.h"
 #include "views/openmetrics.h"
 #include "views/ranking.h"
@@ -408,7 +409,26 @@ static void many_processes_of_one_program_are_one_node(void)
 	assert_has(text, "\tp100 -> s0 [label=\"40 maps\"];\n");
 }
 
+static void a_line_of_meminfo_is_found_by_its_whole_name(void)
+{
+	static const char text[] = "MemTotal: 100 kB\nShmemHugePages: 5 kB\nShmemX 9 kB\n"
+				   "Swap: much kB\nShmem:    7 kB\nLast: 3 kB";
+	uint64_t bytes = 0;
+
+	CU_ASSERT_TRUE(memory_parse_meminfo(text, "Shmem", &bytes));
+	ASSERT_INT(bytes, 7 * 1024);
+	CU_ASSERT_TRUE(memory_parse_meminfo(text, "MemTotal", &bytes));
+	ASSERT_INT(bytes, 100 * 1024);
+	CU_ASSERT_TRUE(memory_parse_meminfo(text, "Last", &bytes));
+	ASSERT_INT(bytes, 3 * 1024);
+	CU_ASSERT_FALSE(memory_parse_meminfo(text, "Swap", &bytes));
+	CU_ASSERT_FALSE(memory_parse_meminfo(text, "ShmemX", &bytes));
+	CU_ASSERT_FALSE(memory_parse_meminfo("", "Shmem", &bytes));
+}
+
 static CU_TestInfo tests[] = {
+	{ "a line of meminfo is found by its whole name",
+		a_line_of_meminfo_is_found_by_its_whole_name },
 	{ "samples of a family stand together", samples_of_a_family_stand_together },
 	{ "sums by kind, state, user; and the census", sums_by_kind_state_user_and_the_census },
 	{ "as many segments as wanted are told one by one",
