@@ -92,7 +92,7 @@ def draw(tree, files, seed, count):
 
 
 def read_equivalent(path):
-    """tests/mutants: (file, old, new) of each, with the reason. Its head says how it is written."""
+    """tests/mutants: (file and function, old, new) of each, with the reason. Its head says how it is written."""
     known = {}
     if not path.exists():
         return known
@@ -106,5 +106,19 @@ def read_equivalent(path):
     return known
 
 
-def reason_of(mutant, known):
-    return known.get((mutant.file, mutant.old.strip(), mutant.new.strip()))
+def function_of(tree, mutant):
+    """The name of the function in which the line is; '' outside of any."""
+    for line in reversed((tree / mutant.file).read_text().splitlines()[:mutant.line]):
+        if line == '}':
+            break
+        if found := re.match(r'[a-z].*?(\w+)\(', line):
+            return found[1]
+    return ''
+
+
+def reason_of(tree, mutant, known):
+    old, new = mutant.old.strip(), mutant.new.strip()
+    for place in mutant.file, f'{mutant.file} {function_of(tree, mutant)}()':
+        if (place, old, new) in known:
+            return known[place, old, new]
+    return None

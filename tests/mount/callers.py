@@ -215,6 +215,7 @@ def make(t, mode, value, names):
     """The same objects on both sides, by their native paths."""
     for name in names:
         path = t.shm / name
+        path.unlink(missing_ok=True)  # fs.protected_regular lets not even root create over another's file
         path.write_bytes(SHEBANG)
         os.chown(path, OWNER, GROUP)
         os.chmod(path, mode)

@@ -38,15 +38,17 @@ def fill(fd):
 
 @test(MOUNTED, start=False)
 def the_daemons_own_limit_of_size_is_nobody_elses(t):
+    limit = 16 << 20
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         t.start()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    write(t.root / 'x', bytes(8192))
-    os.truncate(t.root / 'x', 16384)
-    equal(os.stat(t.shm / 'x').st_size, 16384)
+    with opened(t.root / 'x', os.O_RDWR | os.O_CREAT) as fd:
+        equal(os.pwrite(fd, b'x', limit), 1)
+    os.truncate(t.root / 'x', 2 * limit)
+    equal(os.stat(t.shm / 'x').st_size, 2 * limit)
 
 
 @test()

@@ -19,7 +19,8 @@ static struct {
 	char path[64];
 	GMutex lock;
 	GCond woken;
-	gint wakes; /* atomic */
+	gint wakes;           /* atomic */
+	struct shrink shrink; /* the last one, of a process that is known; protected by `lock` */
 } live;
 
 static void woken(void *data)
@@ -31,12 +32,24 @@ static void woken(void *data)
 	g_mutex_unlock(&live.lock);
 }
 
+static void shrunk(const struct shrink *shrink, void *data)
+{
+	(void)data;
+	if (shrink->process.pid == 0)
+		return;
+	g_mutex_lock(&live.lock);
+	live.shrink = *shrink;
+	g_cond_broadcast(&live.woken);
+	g_mutex_unlock(&live.lock);
+}
+
 static void set_up_live(void)
 {
 	const struct events_config config = { .kind = "posix",
 		.reserved = ".shmtree",
 		.hidden_prefix = ".hidden.",
-		.wake = woken };
+		.wake = woken,
+		.shrunk = shrunk };
 	struct events_config here = config;
 
 	strcpy(live.path, "/dev/shm/unit-events-XXXXXX");
@@ -134,6 +147,34 @@ static void what_others_do_is_told_in_order(void)
 }
 
 /* Over and over, so that the kernel merges records, by two processes: in the end the events are right. */
+/* It is certain a moment later, in which nothing else may happen. */
+static void who_made_an_object_smaller_is_told_by_and_by(void)
+{
+	gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+	struct event_copy copy;
+	struct shrink seen;
+	pid_t pid;
+
+	if (events_missing(live.events))
+		SKIP("%s", events_missing(live.events));
+	waitpid(elsewhere("head -c 100 /dev/zero >a"), NULL, 0);
+	while (next(&copy) && !(copy.event.type == EVENT_RESIZED && copy.event.size == 100))
+		;
+	live.shrink = (struct shrink){ 0 };
+	pid = elsewhere(": >a; exec sleep 1000");
+	g_mutex_lock(&live.lock);
+	while (live.shrink.inode == 0 && g_cond_wait_until(&live.woken, &live.lock, until))
+		;
+	seen = live.shrink;
+	g_mutex_unlock(&live.lock);
+	ASSERT_INT(seen.process.pid, pid);
+	ASSERT_INT(seen.from, 100);
+	ASSERT_INT(seen.to, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	waitpid(elsewhere("rm a"), NULL, 0);
+}
+
 static void events_add_up_to_what_is_there(void)
 {
 	static const char script[] = "for i in 1 2 3 4 5 6 7 8 9; do : >a; mv a b; : >a; ln -f b "
@@ -240,6 +281,8 @@ static void what_is_told_later_is_bounded(void)
 }
 
 static CU_TestInfo live_tests[] = {
+	{ "who made an object smaller is told by and by",
+		who_made_an_object_smaller_is_told_by_and_by },
 	{ "what others do is told in order", what_others_do_is_told_in_order },
 	{ "events add up to what is there", events_add_up_to_what_is_there },
 	{ "what is done for others is told as theirs", what_is_done_for_others_is_told_as_theirs },
