@@ -17,7 +17,7 @@ from callers import (ACLS, AT_FDCWD, BY_DAEMON, CALLERS, CREATOR, Caller, DIRECT
                      NAMESPACES, NET_RAW, OPERATIONS, OTHER, OWNER, POWERS, SECOND, SHEBANG, SHM_KEY,
                      SOME_MODES, SYS_OPENAT2, answer, ask, by_daemon, clear, compare, excepted, executes, make,
                      opens, protection, set_capabilities, state)
-from harness import MOUNTED, MS_BIND, as_user, call, equal, eventually, fails, mounts_at, test, write
+from harness import MOUNTED, MS_BIND, as_user, call, equal, eventually, fails, mounts_at, opened, test, write
 from ipc import CLONE_NEWIPC, Child, new_segment, shm_remove, shmget
 from uring import Uring
 
@@ -468,3 +468,22 @@ def where_the_daemon_cannot_check_the_kernel_does(t):
     result = subprocess.run([t.program, t.root, '-f', '-o', 'permissions=none'], capture_output=True, text=True, check=False)
     equal((result.returncode != 0, result.stderr.count('\n')), (True, 1))
     equal('use kernel or daemon' in result.stderr, True, result.stderr)
+
+
+@test(MOUNTED, ('-o', 'permissions=daemon'))
+def who_may_write_does_not_own(t):
+    """A request that sets nothing comes before a write, for which the daemon clears set-ID bits whoever owns the file."""
+    write(t.shm / 'x', b'')
+    os.chmod(t.shm / 'x', 0o666)
+    os.chmod(t.private, 0o755)
+
+    def change():
+        with opened(t.root / 'x', os.O_RDWR):
+            fails(errno.EPERM, os.chown, t.root / 'x', 1234, -1)
+            fails(errno.EPERM, os.chown, t.root / 'x', -1, 1234)
+            fails(errno.EPERM, os.chmod, t.root / 'x', 0o600)
+            fails(errno.EPERM, os.utime, t.root / 'x', (1, 2))
+            os.truncate(t.root / 'x', 5)
+    equal(as_user(1234, 1234, change), 0)
+    found = os.stat(t.shm / 'x')
+    equal((found.st_uid, found.st_gid, found.st_mode & 0o7777, found.st_size), (0, 0, 0o666, 5))
