@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import pathlib
 import signal
 import time
 import traceback
@@ -268,9 +269,18 @@ class Group(Worker):
     def begin(self):
         self.group = self.make_group()
 
+    @staticmethod
+    def remove_left(top):
+        """Those of runs that failed: their processes have ended."""
+        for left in pathlib.Path(top).glob('shmtree-soak.*'):
+            if not os.path.exists(f'/proc/{left.suffix[1:]}'):
+                with contextlib.suppress(OSError):
+                    left.rmdir()
+
     def make_group(self):
         for top, limit in (('/sys/fs/cgroup/memory', 'memory.limit_in_bytes'), ('/sys/fs/cgroup', 'memory.max')):
             group = f'{top}/shmtree-soak.{os.getpid()}'
+            self.remove_left(top)
             with contextlib.suppress(OSError):
                 os.mkdir(group)
                 if os.path.exists(f'{group}/{limit}'):
