@@ -134,11 +134,13 @@ static void add_holders(struct summing *summing, const GArray *list)
 	g_autoptr(GHashTable) in_rings = g_hash_table_new(NULL, NULL);
 	const struct object *object = NULL;
 	g_autoptr(GArray) shown = NULL;
+	uint64_t inode = 0;
 
 	for (guint i = 0; i < list->len; i++) {
 		const struct holder *holder = &g_array_index(list, struct holder, i);
 
-		if (i == 0 || holder->inode != holder[-1].inode) {
+		if (holder->inode != inode) {
+			inode = holder->inode;
 			g_clear_pointer(&shown, g_array_unref);
 			object = objects_find_inode(objects, holder->inode);
 			if (!is_wanted(summing, object))

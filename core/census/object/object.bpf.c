@@ -310,10 +310,6 @@ static __u64 find_entry(__u64 head, __u32 index)
 		if ((entry & 3) != XA_NODE)
 			break;
 		shift = plain((void *)node, struct xa_node)->shift & 31;
-		if (bits == 32 && shift < 26 && index >> (shift + 6)) {
-			entry = 0;
-			break;
-		}
 		bits = shift;
 		entry = read_word(
 			node + OFFSET(struct xa_node, slots) + 8 * (__u64)(index >> shift & 63));
