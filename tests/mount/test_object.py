@@ -316,6 +316,7 @@ def holders_name_threads_that_keep_a_closed_ring(t):
     write(t.shm / 'x', bytes(PAGE))
     with opened(t.shm / 'x', os.O_RDWR) as fd:
         Ring(fd).close()  # or the test is skipped
+    eventually(lambda: facts(t, 'x') == ('0', '0', 'idle'), 'the kernel has freed that ring')
     keep, end = os.pipe()
     pid = os.fork()
     if pid == 0:
