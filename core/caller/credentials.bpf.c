@@ -17,13 +17,16 @@ char LICENSE[] SEC("license") = "GPL";
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym;
 extern void bpf_task_release(struct task_struct *task) __ksym;
 
-static __always_inline void read_groups(struct seen_credentials *seen, struct group_info *info)
+/* False: they could not be read. Zeros would be the group of root. */
+static __always_inline bool read_groups(struct seen_credentials *seen, struct group_info *info)
 {
 	int n = BPF_CORE_READ(info, ngroups);
 
 	seen->n_groups = n;
-	if (n > 0 && n <= CREDENTIAL_GROUPS_MAX)
-		bpf_core_read(seen->groups, sizeof seen->groups[0] * (__u32)n, &info->gid);
+	return info &&
+		(n <= 0 || n > CREDENTIAL_GROUPS_MAX ||
+			bpf_core_read(seen->groups, sizeof seen->groups[0] * (__u32)n,
+				&info->gid) == 0);
 }
 
 static __always_inline void read_task(struct seen_credentials *seen, struct task_struct *task)
@@ -36,8 +39,7 @@ static __always_inline void read_task(struct seen_credentials *seen, struct task
 	seen->effective = BPF_CORE_READ(cred, cap_effective.val);
 	seen->user_ns = BPF_CORE_READ(cred, user_ns, ns.inum);
 	seen->flags = BPF_CORE_READ(task, flags);
-	read_groups(seen, BPF_CORE_READ(cred, group_info));
-	seen->found = 1;
+	seen->found = read_groups(seen, BPF_CORE_READ(cred, group_info));
 }
 
 SEC("syscall")

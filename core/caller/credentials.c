@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "caller/credentials.h"
 
+#include "base/util.h"
 #include "bpf/loading.h"
 #include "bpf/refusal.h"
 #include "caller/credential-records.h"
 #include "procfs/proc.h"
+#include "procfs/status.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,17 +42,22 @@ static int look(pid_t thread, struct seen_credentials *out)
 	return program_run(program->progs.read_credentials.prog_fd, out, sizeof *out);
 }
 
-/* Whether what is read of the calling thread is what the kernel says of it elsewhere. */
+/* Whether what is read of the calling thread is what procfs shows of it. */
 static bool is_right(void)
 {
+	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(gid_t));
+	auto_fd dir = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct seen_credentials seen;
+	struct proc_status status;
 	struct stat ns;
 
-	if (stat("/proc/self/ns/user", &ns) < 0 || look(gettid(), &seen) < 0)
+	if (dir < 0 || fstatat(dir, "ns/user", &ns, 0) < 0 ||
+		proc_read_status(dir, &status, groups) < 0 || look(gettid(), &seen) < 0)
 		return false;
 	user_ns = (uint32_t)ns.st_ino;
-	return seen.found && seen.uid == getuid() && seen.user_ns == user_ns &&
-		(int)seen.n_groups == getgroups(0, NULL);
+	return seen.found && seen.uid == status.uids[ID_REAL] && seen.fsuid == status.uids[ID_FS] &&
+		seen.permitted == status.permitted && seen.effective == status.effective &&
+		seen.user_ns == user_ns && seen.n_groups == groups->len;
 }
 
 int credentials_open(void)

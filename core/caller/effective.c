@@ -34,13 +34,15 @@ static int set_effective(long call, unsigned id)
 	return r;
 }
 
-static bool take_on(const struct caller *caller, const struct caller_rights *rights)
+static bool take_on(struct effective *ids, const struct caller *caller,
+	const struct caller_rights *rights)
 {
 	bool other = caller->uid != 0 || caller->gid != getegid();
 
+	ids->in_groups =
+		thread_set_groups((const gid_t *)rights->groups->data, rights->groups->len) == 0;
 	/* A user namespace may forbid it; then only its own root user is served. */
-	if (thread_set_groups((const gid_t *)rights->groups->data, rights->groups->len) < 0 &&
-		other)
+	if (!ids->in_groups && other)
 		return false;
 	if (set_effective(SYS_setresgid, caller->gid) < 0 ||
 		set_effective(SYS_setresuid, caller->uid) < 0)
@@ -61,7 +63,7 @@ int effective_begin(struct effective *ids, const struct caller *caller)
 	caller_rights_read_here(caller, &rights);
 	/* Without its groups a caller would be let in where the group may less than others. */
 	known = rights.known || !caller_rights_must_be_known();
-	taken = known && take_on(caller, &rights);
+	taken = known && take_on(ids, caller, &rights);
 	caller_rights_clear(&rights);
 	if (taken)
 		return 0;
@@ -80,8 +82,9 @@ void effective_end(struct effective *ids)
 	if (set_effective(SYS_setresuid, 0) < 0 ||
 		(getegid() != ids->egid && set_effective(SYS_setresgid, ids->egid) < 0))
 		g_error("cannot become root again");
-	/* Fails where they could not be changed in the first place. */
-	thread_set_groups(ids->groups, ids->n_groups);
+	/* Fails where they could not be changed in the first place. The next caller must not have them. */
+	if (thread_set_groups(ids->groups, ids->n_groups) < 0 && ids->in_groups)
+		g_error("cannot leave a caller's groups");
 	/* The effective ids took those of the file system along, and these some capabilities. */
 	thread_set_file_ids(ids->fsuid, ids->fsgid);
 	thread_set_capabilities(ids->capabilities);

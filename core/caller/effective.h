@@ -30,6 +30,7 @@
 /* What the thread was before effective_begin(). */
 struct effective {
 	bool changed;
+	bool in_groups; /* of the caller */
 	uid_t fsuid;
 	gid_t fsgid, egid;
 	uint64_t capabilities;

@@ -14,7 +14,7 @@
  *	while (fsuid_retry(&id, r));
  *	fsuid_end(&id);
  *
- * The caller's supplementary groups and capabilities cost a look into procfs, and hardly any
+ * The caller's supplementary groups and capabilities cost another question, and hardly any
  * request needs them: they are taken on only when the first try was refused (fsuid_retry()), or at
  * once where their lack would not be refused but change the result (fsuid_take_groups()). So it is
  * for user 0 as well, which may be a root without capabilities, or of a user namespace.

@@ -52,13 +52,14 @@ bool caller_rights_must_be_known(void)
 	return alone;
 }
 
-bool caller_rights_are_old(int dir, const struct caller *caller)
+int caller_rights_are_old(int dir, const struct caller *caller)
 {
 	auto_fd thread = proc_open_thread(dir, caller->pid);
 	struct proc_stat stat;
-
 	/* Of the thread: for that of a process the kernel would add up all its threads. */
-	return thread < 0 || proc_read_stat(thread, &stat) < 0 || proc_is_io_worker(&stat);
+	int r = thread < 0 ? thread : proc_read_stat(thread, &stat);
+
+	return r < 0 ? r : proc_is_io_worker(&stat);
 }
 
 static uint64_t capabilities(const struct caller *caller, const struct credentials *read,
@@ -84,7 +85,7 @@ static bool read_procfs(int dir, const struct caller *caller, struct credentials
 		.fsuid = status.uids[ID_FS],
 		.permitted = status.permitted,
 		.effective = status.effective,
-		.io_worker = alone && caller_rights_are_old(dir, caller),
+		.io_worker = alone && caller_rights_are_old(dir, caller) != 0,
 	};
 	return true;
 }

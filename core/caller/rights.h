@@ -28,7 +28,7 @@ struct caller_rights {
 };
 
 /*
- * Reads the caller's rights, by BPF where credentials_open() was called, else from procfs, while the caller waits for us inside its system call, so
+ * Reads the caller's rights, by BPF where credentials.h can, else from procfs, while the caller waits for us inside its system call, so
  * that they do not change. If the caller was killed and its number is another process's by now, one
  * of another user is told apart; to one of the same user the answer does not go. A caller of whom
  * nothing can be read has no groups and no capabilities, and one in another user namespace has no
@@ -52,9 +52,9 @@ bool caller_rights_must_be_known(void);
 /*
  * Whether the caller, whose directory in /proc that is, may have other rights than procfs shows: of a thread that the
  * kernel has made for an io_uring procfs shows, as long as it lives, those that its process had then; it acts with those
- * of who made the request. True if that cannot be read.
+ * of who made the request. 1, 0, or a negative errno if that cannot be read.
  */
-bool caller_rights_are_old(int dir, const struct caller *caller);
+int caller_rights_are_old(int dir, const struct caller *caller);
 
 /*
  * The same for the question of access(2), which asks with the real user in place of the file system's, and counts all

@@ -74,8 +74,11 @@ static int read_caller(struct caller_sight *sight)
 	if (r < 0)
 		return r;
 	/* A caller that was killed may have an heir to its number. */
-	if (status.uids[ID_FS] != sight->caller.uid || caller_rights_are_old(dir, &sight->caller))
+	if (status.uids[ID_FS] != sight->caller.uid)
 		return -ESRCH;
+	r = caller_rights_are_old(dir, &sight->caller);
+	if (r != 0)
+		return r < 0 ? r : -ESRCH;
 	sight->pid_ns = namespace_of(dir, "ns/pid");
 	sight->user_ns = sight->pid_ns == 0 ? 0 : namespace_of(dir, "ns/user");
 	if (sight->user_ns == 0)

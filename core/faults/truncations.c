@@ -78,7 +78,8 @@ static void identify(struct truncations *truncations, struct truncation *truncat
 		return;
 	truncation->pid = process.pid;
 	truncation->born = process.born;
-	truncation->readable = process.readable;
+	/* It may have become another user's since it was read. */
+	truncation->readable = process.readable && process.uid == truncation->uid;
 	g_strlcpy(truncation->command, process.command, sizeof truncation->command);
 	g_strlcpy(truncation->unit, process.unit, sizeof truncation->unit);
 }

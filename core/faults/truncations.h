@@ -45,8 +45,8 @@ int64_t truncations_now(void);
 
 /*
  * Notes a truncation through the mount. Of it `after`, `from`, `to`, `pid` and `uid` are used: it was
- * made just now. The process is looked for at once, or was a moment ago (events/processes.h): it must be one that waits
- * for the caller, so that its number cannot become another one's meanwhile.
+ * made just now. The process is looked for at once, or was a moment ago (events/processes.h), and may have executed
+ * another program since: it must be one that waits for the caller, so that its number cannot become another one's.
  */
 void truncations_note(struct truncations *truncations, const struct segment_key *key,
 	const struct truncation *made);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define LIMIT_US (2 * 1000 * 1000)
-/* How often to look, and how long to pause after the first tries, in microseconds: a second in all. */
+/* How often to look, and how long to pause after the first tries, in microseconds: a second in all, before LIMIT_US. */
 #define QUICK_TRIES 8
 #define LOOK_TRIES 200
 #define PAUSE_US 5000

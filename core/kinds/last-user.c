@@ -3,6 +3,7 @@
 
 #include "base/format.h"
 #include "base/json.h"
+#include "base/util.h"
 #include "caller/sight.h"
 #include "kinds/past-process.h"
 #include "procfs/process-facts.h"
@@ -24,7 +25,7 @@ struct last_users {
 	 */
 	struct caller_sight sight, told;
 	bool acts, has_told;
-	bool blind; /* in this search the caller could not be read, and so not be asked for */
+	bool blind; /* in this search the caller or a process could not be read for the moment */
 };
 
 /* What has been asked of a process that is there now. */
@@ -71,8 +72,9 @@ static const char *unit_of(struct last_users *users, pid_t pid, uint64_t born)
 	struct process_facts facts = { 0 };
 
 	if (!process->read) {
-		process_facts_read(users->realm->proc, pid, &facts);
-		process->read = true;
+		/* Of one that cannot be read for the moment the next question asks again. */
+		process->read = !is_failure(process_facts_read(users->realm->proc, pid, &facts));
+		users->blind = users->blind || !process->read;
 		process->born = facts.born;
 		g_strlcpy(process->unit, facts.unit, sizeof process->unit);
 	}
@@ -85,7 +87,7 @@ static void act_as_caller(struct last_users *users)
 		return;
 	caller_sight_begin(&users->sight, users->realm->proc, users->caller);
 	users->acts = true;
-	if (!users->has_told)
+	if (!users->has_told || users->told.error)
 		users->told = users->sight;
 	users->has_told = true;
 }
@@ -117,7 +119,7 @@ static bool sees_memory(struct last_users *users, pid_t pid)
 
 static bool sees_past(struct last_users *users, const struct past_user *user)
 {
-	if (!users->has_told)
+	if (!users->has_told || users->told.error)
 		act_as_caller(users);
 	users->blind = users->blind || users->told.error;
 	return caller_sees_past(&users->told, user->uid, user->readable);
@@ -282,9 +284,9 @@ void last_users_find(struct last_users *users, const struct item *item, struct l
 	else
 		find_in_the_past(users, item, out);
 	act_as_daemon(users);
-	prefer_the_kernels(users, item, out);
 	if (users->blind)
 		out->state = "unknown";
+	prefer_the_kernels(users, item, out);
 }
 
 static void find(const struct view *view, struct last_user *out)

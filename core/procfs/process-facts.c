@@ -25,30 +25,34 @@ static void read_cmdline(int dir, char *out)
 }
 
 /* When the process was born, and its control group with the unit that this names. */
-static void read_origin(int dir, uint64_t *born, char *cgroup, char *unit)
+static int read_origin(int dir, uint64_t *born, char *cgroup, char *unit)
 {
 	struct proc_stat stat;
 	char text[CGROUP_TEXT];
+	int r = proc_read_stat(dir, &stat);
 
-	if (proc_read_stat(dir, &stat) == 0)
+	if (r == 0)
 		*born = stat.start_time;
 	if (proc_read_file(dir, "cgroup", text, sizeof text) > 0)
 		cgroup_parse(text, cgroup, CGROUP_SHOWN, unit);
+	return r;
 }
 
-void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts)
+int process_facts_read(const char *proc, pid_t pid, struct process_facts *facts)
 {
 	g_autofree char *path = NULL;
+	int r;
 
 	if (facts->pid == pid)
-		return;
+		return facts->born ? 0 : -ESRCH;
 	*facts = (struct process_facts){ .pid = pid, .unit = "-" };
 	path = g_strdup_printf("%s/%d", proc, pid);
 	auto_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return;
-	read_origin(dir, &facts->born, facts->cgroup, facts->unit);
+		return -errno;
+	r = read_origin(dir, &facts->born, facts->cgroup, facts->unit);
 	read_cmdline(dir, facts->cmdline);
+	return r;
 }
 
 /*

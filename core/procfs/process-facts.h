@@ -21,8 +21,11 @@ struct process_facts {
 	char cmdline[CMDLINE_SHOWN + 1]; /* arguments with a space between them */
 };
 
-/* Reads them anew, unless they are this process's already. `proc` is the procfs's path. */
-void process_facts_read(const char *proc, pid_t pid, struct process_facts *facts);
+/*
+ * Reads them anew, unless they are this process's already. `proc` is the procfs's path. 0, or a
+ * negative errno: when the process was born is not known; -ENOENT, -ESRCH if it is gone.
+ */
+int process_facts_read(const char *proc, pid_t pid, struct process_facts *facts);
 
 /* What the census keeps of a process that uses segments. */
 struct process_origin {

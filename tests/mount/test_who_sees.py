@@ -5,9 +5,10 @@ import json
 import mmap
 import os
 import re
+import time
 import traceback
 
-from harness import call, check, equal, read, table, write
+from harness import call, check, equal, eventually, read, table, write
 from ipc import (Attached, Child, OTHER, PR_SET_DUMPABLE, USER, ipc_test, map_alone, memfd, new_segment)
 from test_views import parse_graph
 
@@ -148,12 +149,21 @@ def shown(pids, others, cgroups=True):
             'cgroups': [cgroups, remark], 'graph': [pids, others]}
 
 
+def younger(*what):
+    """A child that was started in a later tick, in which the kernel counts, than all others."""
+    def ticks():
+        return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf('SC_CLK_TCK'))
+    now = ticks()
+    eventually(lambda: ticks() > now, 'another tick')
+    return Child(*what)
+
+
 @ipc_test
 def each_sees_what_is_theirs(t):
     os.chmod(t.private, 0o755)
     machine = Machine(t)
-    with Child(machine.uses) as roots, Child(machine.users_own, USER) as users, \
-            Child(machine.uses, OTHER) as others:
+    with Child(machine.uses) as roots, younger(machine.users_own, USER) as users, \
+            younger(machine.uses, OTHER) as others:
         machine.ours = {roots.pid, users.pid, others.pid}
         segment, = os.listdir(t.meta / 'sysv')
         machine.data = [t.meta / 'sysv' / segment / 'data', *machine.nameless()]

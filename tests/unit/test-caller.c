@@ -4,6 +4,7 @@
 #include "caller/rights.h"
 #include "caller/sight.h"
 #include "procfs/id-map.h"
+#include "procfs/process-facts.h"
 
 #include "unit.h"
 #include "base/util.h"
@@ -339,10 +340,11 @@ static void memory_is_seen_as_procfs_shows_it(void)
 	end_somebody(somebody.pid, keep_caller);
 }
 
-/* Nobody could say then that the caller sees nothing: sight.error. */
+/* Nobody could say then that the caller sees nothing (sight.error), nor that a process is gone. */
 static int error_without_descriptors(const struct caller *caller)
 {
 	const struct rlimit none = { 0, 0 };
+	struct process_facts facts = { 0 };
 	struct caller_sight sight;
 	pid_t child = fork();
 	int status = 0;
@@ -351,7 +353,8 @@ static int error_without_descriptors(const struct caller *caller)
 		if (setrlimit(RLIMIT_NOFILE, &none) < 0)
 			_exit(0);
 		caller_sight_begin(&sight, "/proc", caller);
-		_exit(-sight.error);
+		_exit(process_facts_read("/proc", getppid(), &facts) == sight.error ? -sight.error :
+										      0);
 	}
 	CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child);
 	return WEXITSTATUS(status);
