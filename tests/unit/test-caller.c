@@ -11,10 +11,12 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -340,6 +342,64 @@ static void memory_is_seen_as_procfs_shows_it(void)
 	end_somebody(somebody.pid, keep_caller);
 }
 
+/* In a mount namespace of its own, where the kernel seems to have Yama. */
+static bool pretend_yama(const char *scope)
+{
+	static const char file[] = "/proc/sys/kernel/yama/ptrace_scope";
+
+	return unshare(CLONE_NEWNS) == 0 &&
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		mount("none", "/proc/sys/kernel", "tmpfs", 0, NULL) == 0 &&
+		mkdir("/proc/sys/kernel/yama", 0755) == 0 &&
+		g_file_set_contents(file, scope, -1, NULL);
+}
+
+/* The answer of a child under that scope; `also`: capabilities that the caller has besides. */
+static int reaches(const struct caller *caller, pid_t pid, const char *scope, uint64_t also,
+	bool sees_all)
+{
+	struct caller_sight sight;
+	pid_t child = fork();
+	int status = 0;
+
+	if (child == 0) {
+		if (!pretend_yama(scope))
+			_exit(2);
+		caller_sight_begin(&sight, "/proc", caller);
+		sight.effective |= also;
+		sight.all |= sees_all;
+		_exit(caller_reaches_memory(&sight, pid));
+	}
+	CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child);
+	return WEXITSTATUS(status);
+}
+
+static void memory_is_reached_as_yama_permits(void)
+{
+	const uint64_t ptrace = CAPABILITY(CAP_SYS_PTRACE);
+	struct caller caller = { .uid = SOMEBODY, .gid = SOMEBODY };
+	int keep_caller, keep_other;
+	pid_t other;
+
+	NEED_SOMEBODY();
+	caller.pid = start_somebody(12, true, &keep_caller);
+	other = start_somebody(12, true, &keep_other);
+	if (reaches(&caller, other, "0", 0, false) == 2)
+		unit_skip("no mount namespace can be made");
+	ASSERT_INT(reaches(&caller, other, "0", 0, false), 1);
+	ASSERT_INT(reaches(&caller, caller.pid, "3", 0, false), 1);
+	ASSERT_INT(reaches(&caller, other, "1", 0, false), 0);
+	ASSERT_INT(reaches(&caller, other, "2", 0, false), 0);
+	ASSERT_INT(reaches(&caller, other, "3", 0, false), 0);
+	ASSERT_INT(reaches(&caller, other, "1", ptrace, false), 1);
+	ASSERT_INT(reaches(&caller, other, "2", ptrace, false), 1);
+	ASSERT_INT(reaches(&caller, other, "3", ptrace, false), 0);
+	/* A process that is gone is nobody's descendant. */
+	end_somebody(other, keep_other);
+	ASSERT_INT(reaches(&caller, other, "1", 0, true), 0);
+	end_somebody(caller.pid, keep_caller);
+}
+
 /* Nobody could say then that the caller sees nothing (sight.error), nor that a process is gone. */
 static int error_without_descriptors(const struct caller *caller)
 {
@@ -472,6 +532,7 @@ static CU_TestInfo tests[] = {
 		capabilities_about_another_namespace_do_not_count },
 	{ "the first class that fits decides", the_first_class_that_fits_decides },
 	{ "memory is seen as procfs shows it", memory_is_seen_as_procfs_shows_it },
+	{ "memory is reached as Yama permits", memory_is_reached_as_yama_permits },
 	{ "a caller that cannot be read for the moment is told apart",
 		a_caller_that_cannot_be_read_for_the_moment_is_told_apart },
 	CU_TEST_INFO_NULL,
