@@ -37,9 +37,13 @@ class Canvas:
     def legend(self, names, colours):
         x = LABELS
         for name in names:
+            width = 26 + 6.2 * len(name)
+            if x > LABELS and x + width > WIDTH:
+                x = LABELS
+                self.y += 16
             self.rect(x, self.y - 9, 10, 10, colours[name])
             self.text(x + 14, self.y, name)
-            x += 26 + 6.2 * len(name)
+            x += width
         self.y += 10
 
     def svg(self):
