@@ -114,6 +114,9 @@ static void read_one(struct read_slot *slot, struct reading *reading)
 
 	for (int tries = 1; tries <= BUSY_TRIES; tries++) {
 		g_array_set_size(slot->rows, 0);
+		/* What the last reading found may be gone: the first record has a file of its own. */
+		slot->segment = NULL;
+		slot->file = 0;
 		reading->status = programs_read(census->programs, slot->number, reading->version,
 			tries == BUSY_TRIES, add_mapping, slot);
 		if (reading->status != READ_BUSY && reading->status != READ_TORN)
