@@ -248,7 +248,7 @@ def sums_are_those_of_all_segments(t):
     equal((found['processes'], found['size_bytes']), (1, 9 * PAGE))
     ids.add('linked')
     check({'large', 'linked out', '.shmtree2', 'many'} <= ids, ids)
-    check(not ids & {'.shmtree', 'secret'} and len(ids) > 20, ids)
+    check(not ids & {'.shmtree', 'secret'} and len(ids) > 10, ids)  # others' are among the largest too
     least = min(value for labels, value in families['shmtree_segment_allocated_bytes'])
     for row in rows:
         check(row['id'] in ids or row['allocated'] <= least or row['kind'] != 'posix', f'{row} is larger than {least}')
