@@ -18,9 +18,9 @@ struct credentials {
 
 /*
  * Loads the program, once, before any thread starts, and checks it by the credentials of the calling
- * thread. Only for a daemon that sees all processes (privilege.h): the numbers of another pid namespace's would be
- * taken for those of the first. It stays loaded until the process ends. 0 or a negative
- * errno: then credentials_read() always returns false.
+ * thread. Only for a daemon that sees all processes (privilege.h): numbers of another pid namespace
+ * would be taken for those of the first. It stays loaded until the process ends. 0 or a negative errno:
+ * then credentials_read() always returns false.
  */
 int credentials_open(void);
 

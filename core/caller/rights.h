@@ -28,9 +28,10 @@ struct caller_rights {
 };
 
 /*
- * Reads the caller's rights, by BPF where credentials.h can, else from procfs, while the caller waits for us inside its system call, so
- * that they do not change. If the caller was killed and its number is another process's by now, one
- * of another user is told apart; to one of the same user the answer does not go. A caller of whom
+ * Reads the caller's rights, by BPF where credentials.h can, else from procfs, while the caller
+ * waits for us inside its system call, so that they do not change. If the caller was killed and its
+ * number is another process's by now, one of another user is told apart; to one of the same user the
+ * answer does not go. A caller of whom
  * nothing can be read has no groups and no capabilities, and one in another user namespace has no
  * capabilities: there they are about other things.
  */

@@ -33,8 +33,8 @@ struct caller_sight {
 	struct caller caller;
 	const char *path; /* of the procfs */
 	int proc;         /* the same, opened; -1: nothing is seen */
-	int error; /* why not, if the caller could not be read for the moment (is_failure()); else 0 */
-	pid_t itself; /* the caller's process; 0: not known */
+	int error;        /* of reading the caller, for the moment (is_failure()); else 0 */
+	pid_t itself;     /* the caller's process; 0: not known */
 	bool confined;
 	bool sandboxed;
 	uint64_t pid_ns,
