@@ -72,6 +72,15 @@ static bool is_about(const struct failing *one, long call, const long *arguments
 			   (uint32_t)argument == one->value;
 }
 
+/* Among others an instant between two calls of act(), at which something changes. */
+static bool happens(void (*meanwhile)(void))
+{
+	active = false;
+	meanwhile();
+	active = true;
+	return false;
+}
+
 /* Whether that call fails now; then also how. */
 static bool fails(long call, const long *arguments, long *result)
 {
@@ -79,14 +88,16 @@ static bool fails(long call, const long *arguments, long *result)
 		if (call == sleeping[i].call)
 			return *result = 0, true;
 	for (size_t i = 0; failing[i].call >= 0; i++) {
+		const struct failing *one = &failing[i];
 		unsigned n;
 
-		if (!is_about(&failing[i], call, arguments))
+		if (!is_about(one, call, arguments))
 			continue;
 		n = seen[i]++;
-		*result = failing[i].result;
-		return n >= failing[i].after &&
-			(failing[i].times == 0 || n - failing[i].after < failing[i].times);
+		if (n < one->after || (one->times && n - one->after >= one->times))
+			return false;
+		*result = one->result;
+		return one->meanwhile ? happens(one->meanwhile) : true;
 	}
 	return false;
 }
@@ -111,7 +122,8 @@ static void trapped(int signal, siginfo_t *info, void *data)
 static bool install(const struct sock_filter *program, size_t n)
 {
 	const struct sock_fprog filter = { n, (struct sock_filter *)program };
-	const struct sigaction action = { .sa_sigaction = trapped, .sa_flags = SA_SIGINFO };
+	const struct sigaction action = { .sa_sigaction = trapped,
+		.sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	return sigaction(SIGSYS, &action, NULL) == 0 &&
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&

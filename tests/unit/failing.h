@@ -12,24 +12,33 @@
 #include <sys/syscall.h>
 
 /*
- * A system call of at most five arguments that is answered with `result` in place of being made. Which the first one of
- * a list is about, the others are not asked about.
+ * A system call of at most five arguments that is answered with `result` in place of being made. Of a list the first
+ * one that is about a call decides.
  */
 struct failing {
-	long call;        /* SYS_... */
-	long or_call;     /* or that one, which another C library makes; 0: none */
-	int argument;     /* with that argument (from 1); 0: whatever its arguments */
-	uint32_t value;   /* which is that number, in its lower 32 bits */
-	const char *path; /* or, if not NULL, that text */
-	unsigned after;   /* so many are made first */
-	unsigned times;   /* and so many then fail; 0: all */
-	long result;      /* a negative errno, or what it is to return */
+	long call;               /* SYS_... */
+	long or_call;            /* or that one, which another C library makes; 0: none */
+	int argument;            /* with that argument (from 1); 0: whatever its arguments */
+	uint32_t value;          /* which is that number, in its lower 32 bits */
+	const char *path;        /* or, if not NULL, that text */
+	unsigned after;          /* so many are made first */
+	unsigned times;          /* and so many then fail; 0: all */
+	void (*meanwhile)(void); /* or this happens first, and then they are made */
+	long result;             /* a negative errno, or what it is to return */
 };
 
 #define FAILING(...)                                                                               \
 	(const struct failing[])                                                                   \
 	{                                                                                          \
 		__VA_ARGS__,                                                                       \
+		{                                                                                  \
+			.call = -1                                                                 \
+		}                                                                                  \
+	}
+
+#define NOTHING_FAILS                                                                              \
+	(const struct failing[])                                                                   \
+	{                                                                                          \
 		{                                                                                  \
 			.call = -1                                                                 \
 		}                                                                                  \

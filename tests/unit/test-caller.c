@@ -4,6 +4,7 @@
 #include "caller/sight.h"
 #include "procfs/process-facts.h"
 
+#include "somebody.h"
 #include "unit.h"
 #include "base/util.h"
 
@@ -21,27 +22,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define SOMEBODY 54321
-
-/* What the thread is, as procfs tells it. */
-static char *own_credentials(void)
-{
-	static const char *const shown[] = { "Uid:", "Gid:", "Groups:", "CapPrm:", "CapEff:" };
-	g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)syscall(SYS_gettid));
-	GString *out = g_string_new(NULL);
-	g_autofree char *text = NULL;
-	g_auto(GStrv) lines = NULL;
-
-	if (!g_file_get_contents(path, &text, NULL, NULL))
-		CU_FAIL_FATAL("the thread's status cannot be read");
-	lines = g_strsplit(text, "\n", -1);
-	for (char **line = lines; *line; line++)
-		for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
-			if (g_str_has_prefix(*line, shown[i]))
-				g_string_append_printf(out, "%s\n", *line);
-	return g_string_free(out, FALSE);
-}
-
 static void assert_there_and_back(const struct caller *caller, const char *effective)
 {
 	g_autofree char *before = own_credentials();
@@ -56,34 +36,6 @@ static void assert_there_and_back(const struct caller *caller, const char *effec
 	g_autofree char *after = own_credentials();
 	ASSERT_STRING(after, before);
 }
-
-static void become_somebody(gid_t group)
-{
-	if (syscall(SYS_setgroups, 1, &group) < 0 ||
-		syscall(SYS_setresgid, SOMEBODY, SOMEBODY, SOMEBODY) < 0 ||
-		syscall(SYS_setresuid, SOMEBODY, SOMEBODY, SOMEBODY) < 0)
-		_exit(1);
-}
-
-/* Root may, where its user namespace has that user and lets the groups be set. */
-static bool may_become_somebody(void)
-{
-	pid_t child = fork();
-	int status = 1;
-
-	if (child == 0) {
-		become_somebody(12);
-		_exit(0);
-	}
-	CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child);
-	return status == 0;
-}
-
-#define NEED_SOMEBODY()                                                                            \
-	do {                                                                                       \
-		if (!may_become_somebody())                                                        \
-			SKIP("processes may not become another user's here");                      \
-	} while (0)
 
 static void a_thread_comes_back_as_it_was(void)
 {
@@ -136,39 +88,6 @@ static int may_read(const struct caller *caller, mode_t mode)
 	r = caller_may_access(caller, fd, R_OK);
 	close(fd);
 	return r;
-}
-
-/* A process of SOMEBODY with one more group, until its pipe is closed. */
-static pid_t start_somebody(gid_t group, bool dumpable, int *keep)
-{
-	int ready[2], wait[2];
-	char byte;
-	pid_t pid;
-
-	CU_ASSERT_FATAL(pipe2(ready, O_CLOEXEC) == 0 && pipe2(wait, O_CLOEXEC) == 0);
-	pid = fork();
-	if (pid == 0) {
-		close(wait[1]);
-		become_somebody(group);
-		if (prctl(PR_SET_DUMPABLE, dumpable) < 0 || write(ready[1], "!", 1) != 1)
-			_exit(1);
-		_exit(read(wait[0], &byte, 1) != 0);
-	}
-	close(ready[1]);
-	close(wait[0]);
-	CU_ASSERT_FATAL(pid > 0 && read(ready[0], &byte, 1) == 1);
-	close(ready[0]);
-	*keep = wait[1];
-	return pid;
-}
-
-static void end_somebody(pid_t pid, int keep)
-{
-	int status;
-
-	close(keep);
-	ASSERT_INT(waitpid(pid, &status, 0), pid);
-	ASSERT_INT(status, 0);
 }
 
 static void files_are_read_by_whom_their_mode_lets(void)
