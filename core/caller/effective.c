@@ -9,6 +9,7 @@
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
 
+/* Where getgroups(2) failed, which it cannot, the process would end: by g_new(), or in effective_end(). */
 static void remember(struct effective *out)
 {
 	*out = (struct effective){
@@ -17,10 +18,10 @@ static void remember(struct effective *out)
 		.fsgid = setfsgid(-1),
 		.egid = getegid(),
 		.capabilities = thread_capabilities(),
-		.n_groups = MAX(getgroups(0, NULL), 0),
+		.n_groups = getgroups(0, NULL),
 	};
 	out->groups = g_new(gid_t, out->n_groups);
-	out->n_groups = MAX(getgroups(out->n_groups, out->groups), 0);
+	out->n_groups = getgroups(out->n_groups, out->groups);
 }
 
 /* One of setresuid(2) and setresgid(2), for the effective id of this thread alone. */

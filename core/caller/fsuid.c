@@ -161,6 +161,11 @@ static int ask(int fd, int want)
 	return faccessat(fd, "", want, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+static int64_t changed_at(const struct stat *st)
+{
+	return st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec;
+}
+
 /* Whether everybody may; false if that changes meanwhile. */
 static bool all_may(int fd, int want)
 {
@@ -169,8 +174,7 @@ static bool all_may(int fd, int want)
 
 	return fstat(fd, &before) == 0 && (before.st_mode & bits) == bits && !tmpfs_has_acl(fd) &&
 		fstat(fd, &after) == 0 && after.st_mode == before.st_mode &&
-		after.st_ctim.tv_sec == before.st_ctim.tv_sec &&
-		after.st_ctim.tv_nsec == before.st_ctim.tv_nsec;
+		changed_at(&after) == changed_at(&before);
 }
 
 int fsuid_may(const struct caller *caller, int fd, int want)

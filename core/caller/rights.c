@@ -15,13 +15,15 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* Capabilities count only where they are about this user namespace. */
+/*
+ * Capabilities count only where they are about this user namespace. All namespaces are inodes of one file system.
+ */
 static bool same_user_namespace(int dir)
 {
 	struct stat ours, theirs;
 
 	return stat("/proc/self/ns/user", &ours) == 0 && fstatat(dir, "ns/user", &theirs, 0) == 0 &&
-		ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+		ours.st_ino == theirs.st_ino;
 }
 
 /*
@@ -102,26 +104,25 @@ static void read_rights(const struct caller *caller, enum asks asks, bool over_f
 	struct caller_rights *out)
 {
 	struct credentials read;
-	bool near; /* in the daemon's user namespace */
+	bool known, near; /* in the daemon's user namespace */
 	auto_fd dir = -1;
 
 	*out = (struct caller_rights){ .groups = g_array_new(FALSE, FALSE, sizeof(gid_t)) };
 	if (caller->pid == 0)
 		return;
-	near = credentials_read(caller->pid, &read, out->groups);
+	known = near = credentials_read(caller->pid, &read, out->groups);
 	if (!near) {
 		g_autofree char *path = g_strdup_printf("/proc/%d", caller->pid);
 
 		dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		out->known = dir >= 0 && read_procfs(dir, caller, &read, out->groups);
-		near = out->known && same_user_namespace(dir);
+		known = dir >= 0 && read_procfs(dir, caller, &read, out->groups);
+		near = known && same_user_namespace(dir);
 	}
-	out->known = near || out->known;
-	if (!out->known || !is_caller(caller, &read, asks) || (alone && read.io_worker)) {
+	if (!known || !is_caller(caller, &read, asks) || (alone && read.io_worker)) {
 		g_array_set_size(out->groups, 0);
-		out->known = false;
 		return;
 	}
+	out->known = true;
 	if (!near && !over_files)
 		return;
 	if (!near)
