@@ -89,12 +89,10 @@ static bool fails(long call, const long *arguments, long *result)
 			return *result = 0, true;
 	for (size_t i = 0; failing[i].call >= 0; i++) {
 		const struct failing *one = &failing[i];
-		unsigned n;
-
-		if (!is_about(one, call, arguments))
+		if (!is_about(one, call, arguments) ||
+			(one->times && seen[i] >= one->after + one->times))
 			continue;
-		n = seen[i]++;
-		if (n < one->after || (one->times && n - one->after >= one->times))
+		if (seen[i]++ < one->after)
 			return false;
 		*result = one->result;
 		return one->meanwhile ? happens(one->meanwhile) : true;

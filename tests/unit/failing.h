@@ -13,7 +13,7 @@
 
 /*
  * A system call of at most five arguments that is answered with `result` in place of being made. Of a list the first
- * one that is about a call decides.
+ * one that is about a call, and has not failed so many times as it is to, decides.
  */
 struct failing {
 	long call;               /* SYS_... */

@@ -222,11 +222,40 @@ static void each_thread_has_its_own(void)
 	close(back[1]);
 }
 
+/* One that has none is told so, without another question: not as one of whom nothing is known. */
+static void rights_are_those_that_they_tell(void)
+{
+	struct caller_rights rights;
+	struct caller caller = { .uid = 1 };
+	struct actor actor;
+
+	need_program();
+	if (!opened)
+		return;
+	actor = actor_start(play_somebody_in_one_group);
+	caller.pid = actor.pid;
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT_TRUE(rights.known);
+	CU_ASSERT_TRUE(caller_rights_in_group(&rights, 1000));
+	ASSERT_INT(rights.effective, 0);
+	caller_rights_clear(&rights);
+	caller.uid = 3;
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT_FALSE(rights.known || caller_rights_in_group(&rights, 1000));
+	caller_rights_clear(&rights);
+	actor_stop(&actor);
+	caller = (struct caller){ .uid = geteuid(), .pid = getpid() };
+	caller_rights_read(&caller, &rights);
+	CU_ASSERT_EQUAL(rights.effective, thread_capabilities());
+	caller_rights_clear(&rights);
+}
+
 static CU_TestInfo tests[] = {
 	{ "they are those that procfs shows", they_are_those_that_procfs_shows },
 	{ "what they do not tell procfs is asked", what_they_do_not_tell_procfs_is_asked },
 	{ "of another user namespace procfs is asked", of_another_user_namespace_procfs_is_asked },
 	{ "each thread has its own", each_thread_has_its_own },
+	{ "rights are those that they tell", rights_are_those_that_they_tell },
 	CU_TEST_INFO_NULL,
 };
 
