@@ -18,9 +18,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* The kernel nests 32 namespaces of a type at most; and no tree of processes is so deep. */
-#define NAMESPACES_MAX 34
-#define ANCESTORS_MAX 100000
+/* So deep no tree of processes is. */
+#define ANCESTORS_MAX 1000
 
 static bool has(uint64_t capabilities, unsigned capability)
 {
@@ -34,20 +33,12 @@ static uint64_t namespace_of(int dir, const char *name)
 {
 	struct stat st;
 
-	return fstatat(dir, name, &st, 0) < 0 ? 0 : st.st_ino;
+	return fstatat(dir, name, &st, AT_EMPTY_PATH) < 0 ? 0 : st.st_ino;
 }
 
 static bool kernel_has_landlock(void)
 {
-	static gsize asked;
-	static bool present;
-
-	if (g_once_init_enter(&asked)) {
-		present = syscall(SYS_landlock_create_ruleset, NULL, 0,
-				  LANDLOCK_CREATE_RULESET_VERSION) > 0;
-		g_once_init_leave(&asked, 1);
-	}
-	return present;
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
 /* Whether the procfs numbers processes as the daemon's system calls do, and so the caller. */
@@ -60,6 +51,16 @@ static bool has_own_numbers(int proc)
 	return atoi(self) == getpid();
 }
 
+/* Of a caller in another user namespace. */
+static void read_user_namespace(struct caller_sight *sight, int dir, uint64_t own)
+{
+	auto_fd fd = openat(dir, "ns/user", O_RDONLY | O_CLOEXEC);
+	auto_fd parent = ioctl(fd, NS_GET_PARENT);
+
+	sight->uids = id_map_read(dir, "uid_map");
+	sight->nested = own == 0 || namespace_of(parent, "") != own;
+}
+
 /* 0, or a negative errno: nothing is known of the caller. */
 static int read_caller(struct caller_sight *sight)
 {
@@ -67,6 +68,7 @@ static int read_caller(struct caller_sight *sight)
 	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	auto_fd self = dir < 0 ? -1 : open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct proc_status status;
+	uint64_t own;
 	int r = sight->caller.pid == 0 ? -ESRCH : self < 0 ? -errno : 0;
 
 	if (r == 0)
@@ -85,8 +87,12 @@ static int read_caller(struct caller_sight *sight)
 		return -errno;
 	if (sight->pid_ns == namespace_of(self, "ns/pid"))
 		sight->pid_ns = 0;
-	if (sight->user_ns == namespace_of(self, "ns/user"))
+	own = namespace_of(self, "ns/user");
+	if (sight->user_ns == own)
 		sight->user_ns = 0;
+	else
+		read_user_namespace(sight, dir, own);
+	sight->euid = status.uids[ID_EFFECTIVE];
 	sight->effective = status.effective;
 	sight->sandboxed = status.no_new_privs && kernel_has_landlock();
 	sight->itself = has_own_numbers(sight->proc) ? status.tgid : 0;
@@ -126,6 +132,7 @@ void caller_sight_begin(struct caller_sight *sight, const char *proc, const stru
 void caller_sight_end(struct caller_sight *sight)
 {
 	effective_end(&sight->ids);
+	g_clear_pointer(&sight->uids, g_array_unref);
 	closep(&sight->proc);
 }
 
@@ -143,17 +150,15 @@ struct step_below {
 static bool is_below(int dir, const char *name, uint64_t wanted, struct step_below *under)
 {
 	auto_fd fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	struct stat st;
 
 	*under = (struct step_below){ 0 };
-	for (int level = 0; fd >= 0 && level < NAMESPACES_MAX; level++) {
+	while (fd >= 0) {
 		int parent;
 
-		if (fstat(fd, &st) < 0)
-			return false;
-		if (st.st_ino == wanted)
+		if (namespace_of(fd, "") == wanted)
 			return true;
-		under->any = ioctl(fd, NS_GET_OWNER_UID, &under->owner) == 0;
+		*under = (struct step_below){ true, (uid_t)-1 };
+		ioctl(fd, NS_GET_OWNER_UID, &under->owner);
 		parent = ioctl(fd, NS_GET_PARENT);
 		close(fd);
 		fd = parent;
@@ -166,41 +171,6 @@ static bool all_equal(const uid_t ids[IDS], uid_t id)
 	return ids[ID_REAL] == id && ids[ID_EFFECTIVE] == id && ids[ID_SAVED] == id;
 }
 
-/*
- * Whether it is dumpable, as the owner of its files in procfs tells: its effective user. If not,
- * they belong to the root of the user namespace in which the program was begun; the two are one if
- * that root is who runs it, and then the answer is no.
- */
-static bool is_dumpable(int dir, const struct proc_status *status)
-{
-	g_autoptr(GArray) map = NULL;
-	struct stat st;
-
-	if (fstatat(dir, "exe", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid == 0 ||
-		st.st_uid != status->uids[ID_EFFECTIVE])
-		return false;
-	map = id_map_read(dir, "uid_map");
-	return map->len > 0 && !id_map_is_root(map, st.st_uid);
-}
-
-/* ptrace_may_access() of the kernel, for a caller of another user namespace than the daemon's. */
-static bool may_access_from_namespace(const struct caller_sight *sight, int dir)
-{
-	struct step_below under;
-	struct proc_status status;
-
-	if (proc_read_status(dir, &status, NULL) < 0 ||
-		!is_below(dir, "ns/user", sight->user_ns, &under))
-		return false;
-	if (has(sight->effective, CAP_SYS_PTRACE) ||
-		(under.any && under.owner == sight->caller.uid))
-		return true;
-	/* Without a capability: the same namespace, the same ids, and no more capabilities. */
-	return !under.any && all_equal(status.uids, sight->caller.uid) &&
-		all_equal(status.gids, sight->caller.gid) && is_dumpable(dir, &status) &&
-		(status.permitted & ~sight->effective) == 0;
-}
-
 /* Following this link takes the same right (PTRACE_MODE_READ_FSCREDS). */
 static bool may_follow_exe(const struct caller_sight *sight, pid_t pid)
 {
@@ -208,6 +178,64 @@ static bool may_follow_exe(const struct caller_sight *sight, pid_t pid)
 
 	snprintf(path, sizeof path, "%d/exe", pid);
 	return readlinkat(sight->proc, path, target, sizeof target) >= 0;
+}
+
+/*
+ * Who made a namespace has all capabilities about it and those below, even as a thread that has none itself: so where
+ * the daemon's user made the caller's, the kernel tells what its root may.
+ */
+static bool may_follow_exe_as_maker(const struct caller_sight *sight, pid_t pid)
+{
+	uint64_t capabilities = thread_capabilities();
+	bool answer;
+
+	thread_set_capabilities(0);
+	answer = may_follow_exe(sight, pid);
+	thread_set_capabilities(capabilities);
+	return answer;
+}
+
+/*
+ * The memory of a process that is not dumpable is of the user namespace in which it began its program, and closed
+ * to who has no capabilities about that one: also to root of a container that the process has entered. Procfs tells the
+ * root of that namespace, as owner of the process's files; of a process that is dumpable, its effective user. The
+ * answer is no where that may be the root of a namespace about which the caller has no capabilities. If it `traces`
+ * it has them about its own, else about some below at most.
+ */
+static bool memory_is_open(const struct caller_sight *sight, pid_t pid, int dir,
+	const struct proc_status *status, bool traces)
+{
+	struct stat st;
+
+	if (fstatat(dir, "exe", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	/* Of the root of the daemon's namespace, or of one that has none there. */
+	if (st.st_uid == 0)
+		return traces && !sight->nested && may_follow_exe_as_maker(sight, pid);
+	if (sight->nested && !id_map_find(sight->uids, st.st_uid))
+		return false;
+	return traces ||
+		(st.st_uid == status->uids[ID_EFFECTIVE] &&
+			!id_map_is_root(sight->uids, st.st_uid));
+}
+
+/* ptrace_may_access() of the kernel, for a caller of another user namespace than the daemon's. */
+static bool may_access_from_namespace(const struct caller_sight *sight, pid_t pid, int dir)
+{
+	bool traces = has(sight->effective, CAP_SYS_PTRACE);
+	struct step_below under;
+	struct proc_status status;
+
+	if (proc_read_status(dir, &status, NULL) < 0 ||
+		!is_below(dir, "ns/user", sight->user_ns, &under) ||
+		!memory_is_open(sight, pid, dir, &status, traces))
+		return false;
+	if (traces || (under.any && under.owner == sight->euid))
+		return true;
+	/* Without a capability: the same namespace, the same ids, and no more capabilities. */
+	return !under.any && all_equal(status.uids, sight->caller.uid) &&
+		all_equal(status.gids, sight->caller.gid) &&
+		(status.permitted & ~sight->effective) == 0;
 }
 
 static bool as_caller(const struct caller_sight *sight,
@@ -245,7 +273,7 @@ static bool confined_sees_memory(const struct caller_sight *sight, pid_t pid)
 	auto_fd dir = open_visible(sight, pid);
 	if (dir < 0)
 		return false;
-	return sight->user_ns ? may_access_from_namespace(sight, dir) :
+	return sight->user_ns ? may_access_from_namespace(sight, pid, dir) :
 				as_caller(sight, may_follow_exe, pid);
 }
 

@@ -18,13 +18,16 @@
  * always sees itself. Of a caller whose process cannot be read (outside the daemon's pid namespace,
  * or gone), and of a thread of an io_uring (caller_rights_are_old()), nothing is known: it sees nothing.
  *
- * Not taken into account: the labels of AppArmor, SELinux and Smack; and a Landlock domain that a
- * process with CAP_SYS_ADMIN entered without no_new_privs.
+ * Not taken into account: the labels of AppArmor, SELinux and Smack; a Landlock domain that a
+ * process with CAP_SYS_ADMIN entered without no_new_privs; and of nested user namespaces, that a process which
+ * is not dumpable may have entered the caller's from one between it and the daemon's, if the caller's has the id
+ * of that one's root.
  */
 #pragma once
 
 #include "caller/effective.h"
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,8 +41,11 @@ struct caller_sight {
 	bool confined;
 	bool sandboxed;
 	uint64_t pid_ns,
-		user_ns;    /* inode numbers of the caller's, where not the daemon's; else 0 */
+		user_ns; /* inode numbers of the caller's, where not the daemon's; else 0 */
+	GArray *uids; /* of struct id_range, of the caller's user namespace; NULL: it is the daemon's */
+	bool nested;        /* that one is not directly below the daemon's */
 	uint64_t effective; /* the caller's capabilities, about its user namespace */
+	uid_t euid;         /* to which user namespaces may belong */
 	bool all; /* by CAP_SYS_PTRACE, of a caller that is not confined: nothing has to be asked */
 	pid_t asked; /* the last process that was asked about, and the answer */
 	bool seen;

@@ -17,6 +17,12 @@ MINE = f'attack{os.getpid()}'
 CAP_SYS_PTRACE, CAP_NET_RAW = 19, 13
 
 
+def enter_user_namespace(of):
+    fd = os.open(f'/proc/{of.pid}/ns/user', os.O_RDONLY)
+    call('setns', fd, CLONE_NEWUSER)
+    os.close(fd)
+
+
 def segments_of(t, child):
     """The `data` files of what the child has, one a memfd and one anonymous."""
     found = []
@@ -75,6 +81,30 @@ def memory_of_an_undumpable_process_is_closed(t):
         data = segments_of(t, child)
         in_child(lambda: assert_closed(data), ATTACKER)
         assert_open(data)
+
+
+@ipc_test
+def memory_of_an_undumpable_process_that_enters_a_container_is_closed_to_its_root(t):
+    """As a container's runtime is, while it enters: the capabilities of root there are not about where it comes from."""
+    def enters(dumpable):
+        enter_user_namespace(container)
+        call('prctl', PR_SET_DUMPABLE, dumpable, 0, 0, 0)
+        return private_memory()
+
+    def looks():
+        enter_user_namespace(container)
+        if dumpable:
+            read(f'/proc/{child.pid}/maps')
+            assert_open(data)
+        else:
+            fails(errno.EACCES, read, f'/proc/{child.pid}/maps')
+            assert_closed(data)
+
+    with Child(lambda: call('unshare', CLONE_NEWUSER), user=ATTACKER) as container:
+        for dumpable in 1, 0:
+            with Child(lambda: enters(dumpable), user=ATTACKER) as child:
+                data = segments_of(t, child)
+                in_child(looks, ATTACKER)
 
 
 @ipc_test
