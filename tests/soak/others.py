@@ -129,6 +129,8 @@ class Reader(Worker):
             if directory.name == 'idle' and path.is_dir():
                 path = path / self.random.choice(os.listdir(path) or ['.'])
             for file in (os.listdir(path) if path.is_dir() else ()):
+                if not self.control.running:  # so that what is waited for at a rest is one file
+                    return
                 if not (path / file).is_dir():
                     with may_fail(way, *self.MISSING):
                         self.look(path / file)
