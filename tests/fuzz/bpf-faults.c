@@ -264,7 +264,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct census_config census = { "/proc", CENSUS_TEXT,
 		makedev(SHM >> 20, SHM & 0xfffff), 1 };
-	struct truncations *truncations = truncations_new();
+	struct truncations *truncations = truncations_new("/nowhere");
 	struct faults_config config = { .truncations = truncations,
 		.ipc_ns = 1,
 		.tell = tell_nobody };
