@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 
@@ -24,6 +25,7 @@ struct failing {
 	unsigned after;          /* so many are made first */
 	unsigned times;          /* and so many then fail; 0: all */
 	void (*meanwhile)(void); /* or this happens first, and then they are made */
+	bool if_made;            /* it need not be made at all */
 	long result;             /* a negative errno, or what it is to return */
 };
 
@@ -45,7 +47,7 @@ struct failing {
 	}
 
 /*
- * The test fails unless act() returns and each of the calls has failed. Skipped where there is no seccomp. Ends what
+ * The test fails unless act() returns and each of the calls has failed, but those `if_made`. Skipped where there is no seccomp. Ends what
  * act() does after a minute.
  */
 void failing_returns(const struct failing *calls, void (*act)(void *data), void *data);

@@ -8,9 +8,10 @@
 #include "somebody.h"
 #include "unit.h"
 
+#include <errno.h>
 #include <linux/capability.h>
-#include <string.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 
 #define GROUP 12
 #define FOR_SOMEBODY .argument = 2, .value = SOMEBODY
@@ -44,9 +45,26 @@ static void act_as(void *data)
 		g_autofree char *meanwhile = own_credentials();
 		ASSERT_STRING(meanwhile, before);
 	}
+	errno = EDOM;
 	effective_end(&ids);
+	ASSERT_INT(errno, EDOM);
 	g_autofree char *after = own_credentials();
 	ASSERT_STRING(after, before);
+}
+
+/* The thread has given some up for the moment: coming back from a caller does not give them back. */
+static void act_with_few_capabilities(void *data)
+{
+	thread_set_capabilities_among(CAPABILITY(CAP_CHOWN), 0);
+	act_as(data);
+}
+
+static void a_thread_comes_back_with_its_own_capabilities(void)
+{
+	NEED_SOMEBODY();
+	failing_returns(NOTHING_FAILS, act_with_few_capabilities, &somebody);
+	failing_returns(FAILING({ SYS_setresuid, FOR_SOMEBODY, .result = -EPERM }),
+		act_with_few_capabilities, &somebody_refused);
 }
 
 static void who_cannot_be_acted_as_is_refused(void)
@@ -175,6 +193,8 @@ static void keep_two_capabilities(void *data)
 
 	(void)data;
 	process_keep_capabilities(wanted);
+	for (unsigned n = 0; n <= CAP_BPF; n++)
+		ASSERT_INT(prctl(PR_CAPBSET_READ, n), !!(wanted & CAPABILITY(n)));
 	CU_ASSERT_EQUAL(thread_capabilities(), wanted);
 	thread_set_capabilities(UINT64_MAX);
 	CU_ASSERT_EQUAL(thread_capabilities(), wanted);
@@ -188,14 +208,17 @@ static void keep_two_capabilities(void *data)
 static void what_is_not_kept_is_gone_or_the_process_ends(void)
 {
 	NEED_SOMEBODY();
-	if ((thread_capabilities() & CAPABILITY(CAP_BPF)) == 0)
-		SKIP("this process has no capability to keep");
+	if (!(thread_capabilities() & CAPABILITY(CAP_BPF)) ||
+		!(thread_capabilities() & CAPABILITY(CAP_SETPCAP)))
+		SKIP("this process has no capability to keep, or cannot give others up");
 	failing_returns(NOTHING_FAILS, keep_two_capabilities, NULL);
 	failing_ends(FAILING({ SYS_capset, .result = -EPERM }), "capset", keep_two_capabilities,
 		NULL);
 }
 
 static CU_TestInfo tests[] = {
+	{ "a thread comes back with its own capabilities",
+		a_thread_comes_back_with_its_own_capabilities },
 	{ "who cannot be acted as is refused", who_cannot_be_acted_as_is_refused },
 	{ "what memory is short for is tried again", what_memory_is_short_for_is_tried_again },
 	{ "a thread that stays another user's ends the process",

@@ -3,6 +3,7 @@
 #include "caller/fsuid.h"
 #include "caller/rights.h"
 
+#include "actor.h"
 #include "failing.h"
 #include "pair.h"
 #include "unit.h"
@@ -83,6 +84,37 @@ static void a_root_may_what_its_capabilities_let(void)
 	}
 }
 
+static void play_root_without_effect(int channel)
+{
+	thread_set_capabilities(0);
+	actor_step(channel);
+}
+
+static void ask_by_access(void *data)
+{
+	const struct ownership secret = { S_IFREG, OTHER_USER, OTHER_USER };
+	const struct caller *root = data;
+
+	be_privileged();
+	CU_ASSERT_FALSE(fsuid_permits(root, &secret, R_OK));
+	CU_ASSERT_TRUE(fsuid_access_permits(root, &secret, R_OK));
+	CU_ASSERT_FALSE(fsuid_permits(root, &secret, R_OK));
+}
+
+/* As the kernel: it counts what a root could use. */
+static void access_is_answered_by_what_a_root_is_permitted(void)
+{
+	struct caller root;
+	struct actor actor;
+
+	if (geteuid() != 0)
+		SKIP("only root decides for others");
+	actor = actor_start(play_root_without_effect);
+	root = caller_of(actor.pid, 0);
+	failing_returns(NOTHING_FAILS, ask_by_access, &root);
+	actor_stop(&actor);
+}
+
 /* Of whom nothing is known may be in the group or not. */
 static void ask_of_somebody_unknown(void *data)
 {
@@ -116,6 +148,8 @@ static void of_whom_nothing_is_known_may_what_member_and_others_may(void)
 
 static CU_TestInfo tests[] = {
 	{ "a root may what its capabilities let", a_root_may_what_its_capabilities_let },
+	{ "access(2) is answered by what a root is permitted",
+		access_is_answered_by_what_a_root_is_permitted },
 	{ "of whom nothing is known may what member and others may",
 		of_whom_nothing_is_known_may_what_member_and_others_may },
 	CU_TEST_INFO_NULL,

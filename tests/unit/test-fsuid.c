@@ -9,6 +9,7 @@
 #include "somebody.h"
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -333,7 +334,26 @@ static void begin_and_end(void *data)
 	be_privileged();
 	fsuid_begin(&id, who);
 	fsuid_take_groups(&id);
+	errno = EDOM;
 	fsuid_end(&id);
+	ASSERT_INT(errno, EDOM);
+	ASSERT_INT(getgroups(0, NULL), 0);
+	ASSERT_INT(setfsuid(-1), 0);
+}
+
+static void what_memory_is_short_for_is_tried_again(void)
+{
+	if (!set_up(0600))
+		return;
+	failing_returns(FAILING({ SYS_setgroups, .argument = 1, .value = 1, .times = 3,
+				.result = -ENOMEM }),
+		begin_and_end, &caller);
+	failing_returns(FAILING({ SYS_setgroups, .argument = 1, .after = 1, .times = 3,
+				.result = -ENOMEM }),
+		begin_and_end, &caller);
+	failing_returns(FAILING({ SYS_setfsuid, .argument = 1, .value = 0, .times = 3 }),
+		begin_and_end, &caller);
+	tear_down();
 }
 
 static void a_thread_that_stays_a_callers_ends_the_process(void)
@@ -369,6 +389,9 @@ static void set_umasks(void *data)
 static void a_umask_is_the_threads_own_or_the_process_ends(void)
 {
 	failing_returns(FAILING({ SYS_unshare, .times = 3, .result = -ENOMEM }), set_umasks, NULL);
+	/* Once is enough. */
+	failing_returns(FAILING({ SYS_unshare, .after = 1, .if_made = true, .result = -EPERM }),
+		set_umasks, NULL);
 	failing_ends(FAILING({ SYS_unshare, .result = -ENOMEM }), "unshare", set_umasks, NULL);
 	failing_ends(FAILING({ SYS_unshare, .result = -EPERM }), "unshare", set_umasks, NULL);
 }
@@ -380,12 +403,12 @@ static void settle(void *data)
 	(void)data;
 	be_privileged();
 	fsuid_settle();
-	CU_ASSERT_FALSE(thread_capabilities() & CAPABILITY(CAP_SYS_RESOURCE));
+	CU_ASSERT_FALSE(thread_capabilities() & CAPABILITY(CAP_KILL));
 	fsuid_begin(&id, &caller);
 	fsuid_take_groups(&id);
 	assert_is_caller("12");
 	fsuid_end(&id);
-	CU_ASSERT_FALSE(thread_capabilities() & CAPABILITY(CAP_SYS_RESOURCE));
+	CU_ASSERT_FALSE(thread_capabilities() & CAPABILITY(CAP_KILL));
 	CU_ASSERT_TRUE(thread_capabilities() & CAPABILITY(CAP_DAC_OVERRIDE));
 }
 
@@ -407,6 +430,7 @@ static CU_TestInfo tests[] = {
 		of_what_cannot_be_looked_at_nothing_is_permitted },
 	{ "what all may stays so while it is looked at",
 		what_all_may_stays_so_while_it_is_looked_at },
+	{ "what memory is short for is tried again", what_memory_is_short_for_is_tried_again },
 	{ "a thread that stays a caller's ends the process",
 		a_thread_that_stays_a_callers_ends_the_process },
 	{ "what no request may use is given up for good",

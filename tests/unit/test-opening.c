@@ -107,8 +107,13 @@ static void protected_if(struct place *place, mode_t mode, const char *setting, 
 /* Whatever the setting is: nobody looks at it. */
 static void never_protected(struct place *place, mode_t mode)
 {
+	int fd = file_with("2\n");
+
 	CU_ASSERT(fchmod(place->directory, mode) == 0);
-	CU_ASSERT_FALSE(opening_is_protected(&place->caller, place->directory, place->file));
+	place->protected = false;
+	failing_returns(FAILING({ OPENS(SWITCH), .if_made = true, .result = fd }),
+		ask_whether_protected, place);
+	close(fd);
 }
 
 static bool make_place(char *path, struct place *out)

@@ -41,6 +41,17 @@ static void ask(void *data)
 	caller_rights_clear(&rights);
 }
 
+/* Nothing is left of the answer before. */
+static void ask_twice(void *data)
+{
+	struct asked *asked = data;
+
+	asked->known = true;
+	ask(asked);
+	asked->known = false;
+	ask(asked);
+}
+
 static void rights_that_cannot_be_read_are_none(void)
 {
 	struct asked known = { .known = true }, unknown;
@@ -55,6 +66,8 @@ static void rights_that_cannot_be_read_are_none(void)
 	failing_returns(NOTHING_FAILS, ask, &known);
 	failing_returns(FAILING({ OPENS(directory), .result = -EMFILE }), ask, &unknown);
 	failing_returns(FAILING({ OPENS("status"), .result = -EMFILE }), ask, &unknown);
+	failing_returns(FAILING({ OPENS("status"), .after = 1, .result = -EMFILE }), ask_twice,
+		&unknown);
 	/* Whether it is a thread of an io_uring, whose own rights these are not. */
 	failing_returns(FAILING({ OPENS(thread), .result = -EMFILE }), ask, &unknown);
 	failing_returns(FAILING({ OPENS("stat"), .result = -EACCES }), ask, &unknown);
