@@ -188,6 +188,7 @@ class Soak:
         try:
             eventually(agrees, 'counts are right', self.patience / 3)
         except AssertionError:
+            print(read(daemon.tree.meta / 'status').decode(), read(daemon.tree.meta / 'segments').decode())
             raise AssertionError(f'{daemon.tree.root.name}: ' + '\n'.join(looks[-1][:10])) from None
         self.looked_again += len(looks) - 1
         self.compared += len(items)
