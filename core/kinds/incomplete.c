@@ -35,3 +35,17 @@ void incomplete_json(struct census *census, unsigned kinds, struct json *json)
 	format_json_bool(json, "invisible", report.incomplete_view != NULL);
 	format_json_end(json);
 }
+
+void incomplete_texts(struct census *census, unsigned kinds, char **line, char **member)
+{
+	GString *as_line = g_string_new(NULL), *as_member = g_string_new(NULL);
+	struct json json;
+
+	incomplete_line(census, kinds, as_line);
+	*line = g_string_free(as_line, FALSE);
+	format_json_line(&json, as_member);
+	format_json_object(&json, NULL);
+	incomplete_json(census, kinds, &json);
+	*member = g_strndup(as_member->str + 1, as_member->len - 1);
+	g_string_free(as_member, TRUE);
+}

@@ -16,3 +16,9 @@ void incomplete_line(struct census *census, unsigned kinds, GString *out);
  * invisible.
  */
 void incomplete_json(struct census *census, unsigned kinds, struct json *json);
+
+/*
+ * Both as texts, for what is rendered later: the next pass may see more, or less. The caller frees them. `line` is ""
+ * where nothing is missing.
+ */
+void incomplete_texts(struct census *census, unsigned kinds, char **line, char **member);

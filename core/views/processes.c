@@ -4,6 +4,7 @@
 #include "base/format.h"
 #include "base/json.h"
 #include "base/util.h"
+#include "kinds/incomplete.h"
 #include "kinds/realms.h"
 #include "views/usage-graph.h"
 
@@ -18,9 +19,9 @@ struct group_row {
 
 struct processes {
 	struct usage_graph *graph;
-	GArray *rows;      /* of guint32: which processes of the graph are seen, by pid */
-	GArray *groups;    /* of struct group_row, by path */
-	unsigned failures; /* kinds that could not be listed */
+	GArray *rows;   /* of guint32: which processes of the graph are seen, by pid */
+	GArray *groups; /* of struct group_row, by path */
+	char *incomplete_line, *incomplete_json;
 };
 
 static guint32 group_index(struct processes *processes, GHashTable *groups,
@@ -90,21 +91,18 @@ static unsigned take_realm(struct usage_graph *graph, const struct realm *realm)
 }
 
 /* Lists what is in the graph, for the caller. */
-static struct processes *make_rows(struct usage_graph *graph, unsigned failures)
+static void make_rows(struct processes *processes)
 {
-	struct processes *processes = g_new0(struct processes, 1);
+	struct usage_graph *graph = processes->graph;
 
-	processes->graph = graph;
 	processes->rows = g_array_new(FALSE, FALSE, sizeof(guint32));
 	processes->groups = g_array_new(FALSE, FALSE, sizeof(struct group_row));
-	processes->failures = failures;
 	for (guint32 i = 0; i < graph->processes->len; i++)
 		if (graph_process_at(graph, i)->seen)
 			g_array_append_val(processes->rows, i);
 	g_array_sort_with_data(processes->rows, by_pid, graph);
 	add_up_groups(processes);
 	g_array_sort(processes->groups, by_path);
-	return processes;
 }
 
 static const struct graph_process *process_at(const struct processes *processes, size_t row)
@@ -115,8 +113,7 @@ static const struct graph_process *process_at(const struct processes *processes,
 /* The last lines of a table: what it lacks. */
 static void table_end(const struct processes *processes, GString *out)
 {
-	if (processes->failures > 0)
-		g_string_append_printf(out, "# not read: %u kinds\n", processes->failures);
+	g_string_append(out, processes->incomplete_line);
 	if (processes->graph->hidden > 0)
 		g_string_append_printf(out, "# %" PRIu64 " not shown\n", processes->graph->hidden);
 }
@@ -206,10 +203,8 @@ static void json_group(struct json *json, const struct group_row *row)
 
 static void json_end(const struct processes *processes, GString *out)
 {
-	g_string_append_printf(out, "\n],\"not_shown\":%" PRIu64, processes->graph->hidden);
-	if (processes->failures > 0)
-		g_string_append_printf(out, ",\"incomplete\":\"%u kinds\"", processes->failures);
-	g_string_append(out, "}\n");
+	g_string_append_printf(out, "\n],\"not_shown\":%" PRIu64 ",%s}\n", processes->graph->hidden,
+		processes->incomplete_json);
 }
 
 static void begin_object(struct json *json, bool first, GString *out)
@@ -266,6 +261,8 @@ static void free_snapshot(void *snapshot)
 	g_array_unref(processes->rows);
 	g_array_unref(processes->groups);
 	usage_graph_free(processes->graph);
+	g_free(processes->incomplete_line);
+	g_free(processes->incomplete_json);
 	g_free(processes);
 	memory_freed(bytes);
 }
@@ -296,6 +293,7 @@ int processes_take(const struct realm *own, const struct caller *caller, enum pr
 	/* Before the census, which counts what is in their file systems from its next pass on. */
 	g_autoptr(GArray) others = NULL;
 	g_autoptr(GArray) listed = NULL;
+	struct processes *processes;
 	struct usage_graph *graph;
 	unsigned failures;
 	int r = realms_open_all(own, NULL, &others);
@@ -310,13 +308,17 @@ int processes_take(const struct realm *own, const struct caller *caller, enum pr
 	r = census_hold(own->census, CENSUS_MAPPINGS | CENSUS_DESCRIPTORS);
 	if (r < 0)
 		return r;
-	graph = usage_graph_new(own->census, budget);
+	processes = g_new0(struct processes, 1);
+	processes->graph = graph = usage_graph_new(own->census, budget);
 	usage_graph_add_listed(graph, listed);
 	failures += take_realm(graph, own);
 	for (guint i = 0; i < others->len; i++)
 		failures += take_realm(graph, &g_array_index(others, struct opened_realm, i).realm);
+	incomplete_texts(own->census, failures, &processes->incomplete_line,
+		&processes->incomplete_json);
 	census_release(own->census);
 	usage_graph_look(graph, own->proc, caller);
-	*out = view_as(make_rows(graph, failures), form);
+	make_rows(processes);
+	*out = view_as(processes, form);
 	return 0;
 }

@@ -16,7 +16,8 @@ enum processes_form { PROCESSES_TABLE, PROCESSES_JSON, CGROUPS_TABLE, CGROUPS_JS
 /*
  * The processes that use segments, those of other realms included, ordered by pid; or their control
  * groups, by path. Only of those whose memory the caller could read in /proc; the others are
- * counted. `budget` may be NULL. Holds the census meanwhile. 0, or the negative errno of census_hold().
+ * counted, and so is what could not be read or listed. `budget` may be NULL. Holds the census meanwhile.
+ * 0, or the negative errno of census_hold().
  */
 int processes_take(const struct realm *own, const struct caller *caller, enum processes_form form,
 	struct budget *budget, struct view_rows *out);

@@ -155,11 +155,12 @@ static void count_named(const struct named_object *object, void *data)
 	sums->visited++;
 }
 
-/* One that is gone by now, or is being removed, has no row. */
+/* One that is gone by now, or is being removed, has no row; one that cannot be asked about is missing. */
 static void keep_largest(struct segments_sums *sums)
 {
 	struct taking *taking = &sums->taking;
 	char name[CENSUS_NAME];
+	bool failed = false;
 	struct item item;
 	struct stat st;
 
@@ -168,9 +169,10 @@ static void keep_largest(struct segments_sums *sums)
 	for (guint i = 0; i < sums->top->len; i++) {
 		const struct named_object *object =
 			&g_array_index(sums->top, struct named_object, i);
+		int r = census_describe(taking->realm->census, object, &st, name);
 
-		if (census_describe(taking->realm->census, object, &st, name) < 0 ||
-			posix_is_hidden(name))
+		failed |= r < 0 && r != -ENOENT;
+		if (r < 0 || posix_is_hidden(name))
 			continue;
 		posix_make_item(name, &st, &item);
 		segments_keep_item(taking, &item);
@@ -178,6 +180,7 @@ static void keep_largest(struct segments_sums *sums)
 		sums->visited--;
 	}
 	taking->counted = false;
+	taking->segments->failures += failed;
 	taking->segments->without_row = sums->visited;
 }
 

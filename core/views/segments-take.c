@@ -191,27 +191,13 @@ static void count_listed(struct taking *taking)
 		}
 }
 
-/* While the census is held: the next pass may see more, or less. */
-static void note_incomplete(const struct realm *realm, struct segments *segments)
-{
-	GString *line = g_string_new(NULL), *members = g_string_new(NULL);
-	struct json json;
-
-	incomplete_line(realm->census, segments->failures, line);
-	segments->incomplete_line = g_string_free(line, FALSE);
-	format_json_line(&json, members);
-	format_json_object(&json, NULL);
-	incomplete_json(realm->census, segments->failures, &json);
-	segments->incomplete_json = g_strndup(members->str + 1, members->len - 1);
-	g_string_free(members, TRUE);
-}
-
 void segments_taking_count(struct taking *taking)
 {
 	taking->segments->report = census_report(taking->realm->census);
 	count_listed(taking);
 	take_kinds(taking, false);
-	note_incomplete(taking->realm, taking->segments);
+	incomplete_texts(taking->realm->census, taking->segments->failures,
+		&taking->segments->incomplete_line, &taking->segments->incomplete_json);
 	if (taking->also.end)
 		taking->also.end(taking->segments, taking->also.data);
 }

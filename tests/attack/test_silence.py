@@ -167,9 +167,9 @@ def what_was_not_read_is_said(t):
         processes, invisible = before = unread()
         lines = {path: [line.split(';')[0] for line in read(t.meta / path).decode().splitlines()
                         if line.startswith('# not read')]
-                 for path in ('segments', 'posix/o/mappers', 'posix/o/holders')}
+                 for path in ('segments', 'processes', 'cgroups', 'posix/o/mappers', 'posix/o/holders')}
         members = {path: json.loads(read(t.meta / path))['incomplete']
-                   for path in ('segments.json', 'posix/o/info.json')}
+                   for path in ('segments.json', 'processes.json', 'cgroups.json', 'posix/o/info.json')}
         if unread() != before:
             return False
         said = processes or invisible
@@ -193,9 +193,10 @@ def a_pid_namespace_says_that_it_is_one(t):
     def inside():
         t.start()
         write(t.shm / 'o', bytes(PAGE))
-        last = read(t.meta / 'segments').decode().splitlines()[-1]
-        check(last.startswith('# not read: '), last)
-        check(json.loads(read(t.meta / 'segments.json'))['incomplete']['invisible'], 'in JSON too')
+        for name in 'segments', 'processes', 'cgroups':
+            lines = read(t.meta / name).decode().splitlines()
+            check(any(line.startswith('# not read: ') for line in lines), f'{name}: {lines}')
+            check(json.loads(read(t.meta / f'{name}.json'))['incomplete']['invisible'], f'{name} in JSON too')
         equal(read(t.meta / 'posix/o/state'), b'idle\n')  # the object itself proves it
         t.stop()
     in_pid_namespace(inside)

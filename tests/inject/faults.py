@@ -135,6 +135,10 @@ class Injector:
         return ' < '.join(self.symbols.get(frame, hex(frame)) for frame in point.frames)
 
     def describe(self, fault):
-        times = f' {fault.nth} of {fault.point.passed}' if fault.point.passed > 1 else ''
-        size = f' {fault.point.largest} bytes' if fault.point.function in ALLOCATIONS else ''
-        return f'{fault.point.function}{size} {errno.errorcode[fault.error]}{times} in {self.where(fault.point)}'
+        """What is the same in each run of the same program."""
+        return f'{fault.point.function} {errno.errorcode[fault.error]} #{fault.nth} in {self.where(fault.point)}'
+
+    def measure(self, fault):
+        """What may not be."""
+        size = f', up to {fault.point.largest} bytes' if fault.point.function in ALLOCATIONS else ''
+        return f'passed {fault.point.passed} times{size}'

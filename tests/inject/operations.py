@@ -79,7 +79,9 @@ def steady(text, path=''):
     itself."""
     remarks = []
     for pattern in REMARKS:
-        remarks.append(sum(int(n or 0) for match in pattern.finditer(text) for n in match.groups()))
+        # Of each number its own sum: one may become less at any time, as other processes end.
+        remarks += [sum(int(n or 0) for n in numbers) for numbers in zip(*(m.groups() for m in pattern.finditer(text)))] or \
+            [0] * pattern.groups
         text = pattern.sub('', text)
     text = VOLATILE.sub('TIME', text)
     # The daemon of another mount may have an object open for a moment, to look at it.

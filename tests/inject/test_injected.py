@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each call that the daemon makes fails once; see tests/inject/run."""
 import collections
+import errno
 import os
 import pathlib
 import pickle
@@ -19,14 +20,26 @@ from harness import (MOUNTED, PATIENCE, call, check, default_signals, equal, eve
                      wait_for_mount)
 
 HANGS = 20.0  # seconds; what takes longer is called hung
+BEGINNINGS = TRIES = 5
 COUNT = int(os.environ.get('SHMTREE_INJECT_COUNT') or 150)  # faults of one data path without --all
 ONLY = re.compile(os.environ.get('SHMTREE_INJECT_ONLY') or '')
-ALL = os.environ.get('SHMTREE_INJECT_ALL') == '1'
+LISTED = os.environ.get('SHMTREE_INJECT_FAULTS')  # a file, with faults as a run lists them at its end
+LINE = re.compile(r'(?:\d\S+ )?(.+?): (syscall \d+|\w+) (E\w+) #(\d+) in (.+?)(?: \[.*)?$')
+ALL = os.environ.get('SHMTREE_INJECT_ALL') == '1' or bool(LISTED)
+FIGURES = os.environ.get('SHMTREE_INJECT_FIGURES')
 SEED = int(os.environ.get('SHMTREE_INJECT_SEED') or 1)  # the same each time, so that a failure is one's own
 
 
 class Hung(Exception):
     pass
+
+
+def say(text):
+    """What a test prints is shown at its end; a run of an hour is followed in the file."""
+    print(text, flush=True)
+    if FIGURES:
+        with open(FIGURES, 'a', encoding='utf-8') as file:
+            print(time.strftime('%T'), text, file=file)
 
 
 class Actor:
@@ -109,14 +122,24 @@ class Trial:
         self.descriptors = self.open_descriptors()
 
     def begin_again(self):
-        if self.t.daemon:
-            self.t.kill()
-        self.actor.end()
-        call('umount2', self.t.root, 2)
-        self.begin()
+        """Other processes of the machine may keep an answer from settling for a while."""
+        for left in reversed(range(BEGINNINGS)):
+            if self.t.daemon:
+                self.t.kill()
+            self.actor.end()
+            call('umount2', self.t.root, 2)
+            try:
+                self.begin()
+                return
+            except AssertionError as error:
+                say(f'cannot begin again: {error}'[:1000])
+                if not left:
+                    raise
 
     def end(self):
-        print(dict(self.counts))
+        say(dict(self.counts))
+        for line in self.wrong:  # as LISTED takes them
+            say(line)
         self.actor.end()
         self.world.kept.close()
         check(not self.wrong, f'{len(self.wrong)} went wrong')
@@ -139,11 +162,7 @@ class Trial:
         """(operation, point): each the first operation that passes it, or all with --all."""
         found, seen = [], set()
         for number in range(len(self.known)):
-            self.injector.count()
-            self.actor(number)
-            points = self.injector.counted()
-            self.injector.learn(points)
-            for point in points:
+            for point in self.points_of(number):
                 if point.hash not in seen:
                     seen.add(point.hash)
                     found.append((number, point))
@@ -156,23 +175,43 @@ class Trial:
                 yield Fault(point, nth, error)
 
     def faults(self):
+        if LISTED:
+            lines = pathlib.Path(LISTED).read_text().splitlines()
+            return [fault for line in lines for fault in self.faults_like(line)]
         return [(number, fault) for number, point in self.points() if ONLY.search(point.function)
                 for fault in self.faults_of(point)]
 
-    def faults_in(self, operation, function, place):
-        """Of one operation, in calls of one function that are made on behalf of another."""
-        number = [name for name, _ in self.known].index(operation)
+    def points_of(self, number):
         self.injector.count()
         self.actor(number)
         points = self.injector.counted()
         self.injector.learn(points)
-        return [(number, fault) for point in points
+        return points
+
+    def faults_like(self, line):
+        """The fault that a line of an earlier run tells of."""
+        told = LINE.match(line)
+        names = [name for name, _ in self.known]
+        if not told or told[1] not in names:
+            return []
+        number = names.index(told[1])
+        return [(number, Fault(point, int(told[4]), getattr(errno, told[3]))) for point in self.points_of(number)
+                if (point.function, self.injector.where(point)) == (told[2], told[5])]
+
+    def faults_in(self, operation, function, place):
+        """Of one operation, in calls of one function that are made on behalf of another."""
+        number = [name for name, _ in self.known].index(operation)
+        return [(number, fault) for point in self.points_of(number)
                 if point.function == function and re.search(rf'\b{place}:', self.injector.where(point))
                 for fault in self.faults_of(point)]
 
+    def line(self, number, fault):
+        """By which a fault can be asked for again, of the same program."""
+        return f'{self.known[number][0]}: {self.injector.describe(fault)}'
+
     def complain(self, number, fault, what):
-        self.wrong.append(what)
-        print(f'{what}: {self.known[number][0]}: {self.injector.describe(fault)}', flush=True)
+        self.wrong.append(f'{self.line(number, fault)} [{what.split(":")[0]}]')
+        say(f'{self.wrong[-1]} {self.injector.measure(fault)}; {what}')
 
     def again(self, number):
         """The right answer comes again, without a fault. A census that failed is made anew."""
@@ -193,36 +232,57 @@ class Trial:
         return 'incomplete' if operations.says_incomplete(answer, right) else 'silent'
 
     def run(self, number, fault):
-        self.injector.arm(fault)
         try:
-            answer = self.actor(number)
-            reached = self.injector.disarm()
-            self.counts['reached' if reached else 'not reached'] += 1
-            verdict = self.judge(number, answer)
-            later = self.again(number)
-            check(self.t.daemon.poll() is None, 'the daemon lives')
+            self.attempt(number, fault)
         except (Hung, AssertionError, OSError) as error:
             self.injector.disarm()
             self.failed(number, fault, error)
-            return
+
+    def ask(self, number, fault):
+        """With the fault: the answer, and whether it was reached."""
+        self.injector.arm(fault)
+        answer = self.actor(number)
+        return answer, self.injector.disarm()
+
+    def attempt(self, number, fault):
+        answer, reached = self.ask(number, fault)
+        self.counts['reached' if reached else 'not reached'] += 1
+        verdict = self.judge(number, answer)
+        later = self.again(number)
+        check(self.t.daemon.poll() is None, 'the daemon lives')
         self.counts[verdict] += 1
-        if verdict == 'silent' and self.is_silent_again(number, fault):
+        if verdict == 'silent' and (answer := self.is_silent_again(number, fault)) is not None:
             self.complain(number, fault, f'silent: {difference(answer, self.right[number])}')
         if later != self.right[number]:
-            self.complain(number, fault, f'lasting: {difference(later, self.right[number])}')
-            self.begin_again()
-            return
+            self.look_whether_it_lasts(number, fault, later)
         self.look_for_leak(number, fault)
 
     def is_silent_again(self, number, fault):
         """What a fault does, it does each time; other processes may have changed something meanwhile."""
-        self.again(number)
-        self.injector.arm(fault)
-        try:
-            verdict = self.judge(number, self.actor(number))
-        finally:
-            self.injector.disarm()
-        return verdict == 'silent'
+        for _ in range(TRIES):
+            self.again(number)
+            answer, reached = self.ask(number, fault)
+            if self.judge(number, answer) == 'silent':
+                return answer
+            if reached:
+                break
+        self.counts['silent, but not again'] += 1
+        say(f'silent, but not again: {self.line(number, fault)}')
+        return None
+
+    def look_whether_it_lasts(self, number, fault, later):
+        """Likewise, and with a new daemon."""
+        say(f'lasts, perhaps: {difference(later, self.right[number])}: {self.line(number, fault)}')
+        self.begin_again()
+        for _ in range(TRIES):
+            _, reached = self.ask(number, fault)
+            if (later := self.again(number)) != self.right[number]:
+                self.complain(number, fault, f'lasting: {difference(later, self.right[number])}')
+                self.begin_again()
+                return
+            if reached:
+                break
+        self.counts['lasting, but not again'] += 1
 
     def failed(self, number, fault, error):
         ended = self.t.daemon.poll()
@@ -247,9 +307,9 @@ class Trial:
 
 
 def difference(got, wanted):
-    got, wanted = (repr(v).replace('\\n', '\n').splitlines() for v in (got, wanted))
-    only = [f'+{line}' for line in got if line not in wanted] + [f'-{line}' for line in wanted if line not in got]
-    return ' '.join(only)[:400]
+    got, wanted = (re.split(r'\\n|\n|,|\\t', repr(v)) for v in (got, wanted))
+    only = [f'+{part}' for part in got if part not in wanted] + [f'-{part}' for part in wanted if part not in got]
+    return ' '.join(only)[:400] or 'another order or number'
 
 
 def library():
@@ -269,14 +329,15 @@ def each_call_fails_once(t):
     if t.path == 'auto':
         need_passthrough(t)
     faults = trial.faults()
-    print(f'{len(trial.known)} operations, {len(faults)} faults, seed {SEED}', flush=True)
+    say(f'{t.path}: {len(trial.known)} operations, {len(faults)} faults, seed {SEED}')
     random.Random(SEED).shuffle(faults)
+    check(faults or not LISTED, 'a line tells of a fault of this program')
     if not ALL:
         faults = faults[:COUNT]
     for done, (number, fault) in enumerate(faults, 1):
         trial.run(number, fault)
         if done % 200 == 0:
-            print(time.strftime('%T'), done, dict(trial.counts), flush=True)
+            say(f'{done} {dict(trial.counts)}')
     trial.end()
 
 
@@ -284,6 +345,8 @@ def each_call_fails_once(t):
 MENDED = (
     ('read ./segments.json', 'statx', 'posix_each'),
     ('read ./metrics.segments', 'openat64', 'posix_each'),
+    *((f'read ./{name}', 'openat64', 'posix_each')
+      for name in ('processes', 'processes.json', 'cgroups', 'cgroups.json', 'report.html', 'graph.dot')),
     ('list nested', 'fstat64', 'visit_directory'),
     ('list nested', 'fstat64', 'visit_file'),
     ('list .', 'openat64', 'mqueue_present'),
@@ -304,6 +367,7 @@ MENDED = (
 # These need passthrough, or BPF and control groups.
 MENDED_IF_THERE = (
     ('read', 'ioctl', 'passthrough_unregister'),
+    ('read ./metrics', f'syscall {NUMBERS["bpf"]}', 'object_programs_describe'),
     ('read posix/inj-idle/charged', f'syscall {NUMBERS["bpf"]}', 'take_groups'),
     ('read posix/inj-idle/charged', 'open_by_handle_at', 'cgroup_path_of'),
 )
