@@ -84,8 +84,8 @@ def steady(text, path=''):
             [0] * pattern.groups
         text = pattern.sub('', text)
     text = VOLATILE.sub('TIME', text)
-    # The daemon of another mount may have an object open for a moment, to look at it.
-    text = re.sub(r'"last" ?: ?\{[^}]*"now" ?: ?false[^}]*\}', '"last"', text)
+    # The daemon of another mount may have an object open for a moment, to look at it, or has had it.
+    text = re.sub(r'"last" ?: ?(null|\{[^}]*"now" ?: ?false[^}]*\})', '"last"', text)
     if path.endswith('/last') and 'until\tnow' not in text and not path.startswith('sysv/'):
         text = 'not now'
     # No command: that process is not shown to whoever asks.
@@ -100,6 +100,10 @@ def steady(text, path=''):
     elif '/' not in path:
         text = '\n'.join(line.rstrip(',') for line in text.splitlines() if MARK in line or line.startswith(ABOUT_THE_MACHINE) or
                          SUMS.search(line) and not line.startswith('#'))
+    if path == 'metrics':
+        # Of an object with two names it has one; where the kernel's list cannot be had, it lists the directory.
+        lines = text.replace(f'{MARK}-second', f'{MARK}-linked').splitlines()
+        text = '\n'.join(sorted(set(lines)))
     return Shown(text, (*remarks, text.count('unknown'), text.count('null')))
 
 
