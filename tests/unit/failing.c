@@ -20,6 +20,7 @@
 #define MAX_CALLS 16
 #define MAX_TRAPPED (2 * MAX_CALLS + G_N_ELEMENTS(sleeping))
 #define SECONDS 60
+#define PER_CALL 8 /* instructions of the filter */
 /* The sixth argument of calls that the handler makes itself, which pass. */
 #define PASS 0x5ca1ab1e
 
@@ -128,39 +129,45 @@ static bool install(const struct sock_filter *program, size_t n)
 		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0;
 }
 
-/* Has these calls trapped, unless the handler makes them. */
-static bool trap(const long *calls, size_t n)
+/*
+ * Appends to a filter that this call is trapped unless the handler makes it. A call with another number in its
+ * argument is not: where signals are blocked it would end the process.
+ */
+static size_t trap(struct sock_filter *at, long call, const struct failing *one)
 {
-	struct sock_filter program[MAX_TRAPPED + 6];
-	size_t at = 0;
+	bool by_value = one->argument > 0 && !one->path;
+	uint32_t argument = offsetof(struct seccomp_data, args) +
+		8 * (uint32_t)(by_value ? one->argument - 1 : 0);
+	const struct sock_filter filter[PER_CALL] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 6),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, one->value, 0, by_value ? 4 : 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[5])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PASS, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
 
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < n; i++)
-		program[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-			(uint32_t)calls[i], n - i, 0);
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		offsetof(struct seccomp_data, args[5]));
-	program[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PASS, 1, 0);
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	return install(program, at);
+	memcpy(at, filter, sizeof filter);
+	return PER_CALL;
 }
 
 static bool make_fail(void)
 {
-	long calls[MAX_TRAPPED];
+	static const struct failing always = { 0 };
+	struct sock_filter program[MAX_TRAPPED * PER_CALL + 1];
 	size_t n = 0;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(sleeping); i++)
-		calls[n++] = sleeping[i].call;
+		n += trap(program + n, sleeping[i].call, &always);
 	for (size_t i = 0; i < MAX_CALLS && failing[i].call >= 0; i++) {
-		calls[n++] = failing[i].call;
+		n += trap(program + n, failing[i].call, &failing[i]);
 		if (failing[i].or_call)
-			calls[n++] = failing[i].or_call;
+			n += trap(program + n, failing[i].or_call, &failing[i]);
 	}
-	active = trap(calls, n);
+	program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	active = install(program, n);
 	return active;
 }
 #else

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is answered when the kernel refuses a census, or what checks it, a call that it hardly ever refuses. */
+#include "backend.h"
+#include "base/memfd.h"
+#include "base/util.h"
+#include "daemon/visit.h"
+#include "failing.h"
+#include "faults/self-test.h"
+#include "mapper.h"
+#include "recorded.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <sys/stat.h>
+
+/* scan.c: after so many rounds the processes that still appear are counted as not read. */
+#define ROUNDS 32
+
+static struct recorded tree;
+static struct census *census;
+
+static void setup(void)
+{
+	recorded_init(&tree);
+}
+
+static void teardown(void)
+{
+	g_clear_pointer(&census, census_free);
+	recorded_remove(&tree);
+}
+
+static void start(void)
+{
+	const struct census_config config = { tree.path, CENSUS_TEXT, 1, 0 };
+
+	CU_ASSERT_FATAL(census_new(&config, &census) == 0);
+}
+
+/* BPF */
+
+static bool has_bpf(void)
+{
+	const char *why;
+	struct census *found = backend_open(CENSUS_BPF, 0, 0, &why);
+
+	if (!found)
+		unit_skip("%s", why);
+	census_free(found);
+	return found != NULL;
+}
+
+static void hold_by_bpf(void *data)
+{
+	const char *why;
+
+	census = backend_open(CENSUS_BPF, 0, 0, &why);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(census);
+	ASSERT_INT(census_hold(census, CENSUS_ALL), *(const int *)data);
+}
+
+static void a_pass_that_cannot_read_descriptors_is_made_again_or_fails(void)
+{
+	int made = 0, fails = -EMFILE;
+
+	if (!has_bpf())
+		return;
+	failing_returns(FAILING({ SYS_bpf, .argument = 1, .value = BPF_ITER_CREATE, .times = 1,
+				.result = -EMFILE }),
+		hold_by_bpf, &made);
+	failing_returns(
+		FAILING({ SYS_bpf, .argument = 1, .value = BPF_ITER_CREATE, .result = -EMFILE }),
+		hold_by_bpf, &fails);
+}
+
+/* What a process had is not counted any more once it cannot be read: it may be too much. */
+struct mapped {
+	struct mapper mapper;
+	struct segment_key key;
+};
+
+static void read_twice(void *data)
+{
+	struct mapped *mapped = data;
+	const char *why;
+
+	census = backend_open(CENSUS_BPF, 0, 0, &why);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(census);
+	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
+	ASSERT_INT(census_usage(census, &mapped->key).mappings, 3);
+	census_release(census);
+	ASSERT_INT(mapper_order(&mapped->mapper, "unmap 2"), 1);
+	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), 0);
+	ASSERT_INT(census_usage(census, &mapped->key).mappings, 0);
+	CU_ASSERT(census_report(census).unreadable >= 1);
+	census_release(census);
+}
+
+static void what_cannot_be_read_any_more_is_not_counted(void)
+{
+	g_autofree char *path = NULL, *maps = NULL;
+	struct mapped mapped;
+	struct stat st;
+
+	if (!has_bpf())
+		return;
+	auto_fd fd = memfd_new(0);
+	CU_ASSERT_FATAL(fd >= 0 && ftruncate(fd, 4096) == 0 && fstat(fd, &st) == 0);
+	mapped.key = (struct segment_key){
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+		.class = SEGMENT_MEMFD,
+	};
+	path = g_strdup_printf("/proc/%d/fd/%d", getpid(), fd);
+	mapper_start(&mapped.mapper, path, "rw");
+	ASSERT_INT(mapper_order(&mapped.mapper, "map 3"), 3);
+	maps = g_strdup_printf("/proc/%d/maps", mapped.mapper.pid);
+	failing_returns(
+		FAILING({ SYS_openat, .argument = 2, .path = maps, .after = 1, .result = -EACCES }),
+		read_twice, &mapped);
+	mapper_end(&mapped.mapper);
+}
+
+static void test_faults(void *programs)
+{
+	const char *why = NULL;
+
+	ASSERT_INT(fault_self_test(programs, FAULT_CASE_NONE, &why), -ENOMEM);
+	ASSERT_STRING(why, "self-test: its files could not be made");
+}
+
+static void a_self_test_without_its_files_says_so(void)
+{
+	struct fault_programs *programs;
+	const char *why;
+
+	if (fault_programs_load(&programs, &why) < 0)
+		SKIP("%s", why);
+	failing_returns(
+		FAILING({ SYS_newfstatat, .or_call = SYS_fstat, .times = 1, .result = -ENOMEM }),
+		test_faults, programs);
+	fault_programs_free(programs);
+}
+
+/* Any back end */
+
+static void visit_what_cannot_be_counted(void *data)
+{
+	struct fs fs = { 0 };
+	struct visit visit;
+
+	(void)data;
+	start();
+	fs.census = fs.realm.census = census;
+	fs.realm.shm_fd = -1;
+	ASSERT_INT(visit_enter(&fs, "", CENSUS_ALL, &visit), -EIO);
+	ASSERT_INT(visit.needs, 0);
+	/* It is not held, nor released once too often. */
+	ASSERT_INT(visit_enter(&fs, "", CENSUS_ALL, &visit), 0);
+	ASSERT_INT(visit.needs, CENSUS_ALL);
+	visit_leave(&fs, &visit);
+	ASSERT_INT(census_hold(census, CENSUS_ALL), 0);
+	census_release(census);
+}
+
+/* As often as a pass is tried. */
+static void what_needs_a_census_that_cannot_be_had_is_refused(void)
+{
+	failing_returns(FAILING({ SYS_getdents64, .times = 3, .result = -EMFILE }),
+		visit_what_cannot_be_counted, NULL);
+}
+
+static unsigned rounds;
+
+static void another_process_appears(void)
+{
+	recorded_process(&tree, 1000 + (pid_t)rounds++, "");
+}
+
+static void hold_while_processes_appear(void *data)
+{
+	(void)data;
+	start();
+	ASSERT_INT(census_hold(census, CENSUS_MAPPINGS), -EIO);
+	ASSERT_INT(rounds, ROUNDS + 1);
+}
+
+/* Each listing opens the directory once, and of the few processes takes two calls, of which the last finds the end. */
+static void processes_that_cannot_be_listed_at_last_fail_the_pass(void)
+{
+	failing_returns(
+		FAILING({ SYS_openat, .argument = 2, .path = ".",
+				.meanwhile = another_process_appears },
+			{ SYS_getdents64, .after = 2 * ROUNDS, .times = 1, .result = -EIO }),
+		hold_while_processes_appear, NULL);
+}
+
+static CU_TestInfo tests[] = {
+	{ "a pass that cannot read descriptors is made again or fails",
+		a_pass_that_cannot_read_descriptors_is_made_again_or_fails },
+	{ "what cannot be read any more is not counted",
+		what_cannot_be_read_any_more_is_not_counted },
+	{ "a self-test without its files says so", a_self_test_without_its_files_says_so },
+	{ "what needs a census that cannot be had is refused",
+		what_needs_a_census_that_cannot_be_had_is_refused },
+	{ "processes that cannot be listed at last fail the pass",
+		processes_that_cannot_be_listed_at_last_fail_the_pass },
+	CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo refused_suite = { "refused", NULL, NULL, setup, teardown, tests };
