@@ -28,6 +28,8 @@ PAGE = mmap.PAGESIZE
 class World:
     """Objects, segments and processes that use them, in namespaces of this process."""
 
+    pids = set()
+
     def __init__(self, t):
         self.kept = contextlib.ExitStack()
         for name, size in ('used', 2 * PAGE), ('idle', 5000), ('linked', 100), ('gone', PAGE):
@@ -40,6 +42,7 @@ class World:
         write(t.shm / f'sem.{MARK}', semaphore + bytes(32 - len(semaphore)))
         for name in f'{MARK}-used', f'{MARK}-gone', f'{MARK}-linked':
             mapper = self.kept.enter_context(Mapper(t.shm / name))
+            self.pids.add(mapper.pid)
             mapper('map 2')
         os.unlink(t.shm / f'{MARK}-gone')
         self.sysv = ipc.new_segment(PAGE, b'sysv', key=0x1234, mode=0o644)
@@ -51,6 +54,7 @@ class World:
         new_sem(2), new_msg()
         new_mqueue(f'/{MARK}-queue'.encode())
         self.away = self.kept.enter_context(ipc.Child(self.elsewhere))
+        self.pids.update(child.pid for child in (self.attached, self.held, self.away))
         number = os.stat(f'/proc/{self.away.pid}/ns/ipc').st_ino
         self.realms = [f'ipc-{number}']
 
@@ -74,6 +78,12 @@ REMARKS = [re.compile(pattern, re.S) for pattern in (
     r'census_unreadable_processes (\d+)', r'_not_read" ?: ?(\d+)', r'# (\d+) (?:bytes )?not shown', r'census_inconsistent\w* (\d+)')]
 
 
+def is_own(line):
+    """Whether a line of a file about the whole machine is about this world, whatever could be read of a process."""
+    pid = re.search(r'^\[?(\d+)\b|"pid" ?: ?(\d+)', line)
+    return MARK in line or bool(pid) and int(pid[1] or pid[2]) in World.pids
+
+
 def steady(text, path=''):
     """Without times, and in files about the whole machine without what is not of this world; and what it says of
     itself."""
@@ -88,22 +98,22 @@ def steady(text, path=''):
     text = re.sub(r'"last" ?: ?(null|\{[^}]*"now" ?: ?false[^}]*\})', '"last"', text)
     if path.endswith('/last') and 'until\tnow' not in text and not path.startswith('sysv/'):
         text = 'not now'
-    # No command: that process is not shown to whoever asks.
-    nothing = r'^command\t$|"command" ?: ?""|\t-(?=[\t\n])|"-"|"cmdline" ?: ?""|,"",\d'
-    remarks.append(len(re.findall(nothing, text, re.M)))
     if path == 'report.html':
         rows = (line.split(',[')[0] for line in text.splitlines())
-        text = '\n'.join(row.rstrip(',') for row in rows if row.startswith('[') and MARK in row)
+        text = '\n'.join(row.rstrip(',') for row in rows if row.startswith('[') and is_own(row))
     elif path == 'graph.dot':
         # What is alike is drawn once, and the machine's other segments may be like those of this world.
         text = text.rstrip()[-1:]
     elif '/' not in path:
-        text = '\n'.join(line.rstrip(',') for line in text.splitlines() if MARK in line or line.startswith(ABOUT_THE_MACHINE) or
+        text = '\n'.join(line.rstrip(',') for line in text.splitlines() if is_own(line) or line.startswith(ABOUT_THE_MACHINE) or
                          SUMS.search(line) and not line.startswith('#'))
     if path == 'metrics':
         # Of an object with two names it has one; where the kernel's list cannot be had, it lists the directory.
         lines = text.replace(f'{MARK}-second', f'{MARK}-linked').splitlines()
         text = '\n'.join(sorted(set(lines)))
+    # No command: that process is not shown to whoever asks.
+    nothing = r'^command\t$|"command" ?: ?""|\t-(?=[\t\n])|"-"|"cmdline" ?: ?""|,"",\d'
+    remarks.append(len(re.findall(nothing, text, re.M)))
     return Shown(text, (*remarks, text.count('unknown'), text.count('null')))
 
 
