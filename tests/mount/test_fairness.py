@@ -125,6 +125,25 @@ def names_do_not_wait_behind_truncations(t):
             soon('create', lambda: os.close(os.open(t.root / 'new', os.O_CREAT | os.O_EXCL)))
 
 
+def rests(daemon):
+    """Whether its main thread sleeps until it is woken: in poll(2), or ppoll(2), without a time."""
+    call, *arguments = read(f'/proc/{daemon.pid}/syscall').split()
+    if len(arguments) < 3:
+        return False
+    timeout = int(arguments[2], 16) & 0xffffffff
+    return call == b'7' and timeout == 0xffffffff or call in (b'73', b'271') and timeout == 0
+
+
+@test(MOUNTED, options=('-s',))
+def a_daemon_at_rest_is_woken(t):
+    """The only thread that answers comes to wait with the first request: another one takes its place."""
+    write(t.shm / 'other', b'')
+    with leases(t, 1):
+        eventually(lambda: rests(t.daemon), 'nobody asks anything')
+        with truncating(t, 1):
+            soon('stat', lambda: os.stat(t.root / 'other'))
+
+
 @test(MOUNTED)
 def a_signal_ends_the_wait_for_ones_turn(t):
     with leases(t, MANY):
