@@ -8,8 +8,8 @@ import resource
 import signal
 
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, Mapper, Tree, call, check, equal,
-                     eventually, need_passthrough, read, skip, test, write)
-from ipc import Child, ipc_test, map_alone
+                     eventually, fails, need_passthrough, opened, read, skip, test, without_descriptors, write)
+from ipc import Child, ipc_test, map_alone, memfd
 from strangers import in_pid_namespace
 
 PAGE = mmap.PAGESIZE
@@ -153,6 +153,19 @@ def a_lack_of_descriptors_shows_with_text(t):
 @test(paths=('auto',), start=False)
 def a_lack_of_descriptors_shows_with_bpf(t):
     daemon_without_descriptors(t, 'bpf')
+
+
+@ipc_test
+def who_may_read_memory_is_not_asked_of_an_old_census(t):
+    """Whose memfd it is only the processes tell that have it."""
+    name = f'silence-{os.getpid()}'
+    with Child(lambda: memfd(name, b'content')):
+        item, = (n for n in os.listdir(t.meta / 'unlinked') if name in n)
+        data = t.meta / 'unlinked' / item / 'data'
+        with opened(data, os.O_PATH) as fd:
+            with without_descriptors(t.daemon):
+                fails(errno.EIO, os.open, f'/proc/self/fd/{fd}', os.O_RDONLY)
+            equal(read(f'/proc/self/fd/{fd}'), b'content')
 
 
 @ipc_test

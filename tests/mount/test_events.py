@@ -12,7 +12,7 @@ import threading
 import time
 
 from harness import (MOUNTED, check, equal, eventually, fails, json_bytes, opened, read, rename2, run,
-                     skip, test, write, RENAME_EXCHANGE)
+                     skip, test, without_descriptors, write, RENAME_EXCHANGE)
 
 PAGE = mmap.PAGESIZE
 USER, OTHER = 12345, 12346
@@ -426,6 +426,32 @@ def what_has_no_name_is_found_by_walks(t):
         of_kind(reader, 'memfd', 'removed', name=name, inode=inode)
         equal([e['event'] for e in reader.all if e.get('name') == name and e['kind'] == 'memfd'],
               ['created', 'resized', 'mapped', 'unmapped', 'removed'])
+
+
+def times_slept(daemon, thread):
+    """How often a thread of that name has waited for something."""
+    for task in pathlib.Path(f'/proc/{daemon.pid}/task').iterdir():
+        if (task / 'comm').read_text() == f'{thread}\n':
+            return int((task / 'status').read_text().partition('\nvoluntary_ctxt_switches:')[2].split()[0])
+    return 0
+
+
+@test(MOUNTED)
+def what_cannot_be_listed_is_not_gone(t):
+    """While no census can be made; a walk waits less than a dozen times."""
+    name = f'walk-{os.getpid()}'
+    with Reader(t) as reader:
+        fd = os.memfd_create(name)
+        of_kind(reader, 'memfd', 'created', name=name)
+        with without_descriptors(t.daemon):
+            slept = times_slept(t.daemon, 'walks')
+            eventually(lambda: times_slept(t.daemon, 'walks') > slept + 30, 'walks have been tried')
+        os.ftruncate(fd, PAGE)
+        of_kind(reader, 'memfd', 'resized', name=name)
+        os.close(fd)
+        of_kind(reader, 'memfd', 'removed', name=name)
+        equal([e['event'] for e in reader.all if e.get('name') == name and e['kind'] == 'memfd'],
+              ['created', 'resized', 'removed'])
 
 
 @test(MOUNTED)
