@@ -19,12 +19,12 @@ class Entry(ctypes.Structure):
 
 class Control(ctypes.Structure):
     _fields_ = [('counting', ctypes.c_uint32), ('armed', ctypes.c_uint32), ('hash', ctypes.c_uint64),
-                ('function', ctypes.c_uint32), ('nth', ctypes.c_uint32), ('error', ctypes.c_uint32),
-                ('seen', ctypes.c_uint32), ('full', ctypes.c_uint32), ('points', Entry * POINTS)]
+                ('function', ctypes.c_uint32), ('nth', ctypes.c_uint32), ('times', ctypes.c_uint32),
+                ('error', ctypes.c_uint32), ('seen', ctypes.c_uint32), ('full', ctypes.c_uint32), ('points', Entry * POINTS)]
 
 
 Point = collections.namedtuple('Point', 'function number hash frames passed largest')
-Fault = collections.namedtuple('Fault', 'point nth error')
+Fault = collections.namedtuple('Fault', 'point nth error times', defaults=(1,))
 
 ALLOCATIONS = ('malloc', 'calloc', 'realloc', 'posix_memalign')
 # What each may give, of EINTR, EAGAIN, ENOMEM, EIO and EMFILE.
@@ -62,8 +62,8 @@ def errors_of(function, where):
         return (errno.EMFILE, errno.ENOMEM)
     if function in (f'syscall {NUMBERS[name]}' for name in ('setgroups', 'setresuid', 'setresgid', 'capset')):
         return (errno.ENOMEM,)
-    if function == f'syscall {NUMBERS["capget"]}':
-        return ()
+    if function in (f'syscall {NUMBERS["capget"]}', 'getgroups'):
+        return ()  # it cannot fail
     return ERRORS.get(function, LOOKS)
 
 
@@ -111,7 +111,7 @@ class Injector:
         control = self.control
         control.armed = 0
         control.hash, control.function = fault.point.hash, fault.point.number
-        control.nth, control.error, control.seen = fault.nth, fault.error, 0
+        control.nth, control.times, control.error, control.seen = fault.nth, fault.times, fault.error, 0
         control.armed = 1
 
     def disarm(self):

@@ -5,7 +5,7 @@
  * It stands before the functions of the C library that make system calls or allocate. A point is a
  * function with the return addresses in the program that led to it. While `counting` is set, each
  * point that is passed goes into a table, with how often. While one is armed, its nth call fails
- * with the errno that was asked for, and no other call does. The test that tells the library what to
+ * with the errno that was asked for, or so many from that one on, and no other call does. The test that tells the library what to
  * do shares the file INJECT_CONTROL with it; tests/inject/faults.py has the same structures.
  *
  * Each function is declared with seven registers of arguments: those that the caller did not set are
@@ -38,7 +38,7 @@ struct point {
 struct control {
 	_Atomic uint32_t counting, armed; /* `armed` falls back to 0 when the call has failed */
 	uint64_t hash;
-	uint32_t function, nth, error;
+	uint32_t function, nth, times, error;
 	_Atomic uint32_t seen, full;
 	struct point points[POINTS];
 };
@@ -153,9 +153,10 @@ static int fault(unsigned function, long size)
 	hash = hash_of(function, frames, n);
 	if (n > 0 && control->counting)
 		note(hash, function, frames, n, size);
-	if (control->armed && hash == control->hash && ++control->seen == control->nth) {
+	if (control->armed && hash == control->hash && ++control->seen >= control->nth) {
 		error = (int)control->error;
-		control->armed = 0;
+		if (control->seen - control->nth + 1 >= control->times)
+			control->armed = 0;
 	}
 	inside = false;
 	errno = saved;
