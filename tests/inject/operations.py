@@ -80,8 +80,8 @@ REMARKS = [re.compile(pattern, re.S) for pattern in (
 
 def is_own(line):
     """Whether a line of a file about the whole machine is about this world, whatever could be read of a process."""
-    pid = re.search(r'^\[?(\d+)\b|"pid" ?: ?(\d+)', line)
-    return MARK in line or bool(pid) and int(pid[1] or pid[2]) in World.pids
+    pid = re.search(r'^(\d+)\t|^\[(\d+),\d+,"|"pid" ?: ?(\d+)', line)
+    return MARK in line or bool(pid) and int(pid[1] or pid[2] or pid[3]) in World.pids
 
 
 def steady(text, path=''):

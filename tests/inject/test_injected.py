@@ -16,8 +16,8 @@ import time
 import ipc
 import operations
 from faults import ALLOCATIONS, NUMBERS, Fault, Injector, errors_of
-from harness import (MOUNTED, PATIENCE, call, check, default_signals, equal, eventually, need_passthrough, skip, test,
-                     wait_for_mount)
+from harness import (MOUNTED, PATIENCE, call, check, default_signals, equal, eventually, need_passthrough, skip,
+                     test, wait_for_mount)
 
 HANGS = 20.0  # seconds; what takes longer is called hung
 BEGINNINGS = TRIES = 5
@@ -384,4 +384,33 @@ def what_was_mended(t):
         for number, fault in faults:
             trial.run(number, fault)
         print(*where, len(faults), trial.counts['reached'] - before, flush=True)
+    trial.end()
+
+
+# What these answer needs a census.
+COUNTED = 'read ./segments', 'read ./metrics', 'read ./processes', 'read posix/inj-used/info.json'
+# One of them is a part of each pass; which is tried so often.
+OF_A_PASS = (f'syscall {NUMBERS["bpf"]}', 'programs_descriptors'), ('openat64', 'list_new')
+TRIED = 3
+
+
+def of_passes(trial, operation):
+    """The fault of each pass that is made for it, so lasting that the next tries fail, too."""
+    faults = [(number, fault._replace(nth=nth, times=TRIED)) for where in OF_A_PASS
+              for number, fault in trial.faults_in(operation, *where) if (fault.nth, fault.error) == (1, errno.EMFILE)
+              for nth in range(1, fault.point.passed + 1)]
+    check(faults, f'{operation} makes a census')
+    return faults
+
+
+@test(MOUNTED, start=False)
+def what_needs_a_census_that_cannot_be_made_is_refused(t):
+    call('unshare', ipc.CLONE_NEWIPC)
+    trial = Trial(t, Injector(library(), t.program, t.private / 'control'))
+    for operation in COUNTED:
+        for number, fault in of_passes(trial, operation):
+            answer, reached = trial.ask(number, fault)
+            check(reached or fault.nth > 1, f'{trial.line(number, fault)} is passed')
+            check(not reached or operations.told(answer), f'{trial.line(number, fault)}: {answer!r}')
+            equal(trial.again(number), trial.right[number])
     trial.end()
