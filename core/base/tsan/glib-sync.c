@@ -147,3 +147,22 @@ gboolean g_thread_pool_push(GThreadPool *pool, gpointer data, GError **error)
 	__tsan_release(data);
 	return next(pool, data, error);
 }
+
+/* What is handed over by a queue: as above. */
+void g_async_queue_push(GAsyncQueue *queue, gpointer data)
+{
+	void (*next)(GAsyncQueue *, gpointer) = dlsym(RTLD_NEXT, "g_async_queue_push");
+
+	__tsan_release(data);
+	next(queue, data);
+}
+
+gpointer g_async_queue_try_pop(GAsyncQueue *queue)
+{
+	gpointer (*next)(GAsyncQueue *) = dlsym(RTLD_NEXT, "g_async_queue_try_pop");
+	gpointer data = next(queue);
+
+	if (data)
+		__tsan_acquire(data);
+	return data;
+}
