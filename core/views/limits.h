@@ -20,9 +20,13 @@ struct limit {
 
 /*
  * Writes the limits of a realm to `out`, LIMITS_MAX at most; returns how many. Limits that this
- * kernel does not have are left out.
+ * kernel does not have are left out, and so is what could not be read: `unread` says how many calls failed
+ * that tell one or more.
  */
-size_t limits_read(const struct realm *realm, struct limit *out);
+size_t limits_read(const struct realm *realm, struct limit *out, unsigned *unread);
 
-/* Appends the table RESOURCE LIMIT USED USE%: "unlimited", and "-" for what is not known. Pure. */
-void limits_format(const struct limit *limits, size_t n, GString *out);
+/*
+ * Appends the table RESOURCE LIMIT USED USE%: "unlimited", and "-" for what is not known; and a last line if something
+ * could not be read. Pure.
+ */
+void limits_format(const struct limit *limits, size_t n, unsigned unread, GString *out);

@@ -16,6 +16,7 @@ struct realm_limits {
 	const char *namespace; /* "": the daemon's own */
 	struct limit limits[LIMITS_MAX];
 	size_t n;
+	unsigned unread;
 	double fullest; /* used, of the limit: 0 to 1, and beyond */
 };
 
@@ -30,7 +31,7 @@ static struct realm_limits limits_of(const struct realm *realm, const char *name
 {
 	struct realm_limits of = { .namespace = namespace };
 
-	of.n = limits_read(realm, of.limits);
+	of.n = limits_read(realm, of.limits, &of.unread);
 	for (size_t i = 0; i < of.n; i++)
 		of.fullest = MAX(of.fullest, fullness(&of.limits[i]));
 	return of;
@@ -52,7 +53,7 @@ static gint by_namespace(gconstpointer a, gconstpointer b)
 }
 
 /* The fullest of the others, in a fixed order, and before them the daemon's own. */
-static GArray *read_limits(const struct realm *own, const GArray *others)
+static GArray *read_limits(const struct realm *own, const GArray *others, unsigned *unread)
 {
 	GArray *all = g_array_new(FALSE, FALSE, sizeof(struct realm_limits));
 	struct realm_limits limits;
@@ -61,11 +62,13 @@ static GArray *read_limits(const struct realm *own, const GArray *others)
 		const struct opened_realm *other = &g_array_index(others, struct opened_realm, i);
 
 		limits = limits_of(&other->realm, other->name);
+		*unread += limits.unread;
 		g_array_append_val(all, limits);
 	}
 	g_array_sort(all, by_fullest);
 	g_array_set_size(all, MIN(all->len, RANKED));
 	limits = limits_of(own, "");
+	*unread += limits.unread;
 	g_array_append_val(all, limits);
 	g_array_sort(all, by_namespace);
 	return all;
@@ -111,7 +114,8 @@ static void add_limit_family(GString *out, const GArray *all, bool bytes, bool u
 
 void openmetrics_limits(GString *out, const struct realm *own, const GArray *others)
 {
-	g_autoptr(GArray) all = read_limits(own, others);
+	unsigned unread = 0;
+	g_autoptr(GArray) all = read_limits(own, others, &unread);
 
 	add_limit_family(out, all, true, false, "shmtree_limit_bytes",
 		"Limits that are bytes, by the names that lsipc has for them; +Inf: unlimited.");
@@ -121,4 +125,6 @@ void openmetrics_limits(GString *out, const struct realm *own, const GArray *oth
 		"Limits that are numbers of something; +Inf: unlimited.");
 	add_limit_family(out, all, false, true, "shmtree_limit_used_objects",
 		"How much of each is used, where that can be said.");
+	openmetrics_number(out, "shmtree_limits_not_read", NULL, unread,
+		"How often limits could not be read, which are missing here.");
 }

@@ -42,6 +42,7 @@ static void write_census(const struct report *report, struct json *json)
 	format_json_number(json, "unreadable", census->unreadable);
 	format_json_number(json, "inconsistent", census->inconsistent);
 	format_json_number(json, "unlisted_kinds", failures);
+	format_json_number(json, "limits_not_read", report->limits_unread);
 	text_or_null(json, "invisible", census->incomplete_view);
 	format_json_number(json, "not_shown", report->graph->hidden);
 }

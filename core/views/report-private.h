@@ -47,6 +47,7 @@ struct report {
 	GArray *users;     /* of struct report_user */
 	struct limit limits[LIMITS_MAX];
 	size_t n_limits;
+	unsigned limits_unread; /* calls that failed, of all lists */
 	struct census_report census;
 	char *host; /* NULL: not for this caller */
 	const char *source;

@@ -25,8 +25,10 @@ static struct report_list *list_at(const struct report *report, guint index)
 static void read_limits(struct report *report, guint index, const struct realm *realm)
 {
 	struct limit limits[LIMITS_MAX];
-	size_t n = limits_read(realm, limits);
+	unsigned unread;
+	size_t n = limits_read(realm, limits, &unread);
 
+	report->limits_unread += unread;
 	for (size_t i = 0; i < n; i++)
 		if (g_str_equal(limits[i].resource, "TMPFS_BYTES")) {
 			list_at(report, index)->size = limits[i].limit;

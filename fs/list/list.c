@@ -65,10 +65,17 @@ static uint64_t bytes_used(const struct limit *limits, size_t n)
 static int check_limit(const struct fs *fs, const struct list_request *request)
 {
 	struct limit limits[LIMITS_MAX];
-	size_t n = limits_read(&fs->realm, limits);
+	unsigned unread;
+	size_t n = limits_read(&fs->realm, limits, &unread);
 	uint64_t used = bytes_used(limits, n);
 	const char *of = "";
 
+	/* Those of the tmpfs come first. */
+	if (unread > 0 && (n == 0 || !g_str_has_prefix(limits[0].resource, "TMPFS_")) &&
+		(request->bytes >= 0 || request->percent > 0)) {
+		log_line("how much of %s is used could not be read", fs->options.source);
+		return EXIT_FAILURE;
+	}
 	if (request->bytes >= 0 && used == LIMIT_NONE) {
 		log_line("%s has no limit, and does not tell how much of it is used",
 			fs->options.source);

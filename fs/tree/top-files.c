@@ -364,9 +364,11 @@ static int show_faults_json(struct fs *fs, const struct view *view, struct conte
 static int show_limits(struct fs *fs, const struct view *view, struct content *out)
 {
 	struct limit limits[LIMITS_MAX];
+	unsigned unread;
+	size_t n = limits_read(view->realm, limits, &unread);
 
 	(void)fs;
-	limits_format(limits, limits_read(view->realm, limits), out->text);
+	limits_format(limits, n, unread, out->text);
 	return 0;
 }
 

@@ -79,10 +79,11 @@ static void read_sysctls(void)
 	const struct realm realm = { .proc = proc.path, .shm_fd = -1, .ipc_ns_fd = -1 };
 	g_autoptr(GString) text = g_string_new(NULL);
 	struct limit limits[LIMITS_MAX];
-	size_t n = limits_read(&realm, limits);
+	unsigned unread;
+	size_t n = limits_read(&realm, limits, &unread);
 
 	g_assert(n <= LIMITS_MAX);
-	limits_format(limits, n, text);
+	limits_format(limits, n, unread, text);
 }
 
 /* Files that are given the text, separated by spaces. */

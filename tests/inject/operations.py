@@ -68,12 +68,13 @@ class World:
 
 VOLATILE = re.compile(r'\b\d{10}(\.\d{1,9})?\b')
 SUMS = re.compile(r'kind="(posix|sysv|nested|sem|msg|mqueue|unlinked)"')
-ABOUT_THE_MACHINE = ('census\t', 'source\t', 'data_path\t', 'posix_', 'nested_', 'sysv_')
+ABOUT_THE_MACHINE = ('shmtree_limit_bytes{', 'shmtree_limit_objects{', 'census\t', 'source\t', 'data_path\t', 'posix_',
+                     'nested_', 'sysv_')
 # By these an answer says how much it does not know. The machine's other processes may add to them at any time.
 REMARKS = [re.compile(pattern, re.S) for pattern in (
     r'# not read: (?:(\d+) processes, )?(\d+) kinds\n', r'"incomplete" ?: ?(?:null|\{[^}]*?(\d+)[^}]*?(\d+)[^}]*\})',
     r'could not be read: (\d+)', r'changed all the while: (\d+)', r'could not be listed: (\d+)', r'not_shown" ?: ?(\d+)',
-    r'unreadable_processes\t(\d+)', r'unlisted_kinds[\t ](\d+)',
+    r'# not read: (\d+) or more limits', r'limits_not_read (\d+)', r'unreadable_processes\t(\d+)', r'unlisted_kinds[\t ](\d+)',
     r'"unreadable":(\d+),"inconsistent":(\d+),"unlisted_kinds":(\d+)',
     r'census_unreadable_processes (\d+)', r'_not_read" ?: ?(\d+)', r'# (\d+) (?:bytes )?not shown', r'census_inconsistent\w* (\d+)')]
 
@@ -104,8 +105,11 @@ def steady(text, path=''):
     elif path == 'graph.dot':
         # What is alike is drawn once, and the machine's other segments may be like those of this world.
         text = text.rstrip()[-1:]
+    elif path.endswith('limits'):
+        text = '\n'.join(line.rpartition('\t')[0].rpartition('\t')[0] for line in text.splitlines())  # not what is used
     elif '/' not in path:
-        text = '\n'.join(line.rstrip(',') for line in text.splitlines() if is_own(line) or line.startswith(ABOUT_THE_MACHINE) or
+        text = '\n'.join(line.rstrip(',') for line in text.splitlines() if is_own(line) or
+                         line.startswith(ABOUT_THE_MACHINE) and 'namespace=' not in line or
                          SUMS.search(line) and not line.startswith('#'))
     if path == 'metrics':
         # Of an object with two names it has one; where the kernel's list cannot be had, it lists the directory.

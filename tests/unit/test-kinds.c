@@ -175,13 +175,16 @@ static void limits_say_how_near_they_are(void)
 	};
 	g_autoptr(GString) out = g_string_new(NULL);
 
-	limits_format(limits, G_N_ELEMENTS(limits), out);
+	limits_format(limits, G_N_ELEMENTS(limits), 0, out);
 	ASSERT_STRING(out->str,
 		"RESOURCE\tLIMIT\tUSED\tUSE%\n"
 		"SHMMNI\t4096\t1024\t25.00\n"
 		"SHMMAX\t18446744073692774399\t-\t-\n"
 		"TMPFS_BYTES\tunlimited\t-\t-\n"
 		"MQ_QUEUES_MAX\t0\t3\t-\n");
+	g_string_truncate(out, 0);
+	limits_format(limits, 0, 2, out);
+	ASSERT_STRING(out->str, "RESOURCE\tLIMIT\tUSED\tUSE%\n# not read: 2 or more limits\n");
 }
 
 static bool is_namespace(const char *name, enum realm_type type, uint64_t id)

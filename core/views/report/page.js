@@ -52,6 +52,8 @@ const makeNotices = () => {
 		note('warn', `${several(data.unreadable, 'process', 'processes')} could not be read: counts of users may be too low.`);
 	if (data.unlisted_kinds > 0)
 		note('warn', `${several(data.unlisted_kinds, 'kind')} of segments could not be listed: sums are too low.`);
+	if (data.limits_not_read > 0)
+		note('warn', 'Some limits could not be read, and are missing.');
 	if (data.inconsistent > 0)
 		note('info', `While they were counted, ${several(data.inconsistent, 'process', 'processes')} changed all the while: `,
 			'what is said of such a process was true, but not all at one instant.');
