@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 
 #define PAGES 3
-/* So many that some go while a walk is at them, some ten times a second. */
-#define FILES 2000
-#define LONG_ENOUGH_US (2 * G_USEC_PER_SEC)
+/* So few that what goes is often where a walk is. */
+#define FILES 200
+#define LONG_ENOUGH_US (3 * G_USEC_PER_SEC)
 
 static int dir;
 static gint ending;
