@@ -20,7 +20,8 @@ class Entry(ctypes.Structure):
 class Control(ctypes.Structure):
     _fields_ = [('counting', ctypes.c_uint32), ('armed', ctypes.c_uint32), ('hash', ctypes.c_uint64),
                 ('function', ctypes.c_uint32), ('nth', ctypes.c_uint32), ('times', ctypes.c_uint32),
-                ('error', ctypes.c_uint32), ('seen', ctypes.c_uint32), ('full', ctypes.c_uint32), ('points', Entry * POINTS)]
+                ('error', ctypes.c_uint32), ('seen', ctypes.c_uint32), ('full', ctypes.c_uint32),
+                ('points', Entry * POINTS)]
 
 
 Point = collections.namedtuple('Point', 'function number hash frames passed largest')

@@ -74,9 +74,11 @@ ABOUT_THE_MACHINE = ('shmtree_limit_bytes{', 'shmtree_limit_objects{', 'census\t
 REMARKS = [re.compile(pattern, re.S) for pattern in (
     r'# not read: (?:(\d+) processes, )?(\d+) kinds\n', r'"incomplete" ?: ?(?:null|\{[^}]*?(\d+)[^}]*?(\d+)[^}]*\})',
     r'could not be read: (\d+)', r'changed all the while: (\d+)', r'could not be listed: (\d+)', r'not_shown" ?: ?(\d+)',
-    r'# not read: (\d+) or more limits', r'limits_not_read (\d+)', r'unreadable_processes\t(\d+)', r'unlisted_kinds[\t ](\d+)',
+    r'# not read: (\d+) or more limits', r'limits_not_read (\d+)', r'unreadable_processes\t(\d+)',
+    r'unlisted_kinds[\t ](\d+)',
     r'"unreadable":(\d+),"inconsistent":(\d+),"unlisted_kinds":(\d+)',
-    r'census_unreadable_processes (\d+)', r'_not_read" ?: ?(\d+)', r'# (\d+) (?:bytes )?not shown', r'census_inconsistent\w* (\d+)')]
+    r'census_unreadable_processes (\d+)', r'_not_read" ?: ?(\d+)', r'# (\d+) (?:bytes )?not shown',
+    r'census_inconsistent\w* (\d+)')]
 
 
 def is_own(line):
@@ -91,8 +93,8 @@ def steady(text, path=''):
     remarks = []
     for pattern in REMARKS:
         # Of each number its own sum: one may become less at any time, as other processes end.
-        remarks += [sum(int(n or 0) for n in numbers) for numbers in zip(*(m.groups() for m in pattern.finditer(text)))] or \
-            [0] * pattern.groups
+        found = zip(*(match.groups() for match in pattern.finditer(text)))
+        remarks += [sum(int(n or 0) for n in numbers) for numbers in found] or [0] * pattern.groups
         text = pattern.sub('', text)
     text = VOLATILE.sub('TIME', text)
     # The daemon of another mount may have an object open for a moment, to look at it, or has had it.
