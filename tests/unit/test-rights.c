@@ -44,12 +44,15 @@ static void ask(void *data)
 /* Nothing is left of the answer before. */
 static void ask_twice(void *data)
 {
-	struct asked *asked = data;
+	const struct asked *asked = data;
+	struct caller_rights first, second;
 
-	asked->known = true;
-	ask(asked);
-	asked->known = false;
-	ask(asked);
+	caller_rights_read(&asked->caller, &first);
+	caller_rights_read(&asked->caller, &second);
+	CU_ASSERT_TRUE(first.known);
+	CU_ASSERT_FALSE(second.known);
+	caller_rights_clear(&first);
+	caller_rights_clear(&second);
 }
 
 static void rights_that_cannot_be_read_are_none(void)
