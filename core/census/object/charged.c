@@ -2,8 +2,8 @@
 #include "census/object/charged.h"
 
 #include "base/util.h"
+#include "bpf/load-once.h"
 #include "bpf/loading.h"
-#include "bpf/refusal.h"
 #include "census/object/charged-records.h"
 
 #include <errno.h>
@@ -18,9 +18,8 @@
 #include <bpf/bpf.h>
 
 struct charged {
-	GMutex lock; /* protects what follows until `tried` is set */
-	bool tried;
-	/* NULL: it does not work here. Protected by `lock` until `tried` is set; then constant. */
+	GMutex lock; /* protects what follows until it is loaded; then that is constant */
+	struct program_state state;
 	struct charged_bpf *skeleton;
 	uint64_t requests; /* atomic */
 };
@@ -57,17 +56,15 @@ static int load(void *data)
 	return charged->skeleton ? charged_bpf__load(charged->skeleton) : -ENOMEM;
 }
 
-static bool is_loaded(struct charged *charged)
+/* 0, -ENOTSUP where it does not work, or another negative errno: not at this moment. */
+static int be_loaded(struct charged *charged)
 {
-	bool loaded;
+	int r;
 
 	g_mutex_lock(&charged->lock);
-	if (!charged->tried && (refusal_expected() || program_load(load, unload, charged) < 0))
-		unload(charged);
-	charged->tried = true;
-	loaded = charged->skeleton != NULL;
+	r = program_load_once(&charged->state, load, unload, charged);
 	g_mutex_unlock(&charged->lock);
-	return loaded;
+	return r == 0 || is_shortage(r) ? r : -ENOTSUP;
 }
 
 /*
@@ -122,10 +119,10 @@ int charged_read(struct charged *charged, uint64_t inode, uint64_t ino, uint32_t
 	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct charge_of_group));
 	struct charge_walk walk = { .inode = inode, .ino = ino, .generation = generation };
 	uint64_t page = sysconf(_SC_PAGESIZE);
-	int r, taken;
+	int r = be_loaded(charged), taken;
 
-	if (!is_loaded(charged))
-		return -ENOTSUP;
+	if (r < 0)
+		return r;
 	walk.request = __atomic_add_fetch(&charged->requests, 1, __ATOMIC_RELAXED);
 	r = walk_all(charged, &walk, limit_us);
 	taken = take_groups(charged->skeleton->maps.charges.map_fd, walk.request, page, groups);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/object/object-side.h"
 
+#include "base/util.h"
 #include "census/object/holders.h"
 #include "census/object/objects.h"
 #include "census/counts/spaces.h"
@@ -57,14 +58,17 @@ void object_side_free(struct object_side *side)
 
 struct objects *object_side_get(struct object_side *side, bool wait)
 {
+	int r;
+
 	if (g_atomic_int_get(&side->tried))
 		return side->objects;
 	if (!wait)
 		return NULL;
 	g_mutex_lock(&side->opening);
+	/* A lack of memory or descriptors at this moment decides nothing. */
 	if (!side->tried) {
-		objects_open(side->leave_out_self, &side->objects, &side->why_not);
-		g_atomic_int_set(&side->tried, 1);
+		r = objects_open(side->leave_out_self, &side->objects, &side->why_not);
+		g_atomic_int_set(&side->tried, !is_shortage(r));
 	}
 	g_mutex_unlock(&side->opening);
 	return side->objects;
@@ -77,10 +81,8 @@ struct holders *object_side_holders(struct object_side *side)
 	if (g_atomic_int_get(&side->holders_tried))
 		return side->holders;
 	g_mutex_lock(&side->opening);
-	if (!side->holders_tried) {
-		holders_open(&side->holders);
-		g_atomic_int_set(&side->holders_tried, 1);
-	}
+	if (!side->holders_tried)
+		g_atomic_int_set(&side->holders_tried, !is_shortage(holders_open(&side->holders)));
 	g_mutex_unlock(&side->opening);
 	return side->holders;
 }

@@ -3,8 +3,8 @@
 
 #include "base/memfd.h"
 #include "base/util.h"
+#include "bpf/load-once.h"
 #include "bpf/loading.h"
-#include "bpf/refusal.h"
 #include "census/object/records.h"
 
 #include <errno.h>
@@ -22,8 +22,8 @@
 
 struct sums {
 	GMutex lock; /* protects what follows, and the program's result until it was copied */
-	bool tried;
-	struct sums_bpf *skeleton; /* NULL: not tried, or it does not work here */
+	struct program_state state;
+	struct sums_bpf *skeleton; /* NULL unless loaded */
 	const struct seen_super *supers;
 };
 
@@ -124,13 +124,12 @@ static int add_sums(struct sums *sums, int fd, bool huge, GArray *out)
 	return r;
 }
 
-/* Called with the lock. */
-static bool is_loaded(struct sums *sums)
+/* Called with the lock. 0, -ENOTSUP where it does not work, or another negative errno: not at this moment. */
+static int be_loaded(struct sums *sums)
 {
-	if (!sums->tried && !refusal_expected())
-		(void)program_load(load, unload, sums);
-	sums->tried = true;
-	return sums->skeleton != NULL;
+	int r = program_load_once(&sums->state, load, unload, sums);
+
+	return r == 0 || is_shortage(r) ? r : -ENOTSUP;
 }
 
 int sums_read(struct sums *sums, GArray *out)
@@ -142,7 +141,9 @@ int sums_read(struct sums *sums, GArray *out)
 	if (memory < 0)
 		return memory;
 	g_mutex_lock(&sums->lock);
-	r = is_loaded(sums) ? add_sums(sums, memory, false, out) : -ENOTSUP;
+	r = be_loaded(sums);
+	if (r == 0)
+		r = add_sums(sums, memory, false, out);
 	if (r == 0)
 		r = add_sums(sums, devices, false, out);
 	if (r == 0)
