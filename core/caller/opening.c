@@ -4,14 +4,13 @@
 #include "base/privilege.h"
 #include "base/util.h"
 #include "procfs/proc.h"
+#include "procfs/setting.h"
 
 #include <fcntl.h>
 #include <glib.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,7 +18,6 @@
 #include <unistd.h>
 
 #define SWITCH "/proc/sys/fs/protected_regular"
-#define YAMA "/proc/sys/kernel/yama/ptrace_scope"
 #define YAMA_FOR_NOBODY 3
 
 /*
@@ -95,21 +93,10 @@ enum opening opening_parse(const char *text, const char *command)
 	return OPENING_WITHOUT_CREAT; /* ioctl(2) and others, on whose behalf the kernel opens */
 }
 
-/* The number in the file; 0 if there is no such setting; the most if that cannot be told. */
-static int setting(const char *path)
-{
-	g_autofree char *text = NULL;
-	g_autoptr(GError) error = NULL;
-
-	if (g_file_get_contents(path, &text, NULL, &error))
-		return atoi(text);
-	return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? 0 : INT_MAX;
-}
-
 bool opening_is_known(void)
 {
 	return NUMBERS_ARE_KNOWN && access("/proc/self/syscall", F_OK) == 0 &&
-		privilege_capable(CAP_SYS_PTRACE) && setting(YAMA) < YAMA_FOR_NOBODY;
+		privilege_capable(CAP_SYS_PTRACE) && setting_read(SETTING_YAMA) < YAMA_FOR_NOBODY;
 }
 
 bool opening_is_protected(const struct caller *caller, int directory, int file)
@@ -122,8 +109,8 @@ bool opening_is_protected(const struct caller *caller, int directory, int file)
 		return false;
 	/* A kernel before Linux 4.19 has no such setting. */
 	if (dir.st_mode & S_IWOTH)
-		return setting(SWITCH) >= 1;
-	return dir.st_mode & S_IWGRP && setting(SWITCH) >= 2;
+		return setting_read(SWITCH) >= 1;
+	return dir.st_mode & S_IWGRP && setting_read(SWITCH) >= 2;
 }
 
 int opening_refused(const struct caller *caller)

@@ -5,6 +5,7 @@
 #include "caller/rights.h"
 #include "procfs/id-map.h"
 #include "procfs/proc.h"
+#include "procfs/setting.h"
 #include "procfs/status.h"
 
 #include <fcntl.h>
@@ -297,16 +298,6 @@ bool caller_sees_past(const struct caller_sight *sight, uid_t uid, bool readable
 		(sight->proc >= 0 && !sight->confined && readable && sight->caller.uid == uid);
 }
 
-/* 0 where there is no Yama. */
-static int yama_scope(void)
-{
-	g_autofree char *text = NULL;
-
-	return g_file_get_contents("/proc/sys/kernel/yama/ptrace_scope", &text, NULL, NULL) ?
-		atoi(text) :
-		0;
-}
-
 static bool descends_from_caller(const struct caller_sight *sight, pid_t pid)
 {
 	struct proc_status status;
@@ -327,7 +318,7 @@ static bool descends_from_caller(const struct caller_sight *sight, pid_t pid)
 /* Its other exception, PR_SET_PTRACER, procfs does not show. */
 static bool yama_permits(const struct caller_sight *sight, pid_t pid)
 {
-	switch (yama_scope()) {
+	switch (setting_read(SETTING_YAMA)) {
 	case 0:
 		return true;
 	case 1:

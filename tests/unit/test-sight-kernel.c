@@ -294,8 +294,8 @@ static void compare(const struct member *who, const struct member *about)
 		CU_assertImplementation(CU_FALSE, __LINE__, text, __FILE__, "", CU_FALSE);
 }
 
-/* All of them in one namespace, in which the user of number `root` outside is root. */
-static void compare_all(int namespace, uid_t root)
+/* All of them in one namespace; the program that may not be read is of that user. */
+static void compare_all(int namespace, uid_t owner)
 {
 	g_autofree char *program = g_strdup_printf("/tmp/shmtree-unread.%d", getpid());
 	struct member members[G_N_ELEMENTS(roles)];
@@ -304,7 +304,7 @@ static void compare_all(int namespace, uid_t root)
 
 	CU_ASSERT_FATAL(g_file_get_contents("/bin/cat", &text, &length, NULL) &&
 		g_file_set_contents(program, text, (gssize)length, NULL) &&
-		chown(program, root, root) == 0 && chmod(program, 0111) == 0);
+		chown(program, owner, owner) == 0 && chmod(program, 0111) == 0);
 	for (size_t i = 0; i < G_N_ELEMENTS(roles); i++)
 		start(&members[i], &roles[i], namespace, program);
 	unlink(program);
@@ -318,14 +318,14 @@ static void compare_all(int namespace, uid_t root)
 	}
 }
 
-static void compare_in(int parent, uid_t maker, uid_t first, unsigned ids, uid_t root)
+static void compare_in(int parent, uid_t maker, uid_t first, unsigned ids, uid_t owner)
 {
 	const struct plan plan = { parent, maker, first, ids };
 	auto_fd namespace = make_namespace(&plan);
 
 	if (namespace < 0)
 		SKIP("no such user namespace can be made here");
-	compare_all(namespace, root);
+	compare_all(namespace, owner);
 }
 
 #define FIRST 100000
@@ -352,6 +352,8 @@ static void in_a_nested_namespace_the_kernel_shows_as_much(void)
 		SKIP("no user namespace can be made here");
 	compare_in(above, 0, 0, N, FIRST);
 	compare_in(above, 1, 1, N - 1, FIRST + 1);
+	/* There who may not read a program is of the namespace between them. */
+	compare_in(above, 1, 1, N - 1, FIRST);
 }
 
 static CU_TestInfo tests[] = {
