@@ -62,26 +62,32 @@ struct charges {
 };
 
 /* The daemon's own work has some for a moment each. */
-static struct pool descriptors(void)
+static struct pool descriptors(uint64_t all)
 {
 	struct pool pool = { .little = LITTLE };
-	struct rlimit limit;
 
-	getrlimit(RLIMIT_NOFILE, &limit);
-	pool.root = MIN(limit.rlim_cur / ROOT_PARTS, ROOT_MAX);
-	pool.small = MIN(limit.rlim_cur / SMALL_PARTS, SMALL_MAX);
-	pool.shared =
-		limit.rlim_cur - MIN(limit.rlim_cur / OWN_PARTS, OWN_MAX) - pool.root - pool.small;
+	pool.root = MIN(all / ROOT_PARTS, ROOT_MAX);
+	pool.small = MIN(all / SMALL_PARTS, SMALL_MAX);
+	pool.shared = all - MIN(all / OWN_PARTS, OWN_MAX) - pool.root - pool.small;
 	return pool;
 }
 
 struct charges *charges_new(uint64_t (*account_of)(const struct caller *caller))
 {
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return charges_new_of(limit.rlim_cur, account_of);
+}
+
+struct charges *charges_new_of(uint64_t all_descriptors,
+	uint64_t (*account_of)(const struct caller *caller))
+{
 	struct charges *charges = g_new0(struct charges, 1);
 	uint64_t grace;
 
 	charges->account_of = account_of;
-	charges->pools[CHARGE_DESCRIPTORS] = descriptors();
+	charges->pools[CHARGE_DESCRIPTORS] = descriptors(all_descriptors);
 	grace = MIN(GRACE_FDS, charges->pools[CHARGE_DESCRIPTORS].shared / 4);
 	charges->pools[CHARGE_GRACE_FDS] = (struct pool){ .shared = grace, .root = grace };
 	charges->pools[CHARGE_LISTINGS] = listings;

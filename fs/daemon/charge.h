@@ -46,6 +46,10 @@ struct charge {
  */
 struct charges *charges_new(uint64_t (*account_of)(const struct caller *caller));
 
+/* The same for a daemon that may have so many descriptors. */
+struct charges *charges_new_of(uint64_t all_descriptors,
+	uint64_t (*account_of)(const struct caller *caller));
+
 /* What is charged still is forgotten, and not to be released any more. */
 void charges_free(struct charges *charges);
 

@@ -3,11 +3,13 @@
 #include "kinds/sysv.h"
 
 #include "pair.h"
+#include "somebody.h"
 #include "unit.h"
 #include "base/util.h"
 
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static struct realm own_realm(void)
 {
@@ -28,6 +30,16 @@ static int permits_ipc(pid_t pid, uid_t uid)
 	return sysvipc_permit(&realm, NULL, &caller, R_OK);
 }
 
+static pid_t number_of_nobody(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	CU_ASSERT_FATAL(pid > 0 && waitpid(pid, NULL, 0) == pid);
+	return pid;
+}
+
 static void objects_are_for_their_namespace(void)
 {
 	const struct state plain = { SOMEBODY };
@@ -38,6 +50,8 @@ static void objects_are_for_their_namespace(void)
 		return;
 	ASSERT_INT(permits_ipc(pair.first, SOMEBODY), 0);
 	ASSERT_INT(permits_ipc(0, SOMEBODY), -EACCES);
+	ASSERT_INT(permits_ipc(number_of_nobody(), SOMEBODY), -EACCES);
+	ASSERT_INT(permits_ipc(number_of_nobody(), 0), -EACCES);
 	pair_end(&pair);
 	if (geteuid() != 0 || !pair_start(&elsewhere, &pair_same, &pair))
 		return;
@@ -147,12 +161,76 @@ static void a_caller_of_unknown_groups_may_not_more_than_a_group(void)
 	ASSERT_INT(permit_unknown(0640), -EACCES);
 }
 
+/* The group of the segment, or that of who made it, which here is root's. */
+static void a_supplementary_group_is_a_group(void)
+{
+	int id = shmget(IPC_PRIVATE, 1, IPC_CREAT | 0600), keep;
+	pid_t member, creators;
+
+	NEED_SOMEBODY();
+	CU_ASSERT_FATAL(id >= 0);
+	member = start_somebody(12, true, &keep);
+	set_owner(id, 1, 12, 0040);
+	ASSERT_INT(permits_segment(id, member, SOMEBODY, R_OK), 0);
+	ASSERT_INT(permits_segment(id, member, SOMEBODY, W_OK), -EACCES);
+	set_owner(id, 1, 12, 0606);
+	ASSERT_INT(permits_segment(id, member, SOMEBODY, R_OK), -EACCES);
+	set_owner(id, 1, 1, 0040);
+	ASSERT_INT(permits_segment(id, member, SOMEBODY, R_OK), -EACCES);
+	end_somebody(member, keep);
+	creators = start_somebody(getegid(), true, &keep);
+	ASSERT_INT(permits_segment(id, creators, SOMEBODY, R_OK), 0);
+	set_owner(id, 1, 1, 0606);
+	ASSERT_INT(permits_segment(id, creators, SOMEBODY, R_OK), -EACCES);
+	end_somebody(creators, keep);
+	ASSERT_INT(shmctl(id, IPC_RMID, NULL), 0);
+}
+
+static int permits_item(const struct item *item)
+{
+	const struct realm realm = own_realm();
+	const struct caller caller = caller_of(getpid(), geteuid());
+
+	return sysv_permit(&realm, item, &caller, R_OK);
+}
+
+/* The answer is about what the caller has looked at, as it was then. */
+static void another_segment_or_one_with_other_permissions_is_refused(void)
+{
+	const struct realm realm = own_realm();
+	int id = shmget(IPC_PRIVATE, 1, IPC_CREAT | 0644);
+	g_autofree char *name = g_strdup_printf("%d", id);
+	g_autofree struct item *item = NULL;
+
+	if (id < 0 || geteuid() != 0)
+		SKIP("only root gives a segment to another user");
+	set_owner(id, 1, 1, 0644);
+	CU_ASSERT_FATAL(kind_sysv.stat(&realm, name, &item) == 0);
+	ASSERT_INT(permits_item(item), 0);
+	set_owner(id, 1, 1, 0640);
+	ASSERT_INT(permits_item(item), -ESTALE);
+	set_owner(id, 2, 1, 0644);
+	ASSERT_INT(permits_item(item), -ESTALE);
+	set_owner(id, 1, 2, 0644);
+	ASSERT_INT(permits_item(item), -ESTALE);
+	set_owner(id, 1, 1, 0644);
+	ASSERT_INT(permits_item(item), 0);
+	item->identity ^= 1;
+	ASSERT_INT(permits_item(item), -ESTALE);
+	item->identity ^= 1;
+	ASSERT_INT(shmctl(id, IPC_RMID, NULL), 0);
+	ASSERT_INT(permits_item(item), -ENOENT);
+}
+
 static CU_TestInfo tests[] = {
 	{ "objects are for their namespace", objects_are_for_their_namespace },
 	{ "segments of another namespace are closed", segments_of_another_namespace_are_closed },
 	{ "segments are for whom shmat(2) lets", segments_are_for_whom_shmat_lets },
 	{ "a caller of unknown groups may not more than a group",
 		a_caller_of_unknown_groups_may_not_more_than_a_group },
+	{ "a supplementary group is a group", a_supplementary_group_is_a_group },
+	{ "another segment, or one with other permissions, is refused",
+		another_segment_or_one_with_other_permissions_is_refused },
 	CU_TEST_INFO_NULL,
 };
 
