@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -281,4 +282,14 @@ void failing_ends(const struct failing *calls, const char *message, void (*act)(
 {
 	expected = message;
 	run(calls, ENDED_AS_EXPECTED, act, data);
+}
+
+int text_descriptor(const char *text)
+{
+	int fd = memfd_create("text", 0);
+
+	CU_ASSERT_FATAL(fd >= 0);
+	CU_ASSERT(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	CU_ASSERT(lseek(fd, 0, SEEK_SET) == 0);
+	return fd;
 }

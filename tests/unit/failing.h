@@ -55,3 +55,6 @@ void failing_returns(const struct failing *calls, void (*act)(void *data), void 
 /* Likewise unless the process ends by g_error(), with a message that contains that text. */
 void failing_ends(const struct failing *calls, const char *message, void (*act)(void *data),
 	void *data);
+
+/* A descriptor of a file with that text, for `result`: to be had in place of another file's. The caller closes it. */
+int text_descriptor(const char *text);

@@ -148,3 +148,13 @@ struct caller caller_of(pid_t pid, uid_t uid)
 {
 	return (struct caller){ .uid = uid, .gid = uid, .pid = pid };
 }
+
+pid_t number_of_nobody(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	CU_ASSERT_FATAL(pid > 0 && waitpid(pid, NULL, 0) == pid);
+	return pid;
+}

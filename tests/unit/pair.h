@@ -37,3 +37,6 @@ void pair_end(const struct pair *pair);
 
 /* The caller that this process is, with the user's number for its group too. */
 struct caller caller_of(pid_t pid, uid_t uid);
+
+/* The number of a process that has ended. */
+pid_t number_of_nobody(void);

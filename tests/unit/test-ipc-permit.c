@@ -9,7 +9,6 @@
 
 #include <sched.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 static struct realm own_realm(void)
 {
@@ -28,16 +27,6 @@ static int permits_ipc(pid_t pid, uid_t uid)
 	const struct caller caller = caller_of(pid, uid);
 
 	return sysvipc_permit(&realm, NULL, &caller, R_OK);
-}
-
-static pid_t number_of_nobody(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(0);
-	CU_ASSERT_FATAL(pid > 0 && waitpid(pid, NULL, 0) == pid);
-	return pid;
 }
 
 static void objects_are_for_their_namespace(void)

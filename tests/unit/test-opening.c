@@ -31,17 +31,6 @@
 #endif
 #define OPENS(file) SYS_openat, .argument = 2, .path = (file)
 
-/* A descriptor of a file with that text, to be had in place of another file's. */
-static int file_with(const char *text)
-{
-	int fd = memfd_create("text", 0);
-
-	CU_ASSERT_FATAL(fd >= 0);
-	CU_ASSERT(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	CU_ASSERT(lseek(fd, 0, SEEK_SET) == 0);
-	return fd;
-}
-
 static void ask_whether_known(void *data)
 {
 	const bool *expected = data;
@@ -51,7 +40,7 @@ static void ask_whether_known(void *data)
 
 static void known_if_yama_is(const char *text, bool expected)
 {
-	int fd = file_with(text);
+	int fd = text_descriptor(text);
 
 	failing_returns(FAILING({ OPENS(YAMA), .result = fd }), ask_whether_known, &expected);
 	close(fd);
@@ -96,7 +85,7 @@ static void ask_whether_protected(void *data)
 
 static void protected_if(struct place *place, mode_t mode, const char *setting, bool expected)
 {
-	int fd = file_with(setting);
+	int fd = text_descriptor(setting);
 
 	CU_ASSERT(fchmod(place->directory, mode) == 0);
 	place->protected = expected;
@@ -107,7 +96,7 @@ static void protected_if(struct place *place, mode_t mode, const char *setting, 
 /* Whatever the setting is: nobody looks at it. */
 static void never_protected(struct place *place, mode_t mode)
 {
-	int fd = file_with("2\n");
+	int fd = text_descriptor("2\n");
 
 	CU_ASSERT(fchmod(place->directory, mode) == 0);
 	place->protected = false;
@@ -268,7 +257,7 @@ static void answer_if_it_waits_with(unsigned flags, int result)
 	g_autofree char *text = g_strdup_printf("%d 0xffffff9c 0x1000 0x%x 0x0 0x0 0x0 0x1 0x2\n",
 		(int)SYS_openat, flags);
 	struct answer answer = { .caller = { .pid = getpid() }, .result = result };
-	int running = file_with("running\n"), waits = file_with(text);
+	int running = text_descriptor("running\n"), waits = text_descriptor(text);
 
 	failing_returns(FAILING({ OPENS("syscall"), .times = 1, .result = running },
 				{ OPENS("syscall"), .times = 1, .result = waits }),

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Whom nothing is shown: callers that cannot be read, in a namespace or not, and what cannot be asked about. */
-#include "caller/rights.h"
 #include "caller/who.h"
 #include "procfs/proc.h"
-#include "procfs/setting.h"
 
 #include "base/util.h"
 #include "failing.h"
@@ -12,12 +10,9 @@
 #include "unit.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -28,17 +23,6 @@
 #define IO_WORKER_STAT "1 (iou-wrk-1) S 1 1 1 0 -1 4194320 0 0 0 0 0 0 0 0 20 0 1 0 77\n"
 
 static const struct state plain = { SOMEBODY }, closed = { .closed = true };
-
-/* A descriptor of a file with that text, to be had in place of another file's. */
-static int file_with(const char *text)
-{
-	int fd = memfd_create("text", 0);
-
-	CU_ASSERT_FATAL(fd >= 0);
-	CU_ASSERT(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	CU_ASSERT(lseek(fd, 0, SEEK_SET) == 0);
-	return fd;
-}
 
 /* A caller that asks about a process, and what it is to be told. */
 struct asked {
@@ -106,7 +90,7 @@ static void a_caller_that_cannot_be_read_sees_nothing(void)
 	REFUSED({ OPENS(thread), .result = -ENOENT });
 	REFUSED({ LOOKS_AT("ns/user"), .result = -ESRCH });
 	/* A thread of an io_uring acts with rights that procfs does not show. */
-	worker = file_with(IO_WORKER_STAT);
+	worker = text_descriptor(IO_WORKER_STAT);
 	REFUSED({ OPENS("stat"), .result = worker });
 	close(worker);
 	/* Without the caller's rights the daemon must not ask with its own. */
@@ -206,167 +190,6 @@ static void what_cannot_be_read_is_not_seen_from_a_user_namespace(void)
 	pair_end(&pair);
 }
 
-/* Where CAP_SYS_PTRACE is about something else, it does not help with Yama either. */
-static void look_under_yama(void *data)
-{
-	struct looking *looking = data;
-
-	ASSERT_INT(caller_reaches_memory(&looking->sight, looking->about), looking->sees);
-	setting_read(SETTING_YAMA); /* the rule is there also where nobody asks for it */
-}
-
-static void under_yama(struct looking *looking, const char *scope, bool reaches)
-{
-	int fd = file_with(scope);
-
-	looking->sees = reaches;
-	failing_returns(FAILING({ OPENS(SETTING_YAMA), .result = fd }), look_under_yama, looking);
-	close(fd);
-}
-
-static void capabilities_of_a_namespace_open_no_map_files(void)
-{
-	const struct state root = { SOMEBODY, CLONE_NEWUSER, ALL_CAPABILITIES };
-	const struct state member = { .capabilities = ALL_CAPABILITIES };
-	struct looking looking;
-	struct pair pair;
-
-	if (!pair_start(&root, &member, &pair))
-		return;
-	begin(&looking, pair.first, SOMEBODY, pair.second);
-	under_yama(&looking, "2\n", true);
-	under_yama(&looking, "3\n", false);
-	caller_sight_end(&looking.sight);
-	pair_end(&pair);
-}
-
-static void yama_lets_a_process_reach_those_that_it_has_started(void)
-{
-	struct looking looking;
-	struct pair pair;
-
-	NEED_SOMEBODY();
-	if (!pair_start(&plain, &pair_same, &pair))
-		return;
-	begin(&looking, pair.first, SOMEBODY, pair.second);
-	under_yama(&looking, "0\n", true);
-	under_yama(&looking, "1\n", true);
-	under_yama(&looking, "2\n", false);
-	under_yama(&looking, "3\n", false);
-	/* If it cannot be told which rule holds, the strictest does. */
-	looking.sees = true;
-	failing_returns(FAILING({ OPENS(SETTING_YAMA), .result = -ENOENT }), look_under_yama,
-		&looking);
-	looking.sees = false;
-	failing_returns(FAILING({ OPENS(SETTING_YAMA), .result = -EMFILE }), look_under_yama,
-		&looking);
-	failing_returns(FAILING({ OPENS(SETTING_YAMA), .result = -EACCES }), look_under_yama,
-		&looking);
-	/* These capabilities open /proc/PID/map_files, which Yama does not guard. */
-	looking.sight.effective = CAPABILITY(CAP_SYS_ADMIN);
-	under_yama(&looking, "3\n", true);
-	looking.sight.effective = CAPABILITY(CAP_CHECKPOINT_RESTORE);
-	under_yama(&looking, "3\n", true);
-	looking.sight.effective = CAPABILITY(CAP_SYS_PTRACE);
-	under_yama(&looking, "3\n", false);
-	under_yama(&looking, "2\n", true);
-	caller_sight_end(&looking.sight);
-	/* The one that it has been started by, it may not. */
-	begin(&looking, pair.second, SOMEBODY, pair.first);
-	under_yama(&looking, "1\n", false);
-	under_yama(&looking, "0\n", true);
-	caller_sight_end(&looking.sight);
-	pair_end(&pair);
-}
-
-/* A directory in place of a procfs, in which a file has that text. */
-static void write_below(const char *proc, const char *name, const char *text)
-{
-	g_autofree char *path = g_build_filename(proc, name, NULL);
-	g_autofree char *directory = g_path_get_dirname(path);
-
-	CU_ASSERT(g_mkdir_with_parents(directory, 0755) == 0);
-	CU_ASSERT(g_file_set_contents(path, text, -1, NULL));
-}
-
-static void link_below(const char *proc, const char *name, const char *target)
-{
-	g_autofree char *path = g_build_filename(proc, name, NULL);
-
-	unlink(path);
-	CU_ASSERT(symlink(target, path) == 0);
-}
-
-static char *status_of(pid_t pid, pid_t parent)
-{
-	return g_strdup_printf(
-		"Name:\tx\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\nUid:\t1 1 1 1\nGid:\t1 1 1 1\n"
-		"Groups:\t\nCapPrm:\t0\nCapEff:\t0\n",
-		pid, pid, parent);
-}
-
-struct made_up {
-	const char *proc;
-	bool own; /* it numbers processes as system calls do */
-	struct caller caller;
-	pid_t about;
-	bool reaches;
-};
-
-/* The kernel's question is passed over: there are no such processes. */
-static void look_at_made_up(void *data)
-{
-	const struct made_up *made_up = data;
-	g_autofree char *self = g_strdup_printf("%d", made_up->own ? getpid() : 1);
-	struct caller_sight sight;
-
-	link_below(made_up->proc, "self", self);
-	caller_sight_begin(&sight, made_up->proc, &made_up->caller);
-	sight.all = true;
-	ASSERT_INT(caller_reaches_memory(&sight, made_up->about), made_up->reaches);
-	caller_sight_end(&sight);
-}
-
-static void reaches(struct made_up *made_up, pid_t about, bool own, bool expected)
-{
-	int fd = file_with("1\n");
-
-	made_up->about = about;
-	made_up->own = own;
-	made_up->reaches = expected;
-	failing_returns(FAILING({ OPENS(SETTING_YAMA), .result = fd }), look_at_made_up, made_up);
-	close(fd);
-}
-
-/* Whatever procfs tells, the search ends; and the number of another procfs's process is not the caller's. */
-static void whose_ancestors_are_not_known_is_not_reached(void)
-{
-	g_autofree char *proc = g_dir_make_tmp("shmtree-sight-XXXXXX", NULL);
-	g_autofree char *command = g_strdup_printf("rm -r %s", proc);
-	g_autofree char *one = status_of(5000001, 5000002), *two = status_of(5000002, 5000001);
-	struct made_up made_up = { .proc = proc };
-	g_autofree char *child = NULL;
-	struct pair pair;
-
-	NEED_SOMEBODY();
-	if (!pair_start(&plain, &pair_same, &pair))
-		return;
-	CU_ASSERT(chmod(proc, 0755) == 0);
-	made_up.caller = caller_of(pair.first, SOMEBODY);
-	child = status_of(5000003, pair.first);
-	write_below(proc, "5000001/status", one);
-	write_below(proc, "5000002/status", two);
-	write_below(proc, "5000003/status", child);
-	write_below(proc, "5000004/status", "nothing\n");
-	reaches(&made_up, 5000003, true, true);
-	reaches(&made_up, 5000003, false, false);
-	reaches(&made_up, 5000001, true, false);
-	reaches(&made_up, 5000004, true, false);
-	reaches(&made_up, 5000005, true, false);
-	pair_end(&pair);
-	CU_ASSERT(system(command) == 0);
-}
-
 /* A process of SOMEBODY in the pid namespace of another one, which it ends with. */
 static pid_t join_pids_of(const struct pair *pair, bool dumpable)
 {
@@ -408,16 +231,6 @@ static void look_at_process(void *data)
 
 	ASSERT_INT(caller_sees_memory(&looking->sight, looking->about), looking->sees);
 	ASSERT_INT(caller_sees_process(&looking->sight, looking->about), looking->sees);
-}
-
-static pid_t number_of_nobody(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(0);
-	CU_ASSERT_FATAL(pid > 0 && waitpid(pid, NULL, 0) == pid);
-	return pid;
 }
 
 static void from_a_pid_namespace_its_own_are_seen_as_the_kernel_shows_them(void)
@@ -586,12 +399,6 @@ static CU_TestInfo tests[] = {
 	{ "without Landlock there is no sandbox", without_landlock_there_is_no_sandbox },
 	{ "what cannot be read is not seen from a user namespace",
 		what_cannot_be_read_is_not_seen_from_a_user_namespace },
-	{ "capabilities of a namespace open no map_files",
-		capabilities_of_a_namespace_open_no_map_files },
-	{ "Yama lets a process reach those that it has started",
-		yama_lets_a_process_reach_those_that_it_has_started },
-	{ "whose ancestors are not known is not reached",
-		whose_ancestors_are_not_known_is_not_reached },
 	{ "from a pid namespace its own are seen as the kernel shows them",
 		from_a_pid_namespace_its_own_are_seen_as_the_kernel_shows_them },
 	{ "hidden processes are not named", hidden_processes_are_not_named },
