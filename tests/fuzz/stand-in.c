@@ -126,7 +126,8 @@ static bool set_options(struct fs *fs)
 	g_autofree char *proc = source ? make_proc(source) : NULL;
 	g_autofree char *options = g_strdup_printf(
 		"census=text,passthrough=off,object_census=off,proc=%s", proc ? proc : "");
-	char *argv[] = { "shmtree", source, "/mnt", "-f", "-o", options, NULL };
+	char program[] = "shmtree", mount[] = "/mnt", foreground[] = "-f", given[] = "-o";
+	char *argv[] = { program, source, mount, foreground, given, options, NULL };
 
 	return source && options_parse(G_N_ELEMENTS(argv) - 1, argv, &fs->options) == OPTIONS_MOUNT;
 }
@@ -215,6 +216,11 @@ bool stand_in_begin(void)
 	works = set_options(fs) && fs_open_source(fs) == 0 && start_core(fs) && start_session(fs);
 	self.files = count_files();
 	return works;
+}
+
+struct fs *stand_in_fs(void)
+{
+	return &self.fs;
 }
 
 void stand_in_send(const struct request *request)

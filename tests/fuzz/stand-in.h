@@ -23,6 +23,9 @@ struct answer {
 /* Starts the daemon, once; false if this machine does not let it. */
 bool stand_in_begin(void);
 
+/* The daemon's object. */
+struct fs *stand_in_fs(void);
+
 /* Gives a request that has no answer. */
 void stand_in_send(const struct request *request);
 

@@ -225,7 +225,7 @@ static void become_maker(const struct plan *plan, int told)
 	must(syscall(SYS_setresgid, uid, uid, uid) == 0 &&
 		syscall(SYS_setresuid, uid, uid, uid) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0 &&
 		unshare(CLONE_NEWUSER) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0 &&
-		write(told, "!", 1) == 1);
+		prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && write(told, "!", 1) == 1);
 	pause();
 }
 
@@ -252,6 +252,7 @@ static void give_ids(const struct plan *plan, int ready)
 	write_text(uids, map);
 	write_text(gids, map);
 	must(write(ready, &maker, sizeof maker) == sizeof maker);
+	must(waitpid(maker, NULL, 0) == maker);
 	_exit(0);
 }
 

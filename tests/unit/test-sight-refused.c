@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -190,39 +191,57 @@ static void what_cannot_be_read_is_not_seen_from_a_user_namespace(void)
 	pair_end(&pair);
 }
 
-/* A process of SOMEBODY in the pid namespace of another one, which it ends with. */
-static pid_t join_pids_of(const struct pair *pair, bool dumpable)
+/* A process of SOMEBODY in the pid namespace of another one, and the one outside that has started it. */
+struct joined {
+	pid_t pid, parent;
+};
+
+static void stay_as_somebody(bool dumpable, int ready)
+{
+	become_somebody(SOMEBODY);
+	if (prctl(PR_SET_DUMPABLE, dumpable) < 0 || write(ready, "!", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static struct joined join_pids_of(const struct pair *pair, bool dumpable)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/ns/pid", pair->second);
-	int ready[2], told[2], status;
-	pid_t child, joined = 0;
+	struct joined joined;
+	int ready[2], told[2];
 	char byte;
 
 	CU_ASSERT_FATAL(pipe2(ready, O_CLOEXEC) == 0 && pipe2(told, O_CLOEXEC) == 0);
-	child = fork();
-	if (child == 0) {
+	joined.parent = fork();
+	if (joined.parent == 0) {
 		close(pair->keep);
 		if (setns(open(path, O_RDONLY | O_CLOEXEC), CLONE_NEWPID) < 0)
 			_exit(1);
-		joined = fork();
-		if (joined == 0) {
-			become_somebody(SOMEBODY);
-			if (prctl(PR_SET_DUMPABLE, dumpable) < 0 || write(ready[1], "!", 1) != 1)
-				_exit(1);
-			for (;;)
-				pause();
-		}
+		joined.pid = fork();
+		if (joined.pid == 0)
+			stay_as_somebody(dumpable, ready[1]);
 		close(ready[1]);
-		_exit(read(ready[0], &byte, 1) != 1 ||
-			write(told[1], &joined, sizeof joined) != sizeof joined);
+		if (read(ready[0], &byte, 1) != 1 ||
+			write(told[1], &joined.pid, sizeof joined.pid) != sizeof joined.pid)
+			_exit(1);
+		_exit(waitpid(joined.pid, NULL, 0) != joined.pid);
 	}
-	CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child && status == 0);
-	CU_ASSERT_FATAL(read(told[0], &joined, sizeof joined) == sizeof joined);
-	for (int i = 0; i < 2; i++) {
-		close(ready[i]);
-		close(told[i]);
-	}
+	close(ready[1]);
+	close(told[1]);
+	CU_ASSERT_FATAL(read(told[0], &joined.pid, sizeof joined.pid) == sizeof joined.pid);
+	close(ready[0]);
+	close(told[0]);
 	return joined;
+}
+
+static void end_joined(const struct joined *joined)
+{
+	int status;
+
+	kill(joined->pid, SIGKILL);
+	ASSERT_INT(waitpid(joined->parent, &status, 0), joined->parent);
+	ASSERT_INT(status, 0);
 }
 
 static void look_at_process(void *data)
@@ -238,7 +257,7 @@ static void from_a_pid_namespace_its_own_are_seen_as_the_kernel_shows_them(void)
 	const struct state outer = { 0, CLONE_NEWPID, ALL_CAPABILITIES };
 	const struct state inner = { .capabilities = ALL_CAPABILITIES };
 	struct looking looking;
-	pid_t one, other, shut;
+	struct joined one, other, shut;
 	struct caller caller;
 	struct pair pair, outside;
 
@@ -249,12 +268,12 @@ static void from_a_pid_namespace_its_own_are_seen_as_the_kernel_shows_them(void)
 	other = join_pids_of(&pair, true);
 	shut = join_pids_of(&pair, false);
 	CU_ASSERT_FATAL(pair_start(&plain, &pair_same, &outside));
-	caller = caller_of(one, SOMEBODY);
+	caller = caller_of(one.pid, SOMEBODY);
 	caller_sight_begin(&looking.sight, "/proc", &caller);
-	CU_ASSERT(caller_sees_memory(&looking.sight, other));
-	CU_ASSERT(caller_sees_process(&looking.sight, other));
-	CU_ASSERT(!caller_sees_memory(&looking.sight, shut));
-	CU_ASSERT(caller_sees_process(&looking.sight, shut));
+	CU_ASSERT(caller_sees_memory(&looking.sight, other.pid));
+	CU_ASSERT(caller_sees_process(&looking.sight, other.pid));
+	CU_ASSERT(!caller_sees_memory(&looking.sight, shut.pid));
+	CU_ASSERT(caller_sees_process(&looking.sight, shut.pid));
 	CU_ASSERT(!caller_sees_memory(&looking.sight, pair.second));
 	CU_ASSERT(!caller_sees_memory(&looking.sight, outside.first));
 	CU_ASSERT(!caller_sees_process(&looking.sight, outside.first));
@@ -263,12 +282,15 @@ static void from_a_pid_namespace_its_own_are_seen_as_the_kernel_shows_them(void)
 	looking.about = number_of_nobody();
 	look_at_process(&looking);
 	/* What the daemon cannot ask with the caller's rights it does not ask with its own. */
-	looking.about = other;
+	looking.about = other.pid;
 	failing_returns(
 		FAILING({ SYS_setresgid, .argument = 2, .value = SOMEBODY, .result = -EPERM }),
 		look_at_process, &looking);
 	caller_sight_end(&looking.sight);
 	pair_end(&outside);
+	end_joined(&one);
+	end_joined(&other);
+	end_joined(&shut);
 	pair_end(&pair);
 }
 
