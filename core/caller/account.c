@@ -17,9 +17,10 @@
 
 static ino_t inode_of(int fd)
 {
-	struct stat st;
+	struct stat st = { 0 };
 
-	return fstat(fd, &st) < 0 ? 0 : st.st_ino;
+	(void)fstat(fd, &st);
+	return st.st_ino;
 }
 
 /* 0 if it cannot be told. */
