@@ -296,13 +296,12 @@ int walk_inodes(struct object_walk *walk)
 }
 
 /*
- * Returns the entry of an index in one of the kernel's trees (xarray), or 0. Beyond the tree that is the entry of
- * another index: the caller compares.
+ * Returns the entry of an index in one of the kernel's trees (xarray), or 0. Beyond the tree, as where it has one entry
+ * and no node, that is the entry of another index: the caller compares.
  */
 static __u64 find_entry(__u64 head, __u32 index)
 {
 	__u64 entry = head;
-	bool in_node = false;
 	struct bpf_iter_num it;
 
 	bpf_iter_num_new(&it, 0, 8);
@@ -313,13 +312,11 @@ static __u64 find_entry(__u64 head, __u32 index)
 		if ((entry & 3) != XA_NODE)
 			break;
 		shift = plain((void *)node, struct xa_node)->shift & 31;
-		in_node = true;
 		entry = read_word(
 			node + OFFSET(struct xa_node, slots) + 8 * (__u64)(index >> shift & 63));
 	}
 	bpf_iter_num_destroy(&it);
-	/* A tree of one entry, which is number 0, has no node. */
-	return !in_node && index ? 0 : entry;
+	return entry;
 }
 
 static struct inode *segment_inode(__u64 head, __u32 shmid, __u32 mask)
