@@ -31,6 +31,7 @@ static const char *const failures[] = {
 	[CASE_OWN] = "self-test: the daemon's own descriptors are not listed as expected",
 	[CASE_MEMFD] = "self-test: a memfd is not counted as expected",
 	[CASE_SYSV] = "self-test: a System V segment is not counted as expected",
+	[CASE_ATTACHED] = "self-test: an attached segment is not counted as expected",
 };
 
 struct test {
@@ -212,7 +213,8 @@ static int test_memfd(struct test *test)
 	return r == 0 ? expect_object(test, &object, 0, 1, 0) : r;
 }
 
-static int test_attached(struct test *test, int id)
+/* Tests CASE_SYSV and CASE_ATTACHED. */
+static int test_segment(struct test *test, int id)
 {
 	struct seen_object object;
 	int r = object_programs_look_sysv(test->programs, id, &object);
@@ -223,6 +225,7 @@ static int test_attached(struct test *test, int id)
 		r = expect_object(test, &object, 1, 0, 0);
 	if (r < 0)
 		return r == -ENOENT ? -ENOTSUP : r;
+	test->at = CASE_ATTACHED;
 	at = shmat(id, NULL, SHM_RDONLY);
 	if (at == (void *)-1)
 		return -errno;
@@ -247,7 +250,7 @@ static gpointer test_in_namespace(gpointer data)
 	id = shmget(IPC_PRIVATE, 1, 0600);
 	if (id < 0)
 		return GINT_TO_POINTER(0); /* no segment can be made: it is not tested */
-	r = test_attached(test, id);
+	r = test_segment(test, id);
 	shmctl(id, IPC_RMID, NULL);
 	test->sysv = r == 0;
 	return GINT_TO_POINTER(r);

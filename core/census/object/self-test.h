@@ -21,7 +21,8 @@ enum object_case {
 	CASE_HARD_LINK, /* two names, open by one of them */
 	CASE_OWN,       /* what this process has open */
 	CASE_MEMFD,     /* never had a name */
-	CASE_SYSV,      /* never attached, then attached once */
+	CASE_SYSV,      /* never attached */
+	CASE_ATTACHED,  /* the same segment, attached once */
 	CASES
 };
 
