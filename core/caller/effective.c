@@ -54,7 +54,7 @@ static bool take_on(struct effective *ids, const struct caller *caller,
 
 int effective_begin(struct effective *ids, const struct caller *caller)
 {
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 	bool known, taken;
 
 	*ids = (struct effective){ 0 };
@@ -65,7 +65,6 @@ int effective_begin(struct effective *ids, const struct caller *caller)
 	/* Without its groups a caller would be let in where the group may less than others. */
 	known = rights.known || !caller_rights_must_be_known();
 	taken = known && take_on(ids, caller, &rights);
-	caller_rights_clear(&rights);
 	if (taken)
 		return 0;
 	effective_end(ids);

@@ -109,14 +109,13 @@ void fsuid_begin(struct fsuid *id, const struct caller *caller)
 
 void fsuid_take_groups(struct fsuid *id)
 {
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 
 	if (!privileged || id->groups)
 		return;
 	take_groups(id, &rights);
 	set_file_capabilities(rights.effective);
 	id->capabilities = true;
-	caller_rights_clear(&rights);
 }
 
 static int begin_with(struct fsuid *id, const struct caller *caller,
@@ -141,8 +140,7 @@ static int begin_with(struct fsuid *id, const struct caller *caller,
 
 int fsuid_begin_whole(struct fsuid *id, const struct caller *caller, int fd)
 {
-	struct caller_rights rights;
-	int r;
+	auto_rights rights = { 0 };
 
 	*id = (struct fsuid){ .caller = *caller };
 	if (!privileged)
@@ -151,9 +149,7 @@ int fsuid_begin_whole(struct fsuid *id, const struct caller *caller, int fd)
 		caller_rights_read(caller, &rights);
 	else
 		caller_rights_read_here(caller, &rights);
-	r = begin_with(id, caller, &rights, fd);
-	caller_rights_clear(&rights);
-	return r;
+	return begin_with(id, caller, &rights, fd);
 }
 
 static int ask(int fd, int want)
@@ -194,13 +190,12 @@ int fsuid_may(const struct caller *caller, int fd, int want)
 int fsuid_access(const struct caller *caller, int fd, int want)
 {
 	struct fsuid id = { .caller = *caller };
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 	int r = 0;
 
 	if (privileged) {
 		caller_rights_read_for_access(caller, want, &rights);
 		r = begin_with(&id, caller, &rights, fd);
-		caller_rights_clear(&rights);
 	}
 	if (r == 0)
 		r = ask(fd, want);
@@ -210,7 +205,7 @@ int fsuid_access(const struct caller *caller, int fd, int want)
 
 void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bool clears)
 {
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 
 	*id = (struct fsuid){ .caller = *caller };
 	if (!privileged || !clears)
@@ -218,7 +213,6 @@ void fsuid_begin_by_descriptor(struct fsuid *id, const struct caller *caller, bo
 	id->changed = thread_change_file_ids(0, caller->gid);
 	id->ids = true;
 	take_groups(id, &rights);
-	caller_rights_clear(&rights);
 	fsuid_without_fsetid(id);
 }
 
@@ -290,41 +284,32 @@ static bool permits(const struct caller *caller, const struct caller_rights *rig
 
 bool fsuid_permits(const struct caller *caller, const struct ownership *file, int want)
 {
-	struct caller_rights rights;
-	bool permitted;
+	auto_rights rights = { 0 };
 
 	if (!privileged || (caller->uid == file->uid && (file->mode >> 6 & want) == (mode_t)want))
 		return true;
 	caller_rights_read(caller, &rights);
-	permitted = permits(caller, &rights, file, want);
-	caller_rights_clear(&rights);
-	return permitted;
+	return permits(caller, &rights, file, want);
 }
 
 bool fsuid_access_permits(const struct caller *caller, const struct ownership *file, int want)
 {
-	struct caller_rights rights;
-	bool permitted;
+	auto_rights rights = { 0 };
 
 	if (!privileged)
 		return true;
 	caller_rights_read_for_access(caller, want, &rights);
-	permitted = permits(caller, &rights, file, want);
-	caller_rights_clear(&rights);
-	return permitted;
+	return permits(caller, &rights, file, want);
 }
 
 static bool owns(const struct caller *caller, const struct ownership *file, uint64_t or_has)
 {
-	struct caller_rights rights;
-	bool may;
+	auto_rights rights = { 0 };
 
 	if (!privileged || caller->uid == file->uid)
 		return true;
 	caller_rights_read(caller, &rights);
-	may = caller_rights_over(&rights, file->uid, file->gid) & or_has;
-	caller_rights_clear(&rights);
-	return may;
+	return caller_rights_over(&rights, file->uid, file->gid) & or_has;
 }
 
 bool fsuid_owns(const struct caller *caller, const struct ownership *file)

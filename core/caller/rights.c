@@ -157,7 +157,7 @@ uint64_t caller_rights_over(const struct caller_rights *rights, uid_t uid, gid_t
 
 void caller_rights_clear(struct caller_rights *rights)
 {
-	g_array_unref(rights->groups);
+	g_clear_pointer(&rights->groups, g_array_unref);
 	g_clear_pointer(&rights->uids, g_array_unref);
 	g_clear_pointer(&rights->gids, g_array_unref);
 }

@@ -36,7 +36,11 @@ struct caller_rights {
  * capabilities: there they are about other things.
  */
 void caller_rights_read(const struct caller *caller, struct caller_rights *out);
+/* Also of rights that are all zeros. */
 void caller_rights_clear(struct caller_rights *rights);
+
+/* A variable that is cleared at the end of its scope; it begins as { 0 }. */
+#define auto_rights __attribute__((cleanup(caller_rights_clear))) struct caller_rights
 
 /* The same without `inside` and the ids: where capabilities of other user namespaces do not count. */
 void caller_rights_read_here(const struct caller *caller, struct caller_rights *out);

@@ -24,14 +24,12 @@ static bool is_in_namespace(const struct caller *caller, uint32_t ipc_ns)
  */
 static bool may_enter(const struct realm *realm, const struct caller *caller)
 {
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 	struct caller_sight sight;
 	bool may;
 
 	caller_rights_read_here(caller, &rights);
-	may = rights.effective & CAPABILITY(CAP_SYS_ADMIN);
-	caller_rights_clear(&rights);
-	if (!may)
+	if (!(rights.effective & CAPABILITY(CAP_SYS_ADMIN)))
 		return false;
 	caller_sight_begin(&sight, realm->proc, caller);
 	may = caller_sees_memory(&sight, getpid());
@@ -58,9 +56,8 @@ static bool is_member(const struct caller *caller, const struct caller_rights *r
 static bool permits(const struct sysv_segment *s, const struct caller *caller, int want)
 {
 	const struct item *item = &s->ipc.item;
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 	mode_t granted = item->mode;
-	bool permitted;
 
 	caller_rights_read_here(caller, &rights);
 	if (caller->uid == item->uid || caller->uid == s->ipc.cuid)
@@ -69,9 +66,7 @@ static bool permits(const struct sysv_segment *s, const struct caller *caller, i
 		granted >>= 3;
 	else if (!rights.known) /* maybe a member, and the group may less than others */
 		granted &= granted >> 3;
-	permitted = (want & ~(int)granted) == 0 || rights.effective & CAPABILITY(CAP_IPC_OWNER);
-	caller_rights_clear(&rights);
-	return permitted;
+	return (want & ~(int)granted) == 0 || rights.effective & CAPABILITY(CAP_IPC_OWNER);
 }
 
 int sysv_permit(const struct realm *realm, const struct item *item, const struct caller *caller,

@@ -382,13 +382,12 @@ int realms_open(const struct realm *own, const char *name, struct realm *out)
 static bool may_enter(const struct realm *own, const struct foreign_realm *ns,
 	const struct caller *caller)
 {
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 	struct caller_sight sight;
 	bool may;
 
 	caller_rights_read_here(caller, &rights);
 	may = ns->type == REALM_SHM || rights.effective & CAPABILITY(CAP_SYS_ADMIN);
-	caller_rights_clear(&rights);
 	if (!may)
 		return false;
 	caller_sight_begin(&sight, own->proc, caller);

@@ -181,13 +181,12 @@ int sysvipc_error(int error)
 int sysvipc_check_owner(const struct caller *caller, const struct item *item)
 {
 	const struct sysvipc_item *ipc = (const struct sysvipc_item *)item;
-	struct caller_rights rights;
+	auto_rights rights = { 0 };
 	bool may = caller->uid == item->uid || caller->uid == ipc->cuid;
 
 	if (!may) {
 		caller_rights_read_here(caller, &rights);
 		may = rights.effective & CAPABILITY(CAP_SYS_ADMIN);
-		caller_rights_clear(&rights);
 	}
 	return may ? 0 : -EPERM;
 }
