@@ -3,7 +3,10 @@
 #include "unit.h"
 
 #include "events/events.h"
+#include "events/fanotify.h"
+#include "failing.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -280,7 +283,27 @@ static void what_is_told_later_is_bounded(void)
 	ASSERT_INT(copy.event.type, EVENT_IDLE);
 }
 
+static void open_group(void *expected)
+{
+	struct fanotify_group group;
+	const char *why = NULL;
+
+	ASSERT_INT(fanotify_open(&group, live.directory, &why), *(const int *)expected);
+	ASSERT_INT(group.fd, -1);
+	CU_ASSERT_PTR_NOT_NULL(why);
+}
+
+static void without_fanotify_it_says_why(void)
+{
+	int refused = -EPERM, too_many = -EMFILE, unknown = -ENODEV;
+
+	failing_returns(FAILING({ SYS_fanotify_init, .result = -EPERM }), open_group, &refused);
+	failing_returns(FAILING({ SYS_fanotify_init, .result = -EMFILE }), open_group, &too_many);
+	failing_returns(FAILING({ SYS_fanotify_mark, .result = -ENODEV }), open_group, &unknown);
+}
+
 static CU_TestInfo live_tests[] = {
+	{ "without fanotify it says why", without_fanotify_it_says_why },
 	{ "who made an object smaller is told by and by",
 		who_made_an_object_smaller_is_told_by_and_by },
 	{ "what others do is told in order", what_others_do_is_told_in_order },

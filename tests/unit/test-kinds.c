@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "views/limits.h"
 #include "base/below.h"
+#include "base/tmpfs.h"
 #include "base/util.h"
 #include "kinds/posix-semaphore.h"
 #include "kinds/held-namespaces.h"
+#include "kinds/nested.h"
 #include "kinds/idle.h"
 #include "kinds/realms.h"
 #include "kinds/posix-mqueue.h"
@@ -316,7 +318,36 @@ static void what_cannot_be_listed_says_so(void)
 		ASSERT_INT(idle_each(&realm, &broken[i], NULL, NULL), -EIO);
 }
 
+static void count_item(const struct item *item, void *data)
+{
+	(void)item;
+	++*(unsigned *)data;
+}
+
+/* Whether the tmpfs has directories, which takes no listing, or not. */
+static void listing_directories_leaves_no_descriptor(void)
+{
+	auto_fd dir = tmpfs_new(NULL);
+	if (dir < 0)
+		SKIP("no tmpfs can be made here: %s", g_strerror(-dir));
+	auto_fd lowest = dup(dir);
+	const struct realm realm = { .proc = "/proc", .shm_fd = dir };
+	unsigned n = 0;
+
+	CU_ASSERT_FATAL(lowest >= 0);
+	close(lowest);
+	ASSERT_INT(kind_nested.each(&realm, count_item, &n), 0);
+	ASSERT_INT(dup(dir), lowest);
+	close(lowest);
+	CU_ASSERT_FATAL(
+		mkdirat(dir, "a", 0700) == 0 && mknodat(dir, "a/b", S_IFREG | 0600, 0) == 0);
+	ASSERT_INT(kind_nested.each(&realm, count_item, &n), 0);
+	ASSERT_INT(n, 1);
+	ASSERT_INT(dup(dir), lowest);
+}
+
 static CU_TestInfo tests[] = {
+	{ "listing directories leaves no descriptor", listing_directories_leaves_no_descriptor },
 	{ "IDs say what a segment is", ids_say_what_a_segment_is },
 	{ "the longest name leaves room for the inode",
 		the_longest_name_leaves_room_for_the_inode },

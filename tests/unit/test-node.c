@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "node/data-node.h"
+#include "node/id-table.h"
 #include "node/node.h"
 #include "tree/tree-entry.h"
 
@@ -184,7 +185,42 @@ static void of_an_object_with_two_names_it_is_closed_soon(void)
 	node_forget(table, node, 2);
 }
 
+/* One past the last of a run of numbers that the table gives. */
+static uint32_t give_numbers(struct id_table *ids, uint32_t first, uint32_t n)
+{
+	static uint64_t somebody;
+
+	while (n > 0 && id_table_add(ids, &somebody) == first)
+		first++, n--;
+	return first;
+}
+
+static void take_back_numbers(struct id_table *ids, uint32_t first, uint32_t n)
+{
+	while (n-- > 0)
+		id_table_remove(ids, first++);
+}
+
+/* The memory of a block without any goes back to the system. */
+static void numbers_that_were_given_back_are_given_again(void)
+{
+	enum { BLOCK = 4096 };
+	struct id_table *ids = id_table_new();
+
+	ASSERT_INT(give_numbers(ids, 1, 3 * BLOCK), 3 * BLOCK + 1);
+	take_back_numbers(ids, 1, 1);
+	take_back_numbers(ids, BLOCK + 1, BLOCK);
+	CU_ASSERT_PTR_NULL(id_table_get(ids, BLOCK + 1));
+	CU_ASSERT_PTR_NOT_NULL(id_table_get(ids, 2 * BLOCK + 1));
+	ASSERT_INT(give_numbers(ids, 1, 1), 2);
+	ASSERT_INT(give_numbers(ids, BLOCK + 1, BLOCK), 2 * BLOCK + 1);
+	take_back_numbers(ids, 1, 3 * BLOCK);
+	id_table_free(ids);
+}
+
 static CU_TestInfo tests[] = {
+	{ "numbers that were given back are given again",
+		numbers_that_were_given_back_are_given_again },
 	{ "an inode has one node, whatever its names", an_inode_has_one_node_whatever_its_names },
 	{ "the root is never forgotten", the_root_is_never_forgotten },
 	{ "a node lives until both kernel and daemon let it go",
