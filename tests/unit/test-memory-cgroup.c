@@ -4,6 +4,7 @@
 #include "caller/memory-cgroup.h"
 #include "procfs/mountinfo.h"
 
+#include "failing.h"
 #include "unit.h"
 #include "base/util.h"
 
@@ -63,6 +64,45 @@ static void memory_is_allocated_by_a_child_in_the_group(void)
 	CU_ASSERT_FALSE(g_file_test(group, G_FILE_TEST_EXISTS));
 }
 
+static int *open_in_child; /* shared with it */
+
+static void count_open(void)
+{
+	*open_in_child = 0;
+	for (int fd = 0; fd < 256; fd++)
+		*open_in_child += fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Beside the file and the group others are open: with lower numbers, between the two, and with higher ones. */
+static void allocate_among_others(void *group)
+{
+	auto_fd fd = memfd_create("x", MFD_CLOEXEC);
+	auto_fd between = dup(fd), of_the_group = dup(fd), higher = dup(fd);
+
+	CU_ASSERT_FATAL(fd > 0 && between > fd && of_the_group > between && higher >= 0);
+	close(steal_fd(&of_the_group));
+	ASSERT_INT(memory_cgroup_fallocate_in(group, fd, 0, 0, 1), 0);
+}
+
+/* It may be frozen with its group, when the daemon ends. */
+static void the_child_has_nothing_else_open(void)
+{
+	g_autofree char *group = new_group();
+
+	if (!group)
+		SKIP("no control group of version 2 can be made: %s", g_strerror(errno));
+	open_in_child =
+		mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_FATAL(open_in_child != MAP_FAILED);
+	*open_in_child = -1;
+	failing_returns(FAILING({ SYS_fallocate, .meanwhile = count_open, .if_made = true }),
+		allocate_among_others, group);
+	ASSERT_INT(*open_in_child, 2);
+	munmap(open_in_child, sizeof(int));
+	while (rmdir(group) < 0 && errno == EBUSY)
+		g_usleep(1000);
+}
+
 /* In a process of its own, which has had no child: whether fallocate(2) was called without one. */
 static int allocate_alone(void)
 {
@@ -94,6 +134,7 @@ static void in_the_daemons_own_group_memory_is_allocated_without_a_child(void)
 static CU_TestInfo tests[] = {
 	{ "memory is allocated by a child in the group",
 		memory_is_allocated_by_a_child_in_the_group },
+	{ "the child has nothing else open", the_child_has_nothing_else_open },
 	{ "in the daemon's own group memory is allocated without a child",
 		in_the_daemons_own_group_memory_is_allocated_without_a_child },
 	CU_TEST_INFO_NULL,
