@@ -213,7 +213,31 @@ static void the_corpus_of_the_fuzzer_finds_nothing(void)
 	close(null);
 }
 
+static enum census_backend_choice look_with(char *const *given, int expected)
+{
+	struct options look;
+	enum census_backend_choice census;
+
+	ASSERT_INT(options_for_look("/x", given, &look), expected);
+	census = look.census;
+	ASSERT_STRING(look.source, "/x");
+	options_free(&look);
+	return census;
+}
+
+static void a_look_takes_what_says_how_to_count(void)
+{
+	char text[] = "census=text", both[] = "object_census=off,census=query", other[] = "log";
+
+	ASSERT_INT(look_with(NULL, 0), CENSUS_AUTO);
+	ASSERT_INT(look_with((char *[]){ text, NULL }, 0), CENSUS_TEXT);
+	ASSERT_INT(look_with((char *[]){ text, both, NULL }, 0), CENSUS_QUERY);
+	look_with((char *[]){ other, NULL }, -EINVAL);
+	look_with((char *[]){ text, other, NULL }, -EINVAL);
+}
+
 static CU_TestInfo tests[] = {
+	{ "a look takes what says how to count", a_look_takes_what_says_how_to_count },
 	{ "without options there are defaults", without_options_there_are_defaults },
 	{ "values are taken", values_are_taken },
 	{ "what is invalid is named, with what is allowed",

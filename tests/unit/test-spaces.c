@@ -197,6 +197,26 @@ static void rows_come_by_pid_and_address_with_and_without_index(void)
 	}
 }
 
+/* A segment of so many that an index of them is not worth its memory; that of the others is whole. */
+static void a_large_segment_has_no_index(void)
+{
+	enum { LARGE = 5000 };
+	g_autofree struct mapping *rows = g_new(struct mapping, LARGE + 2);
+
+	spaces_begin(spaces);
+	rows[0] = mapping(&b, 1);
+	for (int i = 0; i < LARGE; i++)
+		rows[i + 1] = mapping(&a, i + 2);
+	rows[LARGE + 1] = mapping(&b, LARGE + 2);
+	see(3, LARGE + 2, rows);
+	see(4, 1, (struct mapping[]){ mapping(&b, 7) });
+	spaces_end(spaces);
+	for (int question = 0; question < 3; question++) {
+		assert_rows(&a, 2, "3:2 3:3 ");
+		assert_rows(&b, 0, "3:1 3:5002 4:7 ");
+	}
+}
+
 /* Whatever the values are, and in however many files the rows are. */
 static void rows_are_got_as_they_were_set(void)
 {
@@ -413,6 +433,7 @@ static CU_TestInfo tests[] = {
 	{ "the index follows the order", the_index_follows_the_order },
 	{ "rows come by pid and address, with and without the index",
 		rows_come_by_pid_and_address_with_and_without_index },
+	{ "a large segment has no index", a_large_segment_has_no_index },
 	{ "what a daemon serves is no opener", what_a_daemon_serves_is_no_opener },
 	{ "sums agree after any changes", sums_agree_after_any_changes },
 	CU_TEST_INFO_NULL,

@@ -119,6 +119,7 @@ static void a_queue_made_anew_is_another(void)
 	ASSERT_STRING(text->str, "5\n");
 	CU_ASSERT_FATAL(mq_unlink(name) == 0);
 	ASSERT_INT(queue_text(seen, "usedbytes", text), -ENOENT);
+	ASSERT_INT(queue_text(seen, "notify_pid", text), -ENOENT);
 	/* The old one is still open, so that its inode number is not used anew. */
 	queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &wanted);
 	CU_ASSERT_FATAL(queue >= 0);

@@ -236,9 +236,14 @@ static void sums_beyond_the_largest_are_one(void)
 	assert_ranked(largest, 2, RANKED_OTHERS, 4);
 	ASSERT_INT(g_array_index(largest, struct ranked, 2).values[1], 2);
 	g_array_unref(largest);
+	/* Which ones they are the values say, their order the labels. */
+	ranking_add(ranking, "d", (const uint64_t[RANKED_VALUES]){ 8, 1, 0 });
 	largest = ranking_largest(ranking, 4);
 	ASSERT_INT(largest->len, 4);
-	assert_ranked(largest, 3, "d", 1);
+	assert_ranked(largest, 0, "a", 7);
+	assert_ranked(largest, 1, "b", 4);
+	assert_ranked(largest, 2, "c", 3);
+	assert_ranked(largest, 3, "d", 9);
 	g_array_unref(largest);
 	ranking_free(ranking);
 }
