@@ -11,6 +11,7 @@ import threading
 
 from harness import as_user, call, check, equal, fails, read, run, table, write
 from ipc import Child, IPC_PRIVATE, OTHER, USER, attribute, ipc_test, new_segment, pairs, row
+from test_whose import born
 
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_FILES = 0x400
@@ -81,8 +82,10 @@ def holders_of_a_queue(t):
         row, = table(read(here / 'holders'))[0]
         equal((row['PID'], row['UID'], row['COMMAND'], row['MODE']),
               (b'%d' % child.pid, b'0', b'python3', b'w'))
+        equal(row['BORN'], born(child.pid))
         fact, = json.loads(read(here / 'info.json'))['holders']
-        equal((fact['pid'], fact['mode'], fact['fd']), (child.pid, 'w', int(row['FD'])))
+        equal((fact['pid'], fact['mode'], fact['fd'], fact['born']),
+              (child.pid, 'w', int(row['FD']), int(row['BORN'])))
         os.chmod(t.private, 0o755)
         os.chown(t.private, USER, USER)
 

@@ -112,6 +112,10 @@ def report_says_what_the_tables_say(t):
         equal([s[3:] for s in sums], [[1, 3 * PAGE, PAGE, 2 * PAGE]], 'what is promised')
         space = os.statvfs(t.shm)
         equal(data['realms'][0][1], space.f_blocks * space.f_frsize, 'size of the tmpfs')
+        equal([limit[0] for limit in data['limits']],
+              [row['RESOURCE'].decode() for row in table(read(t.meta / 'limits'))[0]])
+        equal((data['backend'], data['unlisted_kinds'], data['limits_not_read']), (t.status()['census'], 0, 0))
+        check('invisible' in data and 'not_shown' in data, 'what the census could not see')
 
 
 @test(MOUNTED)
