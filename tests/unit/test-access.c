@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #define STRANGER SOMEBODY
 #define UNKNOWN (SOMEBODY + 1) /* a user of whose process nothing is known */
@@ -205,6 +206,75 @@ static void of_names(void)
 	ASSERT_INT(may(STRANGER, FUSE_ROOT_ID, R_OK | X_OK), 0);
 }
 
+/* CAP_NET_RAW, as setcap(8) writes it. */
+static const uint8_t capabilities[20] = { 1, 0, 0, 2, 0, 0x20 };
+#define CAPABILITIES "security.capability"
+
+static void new_program(const char *name, mode_t mode)
+{
+	auto_fd fd = -1;
+
+	new_file(name, 0, mode);
+	fd = openat(stand_in_fs()->shm_fd, name, O_RDWR | O_CLOEXEC);
+	CU_ASSERT_FATAL(fsetxattr(fd, CAPABILITIES, capabilities, sizeof capabilities, 0) == 0);
+}
+
+static bool has_capabilities(const char *name)
+{
+	auto_fd fd = openat(stand_in_fs()->shm_fd, name, O_RDONLY | O_CLOEXEC);
+
+	return fgetxattr(fd, CAPABILITIES, NULL, 0) > 0;
+}
+
+static int strip(uid_t uid, uint64_t node)
+{
+	struct request request = request_of(FUSE_REMOVEXATTR, node, uid);
+
+	add_name(&request, CAPABILITIES);
+	return stand_in_ask(&request)->error;
+}
+
+/* A program loses its capabilities by a write, and only by who may write, or could when it was opened. */
+static void of_a_programs_capabilities(void)
+{
+	struct fs *fs = stand_in_fs();
+	const char *const proc = fs->realm.proc;
+	pid_t before = stranger;
+	int fd, keep;
+
+	new_program("closed", 0755);
+	new_program("open", 0666);
+	ASSERT_INT(strip(UNKNOWN, find("closed")), -EPERM);
+	ASSERT_INT(strip(STRANGER, find("closed")), -EPERM);
+	CU_ASSERT(has_capabilities("closed"));
+	ASSERT_INT(strip(STRANGER, find("open")), 0);
+	CU_ASSERT(!has_capabilities("open"));
+	/* What a process has open for reading alone does not help. */
+	fs->realm.proc = "/proc";
+	fs->realm.mount_dev = fs->shm_dev;
+	for (int writes = 0; writes < 2; writes++) {
+		fd = openat(fs->shm_fd, "closed", writes ? O_RDWR : O_RDONLY);
+		stranger = start_somebody(12, true, &keep);
+		close(fd);
+		ASSERT_INT(strip(STRANGER, find("closed")), writes ? 0 : -EPERM);
+		ASSERT_INT(has_capabilities("closed"), !writes);
+		end_somebody(stranger, keep);
+	}
+	stranger = before;
+	fs->realm.proc = proc;
+}
+
+/* What the kernel has permitted the daemon does, without a question. */
+static void where_the_kernel_checks(void)
+{
+	stand_in_fs()->kernel_permits = true;
+	ASSERT_INT(make(0, FUSE_ROOT_ID, "z"), 0);
+	ASSERT_INT(make(0, FUSE_ROOT_ID, TREE), -EPERM);
+	ASSERT_INT(remove_name(0, FUSE_ROOT_ID, "z"), 0);
+	stand_in_fs()->kernel_permits = false;
+	ASSERT_INT(make(UNKNOWN, FUSE_ROOT_ID, "z"), -EACCES);
+}
+
 static void ask(void *data)
 {
 	bool *begun = data;
@@ -219,6 +289,8 @@ static void ask(void *data)
 	of_a_nested_file();
 	of_a_segment();
 	of_names();
+	of_a_programs_capabilities();
+	where_the_kernel_checks();
 	command = g_strdup_printf("umount -l %s && rm -r %s %s", options->source, options->source,
 		options->proc);
 	CU_ASSERT(system(command) == 0);
