@@ -303,7 +303,7 @@ static bool descends_from_caller(const struct caller_sight *sight, pid_t pid)
 	struct proc_status status;
 	char name[16];
 
-	for (int i = 0; pid > 0 && sight->itself > 0 && i < ANCESTORS_MAX; i++) {
+	for (int i = 0; pid > 0 && i < ANCESTORS_MAX; i++) {
 		if (pid == sight->itself)
 			return true;
 		snprintf(name, sizeof name, "%d", pid);
