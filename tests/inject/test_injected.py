@@ -260,7 +260,8 @@ class Trial:
     def is_silent_again(self, number, fault):
         """What a fault does, it does each time; other processes may have changed something meanwhile."""
         for _ in range(TRIES):
-            self.again(number)
+            if self.again(number) != self.right[number]:
+                break
             answer, reached = self.ask(number, fault)
             if self.judge(number, answer) == 'silent':
                 return answer
@@ -307,9 +308,12 @@ class Trial:
 
 
 def difference(got, wanted):
-    got, wanted = (re.split(r'\\n|\n|,|\\t', repr(v)) for v in (got, wanted))
-    only = [f'+{part}' for part in got if part not in wanted] + [f'-{part}' for part in wanted if part not in got]
-    return ' '.join(only)[:400] or 'another order or number'
+    """What is in one of them alone; else the first lines that differ."""
+    got, wanted = repr(got), repr(wanted)
+    parts, others = (re.split(r'\\n|\n|,|\\t', text) for text in (got, wanted))
+    only = [f'+{part}' for part in parts if part not in others] + [f'-{part}' for part in others if part not in parts]
+    lines = [f'{one} for {other}' for one, other in zip(got.split('\\n'), wanted.split('\\n')) if one != other]
+    return ' '.join(only or lines)[:400]
 
 
 def library():

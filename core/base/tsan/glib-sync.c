@@ -100,6 +100,50 @@ void g_cond_broadcast(GCond *cond)
 	pthread_cond_broadcast(cond_of(cond));
 }
 
+/* Likewise one pointer, with more behind it. */
+static pthread_rwlock_t *rw_lock_of(GRWLock *lock)
+{
+	return made(&lock->p, sizeof(pthread_rwlock_t));
+}
+
+void g_rw_lock_init(GRWLock *lock)
+{
+	lock->p = NULL;
+}
+
+void g_rw_lock_clear(GRWLock *lock)
+{
+	if (lock->p)
+		pthread_rwlock_destroy(lock->p);
+	free(lock->p);
+	lock->p = NULL;
+}
+
+void g_rw_lock_writer_lock(GRWLock *lock)
+{
+	pthread_rwlock_wrlock(rw_lock_of(lock));
+}
+
+void g_rw_lock_writer_unlock(GRWLock *lock)
+{
+	pthread_rwlock_unlock(rw_lock_of(lock));
+}
+
+void g_rw_lock_reader_lock(GRWLock *lock)
+{
+	pthread_rwlock_rdlock(rw_lock_of(lock));
+}
+
+gboolean g_rw_lock_reader_trylock(GRWLock *lock)
+{
+	return pthread_rwlock_tryrdlock(rw_lock_of(lock)) == 0;
+}
+
+void g_rw_lock_reader_unlock(GRWLock *lock)
+{
+	pthread_rwlock_unlock(rw_lock_of(lock));
+}
+
 /* A pool hands its data over by a queue of GLib's own. */
 struct pool_call {
 	GFunc function;
