@@ -103,7 +103,7 @@ def steady(text, path=''):
         text = 'not now'
     if path == 'report.html':
         rows = (line.split(',[')[0] for line in text.splitlines())
-        text = '\n'.join(row.rstrip(',') for row in rows if row.startswith('[') and is_own(row))
+        text = '\n'.join(sorted(row.rstrip(',') for row in rows if row.startswith('[') and is_own(row)))
     elif path == 'graph.dot':
         # What is alike is drawn once, and the machine's other segments may be like those of this world.
         text = text.rstrip()[-1:]
