@@ -95,7 +95,7 @@ class Actor:
 
 
 class Trial:
-    def __init__(self, t, injector, part=1.0):
+    def __init__(self, t, injector, part=1.0, names=()):
         self.t = t
         self.injector = injector
         self.world = operations.World(t)
@@ -104,19 +104,23 @@ class Trial:
         self.actor = None
         self.right = {}
         self.part = part  # of the operations
+        self.names = names  # or these alone
         self.begin()
 
     def begin(self):
         t, saved = self.t, dict(os.environ)
         os.environ.update(self.injector.environment)
         try:
-            t.start()
+            # The machine's other segments may be larger than those of this world.
+            t.start('-o', 'metrics_segments=1000')
         finally:
             for name in self.injector.environment:
                 os.environ.pop(name, None)
             os.environ.update(saved)
         self.known = operations.facts(t, self.world) + operations.actions(t, self.world)
         self.known = random.Random(SEED).sample(self.known, int(len(self.known) * self.part))
+        if self.names:
+            self.known = [known for known in self.known if known[0] in self.names]
         self.actor = Actor(self.known)
         self.warm_up()
         self.descriptors = self.open_descriptors()
@@ -350,7 +354,7 @@ MENDED = (
     ('read ./segments.json', 'statx', 'posix_each'),
     ('read ./metrics.segments', 'openat64', 'posix_each'),
     *((f'read ./{name}', 'openat64', 'posix_each')
-      for name in ('processes', 'processes.json', 'cgroups', 'cgroups.json', 'report.html', 'graph.dot')),
+      for name in ('processes', 'cgroups.json', 'report.html')),
     ('list nested', 'fstat64', 'visit_directory'),
     ('list nested', 'fstat64', 'visit_file'),
     ('list .', 'openat64', 'mqueue_present'),
@@ -380,7 +384,8 @@ MENDED_IF_THERE = (
 @test(MOUNTED, start=False)
 def what_was_mended(t):
     call('unshare', ipc.CLONE_NEWIPC)
-    trial = Trial(t, Injector(library(), t.program, t.private / 'control'))
+    trial = Trial(t, Injector(library(), t.program, t.private / 'control'),
+                  names={name for name, *_ in (*MENDED, *MENDED_IF_THERE)})
     for where in (*MENDED, *MENDED_IF_THERE):
         faults = trial.faults_in(*where)
         check(faults or where in MENDED_IF_THERE, f'{where} is passed')
@@ -410,7 +415,7 @@ def of_passes(trial, operation):
 @test(MOUNTED, start=False)
 def what_needs_a_census_that_cannot_be_made_is_refused(t):
     call('unshare', ipc.CLONE_NEWIPC)
-    trial = Trial(t, Injector(library(), t.program, t.private / 'control'))
+    trial = Trial(t, Injector(library(), t.program, t.private / 'control'), names=COUNTED)
     for operation in COUNTED:
         for number, fault in of_passes(trial, operation):
             answer, reached = trial.ask(number, fault)
