@@ -3,9 +3,12 @@
 #include "caller/account.h"
 #include "caller/rights.h"
 #include "caller/who.h"
+#include "events/processes.h"
 #include "procfs/proc.h"
 
+#include "actor.h"
 #include "pair.h"
+#include "somebody.h"
 #include "unit.h"
 #include "base/util.h"
 
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -237,6 +241,56 @@ static void a_zombie_is_past(void)
 	waitpid(zombie, NULL, 0);
 }
 
+static void play_somebody_who_closes(int channel)
+{
+	become_somebody(SOMEBODY);
+	if (prctl(PR_SET_DUMPABLE, 1) < 0)
+		_exit(1);
+	actor_step(channel);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		_exit(1);
+	actor_step(channel);
+}
+
+static bool sees_identity(pid_t caller, const struct process_identity *who)
+{
+	return sees_who(caller, SOMEBODY, who->pid, who->born, who->uid, who->readable);
+}
+
+/* What events remember of a process for a moment is not what it is shown by while it lives. */
+static void who_has_closed_since_it_was_remembered_is_hidden(void)
+{
+	const struct state plain = { SOMEBODY };
+	struct event_processes *processes;
+	struct process_identity open, now;
+	struct actor actor;
+	struct pair pair;
+
+	NEED_SOMEBODY();
+	if (!pair_start(&plain, &pair_same, &pair))
+		return;
+	processes = event_processes_new("/proc");
+	actor = actor_start(play_somebody_who_closes);
+	event_processes_find(processes, actor.pid, -1, &open);
+	ASSERT_INT(open.uid, SOMEBODY);
+	CU_ASSERT(open.readable && sees_identity(pair.first, &open));
+	actor_next(&actor);
+	event_processes_find(processes, actor.pid, -1, &now);
+	CU_ASSERT(!sees_identity(pair.first, &now));
+	CU_ASSERT(!sees_identity(pair.first, &open));
+	/* It is remembered for no longer than a moment. */
+	for (int i = 0; now.readable && i < 10000; i++) {
+		g_usleep(1000);
+		event_processes_find(processes, actor.pid, -1, &now);
+	}
+	CU_ASSERT(!now.readable);
+	actor_stop(&actor);
+	CU_ASSERT(!sees_identity(pair.first, &now));
+	CU_ASSERT(sees_identity(pair.first, &open));
+	event_processes_free(processes);
+	pair_end(&pair);
+}
+
 static void ids_of_a_users_namespace_are_one_account(void)
 {
 	const struct state users = { 0, CLONE_NEWUSER };
@@ -274,6 +328,8 @@ static CU_TestInfo tests[] = {
 	{ "memory is reached by whom it is seen", memory_is_reached_by_whom_it_is_seen },
 	{ "the past is its users'", the_past_is_its_users },
 	{ "a zombie is past", a_zombie_is_past },
+	{ "who has closed since it was remembered is hidden",
+		who_has_closed_since_it_was_remembered_is_hidden },
 	{ "ids of a user's namespace are one account", ids_of_a_users_namespace_are_one_account },
 	CU_TEST_INFO_NULL,
 };
