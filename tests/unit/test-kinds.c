@@ -308,6 +308,9 @@ static int each_fails(const struct realm *realm, item_visitor visit, void *data)
 static void what_cannot_be_listed_says_so(void)
 {
 	static const struct realm realm = { .proc = "/proc" };
+	static const struct realm nowhere = { .proc = "/proc/none" };
+	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct foreign_realm));
+	unsigned unreadable;
 	const struct kind broken[] = {
 		{ .data = DATA_NONE, .each = each_fails },
 		{ .data = DATA_NONE, .each_free = each_fails },
@@ -316,6 +319,7 @@ static void what_cannot_be_listed_says_so(void)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(broken); i++)
 		ASSERT_INT(idle_each(&realm, &broken[i], NULL, NULL), -EIO);
+	ASSERT_INT(realms_find(&nowhere, found, &unreadable), -ENOENT);
 }
 
 static void count_item(const struct item *item, void *data)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The views of all segments for other programs, of a machine of which everything is known. */
 #include "census/census.h"
+#include "kinds/segment-users.h"
 #include "views/dot.h"
 #include "views/memory.h"
 #include "views/openmetrics-segments.h"
@@ -431,7 +432,35 @@ static void a_line_of_meminfo_is_found_by_its_whole_name(void)
 	CU_ASSERT_FALSE(memory_parse_meminfo("", "Shmem", &bytes));
 }
 
+static int grant_nothing(void *data, size_t bytes)
+{
+	(void)data, (void)bytes;
+	return -ENOMEM;
+}
+
+static void rows_beyond_the_budget_fail_the_table(void)
+{
+	struct budget budget = { .more = grant_nothing };
+	const struct segment_key key = { .dev = tree.dev,
+		.ino = inode("first"),
+		.class = SEGMENT_FILE };
+	const struct item item = { .key = key };
+	struct view view = { .realm = &realm,
+		.item = &item,
+		.caller = { .uid = geteuid(), .pid = getpid() },
+		.budget = &budget };
+	struct segment_users *users;
+
+	user_of("first", 7, 1);
+	CU_ASSERT_FATAL(census_hold(census, BOTH) == 0);
+	users = segment_users_take(&view, USERS_MAPPERS);
+	census_release(census);
+	ASSERT_INT(segment_users_complete(users), -ENOMEM);
+	segment_users_free(users);
+}
+
 static CU_TestInfo tests[] = {
+	{ "rows beyond the budget fail the table", rows_beyond_the_budget_fail_the_table },
 	{ "a line of meminfo is found by its whole name",
 		a_line_of_meminfo_is_found_by_its_whole_name },
 	{ "samples of a family stand together", samples_of_a_family_stand_together },
