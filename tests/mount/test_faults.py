@@ -162,6 +162,12 @@ def memory_without_a_name(t):
         row = one(t, faulter, f'touch {PAGE} 1', KIND='anon', NAME='', SIZE=str(PAGE),
                   DETAIL='beyond the end')
         check(row['ID'] in os.listdir(t.meta / 'unlinked'), row['ID'])
+    make(t.shm / 'gone', 2 * PAGE)
+    with Faulter(t.shm / 'gone', 2 * PAGE) as faulter:
+        os.truncate(t.shm / 'gone', 0)
+        os.unlink(t.shm / 'gone')
+        row = one(t, faulter, 'read 0 1', KIND='unlinked', NAME='gone')
+        check(row['ID'] in os.listdir(t.meta / 'unlinked'), row['ID'])
     (t.shm / 'directory').mkdir()
     make(t.shm / 'directory' / 'x', 2 * PAGE)
     with Faulter(t.shm / 'directory' / 'x', 2 * PAGE, 'private') as faulter:

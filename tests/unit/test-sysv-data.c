@@ -63,6 +63,28 @@ static void what_was_seen_is_opened_and_nothing_else(void)
 	ASSERT_INT(open_seen(seen), -ENOENT);
 }
 
+/* The thread acts as the caller, and afterwards as itself. */
+static void who_changes_for_others_stays_who_it_is(void)
+{
+	const struct caller caller = { .uid = 12345, .gid = 12345, .pid = getpid() };
+	const struct item_change change = { .mask = CHANGE_MODE, .mode = 0640 };
+	struct shmid_ds ds;
+	g_autofree char *name = NULL;
+	int id;
+
+	if (geteuid() != 0)
+		SKIP("only root acts for others");
+	id = shmget(IPC_PRIVATE, BYTES, IPC_CREAT | 0600);
+	CU_ASSERT_FATAL(id >= 0 && shmctl(id, IPC_STAT, &ds) == 0);
+	ds.shm_perm.uid = caller.uid;
+	CU_ASSERT_FATAL(shmctl(id, IPC_SET, &ds) == 0);
+	name = g_strdup_printf("%d", id);
+	ASSERT_INT(kind_sysv.change(&realm, name, &change, &caller), 0);
+	ASSERT_INT(geteuid(), 0);
+	CU_ASSERT(shmctl(id, IPC_STAT, &ds) == 0 && (ds.shm_perm.mode & 0777) == 0640);
+	ASSERT_INT(shmctl(id, IPC_RMID, NULL), 0);
+}
+
 static void the_bytes_are_the_segments(void)
 {
 	int id = shmget(IPC_PRIVATE, BYTES, IPC_CREAT | 0600);
@@ -158,6 +180,7 @@ static void a_seal_may_forbid_further_ones(void)
 
 static CU_TestInfo tests[] = {
 	{ "what was seen is opened, and nothing else", what_was_seen_is_opened_and_nothing_else },
+	{ "who changes for others stays who it is", who_changes_for_others_stays_who_it_is },
 	{ "the bytes are the segment's", the_bytes_are_the_segments },
 	{ "a queue made anew is another", a_queue_made_anew_is_another },
 	{ "a seal may forbid further ones", a_seal_may_forbid_further_ones },
