@@ -15,6 +15,9 @@
  */
 #define REPEATS_MAX 2
 
+/* Where there was a lack of memory or descriptors, it is not tried again before. */
+#define AGAIN_US G_USEC_PER_SEC
+
 struct object_side {
 	bool wanted, leave_out_self;
 	GMutex opening;
@@ -22,9 +25,12 @@ struct object_side {
 	gint tried;
 	struct objects *objects;
 	const char *why_not;
+	gint64 again_at;
+	gint lacks; /* atomic: the last try met a lack of something */
 	/* Protected by `opening` until `holders_tried` is set, atomically; then constant. */
 	gint holders_tried;
 	struct holders *holders;
+	gint64 holders_again_at;
 	/* Written only by the pass. */
 	bool looked;      /* both looks of the last pass succeeded */
 	bool began;       /* the first one did */
@@ -56,40 +62,59 @@ void object_side_free(struct object_side *side)
 	g_free(side);
 }
 
+/* A lack of memory or descriptors at this moment decides nothing. */
+static void try_to_open(struct object_side *side)
+{
+	const char *why = NULL;
+	int r = objects_open(side->leave_out_self, &side->objects, &why);
+
+	side->why_not = r < 0 ? why : NULL;
+	side->again_at = g_get_monotonic_time() + AGAIN_US;
+	g_atomic_int_set(&side->lacks, is_shortage(r));
+	g_atomic_int_set(&side->tried, !is_shortage(r));
+}
+
 struct objects *object_side_get(struct object_side *side, bool wait)
 {
-	int r;
+	struct objects *objects;
 
 	if (g_atomic_int_get(&side->tried))
 		return side->objects;
 	if (!wait)
 		return NULL;
 	g_mutex_lock(&side->opening);
-	/* A lack of memory or descriptors at this moment decides nothing. */
-	if (!side->tried) {
-		r = objects_open(side->leave_out_self, &side->objects, &side->why_not);
-		g_atomic_int_set(&side->tried, !is_shortage(r));
-	}
+	if (!side->tried && g_get_monotonic_time() >= side->again_at)
+		try_to_open(side);
+	objects = side->objects;
 	g_mutex_unlock(&side->opening);
-	return side->objects;
+	return objects;
 }
 
 struct holders *object_side_holders(struct object_side *side)
 {
+	struct holders *holders;
+
 	if (!object_side_get(side, true))
 		return NULL;
 	if (g_atomic_int_get(&side->holders_tried))
 		return side->holders;
 	g_mutex_lock(&side->opening);
-	if (!side->holders_tried)
-		g_atomic_int_set(&side->holders_tried, !is_shortage(holders_open(&side->holders)));
+	if (!side->holders_tried && g_get_monotonic_time() >= side->holders_again_at) {
+		int r = holders_open(&side->holders);
+
+		side->holders_again_at = g_get_monotonic_time() + AGAIN_US;
+		g_atomic_int_set(&side->holders_tried, !is_shortage(r));
+	}
+	holders = side->holders;
 	g_mutex_unlock(&side->opening);
-	return side->holders;
+	return holders;
 }
 
 const char *object_side_why_not(struct object_side *side, bool *tried)
 {
 	*tried = g_atomic_int_get(&side->tried);
+	if (!*tried && g_atomic_int_get(&side->lacks))
+		return "there was a lack of memory or descriptors; it is tried again";
 	return *tried ? side->why_not : NULL;
 }
 

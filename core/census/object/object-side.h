@@ -23,12 +23,15 @@ void object_side_free(struct object_side *side);
 
 /*
  * Returns the objects, or NULL where the object side does not work. Opens it if that has not been
- * done; if `wait` is false, returns NULL instead of opening it, or of waiting for a thread that
- * does.
+ * done, again after a second where there was a lack of memory or descriptors; if `wait` is false,
+ * returns NULL instead of opening it, or of waiting for a thread that does.
  */
 struct objects *object_side_get(struct object_side *side, bool wait);
 
-/* Why it is off, in one line; NULL if it is on, or was not tried yet (`tried` says which). */
+/*
+ * Why it is off, in one line; NULL if it is on, or was not tried yet. `tried`: whether that is decided; it is not
+ * where it will be tried again.
+ */
 const char *object_side_why_not(struct object_side *side, bool *tried);
 
 /*

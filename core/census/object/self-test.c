@@ -245,11 +245,9 @@ static gpointer test_in_namespace(gpointer data)
 	struct test *test = data;
 	int id, r;
 
-	if (unshare(CLONE_NEWIPC) < 0)
-		return GINT_TO_POINTER(0);
-	id = shmget(IPC_PRIVATE, 1, 0600);
-	if (id < 0)
-		return GINT_TO_POINTER(0); /* no segment can be made: it is not tested */
+	/* Where no segment can be made, it is not tested. */
+	if (unshare(CLONE_NEWIPC) < 0 || (id = shmget(IPC_PRIVATE, 1, 0600)) < 0)
+		return GINT_TO_POINTER(is_shortage(-errno) ? -errno : 0);
 	r = test_segment(test, id);
 	shmctl(id, IPC_RMID, NULL);
 	test->sysv = r == 0;
@@ -260,7 +258,7 @@ static int test_sysv(struct test *test)
 {
 	GThread *thread = g_thread_try_new("self-test", test_in_namespace, test, NULL);
 
-	return thread ? GPOINTER_TO_INT(g_thread_join(thread)) : 0;
+	return thread ? GPOINTER_TO_INT(g_thread_join(thread)) : -EAGAIN;
 }
 
 static int run_all(struct test *test)
@@ -311,12 +309,15 @@ int object_self_test(struct object_programs *programs, enum object_case fault, b
 	const char **why)
 {
 	struct test test = { .programs = programs, .fault = fault };
-	int r = test_once(&test, why);
+	const char *failed = NULL;
+	int r = test_once(&test, &failed);
 
 	for (unsigned i = 0; i < TRIES_MORE && r < 0 && r != -EPERM; i++) {
 		g_usleep(PAUSE_US << i);
-		r = test_once(&test, why);
+		r = test_once(&test, &failed);
 	}
+	if (r < 0)
+		*why = failed;
 	*sysv = test.sysv;
 	return r;
 }

@@ -27,7 +27,7 @@ enum object_case {
 };
 
 /*
- * Runs all cases, some times if one fails. 0, or a negative errno with one line in `why` (a static string): -ENOTSUP where
+ * Runs all cases, up to six times if one fails. 0, or a negative errno with one line in `why` (a static string): -ENOTSUP where
  * the kernel counts otherwise. `sysv` tells whether System V segments could be tested too, which
  * takes an IPC namespace that unshare(2) may refuse. `fault` is for tests: that case then expects a
  * wrong result, and fails.
