@@ -44,8 +44,8 @@ static inline int compare_numbers(uint64_t a, uint64_t b)
 
 /*
  * Has the C library map what is large, always: by itself it learns from what was freed to keep more and
- * more, and copies what grows. And it would keep a heap for each of many threads: after some listings by
- * several workers two take half of the memory, and no more processor time. To be called before there are threads.
+ * more, and copies what grows. glibc would have a heap (arena) for each thread, up to eight a processor; with
+ * two, a daemon that has made some listings takes half of the memory. To be called before there are threads.
  */
 static inline void memory_init(void)
 {
