@@ -26,10 +26,10 @@ static void add(struct reading *reading, const char *resource, enum limit_of of,
 	reading->out[reading->n++] = (struct limit){ resource, limit, used, of };
 }
 
-/* Notes a call that failed, with this errno. */
+/* Notes a call that failed, with this errno: ENOSYS, this kernel has no such limits; ENOENT, the namespace is gone. */
 static void note(struct reading *reading, int error)
 {
-	reading->unread += is_failure(-error);
+	reading->unread += error != ENOSYS && error != ENOENT;
 }
 
 /* Numbers of a sysctl; how many there are, 0 if there is no such file, or it could not be read. */

@@ -12,12 +12,14 @@
 #include "kinds/past-process.h"
 #include "kinds/unlinked.h"
 
+#include "failing.h"
 #include "unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -187,6 +189,58 @@ static void limits_say_how_near_they_are(void)
 	g_string_truncate(out, 0);
 	limits_format(limits, 0, 2, out);
 	ASSERT_STRING(out->str, "RESOURCE\tLIMIT\tUSED\tUSE%\n# not read: 2 or more limits\n");
+}
+
+/* A realm whose limits are asked for, and how many are to be said to be missing. */
+struct asked_limits {
+	struct realm realm;
+	unsigned unread;
+};
+
+static void ask_limits(void *data)
+{
+	const struct asked_limits *asked = data;
+	struct limit limits[LIMITS_MAX];
+	unsigned unread;
+
+	limits_read(&asked->realm, limits, &unread);
+	ASSERT_INT(unread, asked->unread);
+}
+
+/* Without sysctls, which are counted for themselves. */
+static void ask_limits_where(int call, int error, unsigned unread)
+{
+	auto_fd namespace = open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
+	auto_fd directory = open("/dev/shm", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct asked_limits asked = { { .proc = "/nonexistent",
+					      .shm_fd = directory,
+					      .ipc_ns = 1,
+					      .ipc_ns_fd = call == SYS_setns ? namespace : -1 },
+		unread };
+
+	CU_ASSERT_FATAL(namespace >= 0 && directory >= 0);
+	failing_returns(FAILING({ call, .result = error }), ask_limits, &asked);
+}
+
+static const int calls_for_limits[] = { SYS_shmctl, SYS_msgctl, SYS_semctl, SYS_setns,
+	SYS_fstatfs };
+
+/* For want of rights or of memory: both leave limits out. */
+static void limits_that_are_refused_are_noted(void)
+{
+	static const int errors[] = { -EPERM, -EACCES, -ENOMEM };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(calls_for_limits); i++)
+		for (size_t j = 0; j < G_N_ELEMENTS(errors); j++)
+			ask_limits_where(calls_for_limits[i], errors[j], 1);
+}
+
+static void limits_that_there_are_none_of_are_not_noted(void)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(calls_for_limits); i++) {
+		ask_limits_where(calls_for_limits[i], -ENOSYS, 0);
+		ask_limits_where(calls_for_limits[i], -ENOENT, 0);
+	}
 }
 
 static bool is_namespace(const char *name, enum realm_type type, uint64_t id)
@@ -362,6 +416,9 @@ static CU_TestInfo tests[] = {
 	{ "a queue tells its bytes and who waits", a_queue_tells_its_bytes_and_who_waits },
 	{ "a mqueue mount is found by its type", a_mqueue_mount_is_found_by_its_type },
 	{ "limits say how near they are", limits_say_how_near_they_are },
+	{ "limits that are refused are noted", limits_that_are_refused_are_noted },
+	{ "limits that there are none of are not noted",
+		limits_that_there_are_none_of_are_not_noted },
 	{ "a namespace has one name", a_namespace_has_one_name },
 	{ "the topmost mount on /dev/shm counts", the_topmost_mount_on_dev_shm_counts },
 	{ "IPC namespaces are found where they are mounted",
