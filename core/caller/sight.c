@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* So deep no tree of processes is. */
+/* Of a process so many parents of parents are looked at: of a caller further up it is taken not to descend. */
 #define ANCESTORS_MAX 1000
 
 static bool has(uint64_t capabilities, unsigned capability)
@@ -185,13 +185,14 @@ static bool may_follow_exe(const struct caller_sight *sight, pid_t pid)
  * Who made a namespace has all capabilities about it and those below, even as a thread that has none itself: so where
  * the daemon's user made the caller's, the kernel tells what its root may.
  */
-static bool may_follow_exe_as_maker(const struct caller_sight *sight, pid_t pid)
+static bool may_follow_exe_as_maker(int dir)
 {
 	uint64_t capabilities = thread_capabilities();
+	char target[1];
 	bool answer;
 
 	thread_set_capabilities(0);
-	answer = may_follow_exe(sight, pid);
+	answer = readlinkat(dir, "exe", target, sizeof target) >= 0;
 	thread_set_capabilities(capabilities);
 	return answer;
 }
@@ -203,16 +204,19 @@ static bool may_follow_exe_as_maker(const struct caller_sight *sight, pid_t pid)
  * answer is no where that may be the root of a namespace about which the caller has no capabilities. If it `traces`
  * it has them about its own, else about some below at most.
  */
-static bool memory_is_open(const struct caller_sight *sight, pid_t pid, int dir,
+static bool memory_is_open(const struct caller_sight *sight, int dir,
 	const struct proc_status *status, bool traces)
 {
 	struct stat st;
 
 	if (fstatat(dir, "exe", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return false;
-	/* Of the root of the daemon's namespace, or of one that has none there. */
+	/*
+	 * Of the root of the daemon's namespace; or of the kernel's, to which the files are given if a namespace has no
+	 * root: its number is 0, or the overflow id, as that of any other user, where the daemon is in a user namespace.
+	 */
 	if (st.st_uid == 0)
-		return traces && !sight->nested && may_follow_exe_as_maker(sight, pid);
+		return traces && !sight->nested && may_follow_exe_as_maker(dir);
 	if (sight->nested && !id_map_find(sight->uids, st.st_uid))
 		return false;
 	return traces ||
@@ -221,7 +225,7 @@ static bool memory_is_open(const struct caller_sight *sight, pid_t pid, int dir,
 }
 
 /* ptrace_may_access() of the kernel, for a caller of another user namespace than the daemon's. */
-static bool may_access_from_namespace(const struct caller_sight *sight, pid_t pid, int dir)
+static bool may_access_from_namespace(const struct caller_sight *sight, int dir)
 {
 	bool traces = has(sight->effective, CAP_SYS_PTRACE);
 	struct step_below under;
@@ -229,7 +233,7 @@ static bool may_access_from_namespace(const struct caller_sight *sight, pid_t pi
 
 	if (proc_read_status(dir, &status, NULL) < 0 ||
 		!is_below(dir, "ns/user", sight->user_ns, &under) ||
-		!memory_is_open(sight, pid, dir, &status, traces))
+		!memory_is_open(sight, dir, &status, traces))
 		return false;
 	if (traces || (under.any && under.owner == sight->euid))
 		return true;
@@ -274,7 +278,7 @@ static bool confined_sees_memory(const struct caller_sight *sight, pid_t pid)
 	auto_fd dir = open_visible(sight, pid);
 	if (dir < 0)
 		return false;
-	return sight->user_ns ? may_access_from_namespace(sight, pid, dir) :
+	return sight->user_ns ? may_access_from_namespace(sight, dir) :
 				as_caller(sight, may_follow_exe, pid);
 }
 
@@ -303,6 +307,9 @@ static bool descends_from_caller(const struct caller_sight *sight, pid_t pid)
 	struct proc_status status;
 	char name[16];
 
+	/* A procfs of other numbers, in which the caller cannot be found. */
+	if (sight->itself == 0)
+		return false;
 	for (int i = 0; pid > 0 && i < ANCESTORS_MAX; i++) {
 		if (pid == sight->itself)
 			return true;
