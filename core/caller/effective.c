@@ -9,7 +9,15 @@
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
 
-/* Where getgroups(2) failed, which it cannot, the process would end: by g_new(), or in effective_end(). */
+/* getgroups(2), or the end of the process: without its own groups a thread could not come back from a caller's. */
+static int own_groups(int n, gid_t *groups)
+{
+	n = getgroups(n, groups);
+	if (n < 0)
+		g_error("getgroups: %s", g_strerror(errno));
+	return n;
+}
+
 static void remember(struct effective *out)
 {
 	*out = (struct effective){
@@ -18,10 +26,10 @@ static void remember(struct effective *out)
 		.fsgid = setfsgid(-1),
 		.egid = getegid(),
 		.capabilities = thread_capabilities(),
-		.n_groups = getgroups(0, NULL),
+		.n_groups = own_groups(0, NULL),
 	};
 	out->groups = g_new(gid_t, out->n_groups);
-	out->n_groups = getgroups(out->n_groups, out->groups);
+	out->n_groups = own_groups(out->n_groups, out->groups);
 }
 
 /* One of setresuid(2) and setresgid(2), for the effective id of this thread alone. */
