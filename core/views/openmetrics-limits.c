@@ -126,5 +126,5 @@ void openmetrics_limits(GString *out, const struct realm *own, const GArray *oth
 	add_limit_family(out, all, false, true, "shmtree_limit_used_objects",
 		"How much of each is used, where that can be said.");
 	openmetrics_number(out, "shmtree_limits_not_read", NULL, unread,
-		"How often limits could not be read, which are missing here.");
+		"How often limits of any namespace could not be read, which are missing then.");
 }
