@@ -47,7 +47,7 @@ struct failing {
 	}
 
 /*
- * The test fails unless act() returns and each of the calls has failed, but those `if_made`. Skipped where there is no seccomp. Ends what
+ * Of at most 16 calls. The test fails unless act() returns and each of the calls has failed, but those `if_made`. Skipped where there is no seccomp. Ends what
  * act() does after a minute.
  */
 void failing_returns(const struct failing *calls, void (*act)(void *data), void *data);
