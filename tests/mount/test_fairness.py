@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import platform
 import signal
 import subprocess
 import threading
@@ -131,7 +132,9 @@ def rests(daemon):
     if len(arguments) < 3:
         return False
     timeout = int(arguments[2], 16) & 0xffffffff
-    return call == b'7' and timeout == 0xffffffff or call in (b'73', b'271') and timeout == 0
+    ppoll = b'271' if platform.machine() == 'x86_64' else b'73'
+    poll = b'7' if platform.machine() == 'x86_64' else None
+    return call == poll and timeout == 0xffffffff or call == ppoll and timeout == 0
 
 
 @test(MOUNTED, options=('-s',))
