@@ -137,7 +137,11 @@ class Reader(Worker):
 
     def look(self, path):
         began = time.monotonic()
-        text = read(path)
+        try:
+            text = read(path)
+        except OSError as error:
+            error.filename = str(path)  # read(2) does not tell
+            raise
         self.slowest = max(self.slowest, time.monotonic() - began)
         if path.name.endswith('.json'):
             json.loads(text)

@@ -7,23 +7,28 @@
  * these take their place, with the C library's, which the sanitizer knows.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <glib.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 void __tsan_acquire(void *at);
 void __tsan_release(void *at);
 
-/* A GMutex or GCond is one pointer, zero until it is used for the first time. */
+/* A GMutex is one pointer, zero until it is used for the first time. */
 static void *made(gpointer *slot, size_t size)
 {
 	void *old = __atomic_load_n(slot, __ATOMIC_ACQUIRE), *fresh;
 
 	if (old)
 		return old;
-	fresh = calloc(1,
-		size); /* zero is a valid initial state of both, in the C library of Linux */
+	fresh = calloc(1, size); /* zero is a valid initial state, in the C library of Linux */
 	if (__atomic_compare_exchange_n(slot, &old, fresh, FALSE, __ATOMIC_ACQ_REL,
 		    __ATOMIC_ACQUIRE))
 		return fresh;
@@ -34,11 +39,6 @@ static void *made(gpointer *slot, size_t size)
 static pthread_mutex_t *mutex_of(GMutex *mutex)
 {
 	return made(&mutex->p, sizeof(pthread_mutex_t));
-}
-
-static pthread_cond_t *cond_of(GCond *cond)
-{
-	return made(&cond->p, sizeof(pthread_cond_t));
 }
 
 void g_mutex_init(GMutex *mutex)
@@ -64,40 +64,58 @@ void g_mutex_unlock(GMutex *mutex)
 	pthread_mutex_unlock(mutex_of(mutex));
 }
 
+/*
+ * A counter, as GLib has it: that of the C library may lose a wake-up (glibc's bug 25847, until 2.41), and a daemon
+ * then waits for ever. What it guards the sanitizer sees by the mutex.
+ */
+static long futex(GCond *cond, int operation, guint value, const struct timespec *until)
+{
+	return syscall(SYS_futex, &cond->i[0], operation | FUTEX_PRIVATE_FLAG, value, until, NULL,
+		FUTEX_BITSET_MATCH_ANY);
+}
+
 void g_cond_init(GCond *cond)
 {
-	cond->p = NULL;
+	cond->i[0] = 0;
 }
 
 void g_cond_clear(GCond *cond)
 {
-	if (cond->p)
-		pthread_cond_destroy(cond->p);
-	free(cond->p);
-	cond->p = NULL;
+	(void)cond;
 }
 
 void g_cond_wait(GCond *cond, GMutex *mutex)
 {
-	pthread_cond_wait(cond_of(cond), mutex_of(mutex));
+	guint seen = __atomic_load_n(&cond->i[0], __ATOMIC_ACQUIRE);
+
+	g_mutex_unlock(mutex);
+	futex(cond, FUTEX_WAIT, seen, NULL);
+	g_mutex_lock(mutex);
 }
 
 gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
 {
 	struct timespec end = { .tv_sec = end_time / G_TIME_SPAN_SECOND,
 		.tv_nsec = end_time % G_TIME_SPAN_SECOND * 1000 };
+	guint seen = __atomic_load_n(&cond->i[0], __ATOMIC_ACQUIRE);
+	bool in_time;
 
-	return pthread_cond_clockwait(cond_of(cond), mutex_of(mutex), CLOCK_MONOTONIC, &end) == 0;
+	g_mutex_unlock(mutex);
+	in_time = futex(cond, FUTEX_WAIT_BITSET, seen, &end) == 0 || errno != ETIMEDOUT;
+	g_mutex_lock(mutex);
+	return in_time;
 }
 
 void g_cond_signal(GCond *cond)
 {
-	pthread_cond_signal(cond_of(cond));
+	__atomic_fetch_add(&cond->i[0], 1, __ATOMIC_ACQ_REL);
+	futex(cond, FUTEX_WAKE, 1, NULL);
 }
 
 void g_cond_broadcast(GCond *cond)
 {
-	pthread_cond_broadcast(cond_of(cond));
+	__atomic_fetch_add(&cond->i[0], 1, __ATOMIC_ACQ_REL);
+	futex(cond, FUTEX_WAKE, INT_MAX, NULL);
 }
 
 /* Likewise one pointer, with more behind it. */
