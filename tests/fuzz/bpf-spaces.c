@@ -303,9 +303,9 @@ static void check_sums(const struct segment *segment, void *data)
 
 static void make_tree(struct proc *proc)
 {
-	g_autofree char *directory = g_strdup("/dev/shm/shmtree-fuzz-XXXXXX");
+	g_autofree char *directory = g_dir_make_tmp("shmtree-fuzz-XXXXXX", NULL);
 
-	g_assert(mkdtemp(directory));
+	g_assert(directory);
 	for (int tid = 1; tid < PIDS - 1; tid++) {
 		g_autofree char *process = g_strdup_printf("%s/%d", directory, tid);
 		g_autofree char *maps = g_strdup_printf("%s/maps", process);

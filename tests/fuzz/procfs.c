@@ -106,8 +106,8 @@ static void make_tree(void)
 	static const char *const directories[] = { "1/task/1", "1/ns", "1/fd", "1/fdinfo",
 		"sys/kernel" };
 
-	proc.path = g_strdup("/dev/shm/shmtree-fuzz-XXXXXX");
-	g_assert(mkdtemp(proc.path));
+	proc.path = g_dir_make_tmp("shmtree-fuzz-XXXXXX", NULL);
+	g_assert(proc.path);
 	for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
 		g_autofree char *path = g_build_filename(proc.path, directories[i], NULL);
 
