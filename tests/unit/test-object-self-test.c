@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Whether the object side works is found out when it is first wanted: by a test of the kernel, and again if need be. */
+#include "base/attempt.h"
+
 #include "unit.h"
+
+#include <errno.h>
 
 #ifdef HAVE_BPF
 #include "base/util.h"
@@ -184,11 +188,32 @@ static void nobody_sees_the_segment_of_the_self_test(void)
 }
 #endif
 
+static void a_lack_is_not_met_at_each_question(void)
+{
+	struct attempt attempt = { 0 };
+	gint64 before = g_get_monotonic_time();
+
+	CU_ASSERT(attempt_is_due(&attempt));
+	attempt_note(&attempt, -ENOMEM);
+	CU_ASSERT(!attempt_is_decided(&attempt));
+	ASSERT_INT(attempt_result(&attempt), -ENOMEM);
+	CU_ASSERT(attempt.again_at >= before + G_USEC_PER_SEC);
+	attempt.again_at = G_MAXINT64;
+	CU_ASSERT(!attempt_is_due(&attempt));
+	attempt.again_at = 0;
+	CU_ASSERT(attempt_is_due(&attempt));
+	attempt_note(&attempt, -EPERM);
+	attempt.again_at = 0;
+	CU_ASSERT(attempt_is_decided(&attempt));
+	CU_ASSERT(!attempt_is_due(&attempt));
+}
+
 static CU_TestInfo tests[] = {
 	{ "a kernel that counts otherwise is noticed", a_kernel_that_counts_otherwise_is_noticed },
 	{ "what the self-test meets once decides nothing",
 		what_the_self_test_meets_once_decides_nothing },
 	{ "a lack of descriptors decides nothing", a_lack_of_descriptors_decides_nothing },
+	{ "a lack is not met at each question", a_lack_is_not_met_at_each_question },
 	{ "nobody sees the segment of the self-test", nobody_sees_the_segment_of_the_self_test },
 	CU_TEST_INFO_NULL,
 };

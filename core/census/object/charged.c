@@ -19,7 +19,7 @@
 
 struct charged {
 	GMutex lock; /* protects what follows until it is loaded; then that is constant */
-	struct program_state state;
+	struct attempt loading;
 	struct charged_bpf *skeleton;
 	uint64_t requests; /* atomic */
 };
@@ -62,7 +62,7 @@ static int be_loaded(struct charged *charged)
 	int r;
 
 	g_mutex_lock(&charged->lock);
-	r = program_load_once(&charged->state, load, unload, charged);
+	r = program_load_once(&charged->loading, load, unload, charged);
 	g_mutex_unlock(&charged->lock);
 	return r == 0 || is_shortage(r) ? r : -ENOTSUP;
 }

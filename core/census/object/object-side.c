@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/object/object-side.h"
 
-#include "base/util.h"
+#include "base/attempt.h"
 #include "census/object/holders.h"
 #include "census/object/objects.h"
 #include "census/counts/spaces.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /*
@@ -15,22 +16,16 @@
  */
 #define REPEATS_MAX 2
 
-/* Where there was a lack of memory or descriptors, it is not tried again before. */
-#define AGAIN_US G_USEC_PER_SEC
-
 struct object_side {
 	bool wanted, leave_out_self;
 	GMutex opening;
-	/* Protected by `opening` until `tried` is set, atomically; then constant. */
-	gint tried;
+	/* Protected by `opening` until the attempt is decided; then constant. */
+	struct attempt attempt;
 	struct objects *objects;
 	const char *why_not;
-	gint64 again_at;
-	gint lacks; /* atomic: the last try met a lack of something */
-	/* Protected by `opening` until `holders_tried` is set, atomically; then constant. */
-	gint holders_tried;
+	/* Likewise. */
+	struct attempt holders_attempt;
 	struct holders *holders;
-	gint64 holders_again_at;
 	/* Written only by the pass. */
 	bool looked;      /* both looks of the last pass succeeded */
 	bool began;       /* the first one did */
@@ -45,7 +40,8 @@ struct object_side *object_side_new(bool wanted, bool leave_out_self, const char
 	side->wanted = wanted;
 	side->leave_out_self = leave_out_self;
 	side->why_not = wanted ? NULL : why_not;
-	side->tried = !wanted;
+	if (!wanted)
+		attempt_note(&side->attempt, -ENOTSUP);
 	side->suspects = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	g_mutex_init(&side->opening);
 	return side;
@@ -62,28 +58,25 @@ void object_side_free(struct object_side *side)
 	g_free(side);
 }
 
-/* A lack of memory or descriptors at this moment decides nothing. */
 static void try_to_open(struct object_side *side)
 {
 	const char *why = NULL;
 	int r = objects_open(side->leave_out_self, &side->objects, &why);
 
 	side->why_not = r < 0 ? why : NULL;
-	side->again_at = g_get_monotonic_time() + AGAIN_US;
-	g_atomic_int_set(&side->lacks, is_shortage(r));
-	g_atomic_int_set(&side->tried, !is_shortage(r));
+	attempt_note(&side->attempt, r);
 }
 
 struct objects *object_side_get(struct object_side *side, bool wait)
 {
 	struct objects *objects;
 
-	if (g_atomic_int_get(&side->tried))
+	if (attempt_is_decided(&side->attempt))
 		return side->objects;
 	if (!wait)
 		return NULL;
 	g_mutex_lock(&side->opening);
-	if (!side->tried && g_get_monotonic_time() >= side->again_at)
+	if (attempt_is_due(&side->attempt))
 		try_to_open(side);
 	objects = side->objects;
 	g_mutex_unlock(&side->opening);
@@ -96,15 +89,11 @@ struct holders *object_side_holders(struct object_side *side)
 
 	if (!object_side_get(side, true))
 		return NULL;
-	if (g_atomic_int_get(&side->holders_tried))
+	if (attempt_is_decided(&side->holders_attempt))
 		return side->holders;
 	g_mutex_lock(&side->opening);
-	if (!side->holders_tried && g_get_monotonic_time() >= side->holders_again_at) {
-		int r = holders_open(&side->holders);
-
-		side->holders_again_at = g_get_monotonic_time() + AGAIN_US;
-		g_atomic_int_set(&side->holders_tried, !is_shortage(r));
-	}
+	if (attempt_is_due(&side->holders_attempt))
+		attempt_note(&side->holders_attempt, holders_open(&side->holders));
 	holders = side->holders;
 	g_mutex_unlock(&side->opening);
 	return holders;
@@ -112,10 +101,12 @@ struct holders *object_side_holders(struct object_side *side)
 
 const char *object_side_why_not(struct object_side *side, bool *tried)
 {
-	*tried = g_atomic_int_get(&side->tried);
-	if (!*tried && g_atomic_int_get(&side->lacks))
-		return "there was a lack of memory or descriptors; it is tried again";
-	return *tried ? side->why_not : NULL;
+	*tried = attempt_is_decided(&side->attempt);
+	if (*tried)
+		return side->why_not;
+	return attempt_result(&side->attempt) < 0 ?
+		"there was a lack of memory or descriptors; it is tried again" :
+		NULL;
 }
 
 void object_side_skip(struct object_side *side)

@@ -22,7 +22,7 @@
 
 struct sums {
 	GMutex lock; /* protects what follows, and the program's result until it was copied */
-	struct program_state state;
+	struct attempt loading;
 	struct sums_bpf *skeleton; /* NULL unless loaded */
 	const struct seen_super *supers;
 };
@@ -127,7 +127,7 @@ static int add_sums(struct sums *sums, int fd, bool huge, GArray *out)
 /* Called with the lock. 0, -ENOTSUP where it does not work, or another negative errno: not at this moment. */
 static int be_loaded(struct sums *sums)
 {
-	int r = program_load_once(&sums->state, load, unload, sums);
+	int r = program_load_once(&sums->loading, load, unload, sums);
 
 	return r == 0 || is_shortage(r) ? r : -ENOTSUP;
 }
