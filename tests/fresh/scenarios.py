@@ -196,6 +196,12 @@ def peers_are_there(machine):
     installed(machine, '--bench', ('g++', 'fio', 'hyperfine', 'bindfs', 'lsof', 'fuser', 'lsfd'))
 
 
+def fuzz_targets_run(machine):
+    output = succeed(machine, 'scripts/fuzz 0')
+    if not output.endswith(' passed, 0 failed\n'):
+        raise Failed(output)
+
+
 def makers_of_machines_are_there(machine):
     """What these machines, and those of tests/kernels, are made with."""
     installed(machine, '--kernels', ('mmdebstrap', 'python3', 'git', 'qemu-system-x86_64', 'cpio'))
@@ -330,6 +336,8 @@ SCENARIOS = (
     Scenario('the package', 'trixie', often=True, steps=PACKAGE),
     Scenario('the RPM', 'trixie', steps=(rpm_is_built,)),
     Scenario('the benchmarks', 'bookworm', steps=(peers_are_there,)),
+    Scenario('fuzz targets', 'bookworm', steps=(fuzz_targets_run,)),
+    Scenario('fuzz targets', 'trixie', steps=(fuzz_targets_run,)),
     Scenario('a machine in a machine', 'bookworm', steps=(machine_is_made,)),
     Scenario('a machine in a machine', 'trixie', steps=(machine_is_made,)),
     Scenario('an old system', 'bullseye', steps=(refuse_old_system,)),
