@@ -8,8 +8,9 @@ import resource
 import signal
 
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, Mapper, Tree, call, check, equal,
-                     eventually, fails, need_passthrough, opened, read, skip, test, without_descriptors, write)
+                     eventually, fails, need_passthrough, opened, read, skip, test, write)
 from ipc import Child, ipc_test, map_alone, memfd
+from shortage import without_descriptors
 from strangers import in_pid_namespace
 
 PAGE = mmap.PAGESIZE

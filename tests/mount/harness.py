@@ -20,7 +20,6 @@ import importlib
 import os
 import pathlib
 import re
-import resource
 import select
 import signal
 import subprocess
@@ -366,26 +365,6 @@ def contain(t, *capabilities):
                    f'{os.fspath(t.program)} "$@"\n'.encode())
     os.chmod(wrapper, 0o755)
     t.program = os.fspath(wrapper)
-
-
-@contextlib.contextmanager
-def without_descriptors(daemon):
-    """It can open nothing more."""
-    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
-
-    def taken():
-        return {int(fd) for fd in os.listdir(f'/proc/{daemon.pid}/fd')}
-
-    def is_full():
-        """False if it has closed some meanwhile."""
-        lowest = next(fd for fd in range(limits[1]) if fd not in taken())
-        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (lowest, limits[1]))
-        return taken() >= set(range(lowest))
-    try:
-        eventually(is_full, 'all its descriptors are taken')
-        yield
-    finally:
-        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
 
 
 def mounts_at(path):

@@ -12,7 +12,8 @@ import threading
 import time
 
 from harness import (MOUNTED, PATIENCE, check, equal, eventually, fails, json_bytes, opened, read, rename2, run,
-                     skip, test, without_descriptors, write, RENAME_EXCHANGE)
+                     skip, test, write, RENAME_EXCHANGE)
+from shortage import without_descriptors
 
 PAGE = mmap.PAGESIZE
 USER, OTHER = 12345, 12346

@@ -3,6 +3,8 @@
 
 #include "unit.h"
 #include "base/util.h"
+#include "procfs/proc.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -157,4 +159,14 @@ pid_t number_of_nobody(void)
 		_exit(0);
 	CU_ASSERT_FATAL(pid > 0 && waitpid(pid, NULL, 0) == pid);
 	return pid;
+}
+
+uint64_t birth_of(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d", pid);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct proc_stat stat;
+
+	CU_ASSERT_FATAL(dir >= 0 && proc_read_stat(dir, &stat) == 0);
+	return stat.start_time;
 }

@@ -4,11 +4,12 @@
 
 #include "caller/caller.h"
 
+#include "somebody.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SOMEBODY 54321
 #define ALL_CAPABILITIES UINT64_MAX
 
 /* What a process makes of itself, in this order. */
@@ -37,6 +38,9 @@ void pair_end(const struct pair *pair);
 
 /* The caller that this process is, with the user's number for its group too. */
 struct caller caller_of(pid_t pid, uid_t uid);
+
+/* When that process began, as procfs tells it. */
+uint64_t birth_of(pid_t pid);
 
 /* The number of a process that has ended. */
 pid_t number_of_nobody(void);

@@ -49,7 +49,7 @@ bool may_become_somebody(void)
 	return status == 0;
 }
 
-pid_t start_somebody(gid_t group, bool dumpable, int *keep)
+pid_t start_changed(bool (*change)(const void *data), const void *data, int *keep)
 {
 	int ready[2], wait[2];
 	char byte;
@@ -59,17 +59,36 @@ pid_t start_somebody(gid_t group, bool dumpable, int *keep)
 	pid = fork();
 	if (pid == 0) {
 		close(wait[1]);
-		become_somebody(group);
-		if (prctl(PR_SET_DUMPABLE, dumpable) < 0 || write(ready[1], "!", 1) != 1)
+		if (!change(data) || write(ready[1], "!", 1) != 1)
 			_exit(1);
 		_exit(read(wait[0], &byte, 1) != 0);
 	}
 	close(ready[1]);
 	close(wait[0]);
+	*keep = wait[1];
 	CU_ASSERT_FATAL(pid > 0 && read(ready[0], &byte, 1) == 1);
 	close(ready[0]);
-	*keep = wait[1];
 	return pid;
+}
+
+struct somebody {
+	gid_t group;
+	bool dumpable;
+};
+
+static bool be_somebody(const void *data)
+{
+	const struct somebody *somebody = data;
+
+	become_somebody(somebody->group);
+	return prctl(PR_SET_DUMPABLE, somebody->dumpable) == 0;
+}
+
+pid_t start_somebody(gid_t group, bool dumpable, int *keep)
+{
+	const struct somebody somebody = { group, dumpable };
+
+	return start_changed(be_somebody, &somebody, keep);
 }
 
 void end_somebody(pid_t pid, int keep)

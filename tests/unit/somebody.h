@@ -22,7 +22,10 @@ bool may_become_somebody(void);
 			SKIP("processes may not become another user's here");                      \
 	} while (0)
 
-/* A process of SOMEBODY with one more group, until its pipe is closed. */
+/* A process that change() has made what it is, which returns false if it could not; until the pipe is closed. */
+pid_t start_changed(bool (*change)(const void *data), const void *data, int *keep);
+
+/* A process of SOMEBODY with one more group, likewise. */
 pid_t start_somebody(gid_t group, bool dumpable, int *keep);
 
 /* Closes it, and checks that nothing went wrong in the process. */

@@ -377,16 +377,6 @@ static void ask_who(void *data)
 	ASSERT_INT(caller_sees_who(&who->sight, who->pid, who->born, SOMEBODY, true), who->sees);
 }
 
-static uint64_t birth_of(pid_t pid)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d", pid);
-	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct proc_stat stat;
-
-	CU_ASSERT_FATAL(dir >= 0 && proc_read_stat(dir, &stat) == 0);
-	return stat.start_time;
-}
-
 /* It may have become undumpable since it was seen to be readable. */
 static void who_cannot_be_found_for_the_moment_is_not_said_to_have_ended(void)
 {

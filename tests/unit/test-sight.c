@@ -183,16 +183,6 @@ static bool sees_who(pid_t pid, uid_t uid, pid_t who, uint64_t born, uid_t owner
 	return answer;
 }
 
-static uint64_t birth_of(pid_t pid)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d", pid);
-	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct proc_stat stat;
-
-	CU_ASSERT_FATAL(dir >= 0 && proc_read_stat(dir, &stat) == 0);
-	return stat.start_time;
-}
-
 static void the_past_is_its_users(void)
 {
 	const struct state plain = { SOMEBODY }, closed = { .closed = true };

@@ -9,6 +9,7 @@
 #include "views/ranking.h"
 
 #include "recorded.h"
+#include "somebody.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -259,29 +260,13 @@ static void without_segments_there_are_families(void)
 	CU_ASSERT(g_str_has_suffix(text, "\n# EOF\n"));
 }
 
-/* A process of this user without capabilities, which ends when `*keep` is closed. */
-static pid_t start_caller(int *keep)
+static bool give_up_capabilities(const void *data)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	int ready[2], wait[2];
-	char byte;
-	pid_t pid;
 
-	CU_ASSERT_FATAL(pipe2(ready, O_CLOEXEC) == 0 && pipe2(wait, O_CLOEXEC) == 0);
-	pid = fork();
-	if (pid == 0) {
-		close(wait[1]);
-		if (syscall(SYS_capset, &header, none) < 0 || write(ready[1], "!", 1) != 1)
-			_exit(1);
-		_exit(read(wait[0], &byte, 1) != 0);
-	}
-	close(ready[1]);
-	close(wait[0]);
-	*keep = wait[1];
-	CU_ASSERT_FATAL(pid > 0 && read(ready[0], &byte, 1) == 1);
-	close(ready[0]);
-	return pid;
+	(void)data;
+	return syscall(SYS_capset, &header, none) == 0;
 }
 
 /* As a caller sees it that has no rights but those of an owner. */
@@ -292,7 +277,7 @@ static char *graph_text(void)
 	struct view_rows rows;
 	int keep;
 
-	caller.pid = start_caller(&keep);
+	caller.pid = start_changed(give_up_capabilities, NULL, &keep);
 	ASSERT_INT(dot_take(&realm, &caller, NULL, &rows), 0);
 	for (size_t row = 0; row < rows.n; row++)
 		rows.format(rows.snapshot, row, text);

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A daemon that lacks something for a while."""
+import contextlib
+import os
+import resource
+
+from harness import eventually
+
+
+@contextlib.contextmanager
+def without_descriptors(daemon):
+    """It can open nothing more."""
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+
+    def taken():
+        return {int(fd) for fd in os.listdir(f'/proc/{daemon.pid}/fd')}
+
+    def is_full():
+        """False if it has closed some meanwhile."""
+        lowest = next(fd for fd in range(limits[1]) if fd not in taken())
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        return taken() >= set(range(lowest))
+    try:
+        eventually(is_full, 'all its descriptors are taken')
+        yield
+    finally:
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
