@@ -40,12 +40,25 @@ static void start(void)
 
 /* BPF */
 
-/* Some versions of GLib have a thread of their own start those of pools, which a child process does not have. */
+static void do_nothing(void *data, void *user)
+{
+	(void)data;
+	(void)user;
+}
+
+/*
+ * Some versions of GLib have a thread of their own start those of pools, which a child process does not have. It has its
+ * name once it has started one.
+ */
 static bool has_spawner(void)
 {
-	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
+	GThreadPool *pool = g_thread_pool_new(do_nothing, NULL, 1, FALSE, NULL);
+	g_autoptr(GDir) tasks = NULL;
 	const char *task;
 
+	g_thread_pool_push(pool, pool, NULL);
+	g_thread_pool_free(pool, FALSE, TRUE);
+	tasks = g_dir_open("/proc/self/task", 0, NULL);
 	while (tasks && (task = g_dir_read_name(tasks))) {
 		g_autofree char *path = g_strdup_printf("/proc/self/task/%s/comm", task);
 		g_autofree char *name = NULL;
