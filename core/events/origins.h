@@ -37,7 +37,10 @@ struct origins;
 struct origins *origins_new(void);
 void origins_free(struct origins *origins);
 
-/* From now on all records come; what was told before means nothing. */
+/*
+ * From now on all records come; what was told before means nothing. Of objects born until the kernel's coarse
+ * clock (CLOCK_REALTIME_COARSE) has passed `now`, it is not known who created them: so may older ones be dated.
+ */
 void origins_begin(struct origins *origins, int64_t now);
 
 /* No record comes any more. */

@@ -17,7 +17,17 @@ from shortage import without_descriptors
 
 PAGE = mmap.PAGESIZE
 USER, OTHER = 12345, 12346
+CLOCK_REALTIME_COARSE = 5
 QUIET = ('opened', 'closed', 'mapped', 'unmapped', 'idle')
+
+
+def next_tick():
+    """
+    Waits until an object that is created then is known to be younger than what has happened by now: the kernel takes
+    its time of birth from a clock that goes in steps of milliseconds.
+    """
+    now = time.time_ns()
+    eventually(lambda: time.clock_gettime_ns(CLOCK_REALTIME_COARSE) > now, 'the next tick')
 
 
 class Reader:
@@ -31,6 +41,7 @@ class Reader:
         # What happened just before may be told too, where another one has just stopped reading.
         self.until_told(t, 'the-beginning')
         self.all.clear()
+        next_tick()
 
     def more(self):
         """Takes what there is; whether there was anything."""

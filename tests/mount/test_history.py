@@ -174,7 +174,8 @@ def a_daemon_that_is_started_again_knows_nothing(t):
         t.stop()
         in_child(lambda: os.unlink(t.shm / 'y'))
         t.start()
-        make(t.shm / 'z')
+        with Reader(t):
+            make(t.shm / 'z')
         known(t, 'created', 'z')
         name, = (n for n in os.listdir(t.meta / 'unlinked') if n.endswith(f'-{os.fstat(fd).st_ino}'))
         found = info(t, name, 'unlinked')

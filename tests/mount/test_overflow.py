@@ -5,7 +5,7 @@ import pathlib
 import signal
 
 from harness import MOUNTED, check, equal, eventually, test, write
-from test_events import Reader, in_child, needs_fanotify
+from test_events import Reader, in_child, needs_fanotify, next_tick
 from test_history import info, known
 from test_replay import Replay, compare, inodes_now
 
@@ -62,6 +62,7 @@ def the_kernels_queue_overflows(t):
         check(replay.by_nobody >= 6, 'what is found by a list is told by nobody')
         # What is not certain any more is not said; what comes after that is whole again.
         eventually(lambda: info(t, 'before')['created'] is None, 'a first name may have been lost')
+        next_tick()
         pid = in_child(lambda: make(t.shm / 'after'))
         equal(known(t, 'created', 'after')['pid'], pid)
         compare(t, reader, replay)
