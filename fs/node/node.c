@@ -28,6 +28,7 @@ struct node_table {
 	struct charges *charges; /* constant */
 	GMutex lock;
 	GHashTable *nodes;            /* a set of struct node *: see node_equal() */
+	GHashTable *orphans;          /* a set of struct node *, that are not in `nodes` any more */
 	struct id_table *ids;         /* the table's lock is held to add and to remove */
 	guint forgotten;              /* since the last memory_trim() */
 	struct unlinked_grace *grace; /* constant */
@@ -105,6 +106,7 @@ struct node_table *node_table_new(struct charges *charges)
 	table->root.ino = FUSE_ROOT_ID;
 	g_mutex_init(&table->lock);
 	table->nodes = g_hash_table_new(node_hash, node_equal);
+	table->orphans = g_hash_table_new(NULL, NULL);
 	table->ids = id_table_new();
 	table->grace = unlinked_grace_new(end_grace, table);
 	return table;
@@ -123,7 +125,9 @@ void node_table_free(struct node_table *table)
 	unlinked_grace_free(table->grace);
 	/* An unmount forgets nothing: the kernel drops all its inodes without a word. */
 	g_hash_table_foreach_remove(table->nodes, free_each, table);
+	g_hash_table_foreach_remove(table->orphans, free_each, table);
 	g_hash_table_unref(table->nodes);
+	g_hash_table_unref(table->orphans);
 	id_table_free(table->ids);
 	g_mutex_clear(&table->lock);
 	g_free(table);
@@ -159,8 +163,7 @@ static struct grace_fd *release_locked(struct node_table *table, struct node *no
 	while (node && node->type != NODE_ROOT && node->nlookup == 0 && node->refs == 0) {
 		struct node *parent = node->type == NODE_TREE ? node->parent : NULL;
 
-		if (!node->orphan)
-			g_hash_table_remove(table->nodes, node);
+		g_hash_table_remove(node->orphan ? table->orphans : table->nodes, node);
 		/* Of an object: it has no parent, and is the only one freed. */
 		if (node->grace_fd)
 			grace_fd = node->grace_fd;
@@ -315,8 +318,10 @@ void node_forget(struct node_table *table, struct node *node, uint64_t nlookup)
 void node_orphan(struct node_table *table, struct node *node)
 {
 	g_mutex_lock(&table->lock);
-	if (!node->orphan)
+	if (!node->orphan) {
 		g_hash_table_remove(table->nodes, node);
+		g_hash_table_add(table->orphans, node);
+	}
 	node->orphan = true;
 	g_mutex_unlock(&table->lock);
 }

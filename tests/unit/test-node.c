@@ -123,6 +123,18 @@ static void an_orphan_is_found_no_more(void)
 	node_forget(table, young, 2);
 }
 
+/* The kernel unmounts without a word of what it still knows: the sanitizer would see what is not freed. */
+static void what_is_not_forgotten_goes_with_the_table(void)
+{
+	struct node *old = lookup_data(7, 100), *young;
+
+	node_orphan(table, old);
+	young = lookup_data(7, 200);
+	node_ref(table, old);
+	CU_ASSERT_PTR_NOT_EQUAL(young, old);
+	node_lookup_tree(table, node_lookup_tree(table, NULL, NULL, "parent"), NULL, "child");
+}
+
 static bool is_open(int fd)
 {
 	return fcntl(fd, F_GETFD) >= 0;
@@ -229,6 +241,7 @@ static CU_TestInfo tests[] = {
 	{ "a child keeps its parent", a_child_keeps_its_parent },
 	{ "a lookup brings a data node up to date", a_lookup_brings_a_data_node_up_to_date },
 	{ "an orphan is found no more", an_orphan_is_found_no_more },
+	{ "what is not forgotten goes with the table", what_is_not_forgotten_goes_with_the_table },
 	{ "a grace descriptor is closed with its node", a_grace_fd_is_closed_with_its_node },
 	{ "nothing is kept of what the kernel does not know", the_kernel_must_know_what_is_kept },
 	{ "grace descriptors of one user are limited, and given back",
