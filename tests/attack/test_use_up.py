@@ -7,7 +7,7 @@ import select
 import time
 import traceback
 
-from harness import MOUNTED, as_user, call, check, equal, read, test, write
+from harness import MOUNTED, as_user, call, check, equal, eventually, read, test, write
 from strangers import ATTACKER, CLONE_NEWUSER, VICTIM, in_child
 
 FIRST, IDS = 700_000, 8
@@ -101,11 +101,8 @@ def many_ids_of_one_user_leave_descriptors(t):
 READERS, OBJECTS = 24, 4000  # a listing of these takes a fifteenth of what one user may have
 
 
-@test(MOUNTED)
-def listings_are_shared_by_all_who_wait(t):
-    """As many as would be too much for one user, if each reader had a listing of its own."""
-    for i in range(OBJECTS):
-        write(t.shm / f'{i:06}{"x" * 240}', b'')
+def answers_at_once(t):
+    """What so many readers are told who keep what they have opened, all by one user; a byte each."""
     begin, made, end = os.pipe(), os.pipe(), os.pipe()
     pids = []
     for _ in range(READERS):
@@ -127,10 +124,24 @@ def listings_are_shared_by_all_who_wait(t):
     answers = b''
     while len(answers) < READERS:
         answers += os.read(made[0], READERS)
-    equal(answers, b'.' * READERS, 'listings of one user at once')
     os.close(end[1])
     for pid in pids:
         os.waitpid(pid, 0)
+    for fd in begin[0], end[0], *made:
+        os.close(fd)
+    t.settle()
+    return answers
+
+
+@test(MOUNTED)
+def listings_are_shared_by_all_who_wait(t):
+    """
+    As many as would be too much for one user, if each reader had a listing of its own: then they never had them all.
+    Those who ask only after a listing was made have another one, so there may be a round with too many of these.
+    """
+    for i in range(OBJECTS):
+        write(t.shm / f'{i:06}{"x" * 240}', b'')
+    eventually(lambda: answers_at_once(t) == b'.' * READERS, 'listings of one user at once')
     limit = int(t.status()['user_listing_bytes_limit'])
     check(READERS * OBJECTS * 246 > limit, f'{limit} bytes are enough for each to have its own')
 
@@ -210,28 +221,34 @@ def one_listing_for_all(t):
 def who_waits_for_a_listing_is_answered_in_turn_by_user(t):
     for i in range(5 * OBJECTS):
         write(t.shm / f'{i:06}{"x" * 240}', b'')
-    rounds = []
-    deadline = time.monotonic() + 30
-    while len(rounds) < 3 and time.monotonic() < deadline:
+    before = []  # so many were answered before the other user, in each round
+
+    def in_turn():
+        """Where the users do not take turns, all are: who asks last is answered last."""
         times = one_listing_for_all(t)
         if times:
-            rounds.append(times)
-    check(rounds, 'they never asked while a listing was made')
-    before = [sum(x < last for x in others) for others, last in rounds]
-    check(min(before) < WAITING // 4, f'so many of {WAITING} were answered before another user: {before}')
+            before.append(sum(x < times[1] for x in times[0]))
+            print(f'{before[-1]} of {WAITING} were answered before another user', flush=True)
+        return before and before[-1] < WAITING // 4
+    eventually(in_turn, 'another user is answered in turn', 60)
 
 
 def assert_counts_go_on(t, question):
-    """While six processes of another user ask it again and again, a count takes a part of the time of one."""
-    alone = timed(question)
+    """
+    While six processes of another user ask it again and again, a count takes a part of the time of one. If counts had
+    to wait for it, they always took longer: others on the machine may take the processor for one round, not for all.
+    """
+    def goes_on():
+        alone = timed(question)
 
-    def victim():
-        times = []
-        for _ in range(40):
-            times.append(timed(lambda: read(t.meta / 'posix' / 'counted' / 'mappings')))
-        check(sorted(times)[len(times) // 2] < alone / 4, (alone, sorted(times)))
-    with asking_again_and_again(6, question):
-        in_child(victim, VICTIM)
+        def victim():
+            times = sorted(timed(lambda: read(t.meta / 'posix' / 'counted' / 'mappings')) for _ in range(40))
+            print(f'the question alone: {alone}, counts meanwhile: {times[0]} to {times[-1]}', flush=True)
+            if times[len(times) // 2] >= alone / 4:
+                raise BlockingIOError
+        with asking_again_and_again(6, question):
+            return as_user(VICTIM, VICTIM, victim) == 0
+    eventually(goes_on, 'a count takes a part of the time of one question')
 
 
 @test(MOUNTED)

@@ -95,6 +95,7 @@ def references_through_the_mount(t):
         equal(facts(t, 'x'), (str(wanted), '0', 'open'))
         with opened(t.root / 'x', os.O_RDONLY):
             equal(facts(t, 'x'), (str(2 * wanted), '0', 'open'))
+    t.settle()
     if t.shared_mmap:
         with Mapper(t.root / 'x') as mapper:
             mapper('map 2')
@@ -450,6 +451,7 @@ def system_v_by_the_kernels_own_count(t):
         with Child(lambda: [Attached(shmid), Attached(shmid)]):
             got = [read(here / a).decode().strip() for a in ('references', 'hidden', 'state')]
             equal(got, ['2', '0', 'mapped'] if known else ['unknown', 'unknown', 'mapped'])
+        eventually(lambda: read(here / 'state') == b'idle\n', 'the process has ended')
         with opened(here / 'data', os.O_RDONLY):
             check(read(here / 'state') in (b'open\n', b'held\n'), 'the mount has it open')
         t.settle()

@@ -17,7 +17,7 @@ from ipc import (Attached, CLONE_NEWIPC, Child, USER, attribute, map_alone, memf
                  shm_stat, shmget)
 from test_ipc import checked, new_mqueue, new_msg, new_sem
 from test_namespaces import Elsewhere, PAGE, realms_of
-from test_postgresql import PREPARE, Server
+from test_postgresql import PREPARE, Server, nothing_is_left
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -209,7 +209,7 @@ def beside_postgresql(t):
     equal(sorted(os.listdir(t.meta / 'sysv')), before)
     equal(server.sql('select count(*) from numbers'), '20000')
     server.stop()
-    equal(os.listdir(t.meta / 'sysv'), [])
+    nothing_is_left(t)
 
 
 @sweep_test

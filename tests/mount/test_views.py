@@ -70,6 +70,16 @@ def parse_graph(content):
     return nodes, edges, lines[:begin]
 
 
+def each_has_its_own(nodes):
+    """Whether each process has a node of its own. If a reader sees many, as root may, those of one program have one."""
+    return not any(re.search(r' × \d+$', lines[0]) for node, lines in nodes.items() if node[0] == 'p')
+
+
+def seen_by(user, function):
+    """As a user who sees but these processes, however many the machine has."""
+    equal(as_user(user, user, function), 0, f'as {user}')
+
+
 def segment_node(nodes, *label):
     found = [node for node, lines in nodes.items() if lines[:len(label)] == list(label)]
     equal(len(found), 1, f'nodes of {label}')
@@ -79,18 +89,25 @@ def segment_node(nodes, *label):
 @test(MOUNTED)
 def graph_of_who_uses_what(t):
     write(t.shm / 'x', bytes(PAGE))
+    os.chmod(t.shm / 'x', 0o666)
     write(t.shm / 'y', b'')
-    with Mapper(t.shm / 'x') as one, Mapper(t.shm / 'x') as two:
+    with Mapper(t.shm / 'x', user=USER) as one, Mapper(t.shm / 'x', user=USER) as two:
         one('map 3')
         two('dup 4')
+
+        def look():
+            nodes, edges, _ = parse_graph(read(t.meta / 'graph.dot'))
+            x = segment_node(nodes, 'posix', 'x')
+            equal(nodes[x][2:], ['4.0\u00a0KiB of 4.0\u00a0KiB', 'mapped'])
+            for mapper in one, two:
+                equal(nodes[f'p{mapper.pid}'], [str(mapper.pid), 'mapper'])
+            equal({key: n for key, n in edges.items() if key[1] == x},
+                  {(f'p{one.pid}', x): (3, 1), (f'p{two.pid}', x): (0, 5)})
+        seen_by(USER, look)
         nodes, edges, _ = parse_graph(read(t.meta / 'graph.dot'))
-        x = segment_node(nodes, 'posix', 'x')
-        equal(nodes[x][2:], ['4.0\u00a0KiB of 4.0\u00a0KiB', 'mapped'])
-        for mapper in one, two:
-            equal(nodes[f'p{mapper.pid}'], [str(mapper.pid), 'mapper'])
-        equal({key: n for key, n in edges.items() if key[1] == x},
-              {(f'p{one.pid}', x): (3, 1), (f'p{two.pid}', x): (0, 5)})
         check('hidden' not in nodes, 'root sees all')
+        x = segment_node(nodes, 'posix', 'x')
+        equal([sum(n) for n in zip(*(n for key, n in edges.items() if key[1] == x))], [3, 6])
 
 
 @test(MOUNTED)
@@ -129,10 +146,10 @@ def graph_shows_what_its_reader_could_see(t):
 @test(MOUNTED)
 def graph_groups_processes_by_unit(t):
     write(t.shm / 'x', bytes(PAGE))
-    with Mapper(t.shm / 'x') as one, Mapper(t.shm / 'x') as other, Mapper(t.shm / 'x') as alone:
-        with cgroup('graph') as group:
-            for mapper in one, other:
-                write(f'{group}/cgroup.procs', b'%d' % mapper.pid)
+    os.chmod(t.shm / 'x', 0o666)
+    with Mapper(t.shm / 'x', user=USER) as one, Mapper(t.shm / 'x', user=USER) as other, \
+            Mapper(t.shm / 'x', user=USER) as alone:
+        def look():
             text = read(t.meta / 'graph.dot')
             boxes = processes_by_unit(text)
             equal(boxes[DIGITS[:12]], sorted([one.pid, other.pid]))
@@ -144,6 +161,11 @@ def graph_groups_processes_by_unit(t):
                   {f'p{m.pid}' for m in (one, other, alone)})
             if shutil.which('dot'):
                 check(DIGITS[:12].encode() in run('dot', '-Tsvg', stdin=text), 'in the drawing')
+
+        with cgroup('graph') as group:
+            for mapper in one, other:
+                write(f'{group}/cgroup.procs', b'%d' % mapper.pid)
+            seen_by(USER, look)
             for mapper in one, other:  # a group with a process in it stays
                 write(f'{os.path.dirname(os.path.dirname(group))}/cgroup.procs',
                       b'%d' % mapper.pid)
