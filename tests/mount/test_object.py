@@ -444,8 +444,7 @@ def system_v_by_the_kernels_own_count(t):
     for options in ((), ('-o', 'census=text')):
         t.stop()
         t.start(*options)
-        known = t.status()['object_census'] == 'on'
-        # Another test's daemon may look into this namespace meanwhile, and has it open for that time.
+        known = t.status()['object_census'] == 'on'  # another test's daemon may have it open for a moment
         eventually(lambda: [read(here / a).decode().strip() for a in ('references', 'hidden', 'state')] ==
                    (['0', '0', 'idle'] if known else ['unknown', 'unknown', 'idle']), 'it is idle')
         with Child(lambda: [Attached(shmid), Attached(shmid)]):
@@ -454,7 +453,6 @@ def system_v_by_the_kernels_own_count(t):
         eventually(lambda: read(here / 'state') == b'idle\n', 'the process has ended')
         with opened(here / 'data', os.O_RDONLY):
             check(read(here / 'state') in (b'open\n', b'held\n'), 'the mount has it open')
-        t.settle()
     shm_remove(shmid)
 
 

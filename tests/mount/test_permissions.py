@@ -409,10 +409,7 @@ REQUESTS_OF_FACTS = {'a fact': [7, 5], 'stat': [1, 1], 'of an item': [2, 1]}
 
 
 def takes_no_more_requests(t, *options):
-    """
-    What the kernel was told of an item's directory it believes for a tick of its clock: it asks again if the caller
-    gets no processor for as long, which does not happen each time.
-    """
+    """The kernel believes what it was told of an item's directory for a tick. Not always is the caller as slow as that."""
     log = log_requests(t)
 
     def count():
