@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #define PEER_FDS 4
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 30000
 #define NO_ANSWER (-9999)
 
 enum lock_kind { RECORD, OFD, FLOCK };

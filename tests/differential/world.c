@@ -32,7 +32,7 @@ void world_open(struct world *w, const char *native, const char *mount, const ch
 		.native = { native, false, no_mmap },
 		.mount = { mount, true, no_mmap },
 		.behind = { behind, true, no_mmap },
-		.settle_limit = 2000,
+		.settle_limit = 30000,
 	};
 	view_open(&w->native_view, "native", native);
 	view_open(&w->mount_view, "mount", mount);

@@ -13,7 +13,7 @@ import stat
 import struct
 import subprocess
 
-from harness import (MOUNTED, Mapper, as_user, call, close_dead, equal, check, eventually, fails, mounts_at, opened,
+from harness import (MOUNTED, PATIENCE, Mapper, as_user, call, close_dead, equal, check, eventually, fails, mounts_at, opened,
                      read, run, skip, test, write)
 
 HERE = ('auto',)
@@ -93,8 +93,10 @@ def daemon_pid(root):
 
 
 def ended(pid):
+    """With all of its threads: the first one may have ended while others still have the mount."""
     try:
-        return read(f'/proc/{pid}/stat').rsplit(b')', 1)[1].split()[0] == b'Z'
+        state, *_, threads = read(f'/proc/{pid}/stat').rsplit(b')', 1)[1].split()[:18]
+        return state == b'Z' and int(threads) <= 1
     except (FileNotFoundError, ProcessLookupError):
         return True
 
@@ -345,12 +347,12 @@ def on_an_automount_point(t):
                                 start_new_session=True)
         token = struct.unpack_from('=iiI', os.read(packets, AUTOFS_PACKET))[2]
         try:
-            start_in_background(t, timeout=20)
+            start_in_background(t)
             fcntl.ioctl(point, AUTOFS_IOC_READY, token)
         except BaseException:
             fcntl.ioctl(point, AUTOFS_IOC_FAIL, token)
             raise
-        check(b'data_path' in user.communicate(timeout=20)[0], 'the user who waited sees the mount')
+        check(b'data_path' in user.communicate(timeout=PATIENCE)[0], 'the user who waited sees the mount')
     pid = daemon_pid(t.root)
     equal(os.getsid(pid), pid, 'a session of its own')
     run('umount', t.root)

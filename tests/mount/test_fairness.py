@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import pathlib
 import platform
 import signal
 import subprocess
@@ -11,7 +10,8 @@ import threading
 import time
 import traceback
 
-from harness import (MOUNTED, as_user, check, equal, eventually, opened, read, skip, test, write)
+from harness import MOUNTED, as_user, check, equal, eventually, opened, read, skip, test, write
+from watching import watches
 
 BUSY, OTHER = 12345, 12346
 # More than the daemon has threads; each would wait until the kernel breaks the lease, for 45 s.
@@ -153,12 +153,6 @@ def a_signal_ends_the_wait_for_ones_turn(t):
         with truncating(t, MANY) as pid:
             os.kill(pid, signal.SIGKILL)
             eventually(lambda: t.waiting() == 0, 'nothing waits any more')
-
-
-def watches(daemon):
-    """Whether it has a fanotify group."""
-    fds = pathlib.Path(f'/proc/{daemon.pid}/fd')
-    return any('fanotify' in os.readlink(fd) for fd in fds.iterdir() if fd.is_symlink())
 
 
 @test(MOUNTED, ends_open=True)

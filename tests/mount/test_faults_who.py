@@ -24,6 +24,11 @@ def enter(group):
 def make_known(t, name, size):
     """An object whose size the daemon has seen: only then can it tell who makes it smaller."""
     make(t.shm / name, size)
+    size_is_known(t, name, size)
+
+
+def size_is_known(t, name, size):
+    """With whichever event: one record may stand for its creation and all that was written since."""
     wanted = (os.stat(t.shm / name).st_ino, size)
     eventually(lambda: any((e['inode'], e['size']) == wanted
                            for e in map(json.loads, read(t.meta / 'log').splitlines())), f'the size of {name} is known')
@@ -222,20 +227,15 @@ def truncate_by_another_name(t, other):
     make(t.shm / 'x', 4 * PAGE)
     os.link(t.shm / 'x', other)
     with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
-        def resized(size):
-            return any(e['event'] == 'resized' and e['size'] == size
-                       for e in map(json.loads, read(t.meta / 'log').splitlines()))
-
         os.truncate(t.shm / 'x', 4 * PAGE + 1)
-        eventually(lambda: resized(4 * PAGE + 1), 'its size is known')
+        size_is_known(t, 'x', 4 * PAGE + 1)
         os.truncate(other, 100)
         with open(t.shm / 'x', 'r+b') as file:
             file.write(b'x')
         one(t, faulter, f'touch {2 * PAGE} 1', DETAIL='beyond the end')
         # Of this one it is known, after which the one before could have been told.
         write(t.shm / 'z', b'xy')
-        eventually(lambda: resized(2) or any(
-            e['name'] == 'z' for e in map(json.loads, read(t.meta / 'log').splitlines())), 'z is seen')
+        size_is_known(t, 'z', 2)
         with Faulter(t.shm / 'z', PAGE) as second:
             os.truncate(t.shm / 'z', 0)
             equal(second('touch 0 1'), 1)

@@ -32,6 +32,8 @@ def steady(rows):
 def it_shows_what_segments_shows(t):
     for name in NAMES:
         write(os.path.join(os.fsencode(t.shm), name), b'x' * 5000)
+    for name in NAMES:
+        t.becomes_idle(os.fsdecode(name))
     with Mapper(t.shm / 'plain') as mapper:
         mapper('map 1')
         ours, errors = listed(t)

@@ -5,9 +5,9 @@ import pathlib
 import signal
 
 from harness import MOUNTED, check, equal, eventually, test, write
-from test_events import Reader, in_child, needs_fanotify, next_tick
 from test_history import info, known
 from test_replay import Replay, compare, inodes_now
+from watching import Reader, in_child, needs_fanotify, next_tick
 
 QUEUE = '/proc/sys/fs/fanotify/max_queued_events'
 

@@ -15,7 +15,7 @@ import time
 
 from harness import (MOUNTED, PATIENCE, check, die_with_parent, equal, eventually, read, rename2, table, test,
                      RENAME_EXCHANGE, RENAME_NOREPLACE)
-from test_events import Reader, needs_fanotify
+from watching import Reader, needs_fanotify
 
 NAMES = [f'n{i}' for i in range(8)]
 BETWEEN = 1.0  # seconds from one pause to the next
