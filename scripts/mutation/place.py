@@ -49,7 +49,8 @@ def end_children(but):
 @contextlib.contextmanager
 def started(command, cwd, **environment):
     """A program in a session of its own. Whatever it has started is ended with it."""
-    environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+    # As scripts/test has it.
+    environment = {**os.environ, 'G_DEBUG': 'fatal-criticals', **{name: str(value) for name, value in environment.items()}}
     with subprocess.Popen([str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
                           start_new_session=True, env=environment) as process:

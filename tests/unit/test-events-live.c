@@ -250,6 +250,47 @@ static void nothing_is_watched_while_nobody_reads(void)
 	CU_ASSERT(events_use(live.events) == 0);
 }
 
+/* The state and all counts of turns that the thread has had; NULL: there is none. */
+static char *turns_of_thread(void)
+{
+	g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
+
+	for (const char *name; tasks && (name = g_dir_read_name(tasks));) {
+		g_autofree char *path = g_build_filename("/proc/self/task", name, "status", NULL);
+		g_autofree char *text = NULL;
+		const char *state, *turns;
+
+		if (!g_file_get_contents(path, &text, NULL, NULL) ||
+			!g_str_has_prefix(text, "Name:\tevents\n"))
+			continue;
+		state = strstr(text, "\nState:\t");
+		turns = strstr(text, "\nvoluntary_ctxt_switches:");
+		CU_ASSERT_FATAL(state && turns);
+		return g_strdup_printf("%c%s", state[strlen("\nState:\t")], turns);
+	}
+	return NULL;
+}
+
+/* It wakes up neither by itself nor because readers were told some time ago. */
+static void the_thread_sleeps_while_nothing_happens(void)
+{
+	gint64 until = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+	struct event_copy copy;
+	bool slept = false;
+
+	waitpid(elsewhere(": >a; rm a"), NULL, 0);
+	while (next(&copy) && copy.event.type != EVENT_REMOVED)
+		;
+	while (!slept && g_get_monotonic_time() < until) {
+		g_autofree char *before = turns_of_thread(), *after = NULL;
+
+		g_usleep(100 * 1000);
+		after = turns_of_thread();
+		slept = after && after[0] == 'S' && g_strcmp0(before, after) == 0;
+	}
+	CU_ASSERT(slept);
+}
+
 /* The thread is held up meanwhile. */
 static void what_is_told_later_is_bounded(void)
 {
@@ -310,6 +351,7 @@ static CU_TestInfo live_tests[] = {
 	{ "events add up to what is there", events_add_up_to_what_is_there },
 	{ "what is done for others is told as theirs", what_is_done_for_others_is_told_as_theirs },
 	{ "what is told later is bounded", what_is_told_later_is_bounded },
+	{ "the thread sleeps while nothing happens", the_thread_sleeps_while_nothing_happens },
 	{ "nothing is watched while nobody reads", nothing_is_watched_while_nobody_reads },
 	CU_TEST_INFO_NULL,
 };
