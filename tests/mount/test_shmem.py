@@ -263,6 +263,9 @@ def unreadable_says_which_and_why(t):
             if not row:
                 skip('its descriptors can be read here')
             equal((row[0]['UID'], b'descriptors' in row[0]['WHY']), (b'4202', True))
+            rows, remarks = table(run('unshare', '--pid', '--fork', 'cat', t.meta / 'unreadable'))
+            equal((rows, any(re.fullmatch(r'# [1-9]\d* not shown', line) for line in remarks)), ([], True),
+                  f'a pid namespace without them: {remarks}')
             equal(t.attribute('used', 'mappings'), '1')
             equal(t.attribute('used', 'state'), 'mapped')
             equal([int(r['PID']) for r in t.rows('used', 'mappers')], [other.pid])
