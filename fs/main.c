@@ -29,6 +29,21 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
+
+/*
+ * Whoever started this process may have closed its standard streams. Then the first files that it opens would be
+ * those, and what it prints, or /dev/null in the background, would get into them. Opened in this direction they fail
+ * when they are used, as closed ones do.
+ */
+static bool open_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
+}
 
 /* As many descriptors as the system allows: one for each open file, and its locks. */
 static void raise_limits(void)
@@ -223,6 +238,8 @@ int main(int argc, char **argv)
 	struct fs fs = { .shm_fd = -1, .proc_fd_dir = -1 };
 	int status;
 
+	if (!open_standard_streams())
+		return EXIT_FAILURE; /* there is nothing to say so on */
 	memory_init();
 	log_init();
 	fsuid_init();

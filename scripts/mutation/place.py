@@ -16,6 +16,10 @@ Outcome = collections.namedtuple('Outcome', 'name word seconds')  # word: ok, sk
 
 PR_SET_CHILD_SUBREAPER = 36
 PROGRAMS = ['fs/shmtree', 'fs/shmtop', 'tests/unit/unit']
+SANITIZE = 'address,undefined'
+# As scripts/test has them.
+ENVIRONMENT = {'G_DEBUG': 'fatal-criticals', 'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=0',
+               'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}
 # Unit tests that are killed leave segments behind, which go with these.
 ALONE = ['unshare', '--ipc', '--mount', 'sh', '-c', 'mount -t tmpfs shm /dev/shm && exec "$@"', 'sh']
 LINE = re.compile(r'^(ok|FAIL|skip) +(\S+\[\w+\]) \(([0-9.]+) s\)')
@@ -49,8 +53,7 @@ def end_children(but):
 @contextlib.contextmanager
 def started(command, cwd, **environment):
     """A program in a session of its own. Whatever it has started is ended with it."""
-    # As scripts/test has it.
-    environment = {**os.environ, 'G_DEBUG': 'fatal-criticals', **{name: str(value) for name, value in environment.items()}}
+    environment = {**os.environ, **ENVIRONMENT, **{name: str(value) for name, value in environment.items()}}
     with subprocess.Popen([str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
                           start_new_session=True, env=environment) as process:
@@ -75,9 +78,10 @@ def run(command, cwd, timeout=None, **environment):
 class Place:
     """The copy, and how its tests are run."""
 
-    def __init__(self, root, directory):
-        self.root, self.directory = root, directory
-        self.tree, self.build = directory / 'tree', directory / 'tree' / 'build'
+    def __init__(self, root, directory, sanitize=False):
+        self.root, self.directory, self.sanitize = root, directory, sanitize
+        self.tree = directory / 'tree'
+        self.build = self.tree / ('build-sanitized' if sanitize else 'build')
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def must(self, command, **environment):
@@ -106,7 +110,8 @@ class Place:
             shutil.copytree(cache, self.tree / 'subprojects' / 'packagecache', dirs_exist_ok=True)
 
     def build_all(self):
-        self.must(['scripts/build', 'build', '-Dtests=enabled', '-Dwerror=false', '-Dbuildtype=release'])
+        options = [f'-Db_sanitize={SANITIZE}', '-Db_lundef=false'] if self.sanitize else []
+        self.must(['scripts/build', self.build.name, '-Dtests=enabled', '-Dwerror=false', '-Dbuildtype=release', *options])
         self.programs = [p for p in PROGRAMS if (self.build / p).exists()]
         self.unbroken = self.code()
 

@@ -114,6 +114,22 @@ def background(t):
     eventually(lambda: ended(pid), 'the daemon ends')
 
 
+@test(MOUNTED, start=False)
+def without_standard_streams(t):
+    """Whoever starts it has closed them: no other file of the daemon takes their place."""
+    write(t.shm / 'x', b'content')
+    for closed in '<&-', '>&-', '2>&-', '<&- >&- 2>&-':
+        subprocess.run(['sh', '-c', f'exec "$0" "$@" {closed}', t.program, str(t.root)], stdin=subprocess.DEVNULL,
+                       check=True, timeout=60)
+        pid = daemon_pid(t.root)
+        equal([os.readlink(f'/proc/{pid}/fd/{fd}') for fd in range(3)], 3 * ['/dev/null'], closed)
+        equal((sorted(os.listdir(t.root)), read(t.root / 'x')), (['.shmtree', 'x'], b'content'), closed)
+        subprocess.run(['umount', t.root], check=True)
+        eventually(lambda: ended(pid), 'the daemon ends')
+    done = subprocess.run(['sh', '-c', 'exec "$0" --list >&-', t.program], stderr=subprocess.PIPE, check=False)
+    check(done.returncode == 1 and b'shmtree: standard output: ' in done.stderr, done)
+
+
 @test(HERE, start=False)
 def signals_unmount(t):
     for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
