@@ -22,12 +22,9 @@ struct watched_thread {
 	pid_t pids[2];  /* the processes asked about; 0: none */
 	unsigned depth; /* of nested questions */
 	bool left_behind;
-	unsigned long seen; /* `steps` at the last check */
-	uint64_t turns;     /* at the last check; 0: it was not asleep */
-	unsigned looks;     /* checks since `steps` or `turns` last changed */
-	pid_t tid;          /* of the thread bound; 0: none yet */
-	/* Written by the thread itself and read by others. */
-	gulong steps;
+	uint64_t turns; /* at the last check; 0: it was not asleep */
+	unsigned looks; /* checks since `turns` last changed */
+	pid_t tid;      /* of the thread bound; 0: none yet */
 };
 
 static __thread struct watched_thread *self;
@@ -117,14 +114,11 @@ bool watched_thread_is_stalled(struct watched_thread *thread)
 	struct stall_detector *detector = thread->detector;
 	/* Without the lock: if we lose the processor meanwhile, the thread must not wait for us. */
 	uint64_t turns = turns_of_sleeper(tid_of(thread));
-	unsigned long steps;
 	bool same, stalled;
 
 	g_mutex_lock(&detector->lock);
-	steps = __atomic_load_n(&thread->steps, __ATOMIC_RELAXED);
-	same = turns && turns == thread->turns && steps == thread->seen;
+	same = turns && turns == thread->turns;
 	thread->looks = thread->pids[0] && same ? thread->looks + 1 : 1;
-	thread->seen = steps;
 	thread->turns = turns;
 	stalled = thread->pids[0] && thread->looks >= STALLED_LOOKS;
 	if (stalled) {
@@ -165,7 +159,6 @@ bool stall_enter(pid_t pid, pid_t other)
 		self->pids[1] = other;
 	}
 	g_mutex_unlock(&self->detector->lock);
-	stall_progress();
 	return may;
 }
 
@@ -180,10 +173,4 @@ void stall_leave(void)
 			g_ptr_array_remove(self->detector->stalled, self);
 	}
 	g_mutex_unlock(&self->detector->lock);
-}
-
-void stall_progress(void)
-{
-	if (self)
-		__atomic_fetch_add(&self->steps, 1, __ATOMIC_RELAXED);
 }

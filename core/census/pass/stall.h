@@ -50,6 +50,3 @@ bool stall_enter(pid_t pid, pid_t other);
 
 /* Ends the question that the last stall_enter() began. */
 void stall_leave(void);
-
-/* To be called between the two when a part of the question has been answered. */
-void stall_progress(void);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "census/scan/process-rows.h"
 
-#include "census/pass/stall.h"
 #include "census/scan/kcmp-sharing.h"
 
 #include <fcntl.h>
@@ -69,7 +68,6 @@ static enum vma_interest look(const struct vma *vma, void *data)
 {
 	const struct process_rows *rows = data;
 
-	stall_progress();
 	switch (devices_role(rows->devices, vma->dev)) {
 	case DEVICE_INTERNAL:
 		return VMA_NAMED; /* the name tells the class */
@@ -189,7 +187,6 @@ static int add_descriptor(struct process_rows *rows, int fds, int number)
 	bool segment;
 	int error;
 
-	stall_progress();
 	snprintf(text, sizeof(text), "%d", number);
 	error = identify_descriptor(rows, fds, text, &segment, &file, &key, shown);
 	if (error || !segment)

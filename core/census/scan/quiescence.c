@@ -2,7 +2,6 @@
 #include "census/scan/quiescence.h"
 
 #include "base/hash.h"
-#include "census/pass/stall.h"
 #include "procfs/proc.h"
 
 #include <inttypes.h>
@@ -12,7 +11,6 @@ static bool read_of_thread(int dir, pid_t tid, const char *file, char *text, siz
 {
 	char path[48];
 
-	stall_progress(); /* there may be thousands */
 	snprintf(path, sizeof(path), "task/%d/%s", (int)tid, file);
 	return proc_read_file(dir, path, text, size) > 0;
 }
