@@ -96,6 +96,19 @@ static void a_child_keeps_its_parent(void)
 	node_forget(table, child, 1);
 }
 
+/* If many names had one, each lookup would pass all of them. */
+static void each_name_has_a_number_of_its_own(void)
+{
+	struct node *top = node_lookup_tree(table, NULL, &tree_top, TREE_NAME);
+	uint64_t one = node_tree_ino(top, "ab");
+
+	CU_ASSERT(node_tree_ino(top, "ab") == one);
+	CU_ASSERT(node_tree_ino(top, "ac") != one);
+	CU_ASSERT(node_tree_ino(top, "ba") != one);
+	CU_ASSERT(node_tree_ino(NULL, "ab") != one);
+	node_forget(table, top, 1);
+}
+
 static void a_lookup_brings_a_data_node_up_to_date(void)
 {
 	struct node *node = lookup_data(7, 100);
@@ -239,6 +252,7 @@ static CU_TestInfo tests[] = {
 		a_node_lives_until_both_kernel_and_daemon_let_it_go },
 	{ "what is forgotten is subtracted", what_is_forgotten_is_subtracted },
 	{ "a child keeps its parent", a_child_keeps_its_parent },
+	{ "each name has a number of its own", each_name_has_a_number_of_its_own },
 	{ "a lookup brings a data node up to date", a_lookup_brings_a_data_node_up_to_date },
 	{ "an orphan is found no more", an_orphan_is_found_no_more },
 	{ "what is not forgotten goes with the table", what_is_not_forgotten_goes_with_the_table },
