@@ -9,8 +9,8 @@ import signal
 
 from harness import (CLONE_NEWNS, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_REC, Mapper, Tree, call, check, equal,
                      eventually, fails, need_passthrough, opened, read, skip, test, write)
-from ipc import Child, ipc_test, map_alone, memfd
-from shortage import without_descriptors
+from ipc import Child, ipc_test, map_alone, memfd, new_segment
+from shortage import lacks_descriptors_for, without_descriptors
 from strangers import in_pid_namespace
 
 PAGE = mmap.PAGESIZE
@@ -154,6 +154,31 @@ def a_lack_of_descriptors_shows_with_text(t):
 @test(paths=('auto',), start=False)
 def a_lack_of_descriptors_shows_with_bpf(t):
     daemon_without_descriptors(t, 'bpf')
+
+
+@ipc_test
+def a_directory_that_cannot_be_read_does_not_seem_empty(t):
+    write(t.shm / 'o', b'')
+    for path in t.root, t.meta / 'posix':
+        def shows(path=path):
+            names = os.listdir(path)
+            check('o' in names, f'{path}: {names}')
+        eventually(lambda act=shows: lacks_descriptors_for(t, act), f'{path} is refused')
+        shows()
+
+
+@ipc_test
+def what_cannot_be_looked_at_has_not_gone(t):
+    """A file that is open is opened anew, to see whether it still is the same: the daemon may lack a descriptor for that."""
+    data = t.meta / 'sysv' / str(new_segment(PAGE, b'content')) / 'data'
+    with opened(data, os.O_RDONLY) as fd:
+        number = os.fstat(fd).st_ino
+
+        def opens_again():
+            with opened(f'/proc/self/fd/{fd}', os.O_RDONLY) as again:
+                equal(os.fstat(again).st_ino, number)
+        eventually(lambda: lacks_descriptors_for(t, opens_again), 'it is refused')
+        opens_again()
 
 
 @ipc_test

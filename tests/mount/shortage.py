@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A daemon that lacks something for a while."""
 import contextlib
+import errno
 import os
 import resource
 
-from harness import eventually
+from harness import equal, eventually
 
 
 @contextlib.contextmanager
@@ -25,3 +26,15 @@ def without_descriptors(daemon):
         yield
     finally:
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+
+
+def lacks_descriptors_for(t, act):
+    """Whether it says so, and nothing else; False if it has closed some meanwhile, and so could do it."""
+    t.settle()
+    with without_descriptors(t.daemon):
+        try:
+            act()
+        except OSError as error:
+            equal(errno.errorcode[error.errno], 'EMFILE', str(error))
+            return True
+    return False
