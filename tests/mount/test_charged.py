@@ -5,13 +5,14 @@ import errno
 import mmap
 import os
 
-from harness import as_user, call, check, equal, fails, opened, read, skip, table, write
+from harness import as_user, call, check, equal, fails, fallocate, opened, read, skip, table, write
 from ipc import Attached, Child, OTHER, USER, ipc_test, memfd, new_segment
 from test_object import need_objects
 from test_whose import DIGITS, cgroup
 
 MIB = 1 << 20
 MS_REMOUNT = 32
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
 
 @contextlib.contextmanager
@@ -136,6 +137,10 @@ def large_folios(t):
         paid_by(group, lambda: fill('/dev/shm/x', 0, 5 * MIB))
         size = os.stat(t.shm / 'x').st_blocks * 512
         check(size >= 5 * MIB, size)
+        equal(charged(t.meta / 'posix' / 'x'), ({path: size}, []))
+        with opened(t.shm / 'x', os.O_RDWR) as fd:  # small and large ones below one node of the tree
+            fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5 * mmap.PAGESIZE, mmap.PAGESIZE)
+            size = os.fstat(fd).st_blocks * 512
         equal(charged(t.meta / 'posix' / 'x'), ({path: size}, []))
 
 
