@@ -3,9 +3,11 @@
 import json
 import mmap
 import os
+import pathlib
 import re
 import signal
 import subprocess
+import time
 
 from faulter import Faulter
 from harness import (MOUNTED, as_user, check, equal, eventually, read, run, skip, table, test, write)
@@ -217,6 +219,29 @@ def who_truncated_outside_the_mount(t):
                event['born'], event['uid'], event['command']),
               ('posix', 'x', 'x', os.stat(t.shm / 'x').st_ino, 100, faulter.pid,
                int(born(faulter.pid)), 0, 'faulter'))
+
+
+def turns_of_thread(pid, name):
+    """How often the threads of that name have gone to sleep; None if there is none."""
+    tasks = [task for task in pathlib.Path(f'/proc/{pid}/task').iterdir() if read(task / 'comm') == name + b'\n']
+    return [re.search(rb'^voluntary_ctxt_switches:\t(\d+)$', read(task / 'status'), re.M)[1] for task in tasks] or None
+
+
+@test(MOUNTED)
+def what_is_not_told_in_time_is_not_waited_for(t):
+    """Nothing tells of a truncation outside the mount while nobody watches: the daemon looks again for a moment only."""
+    need_faults(t)
+    make(t.shm / 'x', 4 * PAGE)
+    with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
+        os.truncate(t.shm / 'x', 100)
+        one(t, faulter, f'touch {2 * PAGE} 1', DETAIL='beyond the end')
+
+    def sleeps():
+        before = turns_of_thread(t.daemon.pid, b'faults')
+        check(before, 'the thread that waits for bus errors')
+        time.sleep(0.3)
+        return turns_of_thread(t.daemon.pid, b'faults') == before
+    eventually(sleeps, 'the thread sleeps')
 
 
 def truncate_by_another_name(t, other):
