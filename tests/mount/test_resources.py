@@ -55,6 +55,20 @@ def without_requests_it_sleeps(t):
     eventually(asleep, 'no thread runs')
 
 
+@test(MOUNTED, start=False)
+def it_may_open_as_much_as_the_system_allows(t):
+    """Whatever the process might that started it; the hard limit, where it may not raise that."""
+    allowed = int(read('/proc/sys/fs/nr_open'))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (500, 1000))
+    t.start()
+    limits = resource.prlimit(t.daemon.pid, resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (500, allowed))
+        equal(limits, (allowed, allowed))
+    except ValueError:
+        equal(limits, (1000, 1000))
+
+
 @test(MOUNTED)
 def one_descriptor_for_each_open_object(t):
     allow_descriptors(MANY + 100)
