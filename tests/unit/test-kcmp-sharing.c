@@ -4,12 +4,16 @@
 #include "census/scan/scan.h"
 
 #include "unit.h"
+#include "base/memfd.h"
 #include "base/util.h"
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static const struct segment_key key = { .dev = 1, .ino = 1 };
@@ -179,6 +183,101 @@ static void who_runs_another_program_is_read_again(void)
 	end(two);
 }
 
+/* As many rounds as a pass has at most: scan.c. */
+#define ROUNDS_MAX 32
+
+/* Two processes that have something mapped; the first one executes another program when it is told to. */
+static struct {
+	pid_t first, second;
+	int go[2]; /* a pipe, to tell it */
+	bool told;
+	unsigned readings; /* of the first one's mappings */
+} pair;
+
+static void wait_and_execute(void)
+{
+	char byte;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(pair.go[1]);
+	if (read(pair.go[0], &byte, 1) == 1)
+		execl("/bin/sh", "sh", "-c", "kill -STOP $$", NULL);
+	_exit(1);
+}
+
+static void make_execute(void)
+{
+	char byte = 'x';
+
+	pair.told = true;
+	CU_ASSERT(write(pair.go[1], &byte, 1) == 1);
+	CU_ASSERT(waitpid(pair.first, NULL, WUNTRACED) == pair.first);
+}
+
+/* Between the reading of the first one and the comparison, the second one is read. */
+static int read_maps(int fd, const struct maps_sink *sink)
+{
+	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+	g_autofree char *path = g_file_read_link(link, NULL);
+	pid_t pid = 0;
+
+	if (path)
+		sscanf(path, "/proc/%d/", &pid);
+	pair.readings += pid == pair.first;
+	if (pid == pair.second && !pair.told)
+		make_execute();
+	return maps_text_read(fd, sink);
+}
+
+/* Processes are read in the order of their numbers. */
+static void start_pair(void)
+{
+	CU_ASSERT_FATAL(pipe2(pair.go, O_CLOEXEC) == 0);
+	for (;;) {
+		pair.first = fork();
+		if (pair.first == 0)
+			wait_and_execute();
+		pair.second = start(0);
+		if (pair.first < pair.second)
+			return;
+		end(pair.first);
+		end(pair.second);
+	}
+}
+
+static void end_pair(void)
+{
+	end(pair.first);
+	end(pair.second);
+	close(pair.go[0]);
+	close(pair.go[1]);
+}
+
+static void what_is_read_again_is_read_once_more_only(void)
+{
+	struct devices devices;
+	const struct census_source source = { .proc = proc, .devices = &devices };
+	struct census_tally tally = { 0 };
+	struct scan *scan;
+	auto_fd fd = memfd_new(0);
+	void *memory;
+
+	CU_ASSERT_FATAL(devices_init(&devices, 0) == 0);
+	CU_ASSERT_FATAL(fd >= 0 && ftruncate(fd, 4096) == 0);
+	memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	CU_ASSERT_FATAL(memory != MAP_FAILED);
+	start_pair();
+	scan = scan_new(&source, read_maps);
+	spaces_begin(spaces);
+	ASSERT_INT(scan_pass(scan, spaces, CENSUS_MAPPINGS, &tally), 0);
+	spaces_end(spaces);
+	CU_ASSERT(pair.told && pair.readings >= 2 && pair.readings < ROUNDS_MAX);
+	scan_free(scan);
+	end_pair();
+	munmap(memory, 4096);
+	devices_clear(&devices);
+}
+
 static int count_table(int thread, void *data)
 {
 	(void)thread;
@@ -237,6 +336,7 @@ static CU_TestInfo tests[] = {
 	{ "an elder that has ended hides no other", an_elder_that_has_ended_hides_no_other },
 	{ "who has exited is not distinct", who_has_exited_is_not_distinct },
 	{ "who runs another program is read again", who_runs_another_program_is_read_again },
+	{ "what is read again is read once more only", what_is_read_again_is_read_once_more_only },
 	{ "each table of descriptors is met once", each_table_of_descriptors_is_met_once },
 	CU_TEST_INFO_NULL,
 };
