@@ -45,7 +45,10 @@ def refuse(machine, script, pattern, **keywords):
 
 
 def unmount(machine, mountpoint='/mnt/shm'):
-    succeed(machine, f'umount {mountpoint}')
+    """And waits until the daemon has ended: it ends after umount(8), and until then its program is in use."""
+    succeed(machine, f'umount {mountpoint} && for i in $(seq 600); do '
+            'grep -qsx shmtree /proc/[0-9]*/comm || exit 0; sleep 0.1; done; '
+            'echo "a daemon is left"; exit 1')
 
 
 def try_readme(machine, user, sudo='', heading=None):
