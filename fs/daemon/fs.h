@@ -51,6 +51,8 @@ struct fs {
 	bool passthrough;                /* negotiated with the kernel */
 	const char *passthrough_missing; /* why not, a static string */
 	gint passthrough_failures;       /* inodes that fell back, atomic */
+	guint pruned;                    /* atomic: when that was last looked at (serve/prune.h) */
+	gint never_prunes;               /* atomic: the kernel cannot be asked for that */
 	bool stuck;                      /* some request does not come to an end */
 	bool settled;                    /* the kernel has agreed on the protocol */
 	bool replaced;                   /* mounted by replace_mount(): libfuse cannot unmount it */

@@ -22,6 +22,7 @@ struct block {
 struct id_table {
 	GQueue roomy;    /* of struct block */
 	uint32_t lowest; /* no block below this number is missing */
+	uint32_t end;    /* there never was a block from this number on */
 	struct block *blocks[BLOCKS];
 };
 
@@ -62,6 +63,7 @@ static struct block *add_block(struct id_table *table)
 			g_error("the numbers of nodes are used up");
 	block->link = (GList){ .data = block };
 	block->number = table->lowest;
+	table->end = MAX(table->end, block->number + 1);
 	block->used = block->first_free = 0;
 	for (uint32_t i = 0; i < PLACES; i++)
 		block->places[i] = free_place(i + 1);
@@ -120,4 +122,18 @@ void *id_table_get(struct id_table *table, uint32_t id)
 	block = g_atomic_pointer_get(&table->blocks[(id - 1) / PLACES]);
 	pointer = block ? g_atomic_pointer_get(&block->places[(id - 1) % PLACES]) : NULL;
 	return (uintptr_t)pointer & 1 ? NULL : pointer;
+}
+
+bool id_table_each(const struct id_table *table, uint32_t part,
+	void (*visit)(void *pointer, void *data), void *data)
+{
+	const struct block *block;
+
+	if (part >= table->end)
+		return false;
+	block = table->blocks[part];
+	for (uint32_t i = 0; block && i < PLACES; i++)
+		if (!((uintptr_t)block->places[i] & 1))
+			visit(block->places[i], data);
+	return true;
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct id_table;
@@ -27,3 +28,10 @@ void id_table_remove(struct id_table *table, uint32_t id);
 
 /* NULL for a number that is not in the table. */
 void *id_table_get(struct id_table *table, uint32_t id);
+
+/*
+ * Calls visit() for each pointer in one part of the table, which are counted from 0 and hold some thousand
+ * each. Nobody adds or removes meanwhile. False: there is no such part, nor one after it.
+ */
+bool id_table_each(const struct id_table *table, uint32_t part,
+	void (*visit)(void *pointer, void *data), void *data);

@@ -23,6 +23,9 @@
  */
 #define TRIM_AFTER 5000
 
+/* Fewer nodes are not worth a look: some 5 MB of the kernel's memory, and one of the daemon's. */
+#define CROWD 4096
+
 struct node_table {
 	struct node root;        /* first: node_root() */
 	struct charges *charges; /* constant */
@@ -53,6 +56,11 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 	const struct node *x = a, *y = b;
 
 	return x->ino == y->ino && x->type == y->type && item_identity(x) == item_identity(y);
+}
+
+uint32_t node_clock(void)
+{
+	return (uint32_t)(g_get_monotonic_time() / G_USEC_PER_SEC);
 }
 
 /* The table's lock is held, or the table has one user left. */
@@ -214,6 +222,12 @@ static struct node *insert_locked(struct node_table *table, const struct node *m
 	return node;
 }
 
+static void count_lookup(struct node *node)
+{
+	node->nlookup++;
+	node->looked_up = node_clock();
+}
+
 struct node *node_lookup_object(struct node_table *table, uint64_t ino, const char *name)
 {
 	struct node model = { .type = NODE_SEGMENT, .ino = ino };
@@ -225,7 +239,7 @@ struct node *node_lookup_object(struct node_table *table, uint64_t ino, const ch
 		node->aliased |= set_name(node, name);
 	else
 		node = insert_locked(table, &model, name);
-	node->nlookup++;
+	count_lookup(node);
 	g_mutex_unlock(&table->lock);
 	return node;
 }
@@ -241,7 +255,7 @@ struct node *node_lookup_data(struct node_table *table, uint64_t ino, struct dat
 		data_node_update(node->data, data);
 	else
 		node = insert_locked(table, &model, NULL);
-	node->nlookup++;
+	count_lookup(node);
 	g_mutex_unlock(&table->lock);
 	if (node->data != data)
 		g_free(data);
@@ -295,7 +309,7 @@ struct node *node_lookup_tree(struct node_table *table, struct node *parent,
 		if (parent)
 			parent->refs++;
 	}
-	node->nlookup++;
+	count_lookup(node);
 	g_mutex_unlock(&table->lock);
 	return node;
 }
@@ -422,6 +436,41 @@ char *node_dup_name(struct node_table *table, struct node *node)
 	name = g_strdup(node->name);
 	g_mutex_unlock(&table->lock);
 	return name;
+}
+
+bool node_table_crowded(struct node_table *table)
+{
+	bool crowded;
+
+	g_mutex_lock(&table->lock);
+	crowded = g_hash_table_size(table->nodes) >= CROWD;
+	g_mutex_unlock(&table->lock);
+	return crowded;
+}
+
+struct visitor {
+	void (*visit)(const struct node *node, fuse_ino_t id, void *data);
+	void *data;
+	struct node_table *table;
+};
+
+static void visit_node(void *pointer, void *data)
+{
+	const struct visitor *visitor = data;
+
+	visitor->visit(pointer, node_id(visitor->table, pointer), visitor->data);
+}
+
+bool node_each(struct node_table *table, uint32_t part,
+	void (*visit)(const struct node *node, fuse_ino_t id, void *data), void *data)
+{
+	struct visitor visitor = { visit, data, table };
+	bool more;
+
+	g_mutex_lock(&table->lock);
+	more = id_table_each(table->ids, part, visit_node, &visitor);
+	g_mutex_unlock(&table->lock);
+	return more;
 }
 
 void node_table_lock(struct node_table *table)

@@ -55,7 +55,8 @@ struct node {
 	 */
 	char *name;
 	uint32_t refs;
-	uint32_t id; /* its place in id-table.h */
+	uint32_t id;        /* its place in id-table.h */
+	uint32_t looked_up; /* when the kernel did so last: node_clock() */
 	enum node_type type : 8;
 	bool orphan;  /* no longer in the table: its inode number is another segment's */
 	bool aliased; /* an object that was looked up by more than one name */
@@ -145,6 +146,20 @@ char *node_dup_name(struct node_table *table, struct node *node);
  * The inode number that a tree node of this place will have, for readdir; another in each process.
  */
 uint64_t node_tree_ino(const struct node *parent, const char *name);
+
+/* Whether there are so many nodes that it is worth while to have the kernel forget some (serve/prune.h). */
+bool node_table_crowded(struct node_table *table);
+
+/*
+ * Calls visit() under the table's lock, which it must not take, for each node in one part of the table, with
+ * the number that the kernel knows it by. Parts are counted from 0, and hold some thousand each. False: there
+ * is no such part, nor one after it.
+ */
+bool node_each(struct node_table *table, uint32_t part,
+	void (*visit)(const struct node *node, fuse_ino_t id, void *data), void *data);
+
+/* Seconds, as in `looked_up`. */
+uint32_t node_clock(void);
 
 /* Protects `file` of every segment node. */
 void node_table_lock(struct node_table *table);

@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 
 #include "base/util.h"
+#include "serve/prune.h"
 #include "serve/shutdown.h"
 #include "serve/turns.h"
 
@@ -118,6 +119,7 @@ static void answer(struct reader *reader, const struct fuse_buf *request)
 	g_atomic_int_inc(&reader->requests);
 	if (g_get_monotonic_time() - begun > SLOW_US)
 		turns_note_slow(server->fs->turns, reader->turn);
+	prune_if_due(server->fs);
 }
 
 static void *read_requests(void *data)

@@ -20,6 +20,7 @@ import importlib
 import os
 import pathlib
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -141,6 +142,11 @@ def eventually(condition, what, patience=PATIENCE):
 
 
 # --- files and programs
+
+def allow_descriptors(number):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(number, min(hard, 2 * number)), hard))
+
 
 def read(path):
     with open(path, 'rb') as file:

@@ -8,12 +8,14 @@ import json
 import mmap
 import os
 import pathlib
+import platform
 import resource
 import time
 import traceback
 
-from harness import (MOUNTED, as_user, call, check, equal, eventually, fails, opened, read, skip,
-                     test, write)
+from handles import handle_of, open_handle
+from harness import (MOUNTED, allow_descriptors, as_user, call, check, equal, eventually, fails, opened, read,
+                     skip, test, write)
 
 MANY = 10_000
 USER, OTHER = 12345, 12346
@@ -27,11 +29,6 @@ def descriptors(t):
         with contextlib.suppress(FileNotFoundError):
             count += os.readlink(f'{place}/{number}').startswith('/dev/shm/')
     return count
-
-
-def allow_descriptors(number):
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(number, min(hard, 2 * number)), hard))
 
 
 def processor_time(t):
@@ -67,6 +64,44 @@ def it_may_open_as_much_as_the_system_allows(t):
         equal(limits, (allowed, allowed))
     except ValueError:
         equal(limits, (1000, 1000))
+
+
+def is_remembered(mount, handle):
+    """Whether the kernel has the file's inode."""
+    try:
+        os.close(open_handle(mount, handle, os.O_PATH))
+    except OSError as error:
+        equal(error.errno, errno.ESTALE)
+        return False
+    return True
+
+
+@test(paths=['auto'])
+def what_nobody_uses_is_forgotten(t):
+    """After half a minute, by kernel and daemon; what somebody has open, and what is below it, is not."""
+    if tuple(int(part) for part in platform.release().split('.')[:2]) < (6, 18):
+        skip('needs Linux 6.18')
+    names = [f'o{i}' for i in range(5000)]
+    for name in names:
+        write(t.shm / name, b'')
+    gone, used = t.meta / 'posix/o0/mappings', t.meta / 'posix/o1/mappings'
+    files = [gone, gone.parent, t.root / 'o0']
+    with opened(t.root, os.O_RDONLY | os.O_DIRECTORY) as mount, opened(used, os.O_PATH):
+        forgotten = [handle_of(path) for path in files]
+        kept = handle_of(used)
+        check(is_remembered(mount, forgotten[0]), 'it was looked up just now')
+        os.unlink(t.shm / 'o0')
+        for name in names[1:]:
+            os.stat(t.root / name)
+
+        def all_forgotten():
+            read(t.meta / 'status')  # an idle daemon does nothing
+            return not any(is_remembered(mount, handle) for handle in forgotten)
+        eventually(all_forgotten, 'the kernel has forgotten what is gone', patience=120)
+        check(is_remembered(mount, kept), 'what is open is kept')
+        equal(os.stat(used).st_size, 0)
+    for name in names[1:]:
+        os.stat(t.root / name)
 
 
 @test(MOUNTED)

@@ -194,6 +194,44 @@ static void grace_fds_of_one_user_are_limited(void)
 	charge_release(&others);
 }
 
+static void visit(const struct node *node, fuse_ino_t id, void *data)
+{
+	GHashTable *seen = data;
+
+	CU_ASSERT_PTR_EQUAL(node_from_id(table, id), node);
+	CU_ASSERT(g_hash_table_add(seen, (gpointer)node));
+}
+
+/* More than one part of the table, of which the first is nearly empty. */
+static void each_node_is_visited_once(void)
+{
+	enum { N = 10000, LEFT = 5000 };
+	g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+	struct node **nodes = g_new(struct node *, N);
+	uint32_t part = 0;
+
+	for (unsigned i = 0; i < N; i++)
+		nodes[i] = node_lookup_object(table, i + 1, "one");
+	for (unsigned i = 1; i < N - LEFT; i++)
+		node_forget(table, nodes[i], 1);
+	while (node_each(table, part, visit, seen))
+		part++;
+	CU_ASSERT(part > 1);
+	ASSERT_INT(g_hash_table_size(seen), LEFT + 1);
+	CU_ASSERT(g_hash_table_contains(seen, nodes[0]));
+	CU_ASSERT(g_hash_table_contains(seen, nodes[N - 1]));
+	g_free(nodes);
+}
+
+static void some_thousand_nodes_are_many(void)
+{
+	for (unsigned i = 1; i < 4096; i++)
+		node_lookup_object(table, i, "one");
+	CU_ASSERT(!node_table_crowded(table));
+	node_lookup_object(table, 4096, "one");
+	CU_ASSERT(node_table_crowded(table));
+}
+
 /* Waits for the thread that ends it; the watchdog of the tests is the time limit. */
 static void of_an_object_with_two_names_it_is_closed_soon(void)
 {
@@ -260,6 +298,8 @@ static CU_TestInfo tests[] = {
 	{ "nothing is kept of what the kernel does not know", the_kernel_must_know_what_is_kept },
 	{ "grace descriptors of one user are limited, and given back",
 		grace_fds_of_one_user_are_limited },
+	{ "each node is visited once", each_node_is_visited_once },
+	{ "some thousand nodes are many", some_thousand_nodes_are_many },
 	{ "an object with two names loses its grace descriptor soon",
 		of_an_object_with_two_names_it_is_closed_soon },
 	CU_TEST_INFO_NULL,
