@@ -59,7 +59,8 @@ static bool is_permanent(const struct node *node)
 
 bool prune_is_old(const struct node *node, uint32_t now)
 {
-	return !is_permanent(node) && now - looked_up_for(node)->looked_up >= KEPT_S;
+	/* Negative if it was looked up again since `now`. */
+	return !is_permanent(node) && (int32_t)(now - looked_up_for(node)->looked_up) >= KEPT_S;
 }
 
 /* 0, or a negative errno: -EINVAL where the kernel does not know the message. */

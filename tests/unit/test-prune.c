@@ -44,6 +44,7 @@ static void what_was_looked_up_of_late_is_kept(void)
 	CU_ASSERT(!prune_is_old(node, node->looked_up));
 	CU_ASSERT(!prune_is_old(node, node->looked_up + LONG_S - 1));
 	CU_ASSERT(prune_is_old(node, node->looked_up + LONG_S));
+	CU_ASSERT(!prune_is_old(node, node->looked_up - 1)); /* looked up since */
 	node->looked_up -= LONG_S;
 	node_lookup_object(table, 7, "one");
 	CU_ASSERT(!prune_is_old(node, now));
