@@ -3,6 +3,8 @@
 #include "base/util.h"
 #include "kinds/lease.h"
 
+#include "failing.h"
+#include "kinds/posix-removal.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -101,12 +103,52 @@ static void what_is_not_there_is_an_error(void)
 	drop();
 }
 
+/* POSIX objects */
+
+static bool seen_hidden;
+
+static void see_whether_it_is_hidden(void)
+{
+	g_autofree char *hidden = g_strconcat(POSIX_HIDDEN_PREFIX, name, NULL);
+	g_autofree char *other = g_strconcat(POSIX_HIDDEN_PREFIX, "x", NULL);
+
+	if (faccessat(dir, hidden, F_OK, 0) == 0)
+		seen_hidden = true;
+	CU_ASSERT(posix_is_hidden(hidden));
+	CU_ASSERT_FALSE(posix_is_hidden(other));
+	CU_ASSERT_FALSE(posix_is_hidden(name));
+}
+
+static void remove_idle(void *hidden)
+{
+	const struct caller self = { .pid = getpid(), .uid = getuid(), .gid = getgid() };
+
+	ASSERT_INT(posix_remove_idle(dir, name, &self), 0);
+	CU_ASSERT(seen_hidden);
+	CU_ASSERT_FALSE(posix_is_hidden(hidden));
+	ASSERT_INT(faccessat(dir, name, F_OK, 0), -1);
+}
+
+/* Under that name alone, and no longer. */
+static void an_object_is_hidden_while_it_is_removed(void)
+{
+	g_autofree char *hidden = NULL;
+
+	make();
+	hidden = g_strconcat(POSIX_HIDDEN_PREFIX, name, NULL);
+	failing_returns(FAILING({ SYS_unlinkat, .argument = 2, .path = hidden,
+				.meanwhile = see_whether_it_is_hidden }),
+		remove_idle, hidden);
+	drop();
+}
+
 static CU_TestInfo tests[] = {
 	{ "a file that nobody has is free", a_file_that_nobody_has_is_free },
 	{ "what is open or mapped is not", what_is_open_or_mapped_is_not },
 	{ "a second name hides nothing", a_second_name_hides_nothing },
 	{ "the lease of another stays", the_lease_of_another_stays },
 	{ "what is not there is an error", what_is_not_there_is_an_error },
+	{ "an object is hidden while it is removed", an_object_is_hidden_while_it_is_removed },
 	CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo lease_suite = { "lease", .pTests = tests };
