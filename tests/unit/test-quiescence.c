@@ -2,7 +2,9 @@
 #include "census/scan/quiescence.h"
 
 #include "backend.h"
+#include "base/util.h"
 #include "procfs/proc.h"
+#include "recorded.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -269,12 +271,46 @@ static void a_mapping_that_moves_is_not_missed_in_silence_by_query(void)
 	move_and_count(CENSUS_QUERY);
 }
 
+static bool is_known(const struct recorded *tree, const char *schedstat)
+{
+	g_autofree char *path = g_build_filename(tree->path, "7", NULL);
+	struct quiescence since;
+	bool known;
+
+	if (schedstat)
+		recorded_file(tree, "7/task/7/schedstat", schedstat);
+	auto_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT_FATAL(dir >= 0);
+	since = quiescence_observe(dir);
+	known = since.known;
+	/* As if the first look had been at a kernel that tells. */
+	since.known = true;
+	ASSERT_INT(quiescence_held(dir, &since), known);
+	return known;
+}
+
+/* It has no such file, or does not count at the time, or tells less. */
+static void a_kernel_that_counts_no_turns_tells_nothing(void)
+{
+	struct recorded tree;
+
+	recorded_init(&tree);
+	recorded_file(&tree, "7/task/7/syscall", "34 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffc0 0x7f000\n");
+	CU_ASSERT_FALSE(is_known(&tree, NULL));
+	CU_ASSERT(is_known(&tree, "120 30 4\n"));
+	CU_ASSERT_FALSE(is_known(&tree, "0 0 0\n"));
+	CU_ASSERT_FALSE(is_known(&tree, "120 30\n"));
+	recorded_remove(&tree);
+}
+
 static CU_TestInfo tests[] = {
 	{ "who waits stands still", who_waits_stands_still },
 	{ "who runs does not", who_runs_does_not },
 	{ "nor does who has a thread that runs", nor_does_who_has_a_thread_that_runs },
 	{ "nor does who ran and waits again", nor_does_who_ran_and_waits_again },
 	{ "of who is gone nothing is known", of_who_is_gone_nothing_is_known },
+	{ "a kernel that counts no turns tells nothing",
+		a_kernel_that_counts_no_turns_tells_nothing },
 	{ "a mapping that moves is not missed in silence by text",
 		a_mapping_that_moves_is_not_missed_in_silence_by_text },
 	{ "a mapping that moves is not missed in silence by query",
