@@ -200,6 +200,25 @@ static void a_self_test_without_its_files_says_so(void)
 	fault_programs_free(programs);
 }
 
+static void open_bpf(void *data)
+{
+	const char *why = NULL;
+
+	(void)data;
+	CU_ASSERT_PTR_NULL(backend_open(CENSUS_BPF, 0, 0, &why));
+	CU_ASSERT_FATAL(why != NULL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, g_strerror(ENOMEM)));
+}
+
+/* Whether a change is told is tried with a mapping of one byte. */
+static void without_proof_that_a_change_is_told_they_do_not_load(void)
+{
+	if (!child_has_bpf())
+		return;
+	failing_returns(FAILING({ SYS_mmap, .argument = 2, .value = 1, .result = -ENOMEM }),
+		open_bpf, NULL);
+}
+
 /* Any back end */
 
 static void visit_what_cannot_be_counted(void *data)
@@ -285,6 +304,8 @@ static CU_TestInfo tests[] = {
 	{ "what cannot be read any more is not counted",
 		what_cannot_be_read_any_more_is_not_counted },
 	{ "a self-test without its files says so", a_self_test_without_its_files_says_so },
+	{ "without proof that a change is told they do not load",
+		without_proof_that_a_change_is_told_they_do_not_load },
 	{ "what needs a census that cannot be had is refused",
 		what_needs_a_census_that_cannot_be_had_is_refused },
 	{ "a process whose descriptors cannot be read is told",
