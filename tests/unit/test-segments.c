@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* More than any process has. */
+#define PID_MAX (1 << 30)
+
 static char path[] = "/dev/shm/shmtree-unit-XXXXXX";
 static struct census *census;
 static struct realm realm;
@@ -122,10 +125,71 @@ static void rows_have_what_the_objects_have(void)
 	unlinkat(realm.shm_fd, "object", 0);
 }
 
+static void note_idle(const struct named_object *object, void *data)
+{
+	struct named_object *wanted = data;
+
+	if (object->key.ino == wanted->key.ino)
+		*wanted = *object;
+}
+
+static bool is_idle(const struct segment_key *key)
+{
+	struct named_object object = { .key = *key };
+
+	ASSERT_INT(census_each_named(census, key->dev, note_idle, &object), 0);
+	CU_ASSERT(object.inode != 0);
+	return object.idle;
+}
+
+/* As if a process had been found to map that file. */
+static void add_user(const struct segment_key *key)
+{
+	struct mapping row = { .start = 0x10000, .end = 0x11000, .perms = "rw-s" };
+	struct space *space;
+
+	spaces_begin(census->spaces);
+	spaces_see_all(census->spaces);
+	space = spaces_see(census->spaces, PID_MAX, 1);
+	space_describe(space, 0, "user");
+	row.segment = spaces_segment(census->spaces, key);
+	space_set_mappings(census->spaces, space, &row, 1);
+	spaces_end(census->spaces);
+}
+
+/* Processes are read after the list: one of them may map what was idle then; of another tmpfs a file of that number. */
+static void what_a_process_maps_is_not_idle(void)
+{
+	g_autofree char *name = g_strdup_printf("/dev/shm/shmtree-unit-idle-%d", getpid());
+	struct segment_key key = { .class = SEGMENT_FILE }, elsewhere;
+	struct stat st;
+
+	auto_fd fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	CU_ASSERT_FATAL(fd >= 0 && fstat(fd, &st) == 0);
+	close(steal_fd(&fd));
+	key.dev = st.st_dev;
+	key.ino = st.st_ino;
+	elsewhere = key;
+	elsewhere.dev++;
+	ASSERT_INT(census_hold(census, CENSUS_ALL | CENSUS_FACTS), 0);
+	if (census_report(census).objects) {
+		CU_ASSERT(is_idle(&key));
+		add_user(&elsewhere);
+		CU_ASSERT(is_idle(&key));
+		add_user(&key);
+		CU_ASSERT_FALSE(is_idle(&key));
+	} else {
+		unit_skip("%s", census_report(census).why_no_objects);
+	}
+	census_release(census);
+	unlink(name);
+}
+
 static CU_TestInfo tests[] = {
 	{ "what is unlinked once it is listed counts once",
 		what_is_unlinked_once_it_is_listed_counts_once },
 	{ "rows have what the objects have", rows_have_what_the_objects_have },
+	{ "what a process maps is not idle", what_a_process_maps_is_not_idle },
 	CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo segments_suite = { "segments", NULL, NULL, setup, teardown, tests };
