@@ -10,14 +10,14 @@ import stat
 import threading
 import time
 
-from harness import (PATIENCE, as_user, check, equal, eventually, fails, opened, read, run, table,
-                     write)
+from harness import (PATIENCE, as_user, check, equal, eventually, fails, opened, read, run, skip,
+                     table, write)
 from ipc import (Child, OTHER, USER, anonymous, attribute, ipc_test, map_alone, memfd, row)
 
 PAGE = mmap.PAGESIZE
 MINE = f'kinds{os.getpid()}'  # memfds are the whole machine's, and so are other tests'
 F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE = 1033, 2, 4, 8
-MFD_ALLOW_SEALING = 2
+MFD_ALLOW_SEALING, MFD_HUGETLB = 2, 4
 
 
 def names(t, start):
@@ -239,6 +239,22 @@ def what_no_id_is_has_no_file(t):
         fails(errno.ENOENT, os.stat, t.meta / 'unlinked' / name)
     fails(errno.EPERM, os.mkdir, t.meta / 'unlinked' / 'x')
     os.close(fd)
+
+
+@ipc_test
+def memfds_of_huge_pages(t):
+    """Those of each size of page are on a device of their own. An empty one needs no huge page."""
+    try:
+        fd = os.memfd_create(f'{MINE}-huge', MFD_HUGETLB)
+    except OSError as error:
+        skip(f'no huge pages here: {error}')
+    here = one(t, f'hugememfd-{MINE}-huge-')
+    equal(here.name, f'hugememfd-{MINE}-huge-{os.fstat(fd).st_ino}')
+    equal(attribute(here, 'openers'), '1')
+    fails(errno.ENOENT, os.stat, t.meta / 'unlinked' / f'memfd-{MINE}-huge-{os.fstat(fd).st_ino}')
+    os.close(fd)
+    eventually(lambda: not names(t, f'hugememfd-{MINE}-huge-'), 'it has gone with its last user')
+    fails(errno.ENOENT, os.stat, here)
 
 
 @ipc_test
