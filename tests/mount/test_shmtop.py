@@ -120,6 +120,26 @@ def details_and_other_views(t):
 
 
 @test(HERE)
+def what_is_too_long_for_the_screen_is_scrolled(t):
+    with screen(t, '-d', 0.25, t.root, size=(80, 10)) as shown:
+        shown.keys('h')
+        shown.shows('^up, down, PgUp')
+        for down, up in ('Down', 'Up'), ('j', 'k'):
+            shown.keys(down, down)
+            shown.shows('^Enter ', r'\A(?![\s\S]*^Tab, 1)')
+            shown.keys(up)
+            shown.shows('^Tab, 1', r'\A(?![\s\S]*^up, down)')
+            shown.keys(up, up)
+            shown.shows('^up, down, PgUp')
+        shown.keys('NPage', 'NPage', 'NPage')
+        shown.shows('^Idle segments')
+        shown.keys('PPage', 'PPage', 'PPage')
+        shown.shows('^up, down, PgUp')
+        shown.keys('q', 'q')
+        equal(shown.ended(), (0, []))
+
+
+@test(HERE)
 def it_removes_what_nothing_uses_after_a_question(t):
     name = 'odd\tname \x1b[31m\u202e'
     write(t.shm / name, b'x' * 5000)
