@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command line: starting, stopping, options, and what prevents a mount."""
+import collections
 import contextlib
 import errno
 import fcntl
@@ -101,6 +102,15 @@ def ended(pid):
         return True
 
 
+def ends_of_pipes(pid):
+    """The pipes of which the process has one end; libfuse has pipes of its own, with both."""
+    ends = collections.Counter()
+    for fd in os.listdir(f'/proc/{pid}/fd'):
+        with contextlib.suppress(FileNotFoundError):
+            ends[os.readlink(f'/proc/{pid}/fd/{fd}')] += 1
+    return [end for end, count in ends.items() if end.startswith('pipe:') and count == 1]
+
+
 @test(MOUNTED, start=False)
 def background(t):
     start_in_background(t, '-o', f'passthrough={t.path}')
@@ -110,6 +120,7 @@ def background(t):
     equal(os.readlink(f'/proc/{pid}/cwd'), '/')
     equal({os.readlink(f'/proc/{pid}/fd/{n}') for n in range(3)}, {'/dev/null'})
     equal(os.getsid(pid), pid, 'a session of its own')
+    eventually(lambda: not ends_of_pipes(pid), 'it has no end alone of the pipe to who started it')
     run('umount', t.root)
     eventually(lambda: ended(pid), 'the daemon ends')
 
