@@ -165,3 +165,15 @@ def an_acl_that_goes_leaves_the_owners_set_group_id(t):
     run('setpriv', '--reuid=2001', '--regid=2001', '--groups=3001',
         'setfattr', '-x', 'system.posix_acl_access', t.root / 'a')
     equal(os.stat(t.shm / 'a').st_mode & 0o7777, 0o2770)
+
+
+@test()
+def a_group_that_may_create_does(t):
+    """Also for those of whom it is a supplementary one."""
+    os.chown(t.shm, 0, 3001)
+    os.chmod(t.shm, 0o770)
+    run('setpriv', '--reuid=2001', '--regid=2001', '--groups=3001', 'touch', t.root / 'a')
+    info = os.stat(t.shm / 'a')
+    equal((info.st_uid, info.st_gid), (2001, 2001))
+    check('Permission denied' in messages('setpriv', '--reuid=2001', '--regid=2001', '--clear-groups',
+                                          'touch', t.root / 'b'), 'message of touch')
