@@ -84,8 +84,8 @@ def holders_of_a_queue(t):
               (b'%d' % child.pid, b'0', b'python3', b'w'))
         equal(row['BORN'], born(child.pid))
         fact, = json.loads(read(here / 'info.json'))['holders']
-        equal((fact['pid'], fact['mode'], fact['fd'], fact['born']),
-              (child.pid, 'w', int(row['FD']), int(row['BORN'])))
+        equal((fact['pid'], fact['mode'], fact['fd'], fact['born'], fact['unit']),
+              (child.pid, 'w', int(row['FD']), int(row['BORN']), row['UNIT'].decode()))
         os.chmod(t.private, 0o755)
         os.chown(t.private, USER, USER)
 

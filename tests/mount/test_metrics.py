@@ -120,7 +120,7 @@ def metrics_of_a_segment(t):
         two('map 2')
         two('dup 4')
         values, labels = of_segment(parse_metrics(read(t.meta / 'metrics.segments')), b'x')
-        brief, _ = of_segment(parse_metrics(read(t.meta / 'metrics')), b'x')
+        brief, brief_labels = of_segment(parse_metrics(read(t.meta / 'metrics')), b'x')
         counted = t.attribute('x', 'references') != 'unknown'
     wanted = {'info': 1, 'size_bytes': PAGE + 1, 'allocated_bytes': 2 * PAGE, 'mappings': 5,
               'processes': 2, 'openers': 6, 'resident_bytes': 2 * PAGE, 'swapped_bytes': 0,
@@ -132,6 +132,7 @@ def metrics_of_a_segment(t):
                   if 'shmtree_segment_' + name in BRIEF_FAMILIES})
     equal(labels, {'kind': 'posix', 'id': 'x', 'name': 'x', 'state': 'mapped', 'uid': '12',
                    'gid': '34', 'perms': '0640'})
+    equal(brief_labels, labels)
 
 
 @test(MOUNTED)
