@@ -157,7 +157,10 @@ static void add_user(const struct segment_key *key)
 	spaces_end(census->spaces);
 }
 
-/* Processes are read after the list: one of them may map what was idle then; of another tmpfs a file of that number. */
+/*
+ * Processes are read after the kernel's list of inodes: one of them may map by then what nothing had. What has the same
+ * number in another tmpfs is another file.
+ */
 static void what_a_process_maps_is_not_idle(void)
 {
 	g_autofree char *name = g_strdup_printf("/dev/shm/shmtree-unit-idle-%d", getpid());
