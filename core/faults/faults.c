@@ -12,8 +12,12 @@
 #include <sys/eventfd.h>
 #include <sys/sysmacros.h>
 
-/* After so many seconds no more is learnt of a truncation, and so often the thread looks until then. */
-#define LEARNT_AFTER_S 1
+/*
+ * So many seconds after a bus error it may still become known who truncated the segment: the thread of
+ * the events has that much time to read the kernel's record on a busy machine. And so often, at most,
+ * the thread looks while truncations become known.
+ */
+#define LEARNT_AFTER_S 60
 #define LEARNT_EVERY_MS 50
 
 struct faults {
@@ -126,6 +130,13 @@ static bool find_truncation(const struct faults *faults, struct fault *fault)
 	return fault->cut;
 }
 
+/* Whether it is not known who truncated the segment, and may still become known. */
+static bool may_be_learnt(const struct fault *fault, const struct timespec *now)
+{
+	return fault->is_object && !fault->cut && fault->seen.cause == FAULT_TRUNCATED &&
+		fault->time.tv_sec + LEARNT_AFTER_S >= now->tv_sec;
+}
+
 /*
  * Looks again who truncated the segments of which that was not known: of what happens outside of the
  * mount the daemon learns a moment later. Called with the lock; returns whether that may still be.
@@ -139,9 +150,7 @@ static bool find_truncations_again(struct faults *faults)
 	for (guint i = faults->kept->len; i-- > 0;) {
 		struct fault *fault = faults->kept->pdata[i], *again;
 
-		if (fault->time.tv_sec + LEARNT_AFTER_S < now.tv_sec)
-			continue;
-		if (!fault->is_object || fault->cut || fault->seen.cause != FAULT_TRUNCATED)
+		if (!may_be_learnt(fault, &now))
 			continue;
 		any = true;
 		again = g_atomic_rc_box_dup(sizeof *fault, fault);
@@ -217,16 +226,22 @@ static void load(struct faults *faults)
 static gpointer watch(gpointer data)
 {
 	struct faults *faults = data;
-	struct pollfd fds[2] = { { .fd = faults->end, .events = POLLIN } };
-	bool learning = false;
+	struct pollfd fds[3] = { { .fd = faults->end, .events = POLLIN } };
+	bool learning = false, pauses = false;
 
 	load(faults);
 	if (!faults->programs)
 		return NULL;
 	fds[1] = (struct pollfd){ .fd = fault_programs_fd(faults->programs), .events = POLLIN };
+	/* Only while it may be learnt who truncated a segment; and after a look not for a moment. */
+	fds[2].events = POLLIN;
 	while (!fds[0].revents) {
-		if (poll(fds, G_N_ELEMENTS(fds), learning ? LEARNT_EVERY_MS : -1) < 0)
+		fds[2].fd = learning && !pauses ? truncations_fd(faults->config.truncations) : -1;
+		if (poll(fds, G_N_ELEMENTS(fds), pauses ? LEARNT_EVERY_MS : -1) < 0)
 			continue;
+		pauses = fds[2].revents;
+		if (pauses)
+			truncations_seen(faults->config.truncations);
 		g_mutex_lock(&faults->lock);
 		fault_programs_take(faults->programs, add, faults);
 		learning = find_truncations_again(faults);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "faults/truncations.h"
 
+#include "base/util.h"
 #include "events/processes.h"
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define KEPT 1024
@@ -19,6 +21,7 @@ struct truncations {
 	GHashTable *by_key; /* of struct noted, which it owns, by their keys */
 	GQueue order;       /* of struct noted: the most recent first */
 	struct event_processes *processes;
+	int noted; /* an eventfd, constant: one was noted, and truncations_seen() not called since; or -1 */
 };
 
 struct truncations *truncations_new(const char *proc)
@@ -30,6 +33,7 @@ struct truncations *truncations_new(const char *proc)
 		g_hash_table_new_full(segment_key_hash, segment_key_equal, NULL, g_free);
 	g_queue_init(&truncations->order);
 	truncations->processes = event_processes_new(proc);
+	truncations->noted = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return truncations;
 }
 
@@ -39,6 +43,7 @@ void truncations_free(struct truncations *truncations)
 		return;
 	g_hash_table_unref(truncations->by_key);
 	event_processes_free(truncations->processes);
+	closep(&truncations->noted);
 	g_mutex_clear(&truncations->lock);
 	g_free(truncations);
 }
@@ -103,6 +108,20 @@ static void note(struct truncations *truncations, const struct segment_key *key,
 	if (truncations->order.length > KEPT)
 		forget_oldest(truncations);
 	g_mutex_unlock(&truncations->lock);
+	if (truncations->noted >= 0)
+		eventfd_write(truncations->noted, 1);
+}
+
+int truncations_fd(const struct truncations *truncations)
+{
+	return truncations->noted;
+}
+
+void truncations_seen(struct truncations *truncations)
+{
+	eventfd_t count;
+
+	eventfd_read(truncations->noted, &count);
 }
 
 void truncations_note(struct truncations *truncations, const struct segment_key *key,
@@ -197,6 +216,9 @@ bool truncations_last(struct truncations *truncations, const struct segment_key 
 		last = &noted->outside;
 	if (last)
 		*out = *last;
+	/* Of what a process did again and again the time of the last is known. */
+	if (last && out->time > at->time)
+		out->time = at->time;
 	g_mutex_unlock(&truncations->lock);
 	return last;
 }

@@ -55,6 +55,15 @@ void truncations_note(struct truncations *truncations, const struct segment_key 
 void truncations_note_outside(struct truncations *truncations, const struct segment_key *key,
 	const struct shrink *made);
 
+/*
+ * Returns a descriptor that can be read from once another one was noted, until truncations_seen(); it
+ * stays theirs. -1: there is none.
+ */
+int truncations_fd(const struct truncations *truncations);
+
+/* To be called before it is looked for what was noted. */
+void truncations_seen(struct truncations *truncations);
+
 /* A bus error beyond the end of a segment. */
 struct beyond_end {
 	int64_t time;          /* CLOCK_REALTIME, ns */
@@ -63,7 +72,8 @@ struct beyond_end {
 
 /*
  * Finds the last known truncation of a segment before the bus error, if that took away the page at the
- * offset, and the segment is not shorter than it left it: then another one came after it.
+ * offset, and the segment is not shorter than it left it: then another one came after it. Its time is
+ * not after that of the bus error.
  */
 bool truncations_last(struct truncations *truncations, const struct segment_key *key,
 	const struct beyond_end *at, struct truncation *out);

@@ -7,6 +7,7 @@
 
 #include "unit.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -166,8 +167,10 @@ static void a_truncation_outside_the_mount_is_known_if_it_was_before(void)
 	truncations_note_outside(truncations, &key, &made);
 	CU_ASSERT_FALSE(last_at(truncations, 100, 10, &found));
 	CU_ASSERT_TRUE(last_at(truncations, 200, 10, &found));
+	ASSERT_INT(found.time, 200);
 	CU_ASSERT_FALSE(last_at(truncations, 200, 11, &found));
 	CU_ASSERT_TRUE(last_at(truncations, 300, 11, &found));
+	ASSERT_INT(found.time, 250);
 	CU_ASSERT_FALSE(last_at(truncations, 300, 9, &found));
 	CU_ASSERT_FALSE(found.through_mount);
 	CU_ASSERT_TRUE(found.identified);
@@ -197,6 +200,34 @@ static void a_truncation_outside_the_mount_is_known_if_it_was_before(void)
 	truncations_free(truncations);
 }
 
+static bool one_was_noted(const struct truncations *truncations)
+{
+	struct pollfd fd = { .fd = truncations_fd(truncations), .events = POLLIN };
+
+	CU_ASSERT_FATAL(fd.fd >= 0);
+	return poll(&fd, 1, 0) == 1;
+}
+
+static void each_one_that_is_noted_wakes(void)
+{
+	struct truncations *truncations = truncations_new("/nonexistent");
+	const struct truncation made = { .from = 10 };
+	const struct shrink other = { .inode = 2, .from = 10, .process = { .pid = 7 } };
+
+	CU_ASSERT_FALSE(one_was_noted(truncations));
+	truncations_note(truncations, &key, &made);
+	truncations_note_outside(truncations, &key, &other);
+	CU_ASSERT_TRUE(one_was_noted(truncations));
+	truncations_seen(truncations);
+	CU_ASSERT_FALSE(one_was_noted(truncations));
+	/* That nothing is known any more wakes nobody. */
+	truncations_note_outside(truncations, &key, &(struct shrink){ 0 });
+	CU_ASSERT_FALSE(one_was_noted(truncations));
+	truncations_note_outside(truncations, &key, &other);
+	CU_ASSERT_TRUE(one_was_noted(truncations));
+	truncations_free(truncations);
+}
+
 static CU_TestInfo tests[] = {
 	{ "a kernel that is seen otherwise is noticed",
 		a_kernel_that_is_seen_otherwise_is_noticed },
@@ -205,6 +236,7 @@ static CU_TestInfo tests[] = {
 	{ "the oldest truncations are forgotten", the_oldest_truncations_are_forgotten },
 	{ "a truncation outside the mount is known if it was before",
 		a_truncation_outside_the_mount_is_known_if_it_was_before },
+	{ "each one that is noted wakes", each_one_that_is_noted_wakes },
 	{ "the process is asked for at once", the_process_is_asked_for_at_once },
 	CU_TEST_INFO_NULL,
 };
