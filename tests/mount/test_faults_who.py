@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`faults`: who truncated the segment, and who may see whose bus errors."""
+import itertools
 import json
 import mmap
 import os
@@ -10,7 +11,7 @@ import subprocess
 import time
 
 from faulter import Faulter
-from harness import (MOUNTED, PATIENCE, as_user, check, equal, eventually, read, run, skip, table, test, write)
+from harness import (MOUNTED, PATIENCE, as_user, check, die_with_parent, equal, eventually, read, run, skip, table, test, write)
 from ipc import Child, OTHER, USER, ipc_test
 from test_faults import by_whom, counted, faults, make, need_faults, one
 from test_whose import DIGITS, born, cgroup
@@ -30,9 +31,12 @@ def make_known(t, name, size):
 
 
 def size_is_known(t, name, size):
-    """With whichever event: one record may stand for its creation and all that was written since."""
+    """
+    With whichever event of the kernel's records: one may stand for its creation and all that was written
+    since. What is found by listing segments tells a size that those do not know yet.
+    """
     wanted = (os.stat(t.shm / name).st_ino, size)
-    eventually(lambda: any((e['inode'], e['size']) == wanted
+    eventually(lambda: any((e['inode'], e['size']) == wanted and e['event'] not in ('mapped', 'unmapped', 'idle')
                            for e in map(json.loads, read(t.meta / 'log').splitlines())), f'the size of {name} is known')
 
 
@@ -229,7 +233,7 @@ def turns_of_thread(pid, name):
 
 @test(MOUNTED)
 def what_is_not_told_in_time_is_not_waited_for(t):
-    """Nothing tells of a truncation outside the mount while nobody watches: the daemon looks again for a moment only."""
+    """Nothing tells of a truncation outside the mount while nobody watches: the daemon does not look again and again."""
     need_faults(t)
     make(t.shm / 'x', 4 * PAGE)
     with Faulter(t.shm / 'x', 4 * PAGE) as faulter:
@@ -248,6 +252,93 @@ def what_is_not_told_in_time_is_not_waited_for(t):
             skip('other processes of the machine raise bus errors all the while')
         check(time.monotonic() < last + PATIENCE, f'the thread wakes again and again: {before}, {now}')
         before = now
+
+
+def truncates_on_and_on(path, tell, go):
+    """Truncates it, says so, and goes on with that for three seconds after it was told. It ends when it is told again."""
+    os.truncate(path, PAGE)
+    os.write(tell, b'!')
+    os.read(go, 1)
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        for size in 4 * PAGE, PAGE:
+            os.truncate(path, size)
+            time.sleep(0.02)
+    os.write(tell, b'!')
+    os.read(go, 1)
+
+
+def is_learnt_after_others(t, name):
+    """
+    A process dies of who truncates it on and on. Then another object is truncated: once it is known who did
+    that, what could be known of the one before is known. Returns whether it is.
+    """
+    other = f'{name}.other'
+    for each in name, other:
+        make_known(t, each, 4 * PAGE)
+    (told, tell), (wait, go) = os.pipe(), os.pipe()
+    truncator = os.fork()
+    if truncator == 0:
+        try:
+            die_with_parent()
+            truncates_on_and_on(t.shm / name, tell, wait)
+        finally:
+            os._exit(0)
+    with Faulter(t.shm / name, 4 * PAGE) as faulter, Faulter(t.shm / other, 4 * PAGE) as second:
+        os.read(told, 1)
+        equal(faulter(f'touch {2 * PAGE} 1'), 1)
+        size_is_known(t, name, PAGE)
+        os.write(go, b'!')
+        os.read(told, 1)
+        os.truncate(t.shm / other, PAGE)
+        equal(second(f'touch {2 * PAGE} 1'), 1)
+        eventually(lambda: 'last truncated' in faults(t, second.pid)[0]['DETAIL'], 'it is known of the other one')
+        row, = faults(t, faulter.pid)
+    os.write(go, b'!')
+    os.waitpid(truncator, 0)
+    for fd in told, tell, wait, go:
+        os.close(fd)
+    match = re.fullmatch(r'beyond the end; last truncated from (\d+) to (\d+) bytes at ([\d.]+) by (\d+) .*', row['DETAIL'])
+    if match:
+        equal(match.group(1, 2, 4), (str(4 * PAGE), str(PAGE), str(truncator)))
+        check(float(match[3]) <= float(row['TIME']), row)
+    return match
+
+
+@test(MOUNTED, ('-o', 'log'))
+def who_truncated_is_learnt_later_too(t):
+    """
+    Of a process that truncates on and on it is known only when it has ceased; and not where it made a
+    pause, which the machine may have it make.
+    """
+    need_faults(t)
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    names = (f'x{n}' for n in itertools.count())
+    eventually(lambda: is_learnt_after_others(t, next(names)), 'who truncated it on and on is known', 2 * PATIENCE)
+
+
+def is_learnt_before(t, name, moment):
+    """Who truncated it; after so many seconds somebody else does, and that makes the daemon forget who did before."""
+    make_known(t, name, 4 * PAGE)
+    with Faulter(t.shm / name, 4 * PAGE) as faulter:
+        with Child(lambda: os.truncate(t.shm / name, PAGE)) as truncator:
+            equal(faulter(f'touch {2 * PAGE} 1'), 1)
+            time.sleep(moment)
+            os.truncate(t.shm / name, 100)
+            size_is_known(t, name, 100)
+            row, = faults(t, faulter.pid)
+    return f' by {truncator.pid} ' in row['DETAIL']
+
+
+@test(MOUNTED, ('-o', 'log'))
+def who_truncated_is_learnt_before_anybody_asks(t):
+    """However long the daemon takes to learn it: the moment becomes longer each time."""
+    need_faults(t)
+    if t.status().get('events_reason'):
+        skip(t.status()['events_reason'])
+    moments = itertools.count()
+    eventually(lambda: is_learnt_before(t, f'x{(n := next(moments))}', 2 ** n / 2), 'it is learnt', 2 * PATIENCE)
 
 
 def truncate_by_another_name(t, other):
