@@ -118,7 +118,8 @@ def a_listing_ends_before_the_daemon_does(t):
         for name in 'segments', 'segments.json', 'metrics', 'graph.dot', 'report.html':
             enough_or_not(t.meta / name)
         many_at_once(t)
-        equal(t.attribute(f'{0:0240}', 'state'), 'idle')
+        t.settle()  # the daemon has given up what the listings were
+        t.becomes_idle(f'{0:0240}')
         group.let_out(t.daemon.pid)
         read_all(t.meta / 'segments')
     finally:

@@ -337,13 +337,17 @@ class Tree:
                                        stdin=subprocess.DEVNULL)
         wait_for_mount(root, self.daemon)
 
-    def waiting(self):
-        """How many requests the kernel has not had an answer to."""
+    def connection(self):
+        """The kernel's files about the connection of the mount that is uppermost there."""
         connections = self.private / 'connections'
         if not connections.exists():
             connections.mkdir()
             call('mount', 'fusectl', connections, b'fusectl', 0, b'')
-        return int(read(connections / str(os.minor(os.stat(self.root).st_dev)) / 'waiting'))
+        return connections / str(minor_at(self.root))
+
+    def waiting(self):
+        """How many requests the kernel has not had an answer to."""
+        return int(read(self.connection() / 'waiting'))
 
     def settle(self):
         """What close(2) tells the daemon, asynchronously, it has heard."""
@@ -358,9 +362,13 @@ class Tree:
         equal(mounts_at(self.root), before - 1, 'mounts left')
 
     def kill(self):
+        """Its mount is dead then: also where another daemon's census still refers to its /dev/fuse."""
         daemon, self.daemon = self.daemon, None
+        connection = self.connection() if mounted_at(self.root) else None
         daemon.kill()
         daemon.wait(PATIENCE)
+        if connection:
+            write(connection / 'abort', b'1')
 
 
 def contain(t, *capabilities):
@@ -373,11 +381,20 @@ def contain(t, *capabilities):
     t.program = os.fspath(wrapper)
 
 
+def mounted_at(path):
+    """What /proc/self/mountinfo says of each file system that is mounted on exactly this path."""
+    with open('/proc/self/mountinfo', 'rb') as file:
+        return [line for line in map(bytes.split, file) if unescape(line[4]) == os.fsencode(path)]
+
+
 def mounts_at(path):
     """How many file systems are mounted on exactly this path."""
-    wanted = os.fsencode(path)
-    with open('/proc/self/mountinfo', 'rb') as file:
-        return sum(unescape(line.split(b' ')[4]) == wanted for line in file)
+    return len(mounted_at(path))
+
+
+def minor_at(path):
+    """The minor device number of the uppermost one."""
+    return int(mounted_at(path)[-1][2].split(b':')[1])
 
 
 def alive(root):

@@ -6,7 +6,8 @@ import socket
 import stat
 
 from harness import (MOUNTED, MS_BIND, RENAME_EXCHANGE, RENAME_WHITEOUT, as_user, call, check, equal,
-                     eventually, fails, opened, read, rename2, run, test, write)
+                     fails, opened, read, rename2, run, test, write)
+from mounts import unmount
 
 
 @test(MOUNTED)
@@ -105,15 +106,6 @@ def what_took_an_objects_place_is_left_alone(t):
     equal(read(t.shm / 'y'), b'object')
 
 
-def unmounts(path):
-    try:
-        call('umount2', path, 0)
-    except OSError as error:
-        equal(error.errno, errno.EBUSY)
-        return False
-    return True
-
-
 @test(MOUNTED)
 def a_file_mounted_over_a_name_is_no_object(t):
     write(t.private / 'foreign', b'secret')
@@ -126,7 +118,7 @@ def a_file_mounted_over_a_name_is_no_object(t):
     fails(errno.EEXIST, os.open, t.root / 'x', os.O_CREAT | os.O_EXCL | os.O_RDWR)
     equal(read(t.private / 'foreign'), b'secret')
     # The daemon closes what it refused, maybe after the answer.
-    eventually(lambda: unmounts(t.shm / 'x'), 'nobody has the file open')
+    unmount(t.shm / 'x')
     equal(read(t.root / 'x'), b'object')
 
 

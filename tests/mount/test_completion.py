@@ -49,17 +49,20 @@ class Terminal:
         if self.pid == 0:
             os.chdir('/')
             os.execvpe(command[0], command, os.environ | {'TERM': 'dumb', 'LINES': '100', 'COLUMNS': '200'} | environment)
-        self.shown = ''
+        self.output = b''
 
     def type(self, text):
         os.write(self.fd, text.encode())
 
+    def shown(self):
+        return re.sub(r'\x1b\[[0-9;?]*[a-zA-Z]', '', self.output.decode(errors='replace'))
+
     def shows(self, *words):
         deadline = time.monotonic() + PATIENCE
-        while not all(word in self.shown for word in words):
-            check(time.monotonic() < deadline, f'{[w for w in words if w not in self.shown]} in {self.shown!r}')
+        while not all(word in self.shown() for word in words):
+            check(time.monotonic() < deadline, f'{[w for w in words if w not in self.shown()]} in {self.shown()!r}')
             if select.select([self.fd], [], [], 1)[0]:
-                self.shown += re.sub(r'\x1b\[[0-9;?]*[a-zA-Z]', '', os.read(self.fd, 65536).decode(errors='replace'))
+                self.output += os.read(self.fd, 65536)  # it may end within an escape sequence
 
     def end(self):
         os.kill(self.pid, 9)

@@ -11,6 +11,7 @@ from harness import (CLONE_NEWNS, MS_BIND, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_R
                      equal, eventually, fails, opened, read, table, write)
 from ipc import (Attached, CLONE_NEWIPC, Child, OTHER, attribute, ipc_test, map_alone,
                  new_segment, shm_remove)
+from mounts import unmount
 
 PAGE = mmap.PAGESIZE
 
@@ -197,15 +198,6 @@ def see_what_was_left(t, shmid, number):
     return name
 
 
-def is_unmounted(place):
-    try:
-        call('umount2', place, 0)
-    except OSError as error:
-        equal(errno.errorcode[error.errno], 'EBUSY')
-        return False
-    return True
-
-
 @ipc_test
 def one_that_a_bind_mount_keeps(t):
     """No process is in it: as container engines pin namespaces."""
@@ -213,7 +205,7 @@ def one_that_a_bind_mount_keeps(t):
     write(place, b'')
     shmid, number = leave_a_namespace(lambda: call('mount', '/proc/self/ns/ipc', place, 0, MS_BIND, 0))
     name = see_what_was_left(t, shmid, number)
-    eventually(lambda: is_unmounted(place), 'the daemon has let go of it')
+    unmount(place)  # the daemon has let go of it
     eventually(lambda: name not in os.listdir(t.meta / 'namespaces'), 'gone with the mount')
 
 

@@ -19,6 +19,7 @@ from callers import (ACLS, AT_FDCWD, BY_DAEMON, CALLERS, CREATOR, Caller, DIRECT
                      opens, protection, set_capabilities, state)
 from harness import MOUNTED, MS_BIND, as_user, call, equal, eventually, fails, mounts_at, opened, test, write
 from ipc import CLONE_NEWIPC, Child, new_segment, shm_remove, shmget
+from mounts import unmount
 from uring import Uring
 
 
@@ -287,7 +288,7 @@ def mounted(what, path):
         yield
         equal(mounts_at(path), 1, f'mounts at {path}')
     finally:
-        call('umount2', path, 0)
+        unmount(path)
 
 
 def refused(path):

@@ -36,7 +36,7 @@ class Late(Exception):
 class Removals:
     """The last removals of one cleaner, for other processes to look at."""
     ENTRY = struct.Struct('=40sdd')
-    SLOTS = 1 << 16  # more than come up while a process that notices a loss has no turn
+    SLOTS = 1 << 16  # more than come up while a process that notices a loss has no turn, as a rule
     NEVER = float('inf')
 
     def __init__(self):
@@ -56,10 +56,14 @@ class Removals:
         self.next += removed
 
     def overlap(self, name, began, had):
-        """Whether a removal of that name was under way at a moment of that interval."""
+        """
+        Whether a removal of that name was under way at a moment of that interval, or may have been: then
+        those that were are not kept any more.
+        """
         wanted = name.encode().ljust(40, b'\0')
-        return any(entry == wanted and start <= had and end >= began
-                   for entry, start, end in self.ENTRY.iter_unpack(self.memory))
+        entries = list(self.ENTRY.iter_unpack(self.memory))
+        return (any(entry == wanted and start <= had and end >= began for entry, start, end in entries)
+                or min(start for _, start, _ in entries) > began)
 
 
 class Item:
