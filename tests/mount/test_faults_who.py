@@ -79,7 +79,7 @@ def one_look_names_both(t):
         by = rf' by {truncator.pid} uid 0 ' if root == t.root else rf' by {truncator.pid}\b'
 
         def both():
-            line, = (x for x in run('cat', t.meta / 'faults').decode().splitlines() if x.split('\t')[1] == str(pid))
+            line, = (x for x in run('cat', t.meta / 'faults').decode().splitlines() if x.split('\t')[1:2] == [str(pid)])
             return line if re.search(by, line) else None
         line = eventually(both, f'{root}: who truncated it is known').split('\t')
         equal((line[3], line[6], line[8], line[9], line[10], line[11]),
