@@ -225,5 +225,5 @@ def lock_ends_while_the_close_waits(t):
 
 @test(MOUNTED)
 def a_lock_ends_before_much_memory_is_freed(t):
-    """The last close of a large unlinked object waits for its user's turn; the flock of who closed it is gone before."""
+    """The last close of a large unlinked object waits for its user's turn; the flock is gone before."""
     eventually(lambda: lock_ends_while_the_close_waits(t), 'the lock is gone while the close waits')

@@ -11,7 +11,8 @@ import subprocess
 import time
 
 from faulter import Faulter
-from harness import (MOUNTED, PATIENCE, as_user, check, die_with_parent, equal, eventually, read, run, skip, table, test, write)
+from harness import (MOUNTED, PATIENCE, as_user, check, die_with_parent, equal, eventually, read, run, skip,
+                     table, test, write)
 from ipc import Child, OTHER, USER, ipc_test
 from test_faults import by_whom, counted, faults, make, need_faults, one
 from test_whose import DIGITS, born, cgroup
@@ -255,7 +256,7 @@ def what_is_not_told_in_time_is_not_waited_for(t):
 
 
 def truncates_on_and_on(path, tell, go):
-    """Truncates it, says so, and goes on with that for three seconds after it was told. It ends when it is told again."""
+    """Truncates it and says so; told to, goes on with that for three seconds; and told again, ends."""
     os.truncate(path, PAGE)
     os.write(tell, b'!')
     os.read(go, 1)
@@ -298,7 +299,8 @@ def is_learnt_after_others(t, name):
     os.waitpid(truncator, 0)
     for fd in told, tell, wait, go:
         os.close(fd)
-    match = re.fullmatch(r'beyond the end; last truncated from (\d+) to (\d+) bytes at ([\d.]+) by (\d+) .*', row['DETAIL'])
+    match = re.fullmatch(r'beyond the end; last truncated from (\d+) to (\d+) bytes at ([\d.]+) by (\d+) .*',
+                         row['DETAIL'])
     if match:
         equal(match.group(1, 2, 4), (str(4 * PAGE), str(PAGE), str(truncator)))
         check(float(match[3]) <= float(row['TIME']), row)
