@@ -371,16 +371,6 @@ class Tree:
             write(connection / 'abort', b'1')
 
 
-def contain(t, *capabilities):
-    """Has the daemon start without these of root's capabilities, as in a container."""
-    wrapper = t.private / 'contained'
-    dropped = ','.join(f'-{name}' for name in capabilities)
-    write(wrapper, f'#!/bin/sh\nexec setpriv --bounding-set {dropped} --inh-caps -all '
-                   f'{os.fspath(t.program)} "$@"\n'.encode())
-    os.chmod(wrapper, 0o755)
-    t.program = os.fspath(wrapper)
-
-
 def mounted_at(path):
     """What /proc/self/mountinfo says of each file system that is mounted on exactly this path."""
     with open('/proc/self/mountinfo', 'rb') as file:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A daemon that lacks something for a while."""
+"""A daemon that lacks something."""
 import contextlib
 import errno
 import os
 import resource
 
-from harness import equal, eventually
+from harness import equal, eventually, write
 
 
 @contextlib.contextmanager
@@ -38,3 +38,13 @@ def lacks_descriptors_for(t, act):
             equal(errno.errorcode[error.errno], 'EMFILE', str(error))
             return True
     return False
+
+
+def contain(t, *capabilities):
+    """Has the daemon start without these of root's capabilities, as in a container."""
+    wrapper = t.private / 'contained'
+    dropped = ','.join(f'-{name}' for name in capabilities)
+    write(wrapper, f'#!/bin/sh\nexec setpriv --bounding-set {dropped} --inh-caps -all '
+                   f'{os.fspath(t.program)} "$@"\n'.encode())
+    os.chmod(wrapper, 0o755)
+    t.program = os.fspath(wrapper)

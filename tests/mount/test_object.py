@@ -13,9 +13,10 @@ import struct
 import subprocess
 import sys
 
-from harness import (CLONE_NEWNS, MOUNTED, MS_PRIVATE, MS_REC, Mapper, as_user, call, check, contain,
+from harness import (CLONE_NEWNS, MOUNTED, MS_PRIVATE, MS_REC, Mapper, as_user, call, check,
                      equal, eventually, fails, opened, read, skip, table, test, write)
 from ipc import Attached, Child, ipc_test, new_segment, shm_remove
+from shortage import contain
 from test_command import HERE, USER, start_as_user
 
 PAGE = mmap.PAGESIZE

@@ -7,10 +7,11 @@ import re
 import subprocess
 import sys
 
-from harness import (MOUNTED, as_user, check, contain, equal, eventually, fails, opened, read, run, skip, table, test,
+from harness import (MOUNTED, as_user, check, equal, eventually, fails, opened, read, run, skip, table, test,
                      write)
 from ipc import (Attached, Child, OTHER, SHM_HUGETLB, USER, anonymous, attribute, huge_pages, ipc_test, map_alone,
                  memfd, new_segment, shm_remove)
+from shortage import contain
 
 PAGE = mmap.PAGESIZE
 MIB = 1 << 20
