@@ -33,11 +33,11 @@ def make_known(t, name, size):
 
 def size_is_known(t, name, size):
     """
-    With whichever event of the kernel's records: one may stand for its creation and all that was written
-    since. What is found by listing segments tells a size that those do not know yet.
+    With one of these events: a record may stand for its creation and all that was written since. Others have
+    a size that is not from the kernel's records, or is not noted.
     """
     wanted = (os.stat(t.shm / name).st_ino, size)
-    eventually(lambda: any((e['inode'], e['size']) == wanted and e['event'] not in ('mapped', 'unmapped', 'idle')
+    eventually(lambda: any((e['inode'], e['size']) == wanted and e['event'] in ('created', 'renamed', 'resized')
                            for e in map(json.loads, read(t.meta / 'log').splitlines())), f'the size of {name} is known')
 
 
