@@ -52,6 +52,7 @@ struct fs {
 	const char *passthrough_missing; /* why not, a static string */
 	gint passthrough_failures;       /* inodes that fell back, atomic */
 	guint pruned;                    /* atomic: when that was last looked at (serve/prune.h) */
+	gint prunes;                     /* atomic: a worker does that, or is about to */
 	gint never_prunes;               /* atomic: the kernel cannot be asked for that */
 	bool stuck;                      /* some request does not come to an end */
 	bool settled;                    /* the kernel has agreed on the protocol */

@@ -60,7 +60,8 @@ static bool is_permanent(const struct node *node)
 bool prune_is_old(const struct node *node, uint32_t now)
 {
 	/* Negative if it was looked up again since `now`. */
-	return !is_permanent(node) && (int32_t)(now - looked_up_for(node)->looked_up) >= KEPT_S;
+	return !is_permanent(node) && !node_is_open(node) &&
+		(int32_t)(now - looked_up_for(node)->looked_up) >= KEPT_S;
 }
 
 /* 0, or a negative errno: -EINVAL where the kernel does not know the message. */
@@ -107,7 +108,7 @@ static void prune(struct fs *fs, struct deferred *d)
 	int r = 0;
 
 	(void)d;
-	for (uint32_t part = 0; r == 0; part++) {
+	for (uint32_t part = 0; r == 0 && !fuse_session_exited(fs->session); part++) {
 		g_array_set_size(ids, 0);
 		if (!node_each(fs->nodes, part, add_if_old, &old))
 			break;
@@ -116,15 +117,26 @@ static void prune(struct fs *fs, struct deferred *d)
 	/* Other errors do not last: a lack of memory, or the end of the mount. */
 	if (r == -EINVAL)
 		g_atomic_int_set(&fs->never_prunes, 1);
+	g_atomic_int_set(&fs->prunes, 0);
+}
+
+/* One at a time: a worker may begin late, and of many nodes take longer than the pause. */
+static void have_pruned(struct fs *fs)
+{
+	struct deferred d = { 0 };
+
+	if (g_atomic_int_compare_and_exchange(&fs->prunes, 0, 1))
+		defer_if(fs, true, &d, prune);
 }
 
 void prune_if_due(struct fs *fs)
 {
 	guint now = node_clock(), last = g_atomic_int_get(&fs->pruned);
-	struct deferred d = { 0 };
 
-	if (now - last < PAUSE_S || !g_atomic_int_compare_and_exchange(&fs->pruned, last, now))
+	/* Negative if another thread has looked since `now`. */
+	if ((gint)(now - last) < PAUSE_S ||
+		!g_atomic_int_compare_and_exchange(&fs->pruned, last, now))
 		return;
 	if (!g_atomic_int_get(&fs->never_prunes) && node_table_crowded(fs->nodes))
-		defer_if(fs, true, &d, prune);
+		have_pruned(fs);
 }

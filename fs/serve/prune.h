@@ -6,7 +6,9 @@
  * From Linux 6.18 on the daemon can ask for it (FUSE_NOTIFY_PRUNE). The kernel then drops a name, unless a
  * file, a working directory, a mount or a name below it is in use, and waits for no lock of a directory.
  * FUSE_NOTIFY_INVAL_ENTRY, which is older, does: a thread that sends it may wait for a request that the
- * daemon has not answered, and if the daemon is killed then, it does not end.
+ * daemon has not answered, and if the daemon is killed then, it does not end. So does one that drops the
+ * last name of a file of which a page is being read: a private mapping reads ahead, also for a process
+ * that has been killed meanwhile. The file is open until that is answered, and what is open is left out.
  */
 #pragma once
 
@@ -18,7 +20,7 @@ struct fs;
 void prune_if_due(struct fs *fs);
 
 /*
- * Whether the kernel is to forget the node, if it can: it was not looked up of late, and is none of the few
- * that are always there. `now`: node_clock().
+ * Whether the kernel is to forget the node, if it can: it was not looked up of late, is not open, and is
+ * none of the few that are always there. `now`: node_clock(). The table's lock is held.
  */
 bool prune_is_old(const struct node *node, uint32_t now);

@@ -119,7 +119,6 @@ static void answer(struct reader *reader, const struct fuse_buf *request)
 	g_atomic_int_inc(&reader->requests);
 	if (g_get_monotonic_time() - begun > SLOW_US)
 		turns_note_slow(server->fs->turns, reader->turn);
-	prune_if_due(server->fs);
 }
 
 static void *read_requests(void *data)
@@ -143,6 +142,7 @@ static void *read_requests(void *data)
 		handed_over = turns_hand_over(reader->server->fs->turns, &buf);
 		if (turns_interrupted(&buf))
 			note_interrupted(reader->server, turns_interrupted(&buf));
+		prune_if_due(reader->server->fs);
 		if (handed_over)
 			continue;
 		answer(reader, &buf);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "unit.h"
 
+#include "daemon/fs.h"
 #include "kinds/posix.h"
 #include "node/data-node.h"
 #include "serve/prune.h"
+#include "serve/workers.h"
 #include "tree/top-files.h"
 #include "tree/tree-entry.h"
+
+#include <linux/fuse.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define LONG_S 30 /* what was looked up before that is old */
 
@@ -101,11 +107,157 @@ static void a_used_directory_keeps_what_is_in_it(void)
 	CU_ASSERT(prune_is_old(attribute, now));
 }
 
+/* Till that is answered a page of it may be on its way, which the kernel would wait for. */
+static void what_is_open_is_kept(void)
+{
+	struct node *node = node_lookup_object(table, 7, "one");
+	static char file;
+
+	node->file = (void *)&file;
+	CU_ASSERT(!goes(node));
+	node->file = NULL;
+	CU_ASSERT(goes(node));
+}
+
+#define NODES 5000 /* enough for it to be worth while */
+
+struct message {
+	struct fuse_out_header header;
+	uint32_t count, padding;
+	uint64_t spare;
+	uint64_t nodes[NODES];
+};
+
+/* A mount of which the test is the kernel, with so many nodes, all old. */
+struct mount {
+	struct fs fs;
+	struct fuse_args args;
+	int kernel;
+	uint64_t first; /* of the numbers of its nodes, which follow each other */
+};
+
+static ssize_t no_request(int fd, void *buffer, size_t size, void *data)
+{
+	(void)fd, (void)buffer, (void)size, (void)data;
+	return 0;
+}
+
+static ssize_t no_answer(int fd, struct iovec *iov, int count, void *data)
+{
+	(void)fd, (void)iov, (void)count, (void)data;
+	return 0;
+}
+
+static void mount_open(struct mount *mount)
+{
+	static const struct fuse_custom_io io = { .read = no_request, .writev = no_answer };
+	static const struct fuse_lowlevel_ops ops;
+	static char name[] = "unit", *argv[] = { name };
+	int ends[2];
+
+	*mount = (struct mount){ .args = FUSE_ARGS_INIT(1, argv) };
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	mount->kernel = ends[0];
+	mount->fs.session = fuse_session_new(&mount->args, &ops, sizeof ops, NULL);
+	CU_ASSERT_FATAL(mount->fs.session != NULL);
+	CU_ASSERT_FATAL(fuse_session_custom_io(mount->fs.session, &io, sizeof io, ends[1]) == 0);
+	mount->fs.nodes = table;
+	mount->fs.workers = workers_new();
+	mount->fs.pruned = node_clock() - LONG_S;
+	for (unsigned i = 0; i < NODES; i++) {
+		struct node *node = node_lookup_object(table, 100 + i, "one");
+
+		node->looked_up -= LONG_S;
+		if (i == 0)
+			mount->first = node_id(table, node);
+	}
+}
+
+/* Ends the daemon's side, once no worker sends any more. */
+static void mount_end(struct mount *mount)
+{
+	while (workers_pending(mount->fs.workers) > 0)
+		g_usleep(1000);
+	workers_free(mount->fs.workers);
+	fuse_session_destroy(mount->fs.session);
+	fuse_opt_free_args(&mount->args);
+}
+
+static void each_old_node_is_named_once(void)
+{
+	g_autofree struct message *message = g_new0(struct message, 1);
+	struct mount mount;
+	uint64_t next;
+	ssize_t n;
+
+	mount_open(&mount);
+	next = mount.first;
+	prune_if_due(&mount.fs);
+	prune_if_due(&mount.fs); /* so soon it is not due */
+	while (next < mount.first + NODES &&
+		(n = recv(mount.kernel, message, sizeof *message, 0)) > 0) {
+		ASSERT_INT(message->header.unique, 0);
+		ASSERT_INT(message->header.error, 9);
+		ASSERT_INT(message->header.len, n);
+		ASSERT_INT(n, 32 + message->count * 8);
+		CU_ASSERT(message->count > 0);
+		for (uint32_t i = 0; i < message->count; i++)
+			ASSERT_INT(message->nodes[i], next++);
+	}
+	ASSERT_INT(next, mount.first + NODES);
+	mount_end(&mount);
+	ASSERT_INT(mount.fs.prunes, 0);
+	ASSERT_INT(recv(mount.kernel, message, sizeof *message, 0), 0);
+	close(mount.kernel);
+}
+
+static void sends_nothing(struct mount *mount)
+{
+	char byte;
+
+	prune_if_due(&mount->fs);
+	mount_end(mount);
+	ASSERT_INT(recv(mount->kernel, &byte, 1, 0), 0);
+	close(mount->kernel);
+}
+
+static void one_worker_at_a_time_does_it(void)
+{
+	struct mount mount;
+
+	mount_open(&mount);
+	mount.fs.prunes = 1;
+	sends_nothing(&mount);
+}
+
+static void a_thread_that_was_overtaken_does_nothing(void)
+{
+	struct mount mount;
+
+	mount_open(&mount);
+	mount.fs.pruned = node_clock() + LONG_S; /* another one has looked, and later */
+	sends_nothing(&mount);
+}
+
+static void it_ends_with_the_mount(void)
+{
+	struct mount mount;
+
+	mount_open(&mount);
+	fuse_session_exit(mount.fs.session);
+	sends_nothing(&mount);
+}
+
 static CU_TestInfo tests[] = {
 	{ "what was looked up of late is kept", what_was_looked_up_of_late_is_kept },
 	{ "what comes and goes is forgotten", what_comes_and_goes_is_forgotten },
 	{ "what is always there is never forgotten", what_is_always_there_is_never_forgotten },
 	{ "a used directory keeps what is in it", a_used_directory_keeps_what_is_in_it },
+	{ "what is open is kept", what_is_open_is_kept },
+	{ "each old node is named once", each_old_node_is_named_once },
+	{ "one worker at a time does it", one_worker_at_a_time_does_it },
+	{ "a thread that was overtaken does nothing", a_thread_that_was_overtaken_does_nothing },
+	{ "it ends with the mount", it_ends_with_the_mount },
 	CU_TEST_INFO_NULL,
 };
 
