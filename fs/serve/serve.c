@@ -142,11 +142,10 @@ static void *read_requests(void *data)
 		handed_over = turns_hand_over(reader->server->fs->turns, &buf);
 		if (turns_interrupted(&buf))
 			note_interrupted(reader->server, turns_interrupted(&buf));
+		if (!handed_over)
+			answer(reader, &buf);
 		prune_if_due(reader->server->fs);
-		if (handed_over)
-			continue;
-		answer(reader, &buf);
-		if (!still_needed(reader))
+		if (!handed_over && !still_needed(reader))
 			break;
 	}
 	free(buf.mem);
