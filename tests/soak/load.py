@@ -17,7 +17,9 @@ import traceback
 from harness import check, die_with_parent
 
 OUTSIDE, STEADY, KILLED = 'outside', 'steady', 'killed'
-DEAD = errno.ENOTCONN, errno.ECONNABORTED  # what a mount says whose daemon has been killed
+# What a mount says whose daemon has been killed. EIO: it was about to read the request, and its memory was not at
+# hand, as after a fork.
+DEAD = errno.ENOTCONN, errno.ECONNABORTED, errno.EIO
 FULL = errno.ENOSPC,
 PACE = 0.02  # seconds; how long a worker rests between two acts, at most
 

@@ -302,7 +302,7 @@ class Group(Worker):
         if pid == 0:
             self.fill(way)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        check(status in (0, -signal.SIGKILL, -signal.SIGBUS), f'who fills a group: {status}')
+        check(status in (0, -signal.SIGKILL, -signal.SIGBUS), f'who fills a group, {way}: {status}')
         self.control.ended += status == -signal.SIGKILL
         self.clear()
         time.sleep(self.random.random())
