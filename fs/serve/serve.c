@@ -114,6 +114,7 @@ static void answer(struct reader *reader, const struct fuse_buf *request)
 		g_atomic_int_compare_and_exchange(&server->resting, TRUE, FALSE))
 		shutdown_wake();
 	at_request_set(&reader->at, request);
+	turns_catch_up(server->fs->turns, &reader->at);
 	fuse_session_process_buf(server->fs->session, request);
 	at_request_set(&reader->at, NULL);
 	g_atomic_int_inc(&reader->requests);

@@ -19,14 +19,19 @@
 /* What one user's requests may take while they wait; one that writes is up to a megabyte. */
 #define HELD_BYTES (8 * 1024 * 1024)
 
+/* Interrupts that are remembered, in case their requests are not known yet. */
+#define EARLY_MAX 256
+
 struct turns {
 	struct fs *fs;
 	gint any; /* in `slow` (which may be over) and `held`; atomic, looked at without the lock */
 	GMutex lock;
 	/* Protected by the lock: */
-	GHashTable *slow; /* turn: until when, monotonic, us; both owned */
-	GHashTable *held; /* turn: bytes of its requests that wait or run; both owned */
-	GQueue running;   /* of struct handed_over *, which workers are answering */
+	GHashTable *slow;          /* turn: until when, monotonic, us; both owned */
+	GHashTable *held;          /* turn: bytes of its requests that wait or run; both owned */
+	GQueue running;            /* of struct handed_over *, which workers are answering */
+	uint64_t early[EARLY_MAX]; /* a ring: which requests the last interrupts were about */
+	unsigned next_early;
 };
 
 struct handed_over {
@@ -200,6 +205,32 @@ static void free_handed_over(struct handed_over *handed)
 	g_free(handed);
 }
 
+static bool came_early_locked(const struct turns *turns, uint64_t unique)
+{
+	for (unsigned i = 0; i < EARLY_MAX; i++)
+		if (turns->early[i] == unique)
+			return true;
+	return false;
+}
+
+static bool came_early(struct turns *turns, uint64_t unique)
+{
+	bool came;
+
+	g_mutex_lock(&turns->lock);
+	came = came_early_locked(turns, unique);
+	g_mutex_unlock(&turns->lock);
+	return came;
+}
+
+void turns_catch_up(struct turns *turns, struct at_request *at)
+{
+	if (at->unique == 0 || !came_early(turns, at->unique))
+		return;
+	g_atomic_int_set(&at->interrupted, TRUE);
+	shutdown_wake();
+}
+
 static void set_running(struct handed_over *handed, bool running)
 {
 	struct turns *turns = handed->turns;
@@ -219,6 +250,7 @@ static void answer(void *data)
 	handed->at.thread = pthread_self();
 	at_request_set(&handed->at, &handed->request);
 	set_running(handed, true);
+	turns_catch_up(handed->turns, &handed->at);
 	fuse_session_process_buf(handed->turns->fs->session, &handed->request);
 	set_running(handed, false);
 	free_handed_over(handed);
@@ -304,6 +336,17 @@ static void note_interrupted(struct turns *turns, uint64_t unique)
 }
 
 /*
+ * A request may have been read, and be neither in a queue nor begun: whoever puts it there looks here
+ * afterwards.
+ */
+static void remember(struct turns *turns, uint64_t unique)
+{
+	g_mutex_lock(&turns->lock);
+	turns->early[turns->next_early++ % EARLY_MAX] = unique;
+	g_mutex_unlock(&turns->lock);
+}
+
+/*
  * After the caller of that request has got a signal: true if the request was still waiting, and is
  * refused.
  */
@@ -328,9 +371,11 @@ bool turns_hand_over(struct turns *turns, const struct fuse_buf *request)
 	uint64_t turn = turns_of(request);
 	void *copy;
 
-	if (header->opcode == FUSE_INTERRUPT)
+	if (header->opcode == FUSE_INTERRUPT) {
+		remember(turns, turns_interrupted(request));
 		return g_atomic_int_get(&turns->any) &&
 			interrupt(turns, turns_interrupted(request));
+	}
 	if (turn == TURN_OWN || !is_slow(turns, turn))
 		return false;
 	copy = g_try_malloc(request->size);
@@ -344,6 +389,8 @@ bool turns_hand_over(struct turns *turns, const struct fuse_buf *request)
 	handed->link.data = handed;
 	handed->request.mem = memcpy(copy, request->mem, request->size);
 	workers_push(turns->fs->workers, turn, answer, handed);
+	if (came_early(turns, header->unique))
+		interrupt(turns, header->unique);
 	return true;
 }
 

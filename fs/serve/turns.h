@@ -48,6 +48,12 @@ void at_request_signal(const struct at_request *at);
 /* Says which request the calling thread begins; NULL: it has finished. */
 void at_request_set(struct at_request *at, const struct fuse_buf *request);
 
+/*
+ * To be called after at_request_set(): notes an interrupt that came before, when nobody knew yet which
+ * thread would answer the request.
+ */
+void turns_catch_up(struct turns *turns, struct at_request *at);
+
 /* Returns which request an interrupt is about; 0 if `request` is no interrupt. */
 uint64_t turns_interrupted(const struct fuse_buf *request);
 
