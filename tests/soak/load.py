@@ -31,7 +31,8 @@ class Hangs(Exception):
 class Control:
     """What all processes see."""
 
-    _FIELDS = 'running', 'killed', 'in_record', 'in_flock', 'acts', 'signals', 'ended', 'removed'
+    # `generation`: of the daemon that is killed; it changes before and after that.
+    _FIELDS = 'running', 'killed', 'generation', 'in_record', 'in_flock', 'acts', 'signals', 'ended', 'removed'
 
     def __init__(self):
         self._cells = (ctypes.c_long * len(self._FIELDS)).from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
@@ -185,7 +186,7 @@ class Opened:
 
     def __init__(self, world, fd, way):
         self.fd, self.way, self.control = fd, way, world.control
-        self.killed = self.control.killed
+        self.generation = self.control.generation
         Opened.count += 1
         self.number = Opened.count  # of the open file: descriptors that were duplicated share it
 
@@ -196,7 +197,7 @@ class Opened:
         return copy
 
     def is_stale(self):
-        return self.way == KILLED and self.killed != self.control.killed
+        return self.way == KILLED and self.generation != self.control.generation
 
     def close(self):
         with may_fail(self.way):  # and closes it all the same
@@ -205,7 +206,7 @@ class Opened:
 
 def open_by(worker, name, way, flags):
     """An Opened. Its generation is noted before: a daemon that is killed meanwhile makes it stale."""
-    before = worker.control.killed
+    before = worker.control.generation
     file = Opened(worker.world, os.open(worker.path(name, way), flags | os.O_CLOEXEC, 0o600), way)
-    file.killed = before
+    file.generation = before
     return file

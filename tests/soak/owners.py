@@ -122,7 +122,7 @@ class Owner(Worker):
                 number += os.pwrite(file.fd, bytes_[number:], number)
             return True
         except OSError as error:
-            if error.errno not in FULL and not file.is_stale():
+            if error.errno not in FULL and not (file.way == KILLED and error.errno in DEAD):
                 raise
         file.close()
         if item.name:

@@ -157,8 +157,10 @@ class Soak:
 
     def kill(self):
         self.killed.lives()
-        self.control.killed += 1
+        self.control.generation += 1
         self.killed.tree.kill()
+        self.control.generation += 1  # what was opened since the last time is of this one, too
+        self.control.killed += 1
         self.killed.start()
 
     # Rest
