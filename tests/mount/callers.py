@@ -10,7 +10,7 @@ import os
 import pathlib
 import struct
 
-from harness import call, equal, skip, write
+from harness import MOUNTED, call, equal, skip, test, write
 
 OWNER, MEMBER, NAMED, OTHER, CREATOR = 4401, 4402, 4403, 4404, 4405
 SHM_KEY = 0x1234
@@ -294,3 +294,15 @@ def compare_now(t, what, callers, operations, mode, value):
                 wrong.append(f'{what}: {who}: {operation}: {native} natively, {mount} on the mount; {left}')
         clear(t)
     equal(wrong, [])
+
+
+def whoever_checks(function):
+    """A test where the kernel checks permissions, and another one where the daemon does."""
+    def by_the_daemon(t):
+        equal(by_daemon(t), True)
+        function(t)
+    by_the_daemon.__name__ = f'{function.__name__}_by_the_daemon'
+    function.__globals__[by_the_daemon.__name__] = by_the_daemon
+    test(paths=MOUNTED)(function)
+    test(paths=MOUNTED, options=BY_DAEMON)(by_the_daemon)
+    return function

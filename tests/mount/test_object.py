@@ -18,6 +18,7 @@ from harness import (CLONE_NEWNS, MOUNTED, MS_PRIVATE, MS_REC, Mapper, as_user, 
 from ipc import Attached, Child, ipc_test, new_segment, shm_remove
 from shortage import contain
 from test_command import HERE, USER, start_as_user
+from uring import REGISTER, Ring
 
 PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -45,21 +46,6 @@ def in_flight(fd):
         one.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))])
         os.close(fd)
         yield
-
-
-class Ring:
-    """An io_uring of this process in which one file is registered."""
-
-    def __init__(self, fd):
-        parameters = ctypes.create_string_buffer(120)
-        self.fd = _libc.syscall(425, 4, parameters)
-        if self.fd < 0:
-            skip(f'io_uring: {os.strerror(ctypes.get_errno())}')
-        files = struct.pack('i', fd)
-        equal(_libc.syscall(427, self.fd, 2, files, 1), 0, 'IORING_REGISTER_FILES')
-
-    def close(self):
-        os.close(self.fd)
 
 
 @test(MOUNTED)
@@ -344,7 +330,7 @@ def holders_name_threads_that_have_registered_their_ring(t):
     write(t.shm / 'x', bytes(PAGE))
     with opened(t.shm / 'x', os.O_RDWR) as fd:
         ring = Ring(fd)
-    if _libc.syscall(427, ring.fd, 20, struct.pack('IIQ', 0xffffffff, 0, ring.fd), 1) != 1:
+    if _libc.syscall(REGISTER, ring.fd, 20, struct.pack('IIQ', 0xffffffff, 0, ring.fd), 1) != 1:
         ring.close()
         skip('the kernel does not register rings (Linux 5.18)')
     ring.close()
@@ -353,7 +339,7 @@ def holders_name_threads_that_have_registered_their_ring(t):
         equal(facts(t, 'x'), ('1', '1', 'held'))
     finally:
         other = Ring(0)  # any ring can be used to give up another
-        equal(_libc.syscall(427, other.fd, 21, struct.pack('IIQ', 0, 0, 0), 1), 1, 'given up')
+        equal(_libc.syscall(REGISTER, other.fd, 21, struct.pack('IIQ', 0, 0, 0), 1), 1, 'given up')
         other.close()
     eventually(lambda: facts(t, 'x') == ('0', '0', 'idle'), 'nothing has it')
 

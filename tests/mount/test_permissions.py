@@ -16,23 +16,11 @@ import subprocess
 from callers import (ACLS, AT_FDCWD, BY_DAEMON, CALLERS, CREATOR, Caller, DIRECTORIES, FIRST, GROUP, MODES,
                      NAMESPACES, NET_RAW, OPERATIONS, OTHER, OWNER, POWERS, SECOND, SHEBANG, SHM_KEY,
                      SOME_MODES, SYS_OPENAT2, answer, ask, by_daemon, clear, compare, excepted, executes, make,
-                     opens, protection, set_capabilities, state)
+                     opens, protection, set_capabilities, state, whoever_checks)
 from harness import MOUNTED, MS_BIND, as_user, call, equal, eventually, fails, mounts_at, opened, test, write
 from ipc import CLONE_NEWIPC, Child, new_segment, shm_remove, shmget
 from mounts import unmount
 from uring import Uring
-
-
-def whoever_checks(function):
-    """A test where the kernel checks permissions, and another one where the daemon does."""
-    def by_the_daemon(t):
-        equal(by_daemon(t), True)
-        function(t)
-    by_the_daemon.__name__ = f'{function.__name__}_by_the_daemon'
-    function.__globals__[by_the_daemon.__name__] = by_the_daemon
-    test(paths=MOUNTED)(function)
-    test(paths=MOUNTED, options=BY_DAEMON)(by_the_daemon)
-    return function
 
 
 def by_mode(t, callers=CALLERS, modes=MODES):

@@ -13,7 +13,8 @@ from harness import (MOUNTED, as_user, call, check, equal, eventually, fails, op
                      skip, test, write)
 from ipc import Attached, Child, OTHER, USER, ipc_test, map_alone, new_segment, shm_stat
 from test_ipc import checked, new_mqueue, new_msg, new_sem
-from test_object import Ring, in_flight as socket_holds, need_objects
+from test_object import in_flight as socket_holds, need_objects
+from uring import Ring
 
 PAGE = mmap.PAGESIZE
 PREFIX = '.shmtree-removing.'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files opened by io_uring: by a thread that the kernel makes for that."""
+"""io_uring: files that it has, and files that it opens, by a thread that the kernel makes for that."""
 import ctypes
 import mmap
 import os
@@ -7,21 +7,38 @@ import struct
 
 from harness import call, skip
 
-SETUP, ENTER = 425, 426
+SETUP, ENTER, REGISTER = 425, 426, 427
+REGISTER_FILES = 2
 AT_SQES = 0x10000000
 OPENAT, ASYNC, GETEVENTS = 18, 1 << 4, 1
 AT_FDCWD, SQE_SIZE, CQE_SIZE = -100, 64, 16
+
+
+def set_up(entries):
+    """The descriptor of a ring, and its parameters."""
+    parameters = ctypes.create_string_buffer(120)
+    try:
+        return call('syscall', SETUP, entries, parameters), parameters
+    except OSError as error:
+        skip(f'io_uring: {error.strerror}')
+
+
+class Ring:
+    """An io_uring of this process in which one file is registered."""
+
+    def __init__(self, fd):
+        self.fd, _ = set_up(4)
+        call('syscall', REGISTER, self.fd, REGISTER_FILES, struct.pack('i', fd), 1)
+
+    def close(self):
+        os.close(self.fd)
 
 
 class Uring:
     """One request at a time."""
 
     def __init__(self):
-        parameters = ctypes.create_string_buffer(120)
-        try:
-            self.fd = call('syscall', SETUP, 1, parameters)
-        except OSError as error:
-            skip(f'io_uring: {error.strerror}')
+        self.fd, parameters = set_up(1)
         entries, cq_entries = struct.unpack_from('II', parameters)
         self.sq_offsets = struct.unpack_from('7I', parameters, 40)
         self.cq_offsets = struct.unpack_from('6I', parameters, 80)
